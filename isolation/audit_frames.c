@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the audit remembers of each frame over all mappings of this core: four bits. */
+#include "audit_internal.h"
+#include "physical.h"
+
+#include <kernel/region.h>
+#include <percpu/frames.h>
+#include <percpu/scheduler.h>
+
+#define CHUNK_BYTES LARGE_PAGE_BYTES
+#define CHUNK_FRAMES (CHUNK_BYTES * 2) /* two frames in a byte: 16 GiB */
+#define CHUNKS_MAX 64u                 /* 1 TiB */
+
+static PERCORE uint8_t *chunks[CHUNKS_MAX];
+static PERCORE uint64_t marks_bytes;
+
+enum result audit_prepare(void)
+{
+    marks_bytes = ALIGN_UP(shared_facts.memory_limit / PAGE_BYTES / 2, PAGE_BYTES);
+    if (marks_bytes > CHUNKS_MAX * CHUNK_BYTES) {
+        return RESULT_TOO_BIG;
+    }
+    for (uint64_t at = 0; at < marks_bytes; at += CHUNK_BYTES) {
+        uint32_t count = 1;
+        while (count * PAGE_BYTES < MIN(marks_bytes - at, CHUNK_BYTES)) {
+            count *= 2;
+        }
+        paddr_t first;
+        TRY(percpu_frame_run_allocate(count, &first));
+        chunks[at / CHUNK_BYTES] = physical_own(first);
+    }
+    return RESULT_OK;
+}
+
+void audit_marks_clear(void)
+{
+    for (uint64_t at = 0; at < marks_bytes; at += CHUNK_BYTES) {
+        memset(chunks[at / CHUNK_BYTES], 0, MIN(marks_bytes - at, CHUNK_BYTES));
+    }
+}
+
+/* Adds the marks and returns those that were there before. Device pages may lie beyond all RAM:
+ * nothing is kept of them. */
+static uint32_t marks_add(uint64_t physical, uint32_t marks)
+{
+    uint64_t frame = physical / PAGE_BYTES;
+    if (frame / 2 >= marks_bytes) {
+        return 0;
+    }
+    uint8_t *byte = &chunks[frame / CHUNK_FRAMES][frame % CHUNK_FRAMES / 2];
+    unsigned shift = frame % 2 * 4;
+    uint32_t before = (*byte >> shift) & 0xfu;
+    *byte = (uint8_t)(*byte | marks << shift);
+    return before;
+}
+
+/* Frames that some core's region set aside at boot: tables, per-core data, pools, outbox. */
+static bool is_kernel_region(uint64_t physical)
+{
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        const struct region *region = &shared_regions[core];
+        if (physical >= region->own_start.value && physical < region->own_end.value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* @impl ATL-LLR-ISOL-0030~1
+ * @impl ATL-LLR-ISOL-0031~1 */
+const char *audit_frame_judge(struct audit *audit, const struct audit_frame *frame)
+{
+    const uint32_t write_execute = AUDIT_MARK_WRITE | AUDIT_MARK_EXECUTE;
+    const uint32_t user_kernel = AUDIT_MARK_USER | AUDIT_MARK_KERNEL;
+    uint32_t before = marks_add(frame->physical, frame->marks);
+    uint32_t marks = before | frame->marks;
+    audit->report->frames_judged += before == 0;
+    if ((marks & AUDIT_MARK_USER) != 0 && is_kernel_region(frame->physical)) {
+        marks |= AUDIT_MARK_KERNEL;
+    }
+    if ((marks & user_kernel) == user_kernel) {
+        return "kernel_frame_in_user_half";
+    }
+    if ((marks & write_execute) == write_execute && !audit->cell->allow_write_execute) {
+        return "frame_writable_and_executable";
+    }
+    if (frame->is_single && (before & AUDIT_MARK_USER) != 0) {
+        return "frame_mapped_twice";
+    }
+    return NULL;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files of the audit: the classes, the judgement of frames, the walk. */
+#ifndef ISOLATION_AUDIT_INTERNAL_H
+#define ISOLATION_AUDIT_INTERNAL_H
+
+#include "entry.h"
+
+#include <isolation/audit.h>
+#include <isolation/cell.h>
+
+enum audit_rights {
+    AUDIT_NONE,
+    AUDIT_READ,
+    AUDIT_READ_EXECUTE,
+    AUDIT_READ_WRITE,
+    AUDIT_AS_ASKED,
+};
+
+struct audit_class {
+    const char *name;
+    bool is_user;
+    /* True if the class holds the address; *first is set to the first address of the class. */
+    bool (*range)(uint64_t address, uint64_t *first);
+    /* True if the class may map that frame there. */
+    bool (*frames)(uint64_t address, uint64_t entry);
+    enum audit_rights rights;
+};
+extern const struct audit_class audit_classes[];
+extern const unsigned audit_class_count;
+
+/* The first class in the table's order that holds the address; NULL: none. */
+const struct audit_class *audit_class_of(uint64_t address);
+
+/* What is known of a frame from the mappings seen so far. */
+enum audit_mark {
+    AUDIT_MARK_WRITE = 1, /* writable, other than by its owner's direct map */
+    AUDIT_MARK_EXECUTE = 2,
+    AUDIT_MARK_USER = 4,
+    AUDIT_MARK_KERNEL = 8, /* page table, per-core data, channel, kernel image, device */
+};
+
+struct audit {
+    struct audit_report *report;
+    const struct cell *cell;
+};
+
+/* audit_frames.c: a few bits for each frame of the machine, in memory that is taken at boot. */
+enum result audit_prepare(void);
+void audit_marks_clear(void);
+/* Adds marks to a frame and judges it. is_single: no second user mapping may exist. Returns the
+ * name of the broken rule, or NULL. */
+struct audit_frame {
+    uint64_t physical;
+    uint32_t marks;
+    bool is_single;
+};
+const char *audit_frame_judge(struct audit *audit, const struct audit_frame *frame);
+
+/* audit_judge.c: one entry. */
+void audit_violation(struct audit *audit, const char *rule, uint64_t address, uint64_t entry);
+void audit_leaf(struct audit *audit, uint64_t address, uint64_t entry, unsigned level);
+/* True: the walk goes into the table. */
+bool audit_table(struct audit *audit, uint64_t address, uint64_t entry, unsigned level);
+
+/* audit_mutate.c: at seal, before the audit: breaks what the command line of a test asks for. */
+#ifdef ATOLL_TEST_HOOKS
+void audit_mutate_as_asked(void);
+#else
+static inline void audit_mutate_as_asked(void)
+{
+}
+#endif
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Building a cell on a core, at boot: a root with the kernel half, the core's own shared slots, the
+ * private slot. The slots of the other cores are linked in at seal, when all of them exist. */
+#include "cell.h"
+
+#include "audit_internal.h"
+#include "physical.h"
+#include "seal.h"
+#include "space.h"
+
+#include <kernel/region.h>
+#include <percpu/scheduler.h>
+
+#define ROOT_ENTRIES 512u
+#define ROOT_KERNEL 256u
+
+SHARED paddr_t shared_slot_tables[CORE_COUNT_MAX][CELL_SLOTS_PER_CORE];
+PERCORE struct cell *space_cell;
+
+const struct image_header *cell_image(void)
+{
+    return physical_image((paddr_t){shared_facts.image_physical});
+}
+
+const struct gate_posix_header *cell_posix_header(void)
+{
+    uint64_t offset = cell_image()->posix[IMAGE_POSIX_RODATA].offset;
+    return physical_image((paddr_t){shared_facts.image_physical + offset});
+}
+
+struct cell *space_cell_find(uint64_t id)
+{
+    return space_cell != NULL && space_cell->id == id ? space_cell : NULL;
+}
+
+enum result cell_frame(paddr_t *frame)
+{
+    TRY(percpu_frame_allocate(frame));
+    physical_page_zero(*frame);
+    return RESULT_OK;
+}
+
+static void addresses_set(struct cell *cell, const struct gate_posix_header *header)
+{
+    uint64_t base = shared_plan.posix_base;
+    cell->posix_base = base;
+    cell->syscall_entry = base + header->syscall_entry;
+    cell->upcall_entry = base + header->upcall_entry;
+    cell->text_begin = base + header->text_begin;
+    cell->text_end = base + header->text_end;
+    cell->gate_page = base + header->gate_page;
+    cell->info_page = base + header->info_page;
+    cell->start = base + header->start;
+    cell->first_stack = base + header->first_stack;
+    cell->exit_call_begin = base + header->exit_call_begin;
+    cell->exit_call_swapped = base + header->exit_call_swapped;
+    cell->exit_call_end = base + header->exit_call_end;
+    cell->exit_frame_begin = base + header->exit_frame_begin;
+    cell->exit_frame_last = base + header->exit_frame_last;
+    cell->exit_frame_end = base + header->exit_frame_end;
+}
+
+static enum result root_build(struct cell *cell)
+{
+    TRY(cell_frame(&cell->root));
+    uint64_t *root = physical_own(cell->root);
+    const uint64_t *kernel = physical_own(shared_regions[percpu_self.value].root);
+    for (unsigned i = ROOT_KERNEL; i < ROOT_ENTRIES; i++) {
+        root[i] = kernel[i];
+    }
+    return RESULT_OK;
+}
+
+static enum result own_slots_build(void)
+{
+    for (unsigned i = 0; i < CELL_SLOTS_PER_CORE; i++) {
+        TRY(cell_frame(&shared_slot_tables[percpu_self.value][i]));
+    }
+    return RESULT_OK;
+}
+
+void cell_link_slots(void)
+{
+    struct cell *cell = space_cell;
+    uint64_t *root = physical_own(cell->root);
+    for (uint32_t slot = 0; slot < cell->shared_slot_count; slot++) {
+        uint32_t owner = slot % percpu_core_count;
+        cell->slot_tables[slot] = shared_slot_tables[owner][slot / percpu_core_count];
+        ASSERT(cell->slot_tables[slot].value != 0);
+        root[slot] = entry_make_table(cell->slot_tables[slot], 0, cell->ring == 3 ? ENTRY_USER : 0);
+    }
+}
+
+enum result isolation_cell_build(struct cell *cell)
+{
+    const struct image_header *image = cell_image();
+    ASSERT(CELL_SLOTS_PER_CORE * percpu_core_count < GATE_PRIVATE_SLOT);
+    TRY(direct_prepare(shared_regions[percpu_self.value].root));
+    if (percpu_self.value == 0) {
+        TRY(plan_make());
+    }
+    cell->id = 1;
+    cell->ring = (uint8_t)image->ring;
+    cell->allow_write_execute = (image->flags & IMAGE_FLAG_WRITE_EXECUTE) != 0;
+    cell->shared_slot_count = CELL_SLOTS_PER_CORE * percpu_core_count;
+    addresses_set(cell, cell_posix_header());
+    TRY(root_build(cell));
+    TRY(own_slots_build());
+    TRY(private_slot_build(cell));
+    TRY(audit_prepare());
+    cell->words->core = percpu_self.value;
+    space_cell = cell;
+    space_register_handlers();
+    return RESULT_OK;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The console call. The device belongs to core 0. Bytes are copied from the program by the core of
+ * the calling thread into its own staging page, where core 0 reads them; input travels the other
+ * way in core 0's staging page. So no core ever touches the program's memory for another core's
+ * thread. */
+#include "internal.h"
+
+#include <cpu/string.h>
+
+#define CONSOLE_CORE ((core_id_t){0})
+
+/* This core's side: one thread at a time has the staging page, the others wait in line. */
+static PERCORE struct thread *writing;
+static PERCORE struct thread *line_first, *line_last;
+
+/* Core 0's side: writes that wait for room in the device's ring, at most one from each core. */
+struct pending_write {
+    bool is_waiting;
+    uint64_t token;
+    uint64_t stream, bytes;
+};
+static PERCORE struct pending_write pending[CORE_COUNT_MAX];
+/* Handles of the threads that found no input, each once; all are unparked when there is some. When
+ * there are more, the oldest is unparked early and asks again. */
+#define READERS_MAX 16u
+static PERCORE uint64_t readers[READERS_MAX];
+static PERCORE uint32_t reader_count;
+
+static void line_join(struct thread *thread)
+{
+    thread->next = NULL;
+    if (line_last != NULL) {
+        line_last->next = thread;
+    } else {
+        line_first = thread;
+    }
+    line_last = thread;
+}
+
+static void staging_release(void)
+{
+    writing = NULL;
+    struct thread *next = line_first;
+    if (next != NULL) {
+        line_first = next->next;
+        if (line_first == NULL) {
+            line_last = NULL;
+        }
+        next->next = NULL;
+        percpu_thread_ready(next); /* repeats its call */
+    }
+}
+
+static void write_finished(struct thread *thread, int64_t taken)
+{
+    ASSERT(writing == thread);
+    staging_release();
+    gate_complete(thread, taken);
+}
+
+static void write_replied(struct thread *thread, const struct percpu_message *reply)
+{
+    write_finished(thread, reply->status);
+}
+
+/* Core 0: gives staged bytes to the device, or remembers them until there is room. */
+static void write_for(core_id_t from, uint64_t token, uint64_t stream, uint64_t bytes)
+{
+    const void *data = from.value == percpu_self.value
+                           ? gate_staging_own(GATE_STAGING_WRITE)
+                           : gate_staging_of_remote(from, GATE_STAGING_WRITE);
+    int64_t taken = gate_services()->console_write((uint32_t)stream, data, bytes);
+    if (taken == RESULT_AGAIN) {
+        pending[from.value] = (struct pending_write){true, token, stream, bytes};
+        return;
+    }
+    pending[from.value].is_waiting = false;
+    if (from.value == percpu_self.value) {
+        write_finished(percpu_thread_find(token), taken);
+        return;
+    }
+    struct percpu_message reply = {
+        .kind = PERCPU_MESSAGE_CONSOLE, .token = token, .status = (int32_t)taken};
+    percpu_channel_reply(from, &reply);
+}
+
+static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
+{
+    struct thread *thread = percpu_current;
+    if ((stream != 1 && stream != 2) || bytes == 0 || bytes > GATE_CONSOLE_BYTES_MAX) {
+        return RESULT_INVALID;
+    }
+    if (writing != NULL) {
+        line_join(thread);
+        gate_wait_and_repeat(thread);
+        return 0;
+    }
+    uint64_t fault_address = 0;
+    void *staging = gate_staging_own(GATE_STAGING_WRITE);
+    if (isolation_copy_from_user(staging, buffer, bytes, &fault_address) != RESULT_OK) {
+        return gate_fetch_and_repeat(fault_address, SPACE_ACCESS_READ);
+    }
+    uint64_t token = percpu_thread_handle(thread);
+    if (percpu_self.value == CONSOLE_CORE.value) {
+        writing = thread;
+        percpu_thread_wait(thread, NULL);
+        write_for(CONSOLE_CORE, token, stream, bytes);
+        return 0;
+    }
+    struct percpu_message request = {
+        .kind = PERCPU_MESSAGE_CONSOLE,
+        .token = token,
+        .arguments = {GATE_CONSOLE_WRITE, stream, bytes},
+    };
+    gate_request_or_repeat(CONSOLE_CORE, &request, thread, write_replied);
+    if (thread->continuation == write_replied) {
+        writing = thread;
+    }
+    return 0;
+}
+
+/* Core 0: input that has left the device and not yet reached its reader; a copy that fails loses
+ * nothing. Refilled when empty. */
+static PERCORE uint8_t input[GATE_CONSOLE_BYTES_MAX];
+static PERCORE uint64_t input_begin, input_end;
+
+/* Core 0: a reader that has gone meanwhile is no error. */
+static void reader_wake(uint64_t handle)
+{
+    (void)gate_handle_unpark(handle, 0, 0, 0, 0, 0);
+}
+
+static void reader_remember(uint64_t handle)
+{
+    for (uint32_t i = 0; i < reader_count; i++) {
+        if (readers[i] == handle) {
+            return;
+        }
+    }
+    if (reader_count == READERS_MAX) {
+        reader_wake(readers[0]);
+        memmove(&readers[0], &readers[1], sizeof(readers) - sizeof(readers[0]));
+        reader_count--;
+    }
+    readers[reader_count++] = handle;
+}
+
+/* Core 0: how many bytes of input there are; 0: the end; RESULT_AGAIN: none yet, and the thread
+ * that token names will be unparked. */
+static int64_t input_available(uint64_t token)
+{
+    if (input_begin == input_end) {
+        int64_t got = gate_services()->console_read(input, sizeof(input));
+        if (got <= 0) {
+            if (got == RESULT_AGAIN) {
+                reader_remember(token);
+            }
+            return got;
+        }
+        input_begin = 0;
+        input_end = (uint64_t)got;
+    }
+    return (int64_t)(input_end - input_begin);
+}
+
+static int64_t read_local(uint64_t operation, uint64_t buffer, uint64_t bytes)
+{
+    int64_t available = input_available(percpu_thread_handle(percpu_current));
+    if (available <= 0 || operation == GATE_CONSOLE_POLL) {
+        return available;
+    }
+    uint64_t count = MIN((uint64_t)available, bytes);
+    uint64_t fault_address = 0;
+    if (isolation_copy_to_user(buffer, input + input_begin, count, &fault_address) != RESULT_OK) {
+        return gate_fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
+    }
+    input_begin += count;
+    return (int64_t)count;
+}
+
+/* Another core's thread gets input inside the reply; should its copy fail (its buffer was valid
+ * when it asked), those few bytes are lost with an error to the reader. */
+#define INLINE_BYTES_MAX ((PERCPU_MESSAGE_ARGUMENTS - 1) * sizeof(uint64_t))
+
+static void read_requested(core_id_t from, const struct percpu_message *request)
+{
+    struct percpu_message reply = {.kind = PERCPU_MESSAGE_CONSOLE, .token = request->token};
+    int64_t available = input_available(request->token);
+    if (available > 0 && request->arguments[0] == GATE_CONSOLE_READ) {
+        uint64_t count = MIN(MIN((uint64_t)available, request->arguments[2]), INLINE_BYTES_MAX);
+        memcpy(&reply.arguments[1], input + input_begin, count);
+        input_begin += count;
+        available = (int64_t)count;
+    }
+    reply.status = (int32_t)available;
+    percpu_channel_reply(from, &reply);
+}
+
+static void console_requested(core_id_t from, const struct percpu_message *request)
+{
+    if (request->arguments[0] == GATE_CONSOLE_WRITE) {
+        write_for(from, request->token, request->arguments[1], request->arguments[2]);
+    } else {
+        read_requested(from, request);
+    }
+}
+
+/* The bytes wait in the thread's scratch words; the repeated call finds them there and copies. */
+static void read_replied(struct thread *thread, const struct percpu_message *reply)
+{
+    if (reply->status <= 0 || thread->frame.rdi == GATE_CONSOLE_POLL) {
+        gate_complete(thread, reply->status);
+        return;
+    }
+    thread->gate_work[0] = (uint64_t)reply->status;
+    memcpy(&thread->gate_work[1], &reply->arguments[1], INLINE_BYTES_MAX);
+    percpu_thread_ready(thread); /* repeats its call */
+}
+
+static int64_t read_remote(uint64_t operation, uint64_t buffer, uint64_t bytes)
+{
+    struct thread *thread = percpu_current;
+    uint64_t count = thread->gate_work[0];
+    if (count != 0) {
+        uint64_t fault_address = 0;
+        if (isolation_copy_to_user(buffer, &thread->gate_work[1], count, &fault_address) !=
+            RESULT_OK) {
+            int64_t fetched = gate_fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
+            if (fetched != 0) {
+                thread->gate_work[0] = 0;
+            }
+            return fetched;
+        }
+        thread->gate_work[0] = 0;
+        return (int64_t)count;
+    }
+    struct percpu_message request = {
+        .kind = PERCPU_MESSAGE_CONSOLE,
+        .token = percpu_thread_handle(thread),
+        .arguments = {operation, 0, bytes},
+    };
+    thread->resume = RESUME_RESTART;
+    gate_request_or_repeat(CONSOLE_CORE, &request, thread, read_replied);
+    return 0;
+}
+
+/* @impl ATL-LLR-GATE-0027~1 */
+int64_t gate_handle_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint64_t bytes,
+                            uint64_t a, uint64_t b)
+{
+    (void)a, (void)b;
+    if (operation == GATE_CONSOLE_WRITE) {
+        return write(stream, buffer, bytes);
+    }
+    if ((operation != GATE_CONSOLE_READ && operation != GATE_CONSOLE_POLL) || stream != 0 ||
+        (operation == GATE_CONSOLE_READ && (bytes == 0 || bytes > GATE_CONSOLE_BYTES_MAX))) {
+        return RESULT_INVALID;
+    }
+    return percpu_self.value == CONSOLE_CORE.value ? read_local(operation, buffer, bytes)
+                                                   : read_remote(operation, buffer, bytes);
+}
+
+/* Core 0: the device has room or input again. */
+void gate_console_ready(void)
+{
+    for (uint16_t core = 0; core < percpu_core_count; core++) {
+        const struct pending_write waiting = pending[core];
+        if (waiting.is_waiting) {
+            write_for((core_id_t){core}, waiting.token, waiting.stream, waiting.bytes);
+        }
+    }
+    if (reader_count != 0 && gate_services()->console_poll() != RESULT_AGAIN) {
+        uint32_t count = reader_count;
+        reader_count = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            reader_wake(readers[i]);
+        }
+    }
+}
+
+void gate_console_initialize(void)
+{
+    percpu_channel_handle(PERCPU_MESSAGE_CONSOLE, console_requested);
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls of the gate that concern threads, memory and randomness. A handler validates, then
+ * copies, then acts; the act cannot fail half-way. */
+#include "internal.h"
+#include "validate.h"
+
+#include <cpu/string.h>
+#include <crypto/entropy.h>
+#include <kernel/layout.h>
+
+const gate_handler gate_handlers[GATE_CALL_COUNT] = {
+#define GATE_CALL(number, name, arguments) [number] = gate_handle_##name,
+#include <gate_table.inc>
+#undef GATE_CALL
+};
+
+static PERCORE struct gate_services services;
+
+void gate_services_set(const struct gate_services *given)
+{
+    services = *given;
+}
+
+const struct gate_services *gate_services(void)
+{
+    return &services;
+}
+
+void gate_wait_and_repeat(struct thread *thread)
+{
+    thread->resume = RESUME_RESTART;
+    percpu_thread_wait(thread, NULL);
+}
+
+int64_t gate_fetch_and_repeat(uint64_t fault_address, enum space_access access)
+{
+    struct thread *thread = percpu_current;
+    thread->resume = RESUME_RESTART;
+    enum result fetched = isolation_space_fault(thread, fault_address, access);
+    if (fetched == RESULT_OK) {
+        percpu_reschedule = true; /* the loop finds the thread running and repeats its call */
+        return 0;
+    }
+    if (fetched == SPACE_PENDING) {
+        return 0;
+    }
+    thread->resume = RESUME_GATE;
+    return fetched;
+}
+
+void gate_complete(struct thread *thread, int64_t result)
+{
+    thread->frame.rax = (uint64_t)result;
+    thread->resume = RESUME_GATE;
+    percpu_thread_ready(thread);
+}
+
+void gate_complete_by_status(struct thread *thread, const struct percpu_message *reply)
+{
+    gate_complete(thread, reply->status);
+}
+
+static void repeat_with_credit(struct thread *thread, const struct percpu_message *none)
+{
+    ASSERT(none == NULL);
+    percpu_thread_ready(thread); /* resume kind is RESTART */
+}
+
+void gate_request_or_repeat(core_id_t to, const struct percpu_message *request,
+                            struct thread *thread, thread_continuation continuation)
+{
+    if (percpu_channel_request(to, request) == RESULT_OK) {
+        percpu_thread_wait(thread, continuation);
+        return;
+    }
+    thread->resume = RESUME_RESTART;
+    percpu_thread_wait(thread, repeat_with_credit);
+    percpu_channel_await_credit(to, thread);
+}
+
+/* @impl ATL-LLR-GATE-0020~1 */
+int64_t gate_handle_exit(uint64_t status, uint64_t signal, uint64_t a, uint64_t b, uint64_t c,
+                         uint64_t d)
+{
+    (void)a, (void)b, (void)c, (void)d;
+    if (status > 255 || signal > 127) {
+        return RESULT_INVALID;
+    }
+    core_id_t first = {0};
+    if (percpu_self.value == first.value) {
+        services.cell_end(status, signal);
+    }
+    struct percpu_message request = {
+        .kind = PERCPU_MESSAGE_CELL_END,
+        .token = percpu_thread_handle(percpu_current),
+        .arguments = {status, signal},
+    };
+    gate_request_or_repeat(first, &request, percpu_current, gate_complete_by_status);
+    return 0;
+}
+
+/* The initial state of everything vectorial: XRSTOR takes it where XSTATE_BV is zero, and MXCSR
+ * from the area in any case. SDM volume 1, "XSAVE area". What the slot's last thread left is gone.
+ */
+static void extended_reset(uint8_t *area)
+{
+    const uint32_t mxcsr_offset = 24, mxcsr_initial = 0x1f80, header_offset = 512;
+    memcpy(area + mxcsr_offset, &mxcsr_initial, sizeof(mxcsr_initial));
+    memset(area + header_offset, 0, sizeof(uint64_t));
+}
+
+enum result gate_thread_start(const struct gate_thread_start *start, uint64_t *handle)
+{
+    TRY(gate_validate_thread_start(&gate_cell, start));
+    struct thread *thread;
+    TRY(percpu_thread_allocate(&thread));
+    bool user = gate_cell.ring == 3;
+    thread->frame = (struct thread_frame){
+        .rip = start->entry,
+        .rsp = start->stack,
+        .rdi = start->cookie,
+        .rflags = 0x202,
+        .cs = user ? (SELECTOR_USER_CODE | 3) : SELECTOR_KERNEL_CODE,
+        .ss = user ? (SELECTOR_USER_DATA | 3) : SELECTOR_KERNEL_DATA,
+    };
+    extended_reset(thread->extended);
+    thread->words[0] = start->stack;
+    thread->resume = RESUME_FULL;
+    thread->cell = &gate_cell;
+    percpu_thread_set_priority(thread, (uint8_t)start->priority);
+    *handle = percpu_thread_handle(thread);
+    percpu_thread_ready(thread);
+    return RESULT_OK;
+}
+
+static void create_requested(core_id_t from, const struct percpu_message *request)
+{
+    struct gate_thread_start start = {request->arguments[0], request->arguments[1],
+                                      request->arguments[2], request->arguments[3]};
+    struct percpu_message reply = {.kind = request->kind, .token = request->token};
+    uint64_t handle = 0;
+    reply.status = gate_thread_start(&start, &handle);
+    reply.arguments[0] = handle;
+    percpu_channel_reply(from, &reply);
+}
+
+static void create_replied(struct thread *thread, const struct percpu_message *reply)
+{
+    gate_complete(thread,
+                  reply->status != RESULT_OK ? reply->status : (int64_t)reply->arguments[0]);
+}
+
+/* @impl ATL-LLR-GATE-0021~1 */
+int64_t gate_handle_thread_create(uint64_t core, uint64_t entry, uint64_t stack, uint64_t cookie,
+                                  uint64_t priority, uint64_t a)
+{
+    (void)a;
+    struct gate_thread_start start = {entry, stack, cookie, priority};
+    if (core >= percpu_core_count) {
+        return RESULT_INVALID;
+    }
+    if (core == percpu_self.value) {
+        uint64_t handle = 0;
+        enum result made = gate_thread_start(&start, &handle);
+        return made != RESULT_OK ? (int64_t)made : (int64_t)handle;
+    }
+    TRY(gate_validate_thread_start(&gate_cell, &start));
+    struct percpu_message request = {
+        .kind = PERCPU_MESSAGE_THREAD_CREATE,
+        .token = percpu_thread_handle(percpu_current),
+        .arguments = {entry, stack, cookie, priority},
+    };
+    gate_request_or_repeat((core_id_t){(uint16_t)core}, &request, percpu_current, create_replied);
+    return 0;
+}
+
+/* @impl ATL-LLR-GATE-0022~1 */
+int64_t gate_handle_thread_exit(uint64_t done, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+                                uint64_t e)
+{
+    (void)a, (void)b, (void)c, (void)d, (void)e;
+    struct thread *thread = percpu_current;
+    if (!IS_ALIGNED(done, sizeof(uint32_t))) {
+        return RESULT_INVALID;
+    }
+    /* From here on nothing touches the thread's stack: the word may be set at once. */
+    uint32_t one = 1;
+    uint64_t fault_address = 0;
+    if (done != 0 && isolation_copy_to_user(done, &one, sizeof(one), &fault_address) != RESULT_OK) {
+        return gate_fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
+    }
+    percpu_thread_wait(thread, NULL);
+    gate_unload(thread, false);
+    percpu_thread_free(thread);
+    return 0;
+}
+
+/* @impl ATL-LLR-GATE-0023~1 */
+int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority, uint64_t core, uint64_t a,
+                               uint64_t b, uint64_t c)
+{
+    (void)a, (void)b, (void)c;
+    struct thread *thread = percpu_current;
+    if (handle != 0 && handle != percpu_thread_handle(thread)) {
+        if (GATE_THREAD_CORE(handle) != percpu_self.value || core != GATE_KEEP) {
+            return RESULT_PERMISSION;
+        }
+        thread = percpu_thread_find(handle);
+        if (thread == NULL) {
+            return RESULT_NO_THREAD;
+        }
+    }
+    if ((priority != GATE_KEEP && priority >= GATE_PRIORITY_COUNT) ||
+        (core != GATE_KEEP && core >= percpu_core_count)) {
+        return RESULT_INVALID;
+    }
+    if (priority != GATE_KEEP) {
+        percpu_thread_set_priority(thread, (uint8_t)priority);
+    }
+    if (core != GATE_KEEP && core != percpu_self.value) {
+        return gate_move_to(thread, (core_id_t){(uint16_t)core});
+    }
+    return (int64_t)percpu_thread_handle(thread);
+}
+
+/* @impl ATL-LLR-GATE-0024~1 */
+int64_t gate_handle_park(uint64_t deadline, uint64_t flags, uint64_t a, uint64_t b, uint64_t c,
+                         uint64_t d)
+{
+    (void)a, (void)b, (void)c, (void)d;
+    if ((flags & ~(uint64_t)GATE_PARK_KEEP_EXTENDED) != 0) {
+        return RESULT_INVALID;
+    }
+    enum result parked = percpu_park(deadline);
+    return parked == RESULT_AGAIN ? 0 : parked;
+}
+
+/* @impl ATL-LLR-GATE-0025~1 */
+int64_t gate_handle_unpark(uint64_t handle, uint64_t flags, uint64_t a, uint64_t b, uint64_t c,
+                           uint64_t d)
+{
+    (void)a, (void)b, (void)c, (void)d;
+    if ((flags & ~(uint64_t)GATE_UNPARK_INTERRUPT) != 0) {
+        return RESULT_INVALID;
+    }
+    bool interrupt = (flags & GATE_UNPARK_INTERRUPT) != 0;
+    uint32_t core = GATE_THREAD_CORE(handle);
+    if (core >= percpu_core_count) {
+        return RESULT_NO_THREAD;
+    }
+    if (core != percpu_self.value) {
+        return percpu_signal_send_remote((core_id_t){(uint16_t)core}, GATE_THREAD_INDEX(handle),
+                                         GATE_THREAD_GENERATION(handle), interrupt);
+    }
+    struct thread *thread = percpu_thread_find(handle);
+    if (thread == NULL) {
+        return RESULT_NO_THREAD;
+    }
+    percpu_unpark(thread, interrupt);
+    if (interrupt && thread == percpu_current) {
+        percpu_reschedule = true; /* delivered on this very way out */
+    }
+    return 0;
+}
+
+/* SPACE_PENDING is no result of a call: the completion sets it. */
+static int64_t space_result(enum result result)
+{
+    return result == SPACE_PENDING ? 0 : (int64_t)result;
+}
+
+int64_t gate_handle_map(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t flags,
+                        uint64_t offset, uint64_t a)
+{
+    (void)a;
+    TRY(gate_validate_range(&gate_cell, address, bytes));
+    TRY(gate_validate_map(&gate_cell, protection, flags, offset));
+    return space_result(isolation_space_map(percpu_current, (struct space_range){address, bytes},
+                                            (uint32_t)protection, (uint32_t)flags, offset));
+}
+
+int64_t gate_handle_unmap(uint64_t address, uint64_t bytes, uint64_t flags, uint64_t a, uint64_t b,
+                          uint64_t c)
+{
+    (void)a, (void)b, (void)c;
+    TRY(gate_validate_range(&gate_cell, address, bytes));
+    if ((flags & ~(uint64_t)GATE_UNMAP_DISCARD) != 0) {
+        return RESULT_INVALID;
+    }
+    return space_result(isolation_space_unmap(percpu_current, (struct space_range){address, bytes},
+                                              (uint32_t)flags));
+}
+
+int64_t gate_handle_protect(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t a,
+                            uint64_t b, uint64_t c)
+{
+    (void)a, (void)b, (void)c;
+    TRY(gate_validate_range(&gate_cell, address, bytes));
+    TRY(gate_validate_protection(&gate_cell, protection));
+    return space_result(isolation_space_protect(
+        percpu_current, (struct space_range){address, bytes}, (uint32_t)protection));
+}
+
+/* @impl ATL-LLR-GATE-0026~1 */
+int64_t gate_handle_random(uint64_t buffer, uint64_t bytes, uint64_t a, uint64_t b, uint64_t c,
+                           uint64_t d)
+{
+    (void)a, (void)b, (void)c, (void)d;
+    uint8_t random[GATE_RANDOM_BYTES_MAX];
+    if (bytes > sizeof(random)) {
+        return RESULT_INVALID;
+    }
+    entropy_fill(random, bytes);
+    uint64_t fault_address = 0;
+    if (isolation_copy_to_user(buffer, random, bytes, &fault_address) != RESULT_OK) {
+        return gate_fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
+    }
+    return 0;
+}
+
+void gate_threads_initialize(void)
+{
+    percpu_channel_handle(PERCPU_MESSAGE_THREAD_CREATE, create_requested);
+}

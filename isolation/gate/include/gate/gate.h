@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gate's inside, for kernel/main and isolation/gate: how a core runs the threads of its cell.
+ * A core's life is one loop: an entry (call, trap, interrupt) does bounded work on the gate stack
+ * and ends in gate_leave, which never returns. All functions: own core, interrupts off. */
+#ifndef GATE_GATE_H
+#define GATE_GATE_H
+
+#include <isolation/cell.h>
+#include <percpu/channel.h>
+#include <percpu/operations.h>
+#include <percpu/scheduler.h>
+#include <percpu/thread.h>
+
+/* This core's cell. One today; reached through the current thread where there is one. */
+extern PERCORE struct cell gate_cell;
+extern PERCORE struct gate_core_counts gate_counts;
+
+/* Boot, each core, after isolation_cell_build: what the entry path needs in variables of its own,
+ * and the message handlers of the gate. */
+void gate_initialize(void);
+
+/* Chooses what runs next and goes there: drains channels, delivers an INTERRUPT, idles if nothing
+ * is ready. The only way out of the kernel. */
+noreturn void gate_leave(void);
+
+/* An exception of the current thread that the kernel does not resolve: prepares its upcall.
+ * RESULT_FAULT: posix's stack cannot be written; the caller ends the cell. SPACE_PENDING: the
+ * thread waits for a page of that stack, and the exception repeats when it runs again. */
+enum result gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
+                              uint64_t address);
+
+/* After a page fault of the supervisor kind in ring 3, which only an emulator makes: true if it was
+ * an IRETQ of posix/, and the thread now stands behind it. */
+bool gate_complete_return(struct thread *thread);
+
+/* The thread's cell cannot go on: the thread calls exit with this signal as its next step. */
+void gate_end_by_signal(struct thread *thread, uint64_t signal);
+
+/* A new thread of this core's cell, ready to run at entry (absolute address inside posix).
+ * RESULT_INVALID: entry, stack or priority; RESULT_AGAIN: no thread left. */
+struct gate_thread_start {
+    uint64_t entry, stack, cookie, priority;
+};
+enum result gate_thread_start(const struct gate_thread_start *start, uint64_t *handle);
+
+/* Staging pages at the end of each core's outbox: what does not fit a message. */
+enum gate_staging {
+    GATE_STAGING_WRITE,  /* console output on its way to core 0 */
+    GATE_STAGING_READ,   /* console input (core 0 writes) */
+    GATE_STAGING_COUNTS, /* counters for others */
+    GATE_STAGING_MOVE,   /* a thread on its way to another core */
+    GATE_STAGING_COUNT,
+};
+/* Boot: tells the gate where core's staging pages are (own: writable). */
+void gate_staging_set(core_id_t core, void *pages);
+void *gate_staging_own(enum gate_staging page);
+const void *gate_staging_of_remote(core_id_t core, enum gate_staging page);
+
+/* Boot, each core: bytes of an XSAVE area; a moving thread's state must fit a page. */
+void gate_move_set_extended_bytes(uint32_t bytes);
+
+/* The console and the end of the cell are services of core 0, given by kernel/main.
+ * write: takes 1..bytes bytes and returns the count, or RESULT_AGAIN: full, then it calls
+ * gate_console_ready() on core 0 when there is room again. read and poll: as GATE_CONSOLE_*. */
+struct gate_services {
+    int64_t (*console_write)(uint32_t stream, const void *bytes, uint64_t count);
+    int64_t (*console_read)(void *bytes, uint64_t count);
+    int64_t (*console_poll)(void);
+    void (*cell_end)(uint64_t status, uint64_t signal) __attribute__((__noreturn__));
+    enum result (*audit)(void); /* this core's tables, with a report line if it does not hold */
+};
+void gate_services_set(const struct gate_services *services); /* boot, each core */
+void gate_console_ready(void);
+
+#endif

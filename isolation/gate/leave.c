@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way out of the kernel: which thread runs next, and in what state its registers are. */
+#include "internal.h"
+#include "offsets.h"
+
+#include <cpu/time.h>
+#include <kernel/layout.h>
+#include <percpu/operations.h>
+
+_Static_assert(offsetof(struct thread, frame.r15) == THREAD_R15, "assembly");
+_Static_assert(offsetof(struct thread, frame.rbx) == THREAD_RBX, "assembly");
+_Static_assert(offsetof(struct thread, frame.rax) == THREAD_RAX, "assembly");
+_Static_assert(offsetof(struct thread, frame.rdi) == THREAD_RDI, "assembly");
+_Static_assert(offsetof(struct thread, frame.rip) == THREAD_RIP, "assembly");
+_Static_assert(offsetof(struct thread, frame.ss) == THREAD_SS, "assembly");
+_Static_assert(offsetof(struct thread, resume) == THREAD_RESUME, "assembly");
+_Static_assert(offsetof(struct gate_words, return_rip) == WORDS_RETURN_RIP, "assembly");
+_Static_assert(offsetof(struct gate_words, return_flags) == WORDS_RETURN_FLAGS, "assembly");
+#define SIGNAL_SEGV 11
+
+_Static_assert(sizeof(struct thread_frame) == sizeof(struct gate_frame), "one layout");
+
+PERCORE struct cell gate_cell;
+PERCORE struct gate_core_counts gate_counts;
+/* The entry path reads these; each is alone in its use there. */
+PERCORE uint64_t gate_user_rsp;
+PERCORE uint64_t gate_counts_calls;
+PERCORE uint64_t gate_counts_reflections;
+PERCORE uint64_t gate_syscall_entry;
+PERCORE struct gate_words *gate_live_words;
+PERCORE uint8_t gate_ring;
+
+/* The thread whose extended state, bases and words the hardware holds; stays loaded while idle, so
+ * that a thread that waits and goes on alone costs no switch. */
+static PERCORE struct thread *loaded;
+static PERCORE bool cell_is_loaded;
+
+void gate_initialize(void)
+{
+    gate_syscall_entry = gate_cell.syscall_entry;
+    gate_live_words = gate_cell.words;
+    gate_ring = gate_cell.ring;
+    gate_console_initialize();
+    gate_move_initialize();
+    gate_information_initialize();
+    gate_threads_initialize();
+}
+
+void gate_unload(struct thread *thread, bool save)
+{
+    if (loaded == thread) {
+        if (save) {
+            percpu_operation_switch(thread, NULL);
+        }
+        loaded = NULL;
+    }
+}
+
+static void load(struct thread *thread)
+{
+    if (!cell_is_loaded) {
+        /* Published first: whoever unmaps from now on waits for us; what was unmapped before
+         * cannot be in the TLB, since loading the root empties it. */
+        percpu_cell_publish(gate_cell.id);
+        percpu_operation_invalidate(0, 0);
+        cell_is_loaded = true;
+    }
+    if (loaded != thread) {
+        percpu_operation_switch(loaded, thread);
+        loaded = thread;
+        gate_counts.switches++;
+    }
+}
+
+static void idle(void)
+{
+    if (cell_is_loaded) {
+        cell_is_loaded = false;
+        percpu_operation_invalidate(0, UINT64_MAX); /* to the kernel's own root */
+        percpu_cell_publish(0);
+    }
+    uint64_t start = percpu_operation_now();
+    percpu_operation_idle(percpu_next_event_ns());
+    gate_counts.idle_ns += percpu_operation_now() - start;
+}
+
+static bool is_in(uint64_t rip, uint64_t begin, uint64_t end)
+{
+    return rip >= begin && rip < end;
+}
+
+static bool is_in_posix(const struct cell *cell, uint64_t rip)
+{
+    return is_in(rip, cell->text_begin, cell->text_end) ||
+           is_in(rip, cell->gate_page, cell->gate_page + PAGE_BYTES);
+}
+
+/* The thread has left posix but for its last jump: completes it. */
+static void finish_exit(const struct cell *cell, struct thread_frame *frame)
+{
+    if (is_in(frame->rip, cell->exit_call_swapped, cell->exit_call_end)) {
+        frame->rip = cell->words->return_rip;
+    }
+}
+
+void gate_end_by_signal(struct thread *thread, uint64_t signal)
+{
+    thread->frame.rax = GATE_EXIT;
+    thread->frame.rdi = 0;
+    thread->frame.rsi = signal;
+    thread->resume = RESUME_RESTART;
+    percpu_reschedule = true;
+}
+
+/* Writes the upcall record and points the thread at posix's handler. */
+static enum result push_upcall(struct thread *thread, struct gate_upcall *upcall)
+{
+    struct cell *cell = thread->cell;
+    struct thread_frame *frame = &thread->frame;
+    uint64_t top = is_in_posix(cell, frame->rip) ? frame->rsp : cell->words->stack;
+    uint64_t address = ALIGN_DOWN(top - sizeof(*upcall), 16ull);
+    _Static_assert(sizeof(upcall->frame) == sizeof(*frame), "one layout");
+    upcall->frame = *(const struct gate_frame *)frame;
+    uint64_t fault_address = 0;
+    enum result copied = isolation_copy_to_user(address, upcall, sizeof(*upcall), &fault_address);
+    if (copied != RESULT_OK) {
+        enum result fetched = isolation_space_fault(thread, fault_address, SPACE_ACCESS_WRITE);
+        if (fetched == RESULT_OK) {
+            copied = isolation_copy_to_user(address, upcall, sizeof(*upcall), &fault_address);
+        } else {
+            copied = fetched;
+        }
+    }
+    TRY(copied);
+    frame->rip = cell->upcall_entry;
+    frame->rsp = address;
+    frame->rdi = address;
+    frame->rflags = 0x202;
+    thread->resume = RESUME_FULL;
+    return RESULT_OK;
+}
+
+enum result gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
+                              uint64_t address)
+{
+    finish_exit(thread->cell, &thread->frame);
+    struct gate_upcall upcall = {
+        .reason = GATE_UPCALL_FAULT, .vector = vector, .error = error, .address = address};
+    return push_upcall(thread, &upcall);
+}
+
+/* Flags that a program sets by IRETQ in ring 3: SDM volume 1, "EFLAGS register". */
+#define FLAGS_USER 0x244dd5ull
+#define FLAGS_ALWAYS 0x202ull
+
+/* QEMU reads the stack of an IRETQ in ring 3 as the supervisor would, which SMAP forbids (seen in
+ * 7.2; processors do not). posix/ goes on by that instruction after an upcall: nothing else in it
+ * can fault in this way, and it is completed for it here. */
+bool gate_complete_return(struct thread *thread)
+{
+    const struct cell *cell = thread->cell;
+    struct thread_frame *frame = &thread->frame;
+    if (!is_in_posix(cell, frame->rip)) {
+        return false;
+    }
+    struct {
+        uint64_t rip, cs, rflags, rsp, ss;
+    } to;
+    uint64_t fault_address;
+    if (isolation_copy_from_user(&to, frame->rsp, sizeof(to), &fault_address) != RESULT_OK ||
+        to.rip >= LAYOUT_USER_END) {
+        return false;
+    }
+    frame->rip = to.rip;
+    frame->rsp = to.rsp;
+    frame->rflags = (to.rflags & FLAGS_USER) | FLAGS_ALWAYS;
+    return true;
+}
+
+/* A thread that called the gate from application code gets a whole frame: what the call destroys
+ * has its arguments' values. */
+static void complete_frame(const struct cell *cell, struct thread *thread)
+{
+    if (thread->resume == RESUME_GATE) {
+        struct thread_frame *frame = &thread->frame;
+        frame->rcx = frame->rip;
+        frame->r11 = frame->rflags;
+        frame->cs = cell->ring == 3 ? (SELECTOR_USER_CODE | 3) : SELECTOR_KERNEL_CODE;
+        frame->ss = cell->ring == 3 ? (SELECTOR_USER_DATA | 3) : SELECTOR_KERNEL_DATA;
+        thread->resume = RESUME_FULL;
+    }
+}
+
+/* thread->interrupt is set and the thread is about to run. @impl ATL-LLR-GATE-0010~1 */
+static void deliver_interrupt(struct thread *thread)
+{
+    struct cell *cell = thread->cell;
+    struct thread_frame *frame = &thread->frame;
+    if (thread->resume == RESUME_FULL) {
+        finish_exit(cell, frame);
+    }
+    if (!is_in_posix(cell, frame->rip)) {
+        complete_frame(cell, thread);
+        struct gate_upcall upcall = {.reason = GATE_UPCALL_INTERRUPT};
+        enum result pushed = push_upcall(thread, &upcall);
+        if (pushed == SPACE_PENDING) {
+            return; /* the flag stays: tried again when the page is there */
+        }
+        thread->interrupt = false;
+        if (pushed != RESULT_OK) {
+            gate_end_by_signal(thread, SIGNAL_SEGV);
+        }
+        return;
+    }
+    thread->interrupt = false;
+    cell->words->pending = 1;
+    if (is_in(frame->rip, cell->exit_call_begin, cell->exit_call_swapped)) {
+        frame->rip = cell->exit_call_begin;
+    } else if (is_in(frame->rip, cell->exit_frame_begin, cell->exit_frame_end)) {
+        if (frame->rip >= cell->exit_frame_last) {
+            frame->rsp -= offsetof(struct gate_frame, rip);
+        }
+        frame->rip = cell->exit_frame_begin;
+    }
+}
+
+static void repeat_call(struct thread *thread)
+{
+    const struct thread_frame *f = &thread->frame;
+    thread->resume = RESUME_GATE;
+    ASSERT(f->rax < GATE_CALL_COUNT);
+    int64_t result = gate_handlers[f->rax](f->rdi, f->rsi, f->rdx, f->r10, f->r8, f->r9);
+    if (percpu_current == thread && thread->state == THREAD_RUNNING &&
+        thread->resume == RESUME_GATE) {
+        thread->frame.rax = (uint64_t)result;
+    }
+}
+
+static noreturn void resume(struct thread *thread)
+{
+    if (thread->resume == RESUME_GATE) {
+        gate_resume_call(thread);
+    }
+    gate_resume_full(thread);
+}
+
+noreturn void gate_leave(void)
+{
+    for (;;) {
+        percpu_channel_drain();
+        struct thread *thread = percpu_schedule();
+        if (thread == NULL) {
+            idle();
+            continue;
+        }
+        load(thread);
+        if (thread->interrupt && thread->resume != RESUME_RESTART) {
+            deliver_interrupt(thread);
+        }
+        if (thread->resume == RESUME_RESTART) {
+            repeat_call(thread);
+            continue;
+        }
+        if (thread->state != THREAD_RUNNING) {
+            continue; /* waits for a page of its posix stack */
+        }
+        if (!percpu_channel_leave()) {
+            continue; /* something came meanwhile */
+        }
+        cpu_timer_arm(percpu_next_event_ns());
+        resume(thread);
+    }
+}
+
+noreturn void gate_return_slow(int64_t result)
+{
+    struct thread *thread = percpu_current;
+    /* A call that will be repeated has no result yet: rax is its number. */
+    if (thread != NULL && thread->state == THREAD_RUNNING && thread->resume == RESUME_GATE) {
+        thread->frame.rax = (uint64_t)result;
+    }
+    gate_leave();
+}

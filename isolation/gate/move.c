@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A running thread moves itself to another core: its state travels in this core's staging page; the
+ * other core makes a thread of it under a new handle, and the old one is freed when that is known.
+ * One move at a time leaves a core; others wait in line by repeating their call. */
+#include "internal.h"
+
+#include <cpu/string.h>
+#include <percpu/operations.h>
+
+struct moved_thread {
+    struct thread_frame frame;
+    uint64_t fs_base, gs_base;
+    uint64_t words[4];
+    uint64_t priority;
+    uint64_t permit, interrupt;
+    uint32_t extended_bytes, reserved;
+};
+
+static PERCORE struct thread *moving;
+static PERCORE struct thread *line_first;
+static PERCORE uint32_t extended_bytes;
+
+void gate_move_set_extended_bytes(uint32_t bytes)
+{
+    ASSERT(sizeof(struct moved_thread) + bytes <= PAGE_BYTES);
+    extended_bytes = bytes;
+}
+
+static void finish(void)
+{
+    moving = NULL;
+    struct thread *next = line_first;
+    if (next != NULL) {
+        line_first = next->next;
+        next->next = NULL;
+        percpu_thread_ready(next);
+    }
+}
+
+static void move_requested(core_id_t from, const struct percpu_message *request)
+{
+    struct percpu_message reply = {.kind = request->kind, .token = request->token};
+    struct thread *thread;
+    enum result made = percpu_thread_allocate(&thread);
+    if (made == RESULT_OK) {
+        const struct moved_thread *state = gate_staging_of_remote(from, GATE_STAGING_MOVE);
+        thread->frame = state->frame;
+        thread->fs_base = state->fs_base;
+        thread->gs_base = state->gs_base;
+        memcpy(thread->words, state->words, sizeof(thread->words));
+        memcpy(thread->extended, state + 1, extended_bytes);
+        thread->permit = state->permit != 0;
+        thread->interrupt = state->interrupt != 0;
+        thread->cell = &gate_cell;
+        thread->resume = RESUME_GATE;
+        percpu_thread_set_priority(thread, (uint8_t)state->priority);
+        thread->frame.rax = percpu_thread_handle(thread);
+        reply.arguments[0] = thread->frame.rax;
+        percpu_thread_ready(thread);
+    }
+    reply.status = made;
+    percpu_channel_reply(from, &reply);
+}
+
+static void move_replied(struct thread *thread, const struct percpu_message *reply)
+{
+    ASSERT(moving == thread);
+    finish();
+    if (reply->status != RESULT_OK) {
+        gate_complete(thread, reply->status);
+        return;
+    }
+    percpu_thread_free(thread);
+}
+
+int64_t gate_move_to(struct thread *thread, core_id_t core)
+{
+    ASSERT(thread == percpu_current);
+    if (moving != NULL) {
+        thread->next = line_first;
+        line_first = thread;
+        gate_wait_and_repeat(thread);
+        return 0;
+    }
+    gate_unload(thread, true);
+    struct moved_thread *state = gate_staging_own(GATE_STAGING_MOVE);
+    *state = (struct moved_thread){
+        .frame = thread->frame,
+        .fs_base = thread->fs_base,
+        .gs_base = thread->gs_base,
+        .priority = thread->priority,
+        .permit = thread->permit,
+        .interrupt = thread->interrupt,
+        .extended_bytes = extended_bytes,
+    };
+    memcpy(state->words, thread->words, sizeof(state->words));
+    memcpy(state + 1, thread->extended, extended_bytes);
+    struct percpu_message request = {
+        .kind = PERCPU_MESSAGE_THREAD_MOVE,
+        .token = percpu_thread_handle(thread),
+    };
+    gate_request_or_repeat(core, &request, thread, move_replied);
+    if (thread->continuation == move_replied) {
+        moving = thread;
+    }
+    return 0;
+}
+
+void gate_move_initialize(void)
+{
+    percpu_channel_handle(PERCPU_MESSAGE_THREAD_MOVE, move_requested);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "validate.h"
+
+#define USER_FLOOR 0x10000ull
+#define USER_END ((uint64_t)(GATE_PRIVATE_SLOT + 1) * GATE_SLOT_BYTES)
+
+/* @impl ATL-LLR-GATE-0030~1 */
+enum result gate_validate_range(const struct cell *cell, uint64_t address, uint64_t bytes)
+{
+    if (!IS_ALIGNED(address, PAGE_BYTES) || !IS_ALIGNED(bytes, PAGE_BYTES) || bytes == 0 ||
+        bytes > GATE_SLOT_BYTES || address < USER_FLOOR) {
+        return RESULT_INVALID;
+    }
+    uint64_t slot = address / GATE_SLOT_BYTES;
+    if (slot >= cell->shared_slot_count || address + bytes > (slot + 1) * GATE_SLOT_BYTES) {
+        return RESULT_INVALID;
+    }
+    return RESULT_OK;
+}
+
+/* @impl ATL-LLR-GATE-0031~1 */
+enum result gate_validate_protection(const struct cell *cell, uint64_t protection)
+{
+    if ((protection & ~(uint64_t)(GATE_READ | GATE_WRITE | GATE_EXECUTE)) != 0) {
+        return RESULT_INVALID;
+    }
+    if ((protection & GATE_WRITE) != 0 && (protection & GATE_EXECUTE) != 0 &&
+        !cell->allow_write_execute) {
+        return RESULT_ACCESS;
+    }
+    return RESULT_OK;
+}
+
+/* @impl ATL-LLR-GATE-0032~1 */
+enum result gate_validate_map(const struct cell *cell, uint64_t protection, uint64_t flags,
+                              uint64_t offset)
+{
+    TRY(gate_validate_protection(cell, protection));
+    bool image = (flags & GATE_MAP_IMAGE) != 0;
+    bool populate = (flags & GATE_MAP_POPULATE) != 0;
+    if ((flags & ~(uint64_t)(GATE_MAP_POPULATE | GATE_MAP_IMAGE)) != 0 || (image && populate) ||
+        !IS_ALIGNED(offset, PAGE_BYTES) || (!image && offset != 0)) {
+        return RESULT_INVALID;
+    }
+    return RESULT_OK;
+}
+
+/* @impl ATL-LLR-GATE-0033~1 */
+enum result gate_validate_thread_start(const struct cell *cell,
+                                       const struct gate_thread_start *start)
+{
+    if (start->entry < cell->text_begin || start->entry >= cell->text_end ||
+        start->stack >= USER_END || start->stack < USER_FLOOR || !IS_ALIGNED(start->stack, 16ull) ||
+        start->priority >= GATE_PRIORITY_COUNT) {
+        return RESULT_INVALID;
+    }
+    return RESULT_OK;
+}

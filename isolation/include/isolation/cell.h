@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A cell: a program with its cores, memory and posix/. This core's view of it: the root of its page
+ * tables here and the addresses of its posix/. PERCORE; every core builds its own at boot.
+ * No "the application": code asks the current thread's cell. */
+#ifndef ISOLATION_CELL_H
+#define ISOLATION_CELL_H
+
+#include <isolation/gate_abi.h>
+#include <percpu/base.h>
+
+struct cell {
+    uint64_t id;  /* 1.. ; 0 means none */
+    paddr_t root; /* this core's PML4 for it */
+    uint8_t ring; /* 0 or 3 */
+    bool allow_write_execute;
+    bool ending;
+    struct gate_words *words; /* kernel alias of this core's instance (direct map) */
+    uint64_t posix_base;
+    /* absolute, from the validated posix header */
+    uint64_t syscall_entry, upcall_entry, text_begin, text_end, gate_page, info_page, start,
+        first_stack;
+    uint64_t exit_call_begin, exit_call_swapped, exit_call_end;
+    uint64_t exit_frame_begin, exit_frame_last, exit_frame_end;
+    uint32_t shared_slot_count;
+    paddr_t slot_tables[2 * CORE_COUNT_MAX]; /* PDPT of each shared slot; own ones are writable */
+};
+
+/* The core that owns the tables of a user address; RESULT_INVALID if it is in no shared slot. */
+enum result isolation_slot_owner(const struct cell *cell, uint64_t address, core_id_t *owner);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The contract between the kernel and the library OS in the application's ring: calls, the words of
+ * the running thread, the upcall, the information page. Included by both sides and by hostile
+ * tests; depends on nothing else. The call numbers come from isolation/gate/gate.toml
+ * (gate_numbers.h).
+ *
+ * Calling a gate: `call gate_page + 32 * number` with the C convention (rdi rsi rdx rcx r8 r9 in,
+ * rax out; caller-saved registers are destroyed, vector registers are not). A negative result is a
+ * negated errno, and then nothing was changed. Both rings. */
+#ifndef ISOLATION_GATE_ABI_H
+#define ISOLATION_GATE_ABI_H
+
+#include <isolation/gate_numbers.h>
+#include <stdint.h>
+
+/* rax at the `syscall` instruction inside the gate page: GATE_CALL_BASE + number. Any other rax at
+ * any `syscall` instruction is reflected to posix header .syscall_entry with every register as it
+ * was, except rcx and r11; return address and flags are in struct gate_words. */
+#define GATE_CALL_BASE 0x4100u
+#define GATE_STUB_BYTES 32u
+
+/* The first bytes of posix's per-core section: one instance on each core, at one virtual address.
+ * The kernel loads and saves the first four with each thread switch. Writable by both. */
+struct gate_words {
+    uint64_t stack;        /* while application code runs: where posix/ enters with its stack */
+    uint64_t return_rip;   /* written by the reflection */
+    uint64_t return_flags; /* written by the reflection */
+    uint64_t pending;      /* set to 1 by the kernel when an INTERRUPT arrives inside posix/ */
+    uint64_t core;         /* constant: this core */
+};
+
+/* Registers of an interrupted thread, as the kernel keeps them and as an upcall hands them over. */
+struct gate_frame {
+    uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+    uint64_t rip, cs, rflags, rsp, ss; /* what IRETQ pops */
+};
+
+enum gate_upcall_reason {
+    GATE_UPCALL_INTERRUPT = 1, /* unpark(INTERRUPT) found this thread in application code */
+    GATE_UPCALL_FAULT = 2,     /* an exception that the kernel does not resolve */
+};
+
+/* Written below the thread's posix stack (application code interrupted: words.stack; posix code
+ * interrupted by its own fault: its rsp), 16-aligned, and passed in rdi to header .upcall_entry,
+ * with rsp = the address of this record. Extended state (x87, SSE, AVX) is live in the registers.
+ */
+struct gate_upcall {
+    struct gate_frame frame;
+    uint64_t reason;  /* enum gate_upcall_reason */
+    uint64_t vector;  /* 0..31 of a fault */
+    uint64_t error;   /* error code of the exception, 0 if it has none */
+    uint64_t address; /* CR2 of a page fault */
+};
+
+#define GATE_POSIX_MAGIC 0x5849534f504c5441ull /* "ATLPOSIX" */
+#define GATE_ABI_VERSION 1u
+
+/* At the start of posix's read-only data. All addresses are offsets from posix's load base. */
+struct gate_posix_header {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t bytes;         /* sizeof(struct gate_posix_header) */
+    uint64_t start;         /* first thread: rdi = 0, rsp = first_stack, on core 0 */
+    uint64_t first_stack;   /* top, 16-aligned, in posix's data */
+    uint64_t syscall_entry; /* rsp = the application's */
+    uint64_t upcall_entry;
+    uint64_t text_begin; /* [text_begin, text_end) and the gate page count as "inside posix" */
+    uint64_t text_end;
+    /* Leaving after a call: in [begin, swapped) the kernel moves an interrupted rip back to begin
+     * and sets words.pending; at [swapped, end) the thread is in the application already: its rip
+     * is words.return_rip. */
+    uint64_t exit_call_begin, exit_call_swapped, exit_call_end;
+    /* Leaving by a frame: rsp = a struct gate_frame throughout [begin, last), and = its .rip at
+     * [last, end), the IRETQ. An interrupt inside moves rip back to begin, rsp to the frame. */
+    uint64_t exit_frame_begin, exit_frame_last, exit_frame_end;
+    uint64_t words;     /* struct gate_words, first bytes of the per-core section */
+    uint64_t gate_page; /* two page-sized holes that the kernel fills */
+    uint64_t info_page;
+};
+
+/* The read-only page of facts; also what the vDSO reads. time: ns = ((tsc - tsc_base) * multiplier)
+ * >> 32, multiplier = 2^32 * 1e9 / tsc_hz, a 128-bit product. */
+struct gate_info {
+    uint32_t version;
+    uint32_t core_count;
+    uint32_t ring;             /* 0 or 3 */
+    uint32_t thread_count_max; /* kernel threads of each core */
+    uint64_t tsc_base;         /* TSC at monotonic 0 (boot) */
+    uint64_t tsc_multiplier;
+    uint64_t wall_base_ns;  /* CLOCK_REALTIME at monotonic 0 */
+    uint64_t memory_bytes;  /* of the machine */
+    uint64_t posix_base;    /* where posix/ is loaded */
+    uint64_t index_address; /* the image's index pages (struct image_header first), read-only */
+    uint64_t index_bytes;
+    uint64_t shared_slot_count; /* slots 0..count-1; slot s is owned by core s % core_count */
+    uint64_t user_floor;        /* lowest mappable address: 64 KiB */
+    uint32_t extended_bytes;    /* XSAVE area size for XCR0 */
+    uint32_t write_execute;     /* 1: the manifest allows W+X mappings */
+    uint64_t extended_mask;     /* XCR0 */
+    uint64_t tsc_hz;
+};
+
+#define GATE_SLOT_BYTES (1ull << 39)
+#define GATE_PRIVATE_SLOT                                                                          \
+    255u /* posix/ itself, gate, information, per-core pages; not mappable                         \
+          */
+
+/* thread handles: generation in the high half, core and index in the low; never 0. */
+typedef uint64_t gate_thread_t;
+#define GATE_THREAD_INDEX(handle) ((uint32_t)((handle)&0xffffu))
+#define GATE_THREAD_CORE(handle) ((uint32_t)(((handle) >> 16) & 0xffffu))
+#define GATE_THREAD_GENERATION(handle) ((uint32_t)((handle) >> 32))
+
+#define GATE_PRIORITY_COUNT 32u
+#define GATE_PRIORITY_DEFAULT 16u /* a larger number runs first */
+#define GATE_NEVER UINT64_MAX     /* deadline: no limit */
+#define GATE_KEEP (UINT64_MAX)    /* thread_set: leave as it is */
+
+/* park */
+#define GATE_PARK_KEEP_EXTENDED 1u /* the thread holds an application call's vector registers */
+/* unpark */
+#define GATE_UNPARK_INTERRUPT 1u
+/* map, protect: protection bits as Linux's PROT_* */
+#define GATE_READ 1u
+#define GATE_WRITE 2u
+#define GATE_EXECUTE 4u
+/* map: flags */
+#define GATE_MAP_POPULATE 1u /* frames now, from the slot owner's memory: posix's own memory */
+#define GATE_MAP_IMAGE 2u    /* pages of the image from `offset` on; writes copy */
+/* unmap: flags */
+#define GATE_UNMAP_DISCARD 1u /* contents gone, mapping stays lazy-zero with its protection */
+
+/* console: operations */
+#define GATE_CONSOLE_WRITE 1u /* stream 1 output, 2 error; returns bytes taken, may be short */
+#define GATE_CONSOLE_READ                                                                          \
+    2u /* 0 = end of input; -EAGAIN: nothing yet, the caller is unparked then */
+#define GATE_CONSOLE_POLL 3u /* bytes that a READ would return now, else as READ */
+#define GATE_CONSOLE_BYTES_MAX 4096u
+/* random */
+#define GATE_RANDOM_BYTES_MAX 256u
+
+/* information: kinds */
+#define GATE_INFORMATION_CORE 1u  /* struct gate_core_counts of core `argument` */
+#define GATE_INFORMATION_AUDIT 2u /* walks all tables now: 0 or -EPERM when it does not hold */
+
+struct gate_core_counts {
+    uint64_t frames_free, frames_total;
+    uint64_t threads_live, threads_max;
+    uint64_t credits_free, credits_total; /* summed over this core's outgoing channels */
+    uint64_t gate_calls, reflections, interrupts, faults, messages_sent, ipis_sent, switches;
+    uint64_t idle_ns;
+};
+
+#endif

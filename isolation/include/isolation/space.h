@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The user half of a cell's address space: map, unmap, protect, and faults on lazy memory. The
+ * functions here do the whole operation for a thread of this core, wherever the owner of the slot
+ * is: they answer at once or leave the thread WAITING and finish by continuation, with the result
+ * in thread->frame.rax. Long ranges proceed in bounded pieces. Own core, interrupts off. */
+#ifndef ISOLATION_SPACE_H
+#define ISOLATION_SPACE_H
+
+#include <isolation/cell.h>
+#include <percpu/thread.h>
+
+/* RESULT_OK: done; SPACE_PENDING: the thread WAITs and rax will be set; else the failure, nothing
+ * changed. */
+#define SPACE_PENDING ((enum result)1)
+
+struct space_range {
+    uint64_t address, bytes; /* page multiples, bytes > 0 */
+};
+enum result isolation_space_map(struct thread *thread, struct space_range range,
+                                uint32_t protection, uint32_t flags, uint64_t offset);
+enum result isolation_space_unmap(struct thread *thread, struct space_range range, uint32_t flags);
+enum result isolation_space_protect(struct thread *thread, struct space_range range,
+                                    uint32_t protection);
+
+enum space_access { SPACE_ACCESS_READ, SPACE_ACCESS_WRITE, SPACE_ACCESS_EXECUTE };
+/* Resolves a page fault of the thread at a user address. RESULT_OK: retry the access;
+ * SPACE_PENDING: thread WAITs and becomes ready when the access can be retried (rax untouched: its
+ * resume kind stays); RESULT_FAULT: a true violation; RESULT_NO_MEMORY. */
+enum result isolation_space_fault(struct thread *thread, uint64_t address,
+                                  enum space_access access);
+
+/* Copies between kernel memory and the current thread's user half; RESULT_FAULT: *fault_address is
+ * the address that is not accessible now (lazy or invalid): nothing visible was done if `to` was
+ * kernel memory. bytes <= 4096. */
+enum result isolation_copy_from_user(void *to, uint64_t from, uint64_t bytes,
+                                     uint64_t *fault_address);
+enum result isolation_copy_to_user(uint64_t to, const void *from, uint64_t bytes,
+                                   uint64_t *fault_address);
+
+/* Boot, every core: registers message handlers, prepares empty shared slots (own PDPTs were made
+ * with the region), maps posix/ and the private slot from the validated image. Core 0 first. */
+enum result isolation_cell_build(struct cell *cell);
+
+#endif

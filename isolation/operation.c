@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "operation.h"
+
+#include "physical.h"
+#include "space.h"
+
+#include <percpu/frames.h>
+#include <percpu/operations.h>
+#include <percpu/scheduler.h>
+
+#define RETURN_RUNS_MAX (PERCPU_MESSAGE_ARGUMENTS)
+
+static PERCORE struct operation operations[OPERATIONS_MAX];
+/* Stands in a peer's credit queue for all operations that lack a credit; in no pool. */
+static PERCORE struct thread credit_waiter;
+static PERCORE bool credit_is_awaited;
+static PERCORE struct thread *waiting_first, *waiting_last; /* threads that wait for a record */
+
+/* ---- records */
+
+struct operation *operation_allocate(struct cell *cell, const struct space_request *request)
+{
+    for (uint16_t i = 0; i < OPERATIONS_MAX; i++) {
+        struct operation *operation = &operations[i];
+        if (operation->kind == OPERATION_FREE) {
+            memset(operation, 0, offsetof(struct operation, frames));
+            operation->kind = request->kind;
+            operation->index = i;
+            operation->cell = cell;
+            operation->root = space_root(cell, request->range.address);
+            operation->start = operation->cursor = request->range.address;
+            operation->end = request->range.address + request->range.bytes;
+            operation->protection = request->protection;
+            operation->flags = request->flags;
+            operation->offset = request->offset;
+            return operation;
+        }
+    }
+    return NULL;
+}
+
+void operation_await_free(struct thread *thread)
+{
+    percpu_thread_wait(thread, NULL);
+    thread->work[WORK_NEXT] = 0;
+    if (waiting_first == NULL) {
+        waiting_first = thread;
+    } else {
+        waiting_last->work[WORK_NEXT] = (uint64_t)(uintptr_t)thread;
+    }
+    waiting_last = thread;
+}
+
+static void operation_free(struct operation *operation)
+{
+    ASSERT(operation->frame_count == 0 && operation->unanswered == 0 && operation->unasked == 0);
+    operation->kind = OPERATION_FREE;
+    struct thread *next = waiting_first;
+    if (next != NULL) {
+        waiting_first = (struct thread *)(uintptr_t)next->work[WORK_NEXT];
+        percpu_thread_ready(next);
+    }
+}
+
+/* ---- what pieces note */
+
+void operation_stale(struct operation *operation, uint64_t address, bool has_left)
+{
+    if (operation->stale_start == operation->stale_end) {
+        operation->stale_start = address;
+        operation->stale_end = address + PAGE_BYTES;
+    } else {
+        operation->stale_start = MIN(operation->stale_start, address);
+        operation->stale_end = MAX(operation->stale_end, address + PAGE_BYTES);
+    }
+    operation->has_left = operation->has_left || has_left;
+}
+
+void operation_take_frame(struct operation *operation, paddr_t frame, enum entry_frame kind)
+{
+    if (kind == ENTRY_FRAME_IMAGE) {
+        return; /* shared for ever */
+    }
+    ASSERT(operation->frame_count < PIECE_FRAMES_MAX);
+    operation->frames[operation->frame_count++] = frame.value | kind;
+}
+
+void operation_prune(struct operation *operation, struct table_cursor *cursor)
+{
+    paddr_t emptied[2];
+    unsigned count = table_prune(cursor, emptied);
+    for (unsigned i = 0; i < count; i++) {
+        operation_take_frame(operation, emptied[i], ENTRY_FRAME_OWN);
+        operation_stale(operation, ALIGN_DOWN(cursor->address, PAGE_BYTES), true);
+    }
+}
+
+bool operation_has_room(const struct operation *operation)
+{
+    return operation->frame_count + PIECE_FRAMES_SLACK <= PIECE_ENTRIES_MAX;
+}
+
+/* ---- credits. The requests that operations hold unanswered are fewer than the credits, and all
+ * other requests of this folder are answered at once, so credits come back; a queue is first come,
+ * first served. So every operation gets its turn. */
+
+_Static_assert(OPERATIONS_MAX < PERCPU_REQUESTS_MAX, "a peer's operations leave credits free");
+
+static void retry_all(void);
+
+/* @impl ATL-LLR-ISOL-0017~1 */
+static void credit_came(struct thread *waiter, const struct percpu_message *none)
+{
+    (void)none;
+    ASSERT(waiter == &credit_waiter && credit_is_awaited);
+    credit_is_awaited = false;
+    retry_all();
+}
+
+/* One queue at a time: who lacks credits elsewhere, too, is found when this one has come. */
+static enum result request_or_await(core_id_t core, const struct percpu_message *request)
+{
+    enum result sent = percpu_channel_request(core, request);
+    if (sent != RESULT_OK && !credit_is_awaited) {
+        credit_is_awaited = true;
+        credit_waiter.state = THREAD_WAITING;
+        credit_waiter.continuation = credit_came;
+        percpu_channel_await_credit(core, &credit_waiter);
+    }
+    return sent;
+}
+
+/* ---- the round */
+
+static bool ask(struct operation *operation, core_id_t core)
+{
+    const struct percpu_message request = {
+        .kind = PERCPU_MESSAGE_INVALIDATE,
+        .arguments = {operation->cell->id, operation->stale_start,
+                      operation->stale_end - operation->stale_start, operation->index},
+    };
+    return request_or_await(core, &request) == RESULT_OK;
+}
+
+static void round_ask(struct operation *operation)
+{
+    for (uint16_t core = 0; core < percpu_core_count; core++) {
+        uint64_t bit = 1ull << core;
+        if ((operation->unasked & bit) != 0 && ask(operation, (core_id_t){core})) {
+            operation->unasked &= ~bit;
+            operation->unanswered++;
+        }
+    }
+}
+
+/* @impl ATL-LLR-ISOL-0010~1 */
+static void round_begin(struct operation *operation)
+{
+    operation->state = OPERATION_ROUND;
+    if (operation->stale_start == operation->stale_end) {
+        return;
+    }
+    percpu_operation_invalidate(operation->stale_start,
+                                operation->stale_end - operation->stale_start);
+    if (!operation->has_left) {
+        return;
+    }
+    for (uint16_t core = 0; core < percpu_core_count; core++) {
+        if (core != percpu_self.value &&
+            percpu_cell_may_hold_remote((core_id_t){core}, operation->cell->id)) {
+            operation->unasked |= 1ull << core;
+        }
+    }
+}
+
+static void answer_invalidate(core_id_t from, const struct percpu_message *request)
+{
+    if (request->arguments[2] != 0) {
+        percpu_operation_invalidate(request->arguments[1], request->arguments[2]);
+    }
+    struct percpu_message reply = *request;
+    reply.is_reply = 1;
+    reply.status = RESULT_OK;
+    percpu_channel_reply(from, &reply);
+}
+
+/* ---- frames after the round */
+
+static void free_own_frames(struct operation *operation)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < operation->frame_count; i++) {
+        uint64_t frame = operation->frames[i];
+        if ((frame & ~ENTRY_ADDRESS) == ENTRY_FRAME_OWN) {
+            percpu_frame_free((paddr_t){frame & ENTRY_ADDRESS});
+        } else {
+            operation->frames[kept++] = frame;
+        }
+    }
+    operation->frame_count = kept;
+}
+
+/* Adds a frame to the runs of a message; false: no room. Frames come in falling order where a piece
+ * took out rising addresses, so a run grows downwards. */
+static bool run_add(uint64_t runs[static RETURN_RUNS_MAX], uint32_t *count, paddr_t frame)
+{
+    if (*count > 0) {
+        uint64_t *run = &runs[*count - 1];
+        if (frame.value + PAGE_BYTES == ALIGN_DOWN(*run, PAGE_BYTES)) {
+            *run = frame.value | (*run % PAGE_BYTES + 1);
+            return true;
+        }
+    }
+    if (*count == RETURN_RUNS_MAX) {
+        return false;
+    }
+    runs[(*count)++] = frame.value | 1;
+    return true;
+}
+
+/* One message for the owner of the last frame, with as many of its frames as fit. False: no credit.
+ */
+static bool return_some(struct operation *operation)
+{
+    struct percpu_message request = {.kind = PERCPU_MESSAGE_FRAMES_RETURN};
+    uint64_t kept[PIECE_FRAMES_MAX];
+    uint32_t kept_count = 0, runs = 0;
+    paddr_t last = {operation->frames[operation->frame_count - 1] & ENTRY_ADDRESS};
+    core_id_t owner = percpu_frame_owner_remote(last);
+    for (uint32_t i = operation->frame_count; i-- > 0;) {
+        paddr_t frame = {operation->frames[i] & ENTRY_ADDRESS};
+        if (percpu_frame_owner_remote(frame).value != owner.value ||
+            !run_add(request.arguments, &runs, frame)) {
+            kept[kept_count++] = operation->frames[i];
+        }
+    }
+    if (request_or_await(owner, &request) != RESULT_OK) {
+        return false;
+    }
+    operation->frame_count = kept_count;
+    while (kept_count > 0) { /* back in rising order */
+        kept_count--;
+        operation->frames[operation->frame_count - 1 - kept_count] = kept[kept_count];
+    }
+    return true;
+}
+
+/* @impl ATL-LLR-ISOL-0011~1 */
+static bool give_frames(struct operation *operation)
+{
+    free_own_frames(operation);
+    while (operation->frame_count > 0) { /* each turn sends at least one of them */
+        if (!return_some(operation)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void take_returned(core_id_t from, const struct percpu_message *request)
+{
+    for (unsigned i = 0; i < RETURN_RUNS_MAX && request->arguments[i] != 0; i++) {
+        uint64_t first = ALIGN_DOWN(request->arguments[i], PAGE_BYTES);
+        for (uint64_t n = 0; n < request->arguments[i] % PAGE_BYTES; n++) {
+            paddr_t frame = {first + n * PAGE_BYTES};
+            ASSERT(percpu_frame_is_own(frame));
+            percpu_frame_free(frame);
+        }
+    }
+    const struct percpu_message reply = {.kind = request->kind, .is_reply = 1};
+    percpu_channel_reply(from, &reply);
+}
+
+/* ---- the life of an operation */
+
+static void finish(struct operation *operation)
+{
+    struct thread *thread = operation->thread;
+    operation->is_done = true;
+    if (operation->is_entered) {
+        return; /* enter takes the result and frees the record */
+    }
+    if (thread == NULL) {
+        struct percpu_message reply = {
+            .kind = operation->request.kind,
+            .is_reply = 1,
+            .status = operation->result,
+            .token = operation->request.token,
+            .arguments = {operation->used},
+        };
+        percpu_channel_reply(operation->from, &reply);
+    } else {
+        thread->work[WORK_OPERATION] = 0;
+        if (operation->kind != OPERATION_FAULT) {
+            thread->frame.rax = (uint64_t)(int64_t)operation->result;
+            thread->resume = RESUME_GATE;
+        }
+        percpu_thread_ready(thread);
+    }
+    operation_free(operation);
+}
+
+/* Lets others run before the next piece. */
+static void give_way(struct operation *operation)
+{
+    struct thread *thread = operation->thread;
+    operation->state = OPERATION_RUN;
+    if (thread == NULL) {
+        operation->state = OPERATION_ROUND;
+        operation->stale_start = operation->stale_end = 0;
+        operation->unasked = 1ull << operation->from.value;
+        round_ask(operation);
+        return;
+    }
+    if (thread->state == THREAD_RUNNING) {
+        percpu_thread_wait(thread, NULL);
+    }
+    thread->work[WORK_OPERATION] = operation->index + 1u;
+    thread->resume = RESUME_RESTART;
+    percpu_thread_ready(thread);
+}
+
+static void run_piece(struct operation *operation)
+{
+    operation->stale_start = operation->stale_end = 0;
+    operation->has_left = false;
+    switch ((enum operation_kind)operation->kind) {
+    case OPERATION_MAP:
+        map_piece(operation);
+        break;
+    case OPERATION_UNMAP:
+        unmap_piece(operation);
+        break;
+    case OPERATION_PROTECT:
+        protect_piece(operation);
+        break;
+    case OPERATION_FAULT:
+        fault_piece(operation);
+        break;
+    case OPERATION_FREE:
+        ASSERT(false);
+    }
+}
+
+/* Runs until the operation waits for an answer or a credit, gives way, or is finished. One piece
+ * for each entry of the kernel; a fault's two pieces are one page. */
+static void advance(struct operation *operation)
+{
+    bool has_run = false;
+    for (;;) {
+        if (operation->state == OPERATION_RUN) {
+            if (has_run && operation->kind != OPERATION_FAULT) {
+                give_way(operation);
+                return;
+            }
+            has_run = true;
+            run_piece(operation);
+            round_begin(operation);
+        }
+        if (operation->state == OPERATION_ROUND) {
+            round_ask(operation);
+            if (operation->unasked != 0 || operation->unanswered != 0) {
+                return;
+            }
+            operation->state = OPERATION_GIVE;
+        }
+        if (!give_frames(operation)) {
+            return;
+        }
+        if (operation->is_finished) {
+            finish(operation);
+            return;
+        }
+        operation->state = OPERATION_RUN;
+    }
+}
+
+static enum result enter(struct operation *operation)
+{
+    struct thread *thread = operation->thread;
+    operation->is_entered = true;
+    advance(operation);
+    operation->is_entered = false;
+    if (operation->is_done) {
+        enum result result = operation->result;
+        operation_free(operation);
+        return result;
+    }
+    if (thread != NULL && thread->state == THREAD_RUNNING) {
+        percpu_thread_wait(thread, NULL);
+    }
+    return SPACE_PENDING;
+}
+
+enum result operation_start(struct operation *operation, struct thread *thread)
+{
+    operation->thread = thread;
+    return enter(operation);
+}
+
+enum result operation_resume(struct thread *thread)
+{
+    uint64_t index = thread->work[WORK_OPERATION] - 1;
+    ASSERT(index < OPERATIONS_MAX);
+    struct operation *operation = &operations[index];
+    ASSERT(operation->thread == thread && operation->state == OPERATION_RUN);
+    thread->work[WORK_OPERATION] = 0;
+    return enter(operation);
+}
+
+void operation_cancel(struct operation *operation)
+{
+    ASSERT(operation->state == OPERATION_RUN && operation->frame_count == 0);
+    operation_free(operation);
+}
+
+static void retry_all(void)
+{
+    for (uint16_t i = 0; i < OPERATIONS_MAX; i++) {
+        struct operation *operation = &operations[i];
+        bool wants_credit = operation->kind != OPERATION_FREE &&
+                            ((operation->state == OPERATION_ROUND && operation->unasked != 0) ||
+                             operation->state == OPERATION_GIVE);
+        if (wants_credit) {
+            advance(operation);
+        }
+    }
+}
+
+/* ---- messages */
+
+static void invalidate_answered(core_id_t from, const struct percpu_message *reply)
+{
+    (void)from;
+    ASSERT(reply->arguments[3] < OPERATIONS_MAX);
+    struct operation *operation = &operations[reply->arguments[3]];
+    ASSERT(operation->kind != OPERATION_FREE && operation->unanswered > 0);
+    operation->unanswered--;
+    if (operation->unanswered == 0 && operation->unasked == 0) {
+        advance(operation);
+    }
+}
+
+static void return_answered(core_id_t from, const struct percpu_message *reply)
+{
+    (void)from, (void)reply; /* nobody waits for it: the credit is back */
+}
+
+void operation_register_handlers(void)
+{
+    percpu_channel_handle(PERCPU_MESSAGE_INVALIDATE, answer_invalidate);
+    percpu_channel_handle_reply(PERCPU_MESSAGE_INVALIDATE, invalidate_answered);
+    percpu_channel_handle(PERCPU_MESSAGE_FRAMES_RETURN, take_returned);
+    percpu_channel_handle_reply(PERCPU_MESSAGE_FRAMES_RETURN, return_answered);
+}

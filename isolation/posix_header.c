@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* posix's own header: every address that the kernel will use must lie where it may. Pure. */
+#include "cell.h"
+
+static bool is_in(const struct image_section *section, uint64_t address, uint64_t bytes)
+{
+    return address >= section->address && bytes <= section->memory_bytes &&
+           address - section->address <= section->memory_bytes - bytes;
+}
+
+/* begin < middle < end, all code. */
+static bool is_code_sequence(const struct image_section *text, const uint64_t points[static 3])
+{
+    return points[0] < points[1] && points[1] < points[2] &&
+           is_in(text, points[0], points[2] - points[0]);
+}
+
+/* A page of its own: a whole page in none of the sections. */
+static bool is_hole(const struct image_header *image, uint64_t address)
+{
+    if (!IS_ALIGNED(address, PAGE_BYTES) || address > UINT32_MAX) {
+        return false;
+    }
+    for (unsigned i = 0; i < IMAGE_POSIX_SECTION_COUNT; i++) {
+        const struct image_section *section = &image->posix[i];
+        if (address + PAGE_BYTES > section->address &&
+            address < section->address + section->memory_bytes) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool are_entries_code(const struct image_section *text,
+                             const struct gate_posix_header *header)
+{
+    const uint64_t call[] = {header->exit_call_begin, header->exit_call_swapped,
+                             header->exit_call_end};
+    const uint64_t frame[] = {header->exit_frame_begin, header->exit_frame_last,
+                              header->exit_frame_end};
+    return is_in(text, header->start, 1) && is_in(text, header->syscall_entry, 1) &&
+           is_in(text, header->upcall_entry, 1) && is_code_sequence(text, call) &&
+           is_code_sequence(text, frame);
+}
+
+/* @impl ATL-LLR-ISOL-0022~1 */
+enum result posix_header_validate(const struct image_header *image,
+                                  const struct gate_posix_header *header)
+{
+    const struct image_section *text = &image->posix[IMAGE_POSIX_TEXT];
+    const struct image_section *data = &image->posix[IMAGE_POSIX_DATA];
+    const struct image_section *percore = &image->posix[IMAGE_POSIX_PERCORE];
+    bool holds = image->posix[IMAGE_POSIX_RODATA].file_bytes >= sizeof(*header) &&
+                 header->magic == GATE_POSIX_MAGIC && header->version == GATE_ABI_VERSION &&
+                 header->bytes == sizeof(*header);
+    holds = holds && header->text_begin < header->text_end &&
+            is_in(text, header->text_begin, header->text_end - header->text_begin) &&
+            are_entries_code(text, header);
+    holds = holds && IS_ALIGNED(header->first_stack, 16ull) && header->first_stack > 0 &&
+            is_in(data, header->first_stack - 1, 1);
+    holds = holds && header->words == percore->address &&
+            percore->memory_bytes >= sizeof(struct gate_words);
+    holds = holds && is_hole(image, header->gate_page) && is_hole(image, header->info_page) &&
+            header->gate_page != header->info_page;
+    return holds ? RESULT_OK : RESULT_FORMAT;
+}

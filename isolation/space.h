@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files that implement isolation/space.h. */
+#ifndef ISOLATION_SPACE_INTERNAL_H
+#define ISOLATION_SPACE_INTERNAL_H
+
+#include "operation.h"
+
+#define USER_FLOOR 0x10000ull
+
+/* thread->work[]: what a thread that waits for memory keeps. */
+enum space_work {
+    WORK_OPERATION,   /* record + 1 of its operation on this core; 0: none */
+    WORK_FRAMES,      /* own frames that travel with a fault: first | count */
+    WORK_IMAGE,       /* the image page that the first of them is a copy of; 0: zeroed */
+    WORK_FAULT,       /* page of that fault | access */
+    WORK_VERDICT,     /* failure that the owner answered, for the repeated fault */
+    WORK_VERDICT_AT,  /* page | access of it */
+    WORK_VERDICT_RIP, /* instruction of it */
+    WORK_NEXT,        /* next thread that waits for a record */
+};
+
+/* This core's cell with that identity, or NULL. */
+struct cell *space_cell_find(uint64_t id);
+
+/* The root of a slot of this core that holds the address. */
+struct table_root space_root(const struct cell *cell, uint64_t address);
+
+/* The request is one that the owner can execute: range in one shared slot above the floor, known
+ * rights and flags. RESULT_INVALID, RESULT_ACCESS. */
+enum result space_request_check(const struct cell *cell, const struct space_request *request);
+
+/* map.c: lays lazy entries over the whole range at once. RESULT_EXISTS, RESULT_NO_MEMORY: nothing
+ * changed. */
+enum result map_lay(struct table_root root, struct space_range range, uint64_t lazy);
+
+/* split.c: a frame for a table or a page, from this core. RESULT_NO_MEMORY. */
+enum result space_split(struct table_cursor *cursor);
+/* Makes edge a boundary between entries, if something is there. RESULT_NO_MEMORY: the meaning of
+ * the tables has not changed. */
+enum result space_split_at(struct table_root root, uint64_t edge);
+/* Steps down to a page's entry. */
+enum result space_split_to_page(struct table_cursor *cursor);
+
+void space_register_handlers(void); /* all of them */
+void fault_register_handlers(void);
+/* A failure that comes while the thread WAITs is told when it repeats the access: only then is it
+ * in a call or a trap that can report it. RESULT_OK: none for that access (page | access). */
+void fault_verdict_keep(struct thread *thread, int32_t status);
+enum result fault_verdict_take(struct thread *thread, uint64_t key);
+/* RESULT_NO_MEMORY: no frame here to give. Else SPACE_PENDING. */
+enum result fault_ask_owner(struct thread *thread, uint64_t page, enum space_access access);
+/* What an access to an entry means. */
+enum fault_class {
+    FAULT_VIOLATION, /* no such right */
+    FAULT_STALE,     /* allowed now: the core used an old translation */
+    FAULT_ZERO,      /* lazy: a zeroed frame goes there */
+    FAULT_COPY,      /* write to an image page: a copy goes there */
+    FAULT_SETTLE,    /* write to a fresh copy: a round must precede it */
+};
+enum fault_class fault_classify(uint64_t entry, enum space_access access);
+/* How many pages from the cursor's on are worth filling at once: 1..FAULT_AROUND_PAGES. */
+#define FAULT_AROUND_PAGES 16u
+unsigned fault_window(const struct table_cursor *cursor);
+
+#endif

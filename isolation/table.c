@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "table.h"
+
+#include "physical.h"
+
+static uint64_t *entry_in(paddr_t table, uint64_t address, unsigned level)
+{
+    uint64_t index = address / table_span(level) % TABLE_ENTRIES;
+    return (uint64_t *)physical_own(table) + index;
+}
+
+/* Other cores walk these words at any time: each is written whole, after what it leads to. */
+static void store(uint64_t *entry, uint64_t value)
+{
+    __atomic_store_n(entry, value, __ATOMIC_RELEASE);
+}
+
+void table_find(const struct table_root *root, uint64_t address, struct table_cursor *cursor)
+{
+    cursor->address = address;
+    cursor->user = root->user;
+    cursor->level = TABLE_LEVEL_TOP;
+    cursor->entry[TABLE_LEVEL_TOP] = entry_in(root->table, address, TABLE_LEVEL_TOP);
+    while (cursor->level > 1 && entry_is_table(table_value(cursor))) {
+        paddr_t table = entry_address(table_value(cursor));
+        cursor->level--;
+        cursor->entry[cursor->level] = entry_in(table, address, cursor->level);
+    }
+}
+
+void table_set(struct table_cursor *cursor, uint64_t value)
+{
+    uint64_t *entry = cursor->entry[cursor->level];
+    bool was_used = *entry != 0;
+    bool is_used = value != 0;
+    store(entry, value);
+    if (cursor->level == TABLE_LEVEL_TOP || was_used == is_used) {
+        return;
+    }
+    uint64_t *parent = cursor->entry[cursor->level + 1];
+    if (is_used) {
+        ASSERT(entry_count(*parent) < TABLE_ENTRIES);
+        store(parent, *parent + ENTRY_COUNT_ONE);
+    } else {
+        ASSERT(entry_count(*parent) > 0);
+        store(parent, *parent - ENTRY_COUNT_ONE);
+    }
+}
+
+/* @impl ATL-LLR-ISOL-0003~1 */
+unsigned table_prune(struct table_cursor *cursor, paddr_t emptied[2])
+{
+    unsigned count = 0;
+    while (cursor->level < TABLE_LEVEL_TOP && entry_count(*cursor->entry[cursor->level + 1]) == 0) {
+        cursor->level++;
+        emptied[count++] = entry_address(table_value(cursor));
+        table_set(cursor, 0);
+    }
+    return count;
+}
+
+/* @impl ATL-LLR-ISOL-0002~1 */
+void table_split(struct table_cursor *cursor, paddr_t table)
+{
+    uint64_t value = table_value(cursor);
+    ASSERT(cursor->level > 1 && !entry_is_present(value));
+    uint64_t *entries = physical_own(table);
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
+        entries[i] = value;
+    }
+    table_set(cursor, entry_make_table(table, value != 0 ? TABLE_ENTRIES : 0, cursor->user));
+    cursor->level--;
+    cursor->entry[cursor->level] = entry_in(table, cursor->address, cursor->level);
+}
+
+unsigned table_splits_at(const struct table_root *root, uint64_t edge)
+{
+    struct table_cursor cursor;
+    if (IS_ALIGNED(edge, table_span(TABLE_LEVEL_TOP))) {
+        return 0;
+    }
+    table_find(root, edge, &cursor);
+    unsigned count = 0;
+    while (!IS_ALIGNED(edge, table_span(cursor.level - count))) {
+        count++;
+    }
+    return count;
+}

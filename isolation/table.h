@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables under one shared slot of the user half, written by the slot's owner only, walked by
+ * every core's hardware. Each table's parent entry counts the entries in use, so that an empty
+ * table is noticed at once; the slot's own table (level 3) stays for ever. Pure logic: what is
+ * allocated and when translations are dropped is the caller's business. */
+#ifndef ISOLATION_TABLE_H
+#define ISOLATION_TABLE_H
+
+#include "entry.h"
+
+#define TABLE_ENTRIES 512u
+#define TABLE_LEVEL_TOP 3u /* page-directory-pointer table: entries of 1 GiB */
+
+struct table_root {
+    paddr_t table; /* level 3 */
+    uint64_t user; /* ENTRY_USER, or 0 in ring 0 */
+};
+
+/* Where an address is decided: the entry that is not a table, and the path to it. */
+struct table_cursor {
+    uint64_t address, user;
+    unsigned level;                       /* 1 page .. 3 */
+    uint64_t *entry[TABLE_LEVEL_TOP + 1]; /* [level] .. [3] are valid */
+};
+
+static inline uint64_t table_span(unsigned level)
+{
+    return PAGE_BYTES << (9 * (level - 1));
+}
+
+static inline uint64_t table_value(const struct table_cursor *cursor)
+{
+    return *cursor->entry[cursor->level];
+}
+
+/* [begin, end) is what the cursor's entry spans. */
+static inline uint64_t table_begin(const struct table_cursor *cursor)
+{
+    return ALIGN_DOWN(cursor->address, table_span(cursor->level));
+}
+
+static inline uint64_t table_end(const struct table_cursor *cursor)
+{
+    return table_begin(cursor) + table_span(cursor->level);
+}
+
+void table_find(const struct table_root *root, uint64_t address, struct table_cursor *cursor);
+
+/* As table_find, from where the cursor stands: the next page of the same table costs no walk. level
+ * 0 is a cursor that stands nowhere yet. Between two calls only this cursor may have changed
+ * tables. */
+static inline void table_seek(const struct table_root *root, uint64_t address,
+                              struct table_cursor *cursor)
+{
+    if (cursor->level == 1 && (cursor->address ^ address) < table_span(2)) {
+        cursor->entry[1] +=
+            (int64_t)(address / PAGE_BYTES) - (int64_t)(cursor->address / PAGE_BYTES);
+        cursor->address = address;
+    } else {
+        table_find(root, address, cursor);
+    }
+}
+
+/* Writes the cursor's entry: everything written before is visible to a walker that finds it. */
+void table_set(struct table_cursor *cursor, uint64_t value);
+
+/* Takes tables that hold nothing any more out of the tree, from the cursor up; the cursor then
+ * stands on an empty larger entry. Walkers may still use them: the caller reuses them after a round
+ * of invalidations only. Returns how many (0..2). */
+unsigned table_prune(struct table_cursor *cursor, paddr_t emptied[2]);
+
+/* Splits the cursor's entry, which is empty or lazy and larger than a page, with the own frame
+ * `table`; the meaning does not change. The cursor steps down to its address. */
+void table_split(struct table_cursor *cursor, paddr_t table);
+
+/* How many tables are needed so that `edge` lies between two entries (0..2). */
+unsigned table_splits_at(const struct table_root *root, uint64_t edge);
+
+#endif

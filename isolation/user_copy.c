@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies between the kernel and the user half of the current root. */
+#include "space.h"
+
+#include <cpu/exception.h>
+
+#define USER_END ((uint64_t)(GATE_PRIVATE_SLOT + 1) * GATE_SLOT_BYTES - PAGE_BYTES)
+#define COPY_BYTES_MAX 4096u
+
+/* @impl ATL-LLR-ISOL-0016~1 */
+static bool is_user(uint64_t address, uint64_t bytes)
+{
+    return address >= USER_FLOOR && address < USER_END && bytes <= USER_END - address;
+}
+
+enum result isolation_copy_from_user(void *to, uint64_t from, uint64_t bytes,
+                                     uint64_t *fault_address)
+{
+    ASSERT(bytes <= COPY_BYTES_MAX);
+    if (bytes == 0) {
+        return RESULT_OK;
+    }
+    if (!is_user(from, bytes)) {
+        *fault_address = from;
+        return RESULT_FAULT;
+    }
+    uint64_t missing = cpu_user_copy(to, (const void *)(uintptr_t)from, bytes);
+    *fault_address = from + (bytes - missing);
+    return missing == 0 ? RESULT_OK : RESULT_FAULT;
+}
+
+enum result isolation_copy_to_user(uint64_t to, const void *from, uint64_t bytes,
+                                   uint64_t *fault_address)
+{
+    ASSERT(bytes <= COPY_BYTES_MAX);
+    if (bytes == 0) {
+        return RESULT_OK;
+    }
+    if (!is_user(to, bytes)) {
+        *fault_address = to;
+        return RESULT_FAULT;
+    }
+    uint64_t missing = cpu_user_copy((void *)(uintptr_t)to, from, bytes);
+    *fault_address = to + (bytes - missing);
+    return missing == 0 ? RESULT_OK : RESULT_FAULT;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <cpu/apic.h>
+#include <cpu/features.h>
+#include <cpu/smp.h>
+#include <cpu/time.h>
+#include <driver/console.h>
+#include <driver/power.h>
+#include <kernel/facts.h>
+#include <stdarg.h>
+
+SHARED struct facts shared_facts;
+
+static BOOT_BSS struct boot_loader_report report;
+
+noreturn void boot_refuse(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    console_log(CONSOLE_ERROR, "atoll: cannot start: ");
+    console_log_arguments(CONSOLE_ERROR, format, arguments);
+    console_log(CONSOLE_ERROR, "\n");
+    va_end(arguments);
+    console_exit_record(CONSOLE_EXIT_REFUSED, 0, 0);
+    power_off();
+}
+
+/* @impl ATL-LLR-BOOT-0012~1 */
+static void check_processor(void)
+{
+    struct cpu_leaves leaves;
+    struct cpu_missing missing;
+    cpu_features_read(&leaves);
+    if (cpu_features_decode(&leaves, &shared_facts, &missing) == RESULT_OK) {
+        return;
+    }
+    for (uint32_t i = 0; i < missing.count; i++) {
+        console_log(CONSOLE_ERROR, "atoll: this processor has no %s\n", missing.names[i]);
+    }
+    boot_refuse("the processor lacks %u required features", missing.count);
+}
+
+extern uintptr_t __stack_chk_guard;
+
+/* Until entropy replaces it; a zero byte stops string overruns. */
+#define BOOT_CANARY 0x8f3a61d2c4b7e500u
+
+void boot_collect(uint32_t loader, uint64_t info, uint64_t tsc)
+{
+    __stack_chk_guard = BOOT_CANARY; /* no caller or callee is protected by the old value */
+    console_discover();
+    boot_console_mode_guess();
+    check_processor();
+    cpu_features_apply();
+    cpu_apic_discover();
+    boot_loader_read(loader, info, &report);
+    boot_memory_collect(&report);
+    boot_machine_collect(&report);
+    if (cpu_time_initialize(tsc) != RESULT_OK) {
+        boot_refuse("no clock tells how fast the processor's counter runs");
+    }
+    cpu_smp_prepare();
+}

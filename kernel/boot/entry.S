@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first instructions. Both loaders enter in 32-bit protected mode, paging off, flat segments,
+ * interrupts off, A20 on (Xen: "x86/HVM direct boot ABI"; Multiboot2 specification, "I386 machine
+ * state"). Ends in boot_collect and kernel_main on the boot tables, in long mode. */
+#include <kernel/layout.h>
+
+#define LOADER_PVH 1
+#define LOADER_MULTIBOOT2 2
+#define MULTIBOOT2_MAGIC 0xe85250d6
+#define MULTIBOOT2_ENTERED 0x36d76289
+#define PVH_NOTE_TYPE 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
+
+#define ENTRY_TABLE 3      /* present, writable */
+#define ENTRY_LARGE 0x83   /* and 2 MiB */
+#define BOOT_GIB 4
+#define CR0_START 0x80010033 /* PG WP NE ET MP PE */
+#define CR4_START 0x20       /* PAE */
+#define EFER_START 0x900     /* NXE LME */
+#define MSR_EFER 0xc0000080
+#define LONG_MODE (1 << 29)  /* CPUID 80000001h EDX */
+#define NO_EXECUTE (1 << 20)
+#define UART 0x3f8
+#define STACK_BYTES 16384
+
+    .section .multiboot2, "a"
+    .globl boot_multiboot2_header
+    .balign 8
+boot_multiboot2_header:
+    .long MULTIBOOT2_MAGIC
+    .long 0
+    .long header_end - boot_multiboot2_header
+    .long -(MULTIBOOT2_MAGIC + (header_end - boot_multiboot2_header))
+    .balign 8
+    .word 3, 0 /* entry address: the ELF's is PVH's */
+    .long 12
+    .long boot_multiboot2_entry
+    .balign 8
+    .word 6, 0 /* modules page-aligned: our own pages stay whole */
+    .long 8
+    .balign 8
+    .word 0, 0
+    .long 8
+header_end:
+
+    .section .note.pvh, "a", @note
+    .globl boot_pvh_note
+    .balign 4
+boot_pvh_note:
+    .long 4, 4, PVH_NOTE_TYPE
+    .asciz "Xen"
+    .long boot_pvh_entry
+
+    .section .boot.text, "ax"
+    .code32
+    .globl boot_pvh_entry
+boot_pvh_entry:
+    cli
+    cld
+    mov $LOADER_PVH, %edi
+    jmp enter
+
+    .globl boot_multiboot2_entry
+boot_multiboot2_entry:
+    cli
+    cld
+    cmp $MULTIBOOT2_ENTERED, %eax
+    jne unknown_loader
+    mov $LOADER_MULTIBOOT2, %edi
+    jmp enter
+
+/* edi = loader, ebx = its structure. */
+enter:
+    mov %ebx, %esi
+    rdtsc
+    mov %eax, boot_tsc
+    mov %edx, boot_tsc + 4
+    mov $0x80000000, %eax
+    cpuid
+    cmp $0x80000001, %eax
+    jb no_long_mode
+    mov $0x80000001, %eax
+    cpuid
+    and $(LONG_MODE | NO_EXECUTE), %edx
+    cmp $(LONG_MODE | NO_EXECUTE), %edx
+    jne no_long_mode
+
+    /* Boot tables: 4 GiB at 0 and the first 1 GiB at KERNEL_BASE. They lie in zeroed memory. */
+    movl $(boot_pdpt_low_physical + ENTRY_TABLE), boot_pml4_physical
+    movl $(boot_pdpt_high_physical + ENTRY_TABLE), boot_pml4_physical + 511 * 8
+    mov $(boot_pd_physical + ENTRY_TABLE), %eax
+    movl %eax, boot_pdpt_high_physical + 510 * 8
+    mov $boot_pdpt_low_physical, %edx
+    mov $BOOT_GIB, %ecx
+1:  mov %eax, (%edx)
+    add $4096, %eax
+    add $8, %edx
+    dec %ecx
+    jnz 1b
+    mov $ENTRY_LARGE, %eax
+    mov $boot_pd_physical, %edx
+    mov $(BOOT_GIB * 512), %ecx
+2:  mov %eax, (%edx)
+    add $0x200000, %eax
+    add $8, %edx
+    dec %ecx
+    jnz 2b
+
+    mov $CR4_START, %eax
+    mov %eax, %cr4
+    mov $boot_pml4_physical, %eax
+    mov %eax, %cr3
+    mov $MSR_EFER, %ecx
+    mov $EFER_START, %eax
+    xor %edx, %edx
+    wrmsr
+    mov $CR0_START, %eax
+    mov %eax, %cr0
+    lgdt boot_gdt_pointer
+    ljmp $8, $long_mode
+
+/* Nothing works yet but the serial port: eax = NUL-terminated text. */
+unknown_loader:
+    mov $text_loader, %esi
+    jmp complain
+no_long_mode:
+    mov $text_long_mode, %esi
+complain:
+    mov $(UART + 1), %edx
+    xor %eax, %eax
+    out %al, %dx
+1:  lodsb
+    test %al, %al
+    jz 3f
+    mov %eax, %ebx
+    mov $100000, %ecx
+    mov $(UART + 5), %edx
+2:  in %dx, %al
+    test $0x20, %al
+    loopz 2b
+    mov %ebx, %eax
+    mov $UART, %edx
+    out %al, %dx
+    jmp 1b
+3:  lidt boot_no_idt /* a fault without handlers resets the machine */
+    ud2
+
+    .code64
+long_mode:
+    mov $0x10, %eax
+    mov %eax, %ds
+    mov %eax, %es
+    mov %eax, %ss
+    xor %eax, %eax
+    mov %eax, %fs
+    mov %eax, %gs
+    movabs $boot_high, %rax
+    jmp *%rax
+
+    .balign 8
+boot_tsc:
+    .quad 0
+boot_gdt:
+    .quad 0
+    .quad 0x00af9b000000ffff
+    .quad 0x00cf93000000ffff
+boot_gdt_pointer:
+    .word 23
+    .long boot_gdt
+boot_no_idt:
+    .word 0
+    .long 0
+text_loader:
+    .asciz "atoll: cannot start: unknown loader (PVH or multiboot2 is needed)\r\n"
+text_long_mode:
+    .asciz "atoll: cannot start: this processor has no 64-bit mode or no NX\r\n"
+
+/* At KERNEL_BASE now. edi, esi as above (their upper halves are not defined). */
+    .section .text.boot_high, "ax"
+boot_high:
+    mov $boot_stack_top, %rsp
+    xor %ebp, %ebp
+    mov %edi, %edi
+    mov %esi, %esi
+    mov boot_tsc, %rdx
+    call boot_collect
+    call kernel_main
+    ud2
+
+    .section .bss.boot.stack, "aw", @nobits
+    .balign 16
+boot_stack:
+    .skip STACK_BYTES
+boot_stack_top:
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the loader's hand-over to shared_facts. Runs on the boot core alone, on the boot tables: the
+ * first 4 GiB and all usable RAM are visible at their physical addresses, the kernel also at
+ * LAYOUT_KERNEL_BASE; PERCORE variables are not there.
+ *
+ * Error policy: what the machine lacks or tells wrongly ends the boot with a line that names it. */
+#ifndef BOOT_BOOT_H
+#define BOOT_BOOT_H
+
+#include <kernel/image.h>
+#include <kernel/layout.h>
+#include <percpu/base.h>
+
+/* How we were entered; the 32-bit entry code passes it. */
+#define BOOT_LOADER_PVH 1
+#define BOOT_LOADER_MULTIBOOT2 2
+
+/* Zero at start, used during boot only, behind the kernel's last section. */
+#define BOOT_BSS __attribute__((section(".bss.boot")))
+
+/* The most memory that is used: what one PML4 entry of the boot tables shows. */
+#define BOOT_MEMORY_LIMIT (512ull << 30)
+
+/* Called by the entry code. Fills shared_facts, prepares the console and the start of other cores.
+ * @loader  BOOT_LOADER_*; @info physical address of its structure; @tsc at the first instruction */
+void boot_collect(uint32_t loader, uint64_t info, uint64_t tsc);
+
+/* kernel/main defines it; called after boot_collect. */
+noreturn void kernel_main(void);
+
+/* Says why on the console (after "atoll: cannot start: "), sends the exit record, powers off. */
+noreturn void boot_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The header of the payload as every core maps it. Own root only, after it was validated. */
+static inline const struct image_header *boot_image(void)
+{
+    return (const struct image_header *)LAYOUT_IMAGE_BASE;
+}
+
+#endif

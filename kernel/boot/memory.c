@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Usable memory, and the boot tables' view of what lies above 4 GiB. */
+#include "internal.h"
+
+#include <cpu/string.h>
+#include <driver/console.h>
+#include <kernel/facts.h>
+
+#define TABLE_ENTRIES 512u
+#define ENTRY_TABLE 3ull    /* present, writable */
+#define ENTRY_LARGE 0x83ull /* 2 MiB or 1 GiB page, by level */
+#define MAPPED_AT_ENTRY (4ull << 30)
+
+extern const uint8_t kernel_physical_end[]; /* its address is the value */
+extern uint64_t boot_pdpt_low[TABLE_ENTRIES];
+
+#define KERNEL_PHYSICAL_START 0x100000ull
+
+/* The packer fills the last two fields. */
+extern const volatile struct image_location boot_image_location;
+__attribute__((section(".image_location")))
+const volatile struct image_location boot_image_location = {IMAGE_LOCATION_MAGIC, IMAGE_VERSION, 0,
+                                                            0};
+
+static BOOT_BSS struct memory_map map;
+
+void boot_console_mode_guess(void)
+{
+    struct image_header header;
+    if (boot_image_location.physical >= (uint64_t)kernel_physical_end &&
+        boot_physical_read(&header, boot_image_location.physical, sizeof(header)) == RESULT_OK &&
+        header.magic == IMAGE_MAGIC && header.version == IMAGE_VERSION) {
+        console_set_mode(header.flags);
+    }
+}
+
+/* Validator of the packer's numbers: where the payload is, if there is one. */
+static void take_image_location(const struct boot_loader_report *report)
+{
+    uint64_t physical = boot_image_location.physical;
+    uint64_t bytes = boot_image_location.bytes;
+    if (physical == 0) {
+        return;
+    }
+    if (!IS_ALIGNED(physical, PAGE_BYTES) || physical < (uint64_t)kernel_physical_end ||
+        bytes == 0 || bytes > BOOT_MEMORY_LIMIT || physical > BOOT_MEMORY_LIMIT - bytes) {
+        boot_refuse("the image lies at 0x%lx with 0x%lx bytes: pack it again", physical, bytes);
+    }
+    if (!memory_map_is_ram(report->entries, report->entry_count, physical, physical + bytes)) {
+        boot_refuse("the image ends at %lu MiB, where this machine has no memory: give it more",
+                    (physical + bytes) >> 20);
+    }
+    shared_facts.image_physical = physical;
+    shared_facts.image_bytes = bytes;
+}
+
+/* A page for the boot tables from the end of the last range below 4 GiB; it is not given back. */
+static uint64_t take_table(void)
+{
+    for (uint32_t i = map.count; i > 0; i--) {
+        struct memory_range *range = &map.ranges[i - 1];
+        if (range->end <= MAPPED_AT_ENTRY && range->end - range->start > PAGE_BYTES) {
+            range->end -= PAGE_BYTES;
+            memset((void *)range->end, 0, PAGE_BYTES);
+            return range->end;
+        }
+    }
+    boot_refuse("no memory below 4 GiB for page tables");
+}
+
+static void show_gib(uint64_t gib)
+{
+    uint64_t *entry = &boot_pdpt_low[gib];
+    if (*entry != 0) {
+        return;
+    }
+    if (shared_facts.has_1g_pages) {
+        *entry = gib * HUGE_PAGE_BYTES | ENTRY_LARGE;
+        return;
+    }
+    uint64_t *table = (uint64_t *)take_table();
+    for (uint64_t i = 0; i < TABLE_ENTRIES; i++) {
+        table[i] = (gib * HUGE_PAGE_BYTES + i * LARGE_PAGE_BYTES) | ENTRY_LARGE;
+    }
+    *entry = (uint64_t)table | ENTRY_TABLE;
+}
+
+/* Entries go from absent to present only: no flush is needed. */
+static void show_high_memory(void)
+{
+    for (uint32_t i = 0; i < map.count; i++) {
+        if (map.ranges[i].end > MAPPED_AT_ENTRY) {
+            uint64_t first = map.ranges[i].start / HUGE_PAGE_BYTES;
+            uint64_t last = (map.ranges[i].end - 1) / HUGE_PAGE_BYTES;
+            for (uint64_t gib = first; gib <= last; gib++) {
+                show_gib(gib);
+            }
+        }
+    }
+}
+
+static void build(const struct boot_loader_report *report)
+{
+    const struct memory_range used[] = {
+        {0, MEMORY_LOW_END},
+        {KERNEL_PHYSICAL_START, (uint64_t)kernel_physical_end},
+        {shared_facts.image_physical, shared_facts.image_physical + shared_facts.image_bytes},
+    };
+    uint64_t limit = MIN(BOOT_MEMORY_LIMIT, 1ull << shared_facts.physical_address_bits);
+    struct memory_holes holes = {used, ARRAY_COUNT(used)};
+    switch (memory_map_build(report->entries, report->entry_count, holes, limit, &map)) {
+    case RESULT_OK:
+        break;
+    case RESULT_RANGE:
+        boot_refuse("the memory map has %u entries", report->entry_count);
+    case RESULT_FORMAT:
+        boot_refuse("the memory map has an entry that wraps around");
+    default:
+        boot_refuse("no memory is left beside the image");
+    }
+    if (map.dropped != 0) {
+        console_log(CONSOLE_ERROR, "atoll: %u small pieces of memory are not used\n", map.dropped);
+    }
+}
+
+/* @impl ATL-LLR-BOOT-0021~1 */
+void boot_memory_collect(const struct boot_loader_report *report)
+{
+    take_image_location(report);
+    build(report);
+    show_high_memory();
+    memcpy(shared_facts.memory, map.ranges, sizeof(map.ranges));
+    shared_facts.memory_range_count = map.count;
+    shared_facts.memory_bytes = map.ram_bytes;
+    shared_facts.memory_limit = map.ranges[map.count - 1].end;
+    if (memory_map_low_page(report->entries, report->entry_count, &shared_facts.low_page) !=
+        RESULT_OK) {
+        boot_refuse("no page of memory below 640 KiB");
+    }
+}

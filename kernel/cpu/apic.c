@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <cpu/apic.h>
+#include <cpu/core.h>
+
+#define APIC_SOFTWARE_ENABLE 0x100u
+#define LVT_MASKED (1u << 16)
+#define LVT_NMI (4u << 8)
+#define LVT_TIMER_TSC_DEADLINE (2u << 17)
+#define DIVIDE_BY_1 0xbu
+#define COMMAND_PENDING (1u << 12)
+#define COMMAND_NMI (4u << 8)
+#define COMMAND_INIT (5u << 8)
+#define COMMAND_STARTUP (6u << 8)
+#define COMMAND_ASSERT (1u << 14)
+#define COMMAND_WAIT_MAX 100000u
+#define XAPIC_DESTINATION_SHIFT 24
+
+#define PIC_PRIMARY_MASK 0x21
+#define PIC_SECONDARY_MASK 0xa1
+
+PERCORE uint64_t cpu_timer_armed_ns;
+
+static void send(uint32_t apic_id, uint32_t command)
+{
+    if (shared_facts.x2apic) {
+        /* WRMSR to the x2APIC does not wait for stores: without the fence the receiver might look
+         * before it can see what the interrupt is about. */
+        cpu_mfence();
+        cpu_lfence();
+        cpu_wrmsr(MSR_X2APIC + (APIC_COMMAND >> 4), ((uint64_t)apic_id << 32) | command);
+        return;
+    }
+    volatile uint32_t *page = cpu_apic_page();
+    for (uint32_t i = 0; i < COMMAND_WAIT_MAX; i++) {
+        if ((page[APIC_COMMAND / sizeof(uint32_t)] & COMMAND_PENDING) == 0) {
+            break;
+        }
+        cpu_pause();
+    }
+    cpu_apic_write(APIC_COMMAND_HIGH, apic_id << XAPIC_DESTINATION_SHIFT);
+    cpu_apic_write(APIC_COMMAND, command);
+}
+
+void cpu_apic_send_ipi(core_id_t core)
+{
+    ASSERT(core.value < shared_facts.core_count);
+    send(shared_facts.apic_id[core.value], COMMAND_ASSERT | VECTOR_IPI);
+}
+
+void cpu_apic_send_nmi(core_id_t core)
+{
+    ASSERT(core.value < shared_facts.core_count);
+    send(shared_facts.apic_id[core.value], COMMAND_ASSERT | COMMAND_NMI);
+}
+
+void cpu_apic_send_init(uint32_t apic_id)
+{
+    send(apic_id, COMMAND_ASSERT | COMMAND_INIT);
+}
+
+void cpu_apic_send_startup(uint32_t apic_id, uint64_t page)
+{
+    ASSERT(IS_ALIGNED(page, PAGE_BYTES) && page < (1ull << 20));
+    send(apic_id, COMMAND_ASSERT | COMMAND_STARTUP | (uint32_t)(page / PAGE_BYTES));
+}
+
+static void enable_mode(void)
+{
+    uint64_t base = cpu_rdmsr(MSR_APIC_BASE) | MSR_APIC_BASE_ENABLE;
+    cpu_wrmsr(MSR_APIC_BASE, base);
+    if (shared_facts.x2apic) {
+        cpu_wrmsr(MSR_APIC_BASE, base | MSR_APIC_BASE_X2APIC);
+    }
+}
+
+/* @impl ATL-LLR-BOOT-0016~1 */
+void cpu_apic_initialize(void)
+{
+    enable_mode();
+    cpu_apic_write(APIC_SPURIOUS, APIC_SOFTWARE_ENABLE | VECTOR_SPURIOUS);
+    cpu_apic_write(APIC_TASK_PRIORITY, 0);
+    cpu_apic_write(APIC_LVT_LINT0, LVT_MASKED);
+    cpu_apic_write(APIC_LVT_LINT1, LVT_NMI);
+    cpu_apic_write(APIC_LVT_ERROR, LVT_MASKED);
+    cpu_apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
+    cpu_apic_write(APIC_TIMER_INITIAL, 0);
+    cpu_apic_write(APIC_LVT_TIMER,
+                   VECTOR_TIMER | (shared_facts.has_tsc_deadline ? LVT_TIMER_TSC_DEADLINE : 0));
+    /* An APIC that served the firmware may hold an interrupt in service. */
+    cpu_apic_end_of_interrupt();
+    cpu_timer_armed_ns = UINT64_MAX;
+}
+
+void cpu_apic_discover(void)
+{
+    cpu_out8(PIC_PRIMARY_MASK, 0xff);
+    cpu_out8(PIC_SECONDARY_MASK, 0xff);
+    uint64_t base = cpu_rdmsr(MSR_APIC_BASE);
+    shared_facts.lapic_physical = base & MSR_APIC_BASE_ADDRESS;
+    /* Leaving x2APIC mode is not possible without a reset: stay in it where the loader set it. */
+    shared_facts.x2apic = shared_facts.has_x2apic || (base & MSR_APIC_BASE_X2APIC) != 0;
+    enable_mode();
+}
+
+/* The registers as the boot tables show them: at their physical address. */
+static volatile uint32_t *boot_page(void)
+{
+    return (volatile uint32_t *)shared_facts.lapic_physical;
+}
+
+static void boot_write(enum apic_register reg, uint32_t value)
+{
+    if (shared_facts.x2apic) {
+        cpu_wrmsr(MSR_X2APIC + ((uint32_t)reg >> 4), value);
+    } else {
+        boot_page()[(uint32_t)reg / sizeof(uint32_t)] = value;
+    }
+}
+
+void cpu_apic_boot_timer_start(void)
+{
+    boot_write(APIC_SPURIOUS, APIC_SOFTWARE_ENABLE | VECTOR_SPURIOUS);
+    boot_write(APIC_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);
+    boot_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
+    boot_write(APIC_TIMER_INITIAL, UINT32_MAX);
+}
+
+uint32_t cpu_apic_boot_timer_read(void)
+{
+    if (shared_facts.x2apic) {
+        return (uint32_t)cpu_rdmsr(MSR_X2APIC + (APIC_TIMER_CURRENT >> 4));
+    }
+    return boot_page()[APIC_TIMER_CURRENT / sizeof(uint32_t)];
+}
+
+void cpu_apic_boot_timer_stop(void)
+{
+    boot_write(APIC_TIMER_INITIAL, 0);
+}

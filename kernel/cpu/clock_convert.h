@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pure conversions between what clocks say and what the kernel keeps; hosted tests include this. */
+#ifndef KERNEL_CPU_CLOCK_CONVERT_H
+#define KERNEL_CPU_CLOCK_CONVERT_H
+
+#include <percpu/base.h>
+
+#define CLOCK_HZ_MIN 1000000ull      /* a TSC below 1 MHz */
+#define CLOCK_HZ_MAX 100000000000ull /* or above 100 GHz is a wrong answer */
+
+/* ns = (ticks * multiplier) >> 32. @hz in CLOCK_HZ_MIN..CLOCK_HZ_MAX */
+uint64_t clock_multiplier(uint64_t hz);
+
+/* The TSC frequency of a paravirtual clock, whose ns = ((ticks << shift) * scale) >> 32; 0 if the
+ * pair is not a frequency that we accept. */
+uint64_t clock_hz_from_scale(uint32_t scale, int8_t shift);
+
+/* CPUID 15h: hz = crystal * numerator / denominator; 0: not told or not accepted. */
+uint64_t clock_hz_from_crystal(uint32_t denominator, uint32_t numerator, uint32_t crystal_hz);
+
+/* ticks counted while a clock of reference_hz advanced by reference_ticks; 0: not accepted. */
+uint64_t clock_hz_from_ratio(uint64_t ticks, uint64_t reference_ticks, uint64_t reference_hz);
+
+/* Registers of the MC146818 as they were read, register 0x0b for the format. */
+struct clock_rtc {
+    uint8_t second, minute, hour, day, month, year, status_b;
+};
+/* Seconds since 1970; years are 1970..2069. RESULT_INVALID: not a date. */
+enum result clock_rtc_decode(const struct clock_rtc *rtc, uint64_t *seconds);
+
+#endif

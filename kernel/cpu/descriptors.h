@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Segment and interrupt descriptors of a core. */
+#ifndef KERNEL_CPU_DESCRIPTORS_H
+#define KERNEL_CPU_DESCRIPTORS_H
+
+#include <percpu/base.h>
+
+/* Fills the one IDT that all cores load. Core 0, before seal. */
+void descriptors_build_idt(void);
+/* Fills and loads this core's GDT and TSS, and loads the IDT. */
+void descriptors_load(void);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The local APIC of this core: xAPIC registers in their device page, or x2APIC registers.
+ * SDM volume 3, "Advanced programmable interrupt controller". Own core, interrupts off. */
+#ifndef CPU_APIC_H
+#define CPU_APIC_H
+
+#include <cpu/instructions.h>
+#include <cpu/msr.h>
+#include <kernel/facts.h>
+#include <kernel/layout.h>
+#include <percpu/base.h>
+
+enum apic_register {
+    APIC_ID = 0x20,
+    APIC_TASK_PRIORITY = 0x80,
+    APIC_END_OF_INTERRUPT = 0xb0,
+    APIC_SPURIOUS = 0xf0,
+    APIC_COMMAND = 0x300,
+    APIC_COMMAND_HIGH = 0x310,
+    APIC_LVT_TIMER = 0x320,
+    APIC_LVT_THERMAL = 0x330,
+    APIC_LVT_COUNTERS = 0x340,
+    APIC_LVT_LINT0 = 0x350,
+    APIC_LVT_LINT1 = 0x360,
+    APIC_LVT_ERROR = 0x370,
+    APIC_TIMER_INITIAL = 0x380,
+    APIC_TIMER_CURRENT = 0x390,
+    APIC_TIMER_DIVIDE = 0x3e0,
+};
+
+/* The deadline for which the timer is armed; forgotten with each interrupt. 0: unknown. */
+extern PERCORE uint64_t cpu_timer_armed_ns;
+
+static inline volatile uint32_t *cpu_apic_page(void)
+{
+    return (volatile uint32_t *)(LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES);
+}
+
+/* On the core's own root only. */
+static inline void cpu_apic_write(enum apic_register reg, uint32_t value)
+{
+    if (shared_facts.x2apic) {
+        cpu_wrmsr(MSR_X2APIC + ((uint32_t)reg >> 4), value);
+    } else {
+        cpu_apic_page()[(uint32_t)reg / sizeof(uint32_t)] = value;
+    }
+}
+
+static inline void cpu_apic_end_of_interrupt(void)
+{
+    cpu_timer_armed_ns = 0;
+    cpu_apic_write(APIC_END_OF_INTERRUPT, 0);
+}
+
+/* Enables the APIC with everything masked but NMI on LINT1. Part of cpu_core_initialize. */
+void cpu_apic_initialize(void);
+
+/* Makes core take VECTOR_IPI soon; merges with one that is pending there. */
+void cpu_apic_send_ipi(core_id_t core);
+/* Non-maskable: for stopping cores at a panic. */
+void cpu_apic_send_nmi(core_id_t core);
+/* @apic_id  of a core that has not started; @page below 1 MiB, where it starts in real mode */
+void cpu_apic_send_init(uint32_t apic_id);
+void cpu_apic_send_startup(uint32_t apic_id, uint64_t page);
+
+/* Boot core on boot tables: masks the PIC, finds the APIC's address and mode (into shared_facts),
+ * and lets the timer run for calibration. */
+void cpu_apic_discover(void);
+void cpu_apic_boot_timer_start(void);
+uint32_t cpu_apic_boot_timer_read(void);
+void cpu_apic_boot_timer_stop(void);
+
+#endif

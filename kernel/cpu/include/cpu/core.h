@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One core from its first instruction on its own page tables until it can run threads. */
+#ifndef CPU_CORE_H
+#define CPU_CORE_H
+
+#include <cpu/instructions.h>
+#include <percpu/base.h>
+
+/* Prepares this core: GDT, TSS with its interrupt stacks, IDT, control registers, EFER, XCR0, the
+ * registers of SYSCALL, TSC_AUX = core, local APIC with its timer stopped. Interrupts stay off.
+ * Context: first thing on the core's own root, on its gate stack; core 0 before the others
+ * State:   writes the IDT on core 0; tells cpu_smp_start that this core runs */
+void cpu_core_initialize(core_id_t core);
+
+/* Leaves the boot tables for the core's own root and its gate stack: kernel_core_main(core).
+ * Context: boot core, once, regions built, interrupts off. */
+noreturn void cpu_core_enter(core_id_t core);
+
+/* What cpu_core_enter and the start of the other cores call; kernel/main defines it. */
+noreturn void kernel_core_main(core_id_t core);
+
+/* This core; valid after cpu_core_initialize. */
+extern PERCORE core_id_t cpu_core_self;
+
+/* Stores a byte at a physical address below 4 GiB that this core's tables do not show, through the
+ * boot tables: only for registers that end the machine. Interrupts off; any root. */
+void cpu_boot_store_u8(uint64_t physical, uint8_t value);
+
+extern const uint8_t boot_pml4_physical[]; /* its address is the value (kernel.ld) */
+
+/* True until the core runs on its own root: PERCORE variables are not there yet. */
+static inline bool cpu_is_on_boot_tables(void)
+{
+    return (cpu_read_cr3() & ~(PAGE_BYTES - 1)) == (uint64_t)boot_pml4_physical;
+}
+
+#endif

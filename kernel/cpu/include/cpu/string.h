@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The memory functions of the C library, for the kernel side and for what the compiler calls by
+ * itself. General registers only; no REP, which costs an instruction for each iteration under TCG.
+ */
+#ifndef CPU_STRING_H
+#define CPU_STRING_H
+
+#include <stddef.h>
+
+void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
+void *memmove(void *to, const void *from, size_t bytes);
+void *memset(void *to, int value, size_t bytes);
+int memcmp(const void *a, const void *b, size_t bytes);
+size_t strlen(const char *text);
+
+#endif

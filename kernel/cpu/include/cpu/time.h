@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Time: the TSC as a monotonic clock, the APIC timer as a one-shot alarm, the date at boot. */
+#ifndef CPU_TIME_H
+#define CPU_TIME_H
+
+#include <cpu/instructions.h>
+#include <kernel/facts.h>
+#include <percpu/base.h>
+
+#define CPU_TIME_NEVER UINT64_MAX
+
+/* Nanoseconds since boot, the same on every core. After cpu_time_initialize. */
+static inline uint64_t cpu_now_ns(void)
+{
+    uint64_t now = cpu_rdtsc(), base = shared_facts.tsc_base;
+    uint64_t ticks = now > base ? now - base : 0;
+    return (uint64_t)(((unsigned __int128)ticks * shared_facts.tsc_multiplier) >> 32);
+}
+
+/* One interrupt (VECTOR_TIMER) on this core at deadline_ns or, if it is far away, earlier; at once
+ * if it has passed; CPU_TIME_NEVER: none. Replaces what was armed. Arming what is armed costs
+ * nothing. Context: own core and root, interrupts off. */
+void cpu_timer_arm(uint64_t deadline_ns);
+
+/* Boot core, boot tables, once, after cpu_apic_discover: finds frequencies (at most 3 ms) and the
+ * date, into shared_facts. @tsc_base the TSC at the first instruction.
+ * Errors: RESULT_IO no clock tells the TSC's frequency */
+enum result cpu_time_initialize(uint64_t tsc_base);
+
+#endif

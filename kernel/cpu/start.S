@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a core comes to its own tables and stack, and the code that a new core runs in real mode. */
+#include <kernel/layout.h>
+#include "start.h"
+
+#define CR0_START 0x80010033 /* PG WP NE ET MP PE */
+#define CR4_START 0x20       /* PAE */
+#define EFER_START 0x900     /* NXE LME */
+#define MSR_EFER 0xc0000080
+
+    .section .text.cpu_start, "ax"
+
+/* noreturn void cpu_core_enter(core_id_t core edi). Boot tables or trampoline's; the code here is
+ * mapped at the same address in both roots; no stack is used in between. */
+    .globl cpu_core_enter
+    .type cpu_core_enter, @function
+    .balign 16
+cpu_core_enter:
+    movzwl %di, %edi
+    imul $REGION_BYTES, %rdi, %rax
+    mov shared_regions + REGION_ROOT(%rax), %rax
+    mov %rax, %cr3
+    mov $stack_gate_top, %rsp
+    xor %ebp, %ebp
+    call kernel_core_main
+    ud2
+    .size cpu_core_enter, . - cpu_core_enter
+
+/* void cpu_boot_store_u8(uint64_t physical rdi, uint8_t value sil). No stack while the boot tables are
+ * loaded: it is not mapped there. */
+    .globl cpu_boot_store_u8
+    .type cpu_boot_store_u8, @function
+    .balign 16
+cpu_boot_store_u8:
+    mov %cr3, %rax
+    mov $boot_pml4_physical, %ecx
+    mov %rcx, %cr3
+    mov %sil, (%rdi)
+    mov %rax, %cr3
+    ret
+    .size cpu_boot_store_u8, . - cpu_boot_store_u8
+
+/* A new core, in long mode on the boot tables, without a stack: finds out which core it is. A core
+ * that is not in the list stays halted. */
+    .balign 16
+other_core_entry:
+    xor %eax, %eax
+    cpuid
+    cmp $0xb, %eax
+    jb 1f
+    mov $0xb, %eax
+    xor %ecx, %ecx
+    cpuid
+    test %ebx, %ebx
+    mov %edx, %esi
+    jnz 2f
+1:  mov $1, %eax
+    cpuid
+    shr $24, %ebx
+    mov %ebx, %esi
+2:  mov shared_facts + FACTS_CORE_COUNT(%rip), %ecx
+    xor %edi, %edi
+3:  cmp %esi, shared_facts + FACTS_APIC_ID(, %rdi, 4)
+    je cpu_core_enter
+    inc %edi
+    cmp %ecx, %edi
+    jb 3b
+4:  cli
+    hlt
+    jmp 4b
+
+/* void cpu_reload_segments(void): after LGDT; FS and GS become null, their bases 0. */
+    .globl cpu_reload_segments
+    .type cpu_reload_segments, @function
+    .balign 16
+cpu_reload_segments:
+    mov $SELECTOR_KERNEL_DATA, %eax
+    mov %eax, %ds
+    mov %eax, %es
+    mov %eax, %ss
+    xor %eax, %eax
+    mov %eax, %fs
+    mov %eax, %gs
+    pop %rax
+    push $SELECTOR_KERNEL_CODE
+    push %rax
+    lretq
+    .size cpu_reload_segments, . - cpu_reload_segments
+
+/* Copied to a page below 640 KiB. Real mode, CS = page / 16, IP = 0, interrupts off. Goes straight to
+ * long mode: SDM volume 3, "Initializing IA-32e mode". Positions are relative to the page; the two
+ * absolute addresses are filled in by cpu_smp_prepare. */
+    .section .rodata.trampoline, "a"
+    .globl trampoline_start, trampoline_end, trampoline_gdt, trampoline_gdt_base
+    .globl trampoline_long, trampoline_long_target
+    .balign 16
+trampoline_start:
+    .code16
+    cli
+    cld
+    mov %cs, %ax
+    mov %ax, %ds
+    lgdtl trampoline_gdt_pointer - trampoline_start
+    mov $CR4_START, %eax
+    mov %eax, %cr4
+    mov $boot_pml4_physical, %eax
+    mov %eax, %cr3
+    mov $MSR_EFER, %ecx
+    mov $EFER_START, %eax
+    xor %edx, %edx
+    wrmsr
+    mov $CR0_START, %eax
+    mov %eax, %cr0
+    ljmpl *(trampoline_long_target - trampoline_start)
+    .code64
+trampoline_long:
+    mov $0x10, %eax
+    mov %eax, %ds
+    mov %eax, %es
+    mov %eax, %ss
+    movabs $other_core_entry, %rax
+    jmp *%rax
+    .balign 8
+trampoline_gdt:
+    .quad 0
+    .quad 0x00af9b000000ffff
+    .quad 0x00cf93000000ffff
+trampoline_gdt_pointer:
+    .word 23
+trampoline_gdt_base:
+    .long 0
+    .balign 4
+trampoline_long_target:
+    .long 0
+    .word 8
+trampoline_end:
+
+    .section .note.GNU-stack, "", @progbits

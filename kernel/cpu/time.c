@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the frequencies come from, best source first: the hypervisor's word (paravirtual clock or
+ * CPUID), the processor's (CPUID 15h), measured against the APIC timer where its rate is known
+ * (QEMU without acceleration: 1 GHz), measured against the PIT. */
+#include "clock_convert.h"
+#include "rtc.h"
+
+#include <cpu/apic.h>
+#include <cpu/core.h>
+#include <cpu/msr.h>
+#include <cpu/string.h>
+#include <cpu/time.h>
+
+#define HYPERVISOR_BIT (1u << 31) /* CPUID 1 ECX */
+#define HYPERVISOR_LEAF 0x40000000u
+#define HYPERVISOR_LEAF_MAX 0x40010000u
+#define HYPERVISOR_LEAF_STEP 0x100u
+#define LEAF_TIMING 0x10u /* hypervisor leaf 0x40000010: TSC and bus frequency in kHz */
+#define LEAF_CRYSTAL 0x15u
+#define KVM_FEATURE_CLOCKSOURCE2 (1u << 3)
+#define TCG_APIC_HZ 1000000000ull
+#define CALIBRATE_NS 2000000ull /* of at most 3 ms that calibration may take */
+#define CALIBRATE_POLLS_MAX 2000000u
+#define SAMPLE_TRIES 8u
+#define PIT_HZ 1193182ull
+#define PIT_TICKS 2386u /* 2 ms */
+#define PIT_COMMAND 0x43
+#define PIT_CHANNEL2 0x42
+#define PIT_GATE 0x61
+#define NS_PER_SECOND 1000000000ull
+
+struct sample {
+    uint64_t tsc;
+    uint32_t count;
+};
+
+/* What the paravirtual clock of KVM writes: Documentation/virt/kvm/x86/msr.rst of Linux. */
+struct kvm_time {
+    uint32_t version, pad;
+    uint64_t tsc, system_ns;
+    uint32_t scale;
+    int8_t shift;
+    uint8_t flags, pad2[2];
+};
+_Static_assert(sizeof(struct kvm_time) == 32, "ABI of the hypervisor");
+
+struct kvm_wall {
+    uint32_t version, seconds, nanoseconds;
+};
+
+/* The hypervisor writes here during boot only: the addresses are given back before seal. */
+static SHARED alignas(64) struct kvm_time shared_kvm_time;
+static SHARED alignas(64) struct kvm_wall shared_kvm_wall;
+
+static bool signature_is(const struct cpu_id *id, const char *text)
+{
+    return memcmp(&id->ebx, text, 4) == 0 && memcmp(&id->ecx, text + 4, 4) == 0 &&
+           memcmp(&id->edx, text + 8, 4) == 0;
+}
+
+/* The base leaf of a hypervisor's interface, or 0; several may be offered side by side. */
+static uint32_t hypervisor_find(const char *signature, struct cpu_id *id)
+{
+    if ((cpu_cpuid(1, 0).ecx & HYPERVISOR_BIT) == 0) {
+        return 0;
+    }
+    for (uint32_t leaf = HYPERVISOR_LEAF; leaf < HYPERVISOR_LEAF_MAX;
+         leaf += HYPERVISOR_LEAF_STEP) {
+        *id = cpu_cpuid(leaf, 0);
+        if (signature_is(id, signature)) {
+            return leaf;
+        }
+    }
+    return 0;
+}
+
+static uint64_t physical_of(const void *shared)
+{
+    return (uint64_t)shared - LAYOUT_KERNEL_BASE;
+}
+
+/* Validator of the hypervisor's clock: copies it while it does not change, then judges. */
+static uint64_t kvm_hz(void)
+{
+    struct cpu_id id;
+    uint32_t leaf = hypervisor_find("KVMKVMKVM\0\0", &id);
+    if (leaf == 0 || (cpu_cpuid(leaf + 1, 0).eax & KVM_FEATURE_CLOCKSOURCE2) == 0) {
+        return 0;
+    }
+    cpu_wrmsr(MSR_KVM_SYSTEM_TIME, physical_of(&shared_kvm_time) | 1);
+    cpu_wrmsr(MSR_KVM_WALL_CLOCK, physical_of(&shared_kvm_wall));
+    const volatile struct kvm_time *clock = &shared_kvm_time;
+    uint64_t hz = 0;
+    for (uint32_t i = 0; i < SAMPLE_TRIES && hz == 0; i++) {
+        uint32_t version = clock->version;
+        cpu_lfence();
+        uint32_t scale = clock->scale;
+        int8_t shift = clock->shift;
+        cpu_lfence();
+        if ((version & 1) == 0 && version == clock->version) {
+            hz = clock_hz_from_scale(scale, shift);
+        }
+    }
+    cpu_wrmsr(MSR_KVM_SYSTEM_TIME, 0);
+    return hz;
+}
+
+static uint64_t xen_hz(void)
+{
+    struct cpu_id id;
+    uint32_t leaf = hypervisor_find("XenVMMXenVMM", &id);
+    if (leaf == 0 || id.eax < leaf + 3) {
+        return 0;
+    }
+    struct cpu_id time = cpu_cpuid(leaf + 3, 1);
+    return clock_hz_from_scale(time.ecx, (int8_t)time.edx);
+}
+
+static uint64_t hypervisor_leaf_hz(void)
+{
+    if ((cpu_cpuid(1, 0).ecx & HYPERVISOR_BIT) == 0 ||
+        cpu_cpuid(HYPERVISOR_LEAF, 0).eax < HYPERVISOR_LEAF + LEAF_TIMING) {
+        return 0;
+    }
+    struct cpu_id timing = cpu_cpuid(HYPERVISOR_LEAF + LEAF_TIMING, 0);
+    if (timing.ebx != 0 && timing.ebx <= CLOCK_HZ_MAX / 1000) {
+        shared_facts.lapic_timer_hz = timing.ebx * 1000ull;
+    }
+    return clock_hz_from_ratio(timing.eax, 1, 1000);
+}
+
+static uint64_t crystal_hz(void)
+{
+    if (cpu_cpuid(0, 0).eax < LEAF_CRYSTAL) {
+        return 0;
+    }
+    struct cpu_id id = cpu_cpuid(LEAF_CRYSTAL, 0);
+    uint64_t hz = clock_hz_from_crystal(id.eax, id.ebx, id.ecx);
+    if (hz != 0) {
+        shared_facts.lapic_timer_hz = id.ecx; /* SDM: the timer runs at the crystal's rate */
+    }
+    return hz;
+}
+
+/* One reading of both clocks, as close together as can be had in a few tries. */
+static struct sample apic_sample(void)
+{
+    struct sample best = {0};
+    uint64_t best_distance = UINT64_MAX;
+    for (uint32_t i = 0; i < SAMPLE_TRIES; i++) {
+        uint64_t before = cpu_rdtsc();
+        uint32_t count = cpu_apic_boot_timer_read();
+        uint64_t distance = cpu_rdtsc() - before;
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = (struct sample){before + distance / 2, count};
+        }
+    }
+    return best;
+}
+
+/* TSC ticks while the APIC timer, which runs at lapic_timer_hz, counts CALIBRATE_NS. */
+static uint64_t apic_hz(void)
+{
+    uint64_t wanted = shared_facts.lapic_timer_hz * CALIBRATE_NS / NS_PER_SECOND;
+    cpu_apic_boot_timer_start();
+    struct sample first = apic_sample();
+    for (uint32_t i = 0; i < CALIBRATE_POLLS_MAX; i++) {
+        if (first.count - cpu_apic_boot_timer_read() >= wanted) {
+            break;
+        }
+        cpu_pause();
+    }
+    struct sample last = apic_sample();
+    cpu_apic_boot_timer_stop();
+    return clock_hz_from_ratio(last.tsc - first.tsc, first.count - last.count,
+                               shared_facts.lapic_timer_hz);
+}
+
+static uint64_t tcg_hz(void)
+{
+    struct cpu_id id;
+    if (hypervisor_find("TCGTCGTCGTCG", &id) == 0) {
+        return 0;
+    }
+    shared_facts.lapic_timer_hz = TCG_APIC_HZ;
+    return apic_hz();
+}
+
+/* Channel 2 of the i8254 in mode 0: its output, readable at port 0x61, rises when the count ends.
+ * The gate bit is read back: on a machine without the port all bits are set. */
+static uint64_t pit_hz(void)
+{
+    uint8_t gate = cpu_in8(PIT_GATE);
+    cpu_out8(PIT_GATE, (uint8_t)((gate & ~2u) | 1u));
+    if ((cpu_in8(PIT_GATE) & 3u) != 1u) {
+        return 0;
+    }
+    cpu_out8(PIT_COMMAND, 0xb0);
+    cpu_out8(PIT_CHANNEL2, PIT_TICKS & 0xff);
+    cpu_out8(PIT_CHANNEL2, PIT_TICKS >> 8);
+    uint64_t start = cpu_rdtsc(), hz = 0;
+    for (uint32_t i = 0; i < CALIBRATE_POLLS_MAX; i++) {
+        if ((cpu_in8(PIT_GATE) & 0x20u) != 0) {
+            hz = clock_hz_from_ratio(cpu_rdtsc() - start, PIT_TICKS, PIT_HZ);
+            break;
+        }
+    }
+    cpu_out8(PIT_GATE, gate);
+    return hz;
+}
+
+/* The APIC timer's rate, when nobody told it, from the TSC's. */
+static void measure_apic(uint64_t tsc_hz)
+{
+    uint64_t wait = tsc_hz / (2 * NS_PER_SECOND / CALIBRATE_NS);
+    cpu_apic_boot_timer_start();
+    struct sample first = apic_sample();
+    while (cpu_rdtsc() - first.tsc < wait) {
+        cpu_pause();
+    }
+    struct sample last = apic_sample();
+    cpu_apic_boot_timer_stop();
+    /* 1 ms or so: the product of two small counts and a frequency fits. */
+    uint64_t ticks = first.count - last.count;
+    shared_facts.lapic_timer_hz = ticks * tsc_hz / (last.tsc - first.tsc);
+}
+
+static uint64_t find_frequency(void)
+{
+    static const struct {
+        uint64_t (*hz)(void);
+        const char *name;
+    } sources[] = {
+        {kvm_hz, "pvclock"},   {xen_hz, "pvclock"}, {hypervisor_leaf_hz, "cpuid"},
+        {crystal_hz, "cpuid"}, {tcg_hz, "lapic"},   {pit_hz, "pit"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(sources); i++) {
+        uint64_t hz = sources[i].hz();
+        if (hz != 0) {
+            shared_facts.tsc_source = sources[i].name;
+            return hz;
+        }
+    }
+    return 0;
+}
+
+/* The hypervisor's date is that of its clock's zero; the clock showed system_ns at .tsc. */
+static uint64_t kvm_wall_ns(void)
+{
+    const struct kvm_wall wall = shared_kvm_wall;
+    const struct kvm_time clock = shared_kvm_time;
+    if (wall.version == 0 || (wall.version & 1) != 0 || wall.nanoseconds >= NS_PER_SECOND) {
+        return 0;
+    }
+    uint64_t ticks = cpu_rdtsc() - clock.tsc;
+    uint64_t since = (uint64_t)(((unsigned __int128)ticks * shared_facts.tsc_multiplier) >> 32);
+    return wall.seconds * NS_PER_SECOND + wall.nanoseconds + clock.system_ns + since;
+}
+
+static uint64_t wall_now_ns(void)
+{
+    uint64_t ns = kvm_wall_ns();
+    return ns != 0 ? ns : rtc_seconds() * NS_PER_SECOND;
+}
+
+/* @impl ATL-LLR-BOOT-0019~1 */
+enum result cpu_time_initialize(uint64_t tsc_base)
+{
+    uint64_t hz = find_frequency();
+    if (hz == 0) {
+        return RESULT_IO;
+    }
+    shared_facts.tsc_hz = hz;
+    shared_facts.tsc_base = tsc_base;
+    shared_facts.tsc_multiplier = clock_multiplier(hz);
+    if (shared_facts.lapic_timer_hz == 0 && !shared_facts.has_tsc_deadline) {
+        measure_apic(hz);
+    }
+    uint64_t wall = wall_now_ns(), now = cpu_now_ns();
+    shared_facts.wall_base_ns = wall > now ? wall - now : 0;
+    return RESULT_OK;
+}
+
+static uint64_t tsc_at(uint64_t ns)
+{
+    uint64_t high = ns >> 32;
+    if (high >= shared_facts.tsc_multiplier) {
+        return UINT64_MAX; /* centuries away: the quotient does not fit */
+    }
+    uint64_t ticks = cpu_div128(high, ns << 32, shared_facts.tsc_multiplier) + 1;
+    return ticks > UINT64_MAX - shared_facts.tsc_base ? UINT64_MAX : shared_facts.tsc_base + ticks;
+}
+
+static void arm_count(uint64_t deadline_ns)
+{
+    uint64_t now = cpu_now_ns();
+    uint64_t distance = deadline_ns > now ? deadline_ns - now : 0;
+    distance = MIN(distance, NS_PER_SECOND);
+    /* 1 s at most, so the product fits; one tick more than the truncation lost. */
+    uint64_t ticks = distance * (shared_facts.lapic_timer_hz / 1000) / 1000000 + 1;
+    cpu_apic_write(APIC_TIMER_INITIAL, (uint32_t)MIN(ticks, UINT32_MAX));
+}
+
+/* @impl ATL-LLR-BOOT-0020~1 */
+void cpu_timer_arm(uint64_t deadline_ns)
+{
+    if (deadline_ns == cpu_timer_armed_ns) {
+        return;
+    }
+    cpu_timer_armed_ns = deadline_ns;
+    if (shared_facts.has_tsc_deadline) {
+        cpu_wrmsr(MSR_TSC_DEADLINE, deadline_ns == CPU_TIME_NEVER ? 0 : tsc_at(deadline_ns));
+    } else if (deadline_ns == CPU_TIME_NEVER) {
+        cpu_apic_write(APIC_TIMER_INITIAL, 0);
+    } else {
+        arm_count(deadline_ns);
+    }
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Streams onto the line. Three layers: where bytes go now (ring or polled), frames, text. */
+#include "input.h"
+#include "ioapic.h"
+#include "ring.h"
+#include "uart.h"
+
+#include <cpu/core.h>
+#include <cpu/string.h>
+#include <driver/console.h>
+#include <kernel/facts.h>
+#include <kernel/image.h>
+#include <kernel/layout.h>
+
+#define TRANSMIT_RING_BYTES 8192u
+#define RECEIVE_RING_BYTES 4096u
+#define RECEIVE_RESUME_ROOM (RECEIVE_RING_BYTES / 2)
+#define HEADER_BYTES 4u
+#define PUMP_BURSTS_MAX 64u /* FIFO-fulls that one entry sends */
+#define INTERRUPT_ROUNDS_MAX 64u
+#define WRITE_ROOM_MIN 1024u /* room worth waking a writer for */
+
+/* Set before seal: IMAGE_FLAG_FRAMED, IMAGE_FLAG_VERBOSE. */
+static SHARED uint32_t shared_console_flags;
+/* Input that was waiting when the port was set up; core 0 reads it when interrupts start. */
+static SHARED uint8_t shared_early_input[UART_FIFO_BYTES];
+static SHARED uint32_t shared_early_input_count;
+
+/* Core 0's, from console_start_interrupts on. */
+static PERCORE bool has_interrupts;
+static PERCORE bool has_input;
+static PERCORE bool is_dead; /* the line took nothing for too long */
+static PERCORE uint8_t enabled;
+static PERCORE struct ring transmit, receive;
+static PERCORE uint8_t transmit_bytes[TRANSMIT_RING_BYTES], receive_bytes[RECEIVE_RING_BYTES];
+static PERCORE struct input input;
+
+static bool is_framed(void)
+{
+    return (shared_console_flags & IMAGE_FLAG_FRAMED) != 0;
+}
+
+/* PERCORE variables exist on a core's own root only: look at that first. */
+static bool is_buffered(void)
+{
+    return !cpu_is_on_boot_tables() && has_interrupts;
+}
+
+static void keep_early_input(uint8_t byte)
+{
+    shared_early_input[shared_early_input_count++] = byte;
+}
+
+void console_discover(void)
+{
+    uart_discover(keep_early_input);
+}
+
+void console_set_mode(uint32_t image_flags)
+{
+    shared_console_flags = image_flags & (IMAGE_FLAG_FRAMED | IMAGE_FLAG_VERBOSE);
+}
+
+bool console_wants_log(void)
+{
+    return shared_console_flags != 0; /* framed: the other end sorts; plain: only when verbose */
+}
+
+/* ---- output */
+
+static void enable(uint8_t causes)
+{
+    if (causes != enabled) {
+        enabled = causes;
+        uart_enable_interrupts(causes);
+    }
+}
+
+/* Sends while the port takes bytes, within bounds; asks for an interrupt if something remains. */
+static void pump(void)
+{
+    for (uint32_t i = 0; i < PUMP_BURSTS_MAX && ring_used(&transmit) > 0; i++) {
+        uint32_t burst = MIN(uart_transmit_room(), ring_used(&transmit));
+        if (burst == 0) {
+            break;
+        }
+        for (; burst > 0; burst--) {
+            uart_transmit(ring_get(&transmit));
+        }
+    }
+    enable((uint8_t)((enabled & UART_ENABLE_RECEIVE) |
+                     (ring_used(&transmit) > 0 ? UART_ENABLE_TRANSMIT : 0)));
+}
+
+static void flush_ring(void)
+{
+    while (ring_used(&transmit) > 0 && !is_dead) {
+        uint32_t at = transmit.tail & (transmit.size - 1);
+        uint32_t count = MIN(ring_used(&transmit), transmit.size - at);
+        count = MIN(count, UART_FIFO_BYTES);
+        is_dead = !uart_write_polled(transmit.bytes + at, count);
+        transmit.tail += count;
+    }
+}
+
+static void put_header(uint8_t *header, uint32_t stream, uint64_t bytes)
+{
+    header[0] = CONSOLE_FRAME_MARK;
+    header[1] = (uint8_t)stream;
+    header[2] = (uint8_t)bytes;
+    header[3] = (uint8_t)(bytes >> 8);
+}
+
+/* @impl ATL-LLR-BOOT-0027~1 */
+uint64_t console_write(uint32_t stream, const void *data, uint64_t bytes)
+{
+    if (!is_buffered()) {
+        console_write_blocking(stream, data, bytes);
+        return bytes;
+    }
+    uint32_t header_bytes = is_framed() ? HEADER_BYTES : 0;
+    uint64_t taken = MIN(bytes, CONSOLE_PAYLOAD_BYTES_MAX);
+    if (ring_room(&transmit) < MIN(taken + header_bytes, WRITE_ROOM_MIN)) {
+        pump();
+        if (ring_room(&transmit) < MIN(taken + header_bytes, WRITE_ROOM_MIN)) {
+            return 0;
+        }
+    }
+    taken = MIN(taken, ring_room(&transmit) - header_bytes);
+    if (header_bytes != 0) {
+        uint8_t header[HEADER_BYTES];
+        put_header(header, stream, taken);
+        ring_put_all(&transmit, header, sizeof(header));
+    }
+    ring_put_all(&transmit, data, (uint32_t)taken);
+    pump();
+    return taken;
+}
+
+void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes)
+{
+    const uint8_t *from = data;
+    if (is_buffered()) {
+        flush_ring();
+        if (is_dead) {
+            return;
+        }
+    }
+    while (bytes > 0) {
+        uint64_t piece = MIN(bytes, CONSOLE_PAYLOAD_BYTES_MAX);
+        if (is_framed()) {
+            uint8_t header[HEADER_BYTES];
+            put_header(header, stream, piece);
+            if (!uart_write_polled(header, sizeof(header))) {
+                return;
+            }
+        }
+        if (!uart_write_polled(from, piece)) {
+            return;
+        }
+        from += piece;
+        bytes -= piece;
+    }
+}
+
+void console_drain(void)
+{
+    if (is_buffered()) {
+        flush_ring();
+    }
+    uart_drain();
+}
+
+void console_panic_begin(void)
+{
+    if (is_buffered()) {
+        flush_ring();
+        has_interrupts = false;
+    }
+}
+
+/* ---- input */
+
+static void take_input(uint8_t byte)
+{
+    bool is_input = is_framed() ? input_take_framed(&input, byte) : input_take_plain(&input, byte);
+    if (is_input) {
+        ring_put(&receive, byte);
+    }
+}
+
+/* Takes what has arrived while there is room; leaves the rest on the line, whose flow control then
+ * reaches the sender. */
+static void fetch(void)
+{
+    uint8_t byte;
+    while (ring_room(&receive) > 0 && uart_receive(&byte)) {
+        take_input(byte);
+    }
+    if (ring_room(&receive) == 0) {
+        enable((uint8_t)(enabled & ~UART_ENABLE_RECEIVE));
+    }
+}
+
+int64_t console_input_available(void)
+{
+    if (ring_used(&receive) > 0) {
+        return ring_used(&receive);
+    }
+    return input.is_ended || !has_input ? 0 : (int64_t)RESULT_AGAIN;
+}
+
+/* @impl ATL-LLR-BOOT-0028~1 */
+int64_t console_read(void *to, uint64_t bytes)
+{
+    int64_t available = console_input_available();
+    if (available <= 0) {
+        return available;
+    }
+    uint8_t *out = to;
+    uint64_t count = MIN((uint64_t)available, bytes);
+    for (uint64_t i = 0; i < count; i++) {
+        out[i] = ring_get(&receive);
+    }
+    if (has_interrupts && (enabled & UART_ENABLE_RECEIVE) == 0 &&
+        ring_room(&receive) >= RECEIVE_RESUME_ROOM) {
+        enable(enabled | UART_ENABLE_RECEIVE);
+    }
+    return (int64_t)count;
+}
+
+uint64_t console_input_errors(void)
+{
+    return input.errors;
+}
+
+/* ---- interrupts */
+
+void console_start_interrupts(void)
+{
+    transmit = (struct ring){.bytes = transmit_bytes, .size = TRANSMIT_RING_BYTES};
+    receive = (struct ring){.bytes = receive_bytes, .size = RECEIVE_RING_BYTES};
+    const struct ioapic_route route = {
+        .gsi = shared_facts.uart_gsi,
+        .vector = VECTOR_UART,
+        .is_level = shared_facts.uart_level,
+        .is_active_low = shared_facts.uart_active_low,
+    };
+    if (shared_facts.uart_port == 0 || ioapic_route(&route) != RESULT_OK) {
+        return; /* output stays polled; there is no input */
+    }
+    has_interrupts = true;
+    has_input = true;
+    for (uint32_t i = 0; i < shared_early_input_count; i++) {
+        take_input(shared_early_input[i]);
+    }
+    enable(UART_ENABLE_RECEIVE);
+}
+
+void console_interrupt(void)
+{
+    if (!has_interrupts) {
+        return;
+    }
+    for (uint32_t i = 0; i < INTERRUPT_ROUNDS_MAX; i++) {
+        if (!uart_interrupt_pending()) {
+            return;
+        }
+        fetch();
+        pump();
+    }
+    /* An edge is only seen when the line was low: lower it, so that what remains raises it again.
+     */
+    uart_enable_interrupts(0);
+    uart_enable_interrupts(enabled);
+}
+
+/* ---- how it ended */
+
+/* @impl ATL-LLR-BOOT-0029~1 */
+void console_exit_record(uint8_t kind, uint8_t status, uint8_t signal)
+{
+    if (is_framed()) {
+        const uint8_t record[] = {kind, status, signal, 0};
+        console_write_blocking(CONSOLE_STREAM_EXIT, record, sizeof(record));
+        return;
+    }
+    if (kind == CONSOLE_EXIT_SIGNAL) {
+        console_log(CONSOLE_ERROR, "atoll: ended by signal %u\n", signal);
+    } else if (kind == CONSOLE_EXIT_NORMAL && status != 0) {
+        console_log(CONSOLE_ERROR, "atoll: exit status %u\n", status);
+    }
+}

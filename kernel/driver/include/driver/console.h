@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The console: one serial line that carries the program's streams, the kernel's lines and how the
+ * program ended.
+ *
+ * Plain (default): bytes as they are; log lines only when verbose; Ctrl-D (0x04) at the start of a
+ * line ends the input.
+ * Framed (IMAGE_FLAG_FRAMED), both directions:
+ *
+ *     0      1        2..3                4..
+ *     0xA7   stream   length (LE, 1..4096) payload          guest to host
+ *     0xA7   0        length (LE, 0..4096) payload          host to guest; length 0: end of input
+ *
+ * What is malformed in the input is skipped to the next 0xA7 and counted.
+ *
+ * Output is buffered and interrupt-driven on core 0 after console_start_interrupts; in any other
+ * state (boot, other cores, after console_panic_begin) it is polled, with bounded waiting. The line
+ * belongs to core 0; others use it only for their last words.
+ *
+ * Error policy: output to a line that does not take it is dropped after a bounded wait. */
+#ifndef DRIVER_CONSOLE_H
+#define DRIVER_CONSOLE_H
+
+#include <percpu/base.h>
+#include <stdarg.h>
+
+#define CONSOLE_FRAME_MARK 0xa7u
+#define CONSOLE_PAYLOAD_BYTES_MAX 4096u
+
+enum console_stream {
+    CONSOLE_STREAM_INPUT = 0,
+    CONSOLE_STREAM_OUTPUT = 1,
+    CONSOLE_STREAM_ERROR = 2,
+    CONSOLE_STREAM_LOG = 3,
+    CONSOLE_STREAM_EXIT = 4,
+    CONSOLE_STREAM_KERNEL_ERROR = 5, /* a user must see it */
+};
+
+enum console_level {
+    CONSOLE_LOG = CONSOLE_STREAM_LOG,
+    CONSOLE_ERROR = CONSOLE_STREAM_KERNEL_ERROR,
+};
+
+enum console_exit {
+    CONSOLE_EXIT_NORMAL = 0,
+    CONSOLE_EXIT_SIGNAL = 1,
+    CONSOLE_EXIT_PANIC = 2,
+    CONSOLE_EXIT_REFUSED = 3,
+};
+
+/* Looks for the serial port and sets it up. Boot core, first of all. */
+void console_discover(void);
+/* Takes IMAGE_FLAG_FRAMED and IMAGE_FLAG_VERBOSE of a validated image header. Before seal. */
+void console_set_mode(uint32_t image_flags);
+/* True if lines of level CONSOLE_LOG go anywhere. */
+bool console_wants_log(void);
+/* Core 0 on its own root, once: from here on the line is interrupt-driven (VECTOR_UART). */
+void console_start_interrupts(void);
+/* Core 0: VECTOR_UART arrived. Bounded work; the caller ends the interrupt and then may try again
+ * what was refused with 0 or RESULT_AGAIN. */
+void console_interrupt(void);
+
+/* Core 0: takes 0..bytes bytes of a stream; never blocks. 0: full, an interrupt will come when
+ * there is room again. @stream 1 or 2 for programs; @bytes > 0 */
+uint64_t console_write(uint32_t stream, const void *data, uint64_t bytes);
+/* Any core and state: all of it, polled. */
+void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes);
+
+/* Core 0: 1..bytes bytes of input, 0 at its end, RESULT_AGAIN if there is none yet (an interrupt
+ * will come). @bytes > 0 */
+int64_t console_read(void *to, uint64_t bytes);
+/* As console_read would answer, without taking anything; a count may be too low, never too high. */
+int64_t console_input_available(void);
+/* Malformed input seen so far (core 0). */
+uint64_t console_input_errors(void);
+
+/* One line or a part of one: %s %c %d %i %u %x %p %%, with l or z, width, 0 and -. Any state. */
+void console_log(enum console_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void console_log_arguments(enum console_level level, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+/* How it ended: a frame of four bytes, or a line if it is not a plain success. */
+void console_exit_record(uint8_t kind, uint8_t status, uint8_t signal);
+
+/* From here on this core's output is polled; what core 0 has buffered goes out first. */
+void console_panic_begin(void);
+/* Waits, bounded, until everything has left. */
+void console_drain(void);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ioapic.h"
+
+#include <kernel/facts.h>
+#include <kernel/layout.h>
+
+#define SELECT_OFFSET 0x00u
+#define WINDOW_OFFSET 0x10u
+#define REGISTER_VERSION 1u
+#define REGISTER_REDIRECTION 0x10u
+#define REDIRECTION_ACTIVE_LOW (1u << 13)
+#define REDIRECTION_LEVEL (1u << 15)
+#define DESTINATION_SHIFT 24
+#define DESTINATION_MAX 0xfeu
+
+static volatile uint32_t *at(uint64_t offset)
+{
+    return (volatile uint32_t *)(LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_IOAPIC * PAGE_BYTES +
+                                 (shared_facts.ioapic_physical & (PAGE_BYTES - 1)) + offset);
+}
+
+static uint32_t read_register(uint32_t index)
+{
+    *at(SELECT_OFFSET) = index;
+    return *at(WINDOW_OFFSET);
+}
+
+static void write_register(uint32_t index, uint32_t value)
+{
+    *at(SELECT_OFFSET) = index;
+    *at(WINDOW_OFFSET) = value;
+}
+
+enum result ioapic_route(const struct ioapic_route *route)
+{
+    if (shared_facts.ioapic_physical == 0 || route->gsi < shared_facts.ioapic_gsi_base ||
+        shared_facts.apic_id[0] > DESTINATION_MAX) {
+        return RESULT_INVALID;
+    }
+    uint32_t input = route->gsi - shared_facts.ioapic_gsi_base;
+    uint32_t last_input = (read_register(REGISTER_VERSION) >> 16) & 0xffu;
+    if (input > last_input) {
+        return RESULT_INVALID;
+    }
+    uint32_t low = route->vector;
+    low |= route->is_active_low ? REDIRECTION_ACTIVE_LOW : 0;
+    low |= route->is_level ? REDIRECTION_LEVEL : 0;
+    write_register(REGISTER_REDIRECTION + 2 * input + 1,
+                   shared_facts.apic_id[0] << DESTINATION_SHIFT);
+    write_register(REGISTER_REDIRECTION + 2 * input, low);
+    return RESULT_OK;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ACPI specification 6.5, sections 4.8.3.2 (PM1 control) and 4.8.3.7 (sleep control). */
+#include <driver/power.h>
+
+#include <cpu/core.h>
+#include <cpu/instructions.h>
+#include <cpu/time.h>
+#include <driver/console.h>
+#include <kernel/facts.h>
+
+#define PM1_SLEEP_TYPE_SHIFT 10
+#define PM1_SLEEP_TYPE_MASK (7u << PM1_SLEEP_TYPE_SHIFT)
+#define PM1_SLEEP_ENABLE (1u << 13)
+#define SLEEP_CONTROL_TYPE_SHIFT 2
+#define SLEEP_CONTROL_ENABLE (1u << 5)
+#define RESET_PORT 0xcf9
+#define RESET_FULL 0x0eu
+#define KEYBOARD_PORT 0x64
+#define KEYBOARD_RESET 0xfeu
+/* The machine goes on for a moment after it was told to stop. */
+#define AFTERLIFE_NS 200000000ull
+#define AFTERLIFE_POLLS_MAX 10000000u
+
+static void await_the_end(void)
+{
+    uint64_t start = cpu_now_ns(); /* 0 before the clock is known: the polls bound it */
+    for (uint32_t i = 0; i < AFTERLIFE_POLLS_MAX; i++) {
+        if (cpu_now_ns() - start > AFTERLIFE_NS) {
+            break;
+        }
+    }
+}
+
+static void write_pm1(uint16_t port, uint8_t type)
+{
+    if (port != 0) {
+        uint32_t value = cpu_in16(port) & ~PM1_SLEEP_TYPE_MASK;
+        value |= ((uint32_t)type << PM1_SLEEP_TYPE_SHIFT) | PM1_SLEEP_ENABLE;
+        cpu_out16(port, (uint16_t)value);
+    }
+}
+
+static void write_sleep_control(void)
+{
+    uint8_t value =
+        (uint8_t)((shared_facts.acpi_s5_a << SLEEP_CONTROL_TYPE_SHIFT) | SLEEP_CONTROL_ENABLE);
+    if (shared_facts.acpi_sleep_is_memory) {
+        cpu_boot_store_u8(shared_facts.acpi_sleep_control, value);
+    } else {
+        cpu_out8((uint16_t)shared_facts.acpi_sleep_control, value);
+    }
+}
+
+static void soft_off(void)
+{
+    if (shared_facts.acpi_sleep_control != 0) {
+        write_sleep_control();
+    } else if (shared_facts.acpi_pm1a_control != 0) {
+        write_pm1(shared_facts.acpi_pm1a_control, shared_facts.acpi_s5_a);
+        write_pm1(shared_facts.acpi_pm1b_control, shared_facts.acpi_s5_b);
+    } else {
+        return;
+    }
+    await_the_end();
+}
+
+/* @impl ATL-LLR-BOOT-0026~1 */
+noreturn void power_off(void)
+{
+    cpu_cli();
+    console_drain();
+    soft_off();
+    cpu_out8(RESET_PORT, RESET_FULL);
+    cpu_out8(KEYBOARD_PORT, KEYBOARD_RESET);
+    /* Without handlers any fault becomes a triple fault, which resets the processor. */
+    struct cpu_descriptor_table none = {0, 0};
+    cpu_lidt(&none);
+    for (;;) {
+        __builtin_trap();
+    }
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "uart.h"
+
+#include <cpu/instructions.h>
+#include <kernel/facts.h>
+
+#define UART_PORT 0x3f8
+#define DEBUG_PORT 0xe9
+#define DEBUG_PORT_MARK 0xe9u
+
+#define REGISTER_DATA 0
+#define REGISTER_INTERRUPT_ENABLE 1
+#define REGISTER_DIVISOR_HIGH 1
+#define REGISTER_INTERRUPT_CAUSE 2
+#define REGISTER_FIFO 2
+#define REGISTER_LINE 3
+#define REGISTER_MODEM 4
+#define REGISTER_STATUS 5
+#define REGISTER_SCRATCH 7
+
+#define LINE_DIVISOR 0x80u
+#define LINE_8N1 0x03u
+#define FIFO_ENABLE_RESET 0xc7u /* on, both cleared, receive interrupt at 14 bytes or idle */
+#define MODEM_ON 0x0bu          /* DTR, RTS, and OUT2, which lets interrupts through */
+#define STATUS_RECEIVED 0x01u
+#define STATUS_HOLDING_EMPTY 0x20u
+#define STATUS_ALL_EMPTY 0x40u
+#define CAUSE_NONE 0x01u
+
+/* Two seconds or more on anything; what takes longer does not take bytes any more. */
+#define POLLS_MAX 4000000u
+
+static uint16_t port(uint16_t offset)
+{
+    return (uint16_t)(shared_facts.uart_port + offset);
+}
+
+static bool is_present(uint16_t base)
+{
+    uint16_t scratch = (uint16_t)(base + REGISTER_SCRATCH);
+    cpu_out8(scratch, 0x5a);
+    bool first = cpu_in8(scratch) == 0x5a;
+    cpu_out8(scratch, 0xa5);
+    return first && cpu_in8(scratch) == 0xa5;
+}
+
+void uart_discover(void (*keep)(uint8_t byte))
+{
+    shared_facts.uart_port = 0;
+    if (!is_present(UART_PORT)) {
+        return;
+    }
+    shared_facts.uart_port = UART_PORT;
+    cpu_out8(port(REGISTER_INTERRUPT_ENABLE), 0);
+    cpu_out8(port(REGISTER_LINE), LINE_DIVISOR);
+    cpu_out8(port(REGISTER_DATA), 1); /* 115200 / 1 */
+    cpu_out8(port(REGISTER_DIVISOR_HIGH), 0);
+    cpu_out8(port(REGISTER_LINE), LINE_8N1);
+    uint8_t byte;
+    for (uint32_t i = 0; i < UART_FIFO_BYTES && uart_receive(&byte); i++) {
+        keep(byte);
+    }
+    cpu_out8(port(REGISTER_FIFO), FIFO_ENABLE_RESET);
+    cpu_out8(port(REGISTER_MODEM), MODEM_ON);
+}
+
+uint32_t uart_transmit_room(void)
+{
+    return (cpu_in8(port(REGISTER_STATUS)) & STATUS_HOLDING_EMPTY) != 0 ? UART_FIFO_BYTES : 0;
+}
+
+void uart_transmit(uint8_t byte)
+{
+    cpu_out8(port(REGISTER_DATA), byte);
+}
+
+bool uart_receive(uint8_t *byte)
+{
+    if ((cpu_in8(port(REGISTER_STATUS)) & STATUS_RECEIVED) == 0) {
+        return false;
+    }
+    *byte = cpu_in8(port(REGISTER_DATA));
+    return true;
+}
+
+void uart_enable_interrupts(uint8_t causes)
+{
+    cpu_out8(port(REGISTER_INTERRUPT_ENABLE), causes);
+}
+
+bool uart_interrupt_pending(void)
+{
+    return (cpu_in8(port(REGISTER_INTERRUPT_CAUSE)) & CAUSE_NONE) == 0;
+}
+
+static bool write_debug_port(const uint8_t *bytes, uint64_t count)
+{
+    if (cpu_in8(DEBUG_PORT) != DEBUG_PORT_MARK) {
+        return false;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        cpu_out8(DEBUG_PORT, bytes[i]);
+    }
+    return true;
+}
+
+static bool await(uint8_t status)
+{
+    for (uint32_t i = 0; i < POLLS_MAX; i++) {
+        if ((cpu_in8(port(REGISTER_STATUS)) & status) != 0) {
+            return true;
+        }
+        cpu_pause();
+    }
+    return false;
+}
+
+bool uart_write_polled(const uint8_t *bytes, uint64_t count)
+{
+    if (shared_facts.uart_port == 0) {
+        return write_debug_port(bytes, count);
+    }
+    while (count > 0) {
+        if (!await(STATUS_HOLDING_EMPTY)) {
+            return false;
+        }
+        uint64_t burst = MIN(count, UART_FIFO_BYTES);
+        for (uint64_t i = 0; i < burst; i++) {
+            uart_transmit(bytes[i]);
+        }
+        bytes += burst;
+        count -= burst;
+    }
+    return true;
+}
+
+void uart_drain(void)
+{
+    if (shared_facts.uart_port != 0) {
+        (void)await(STATUS_ALL_EMPTY);
+    }
+}

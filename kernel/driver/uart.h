@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The 16550 serial port (National Semiconductor PC16550D), or where there is none the debug port
+ * 0xe9 of QEMU and Xen, which takes output only. No state but shared_facts.uart_port. */
+#ifndef KERNEL_DRIVER_UART_H
+#define KERNEL_DRIVER_UART_H
+
+#include <percpu/base.h>
+
+#define UART_FIFO_BYTES 16u
+#define UART_ENABLE_RECEIVE 1u
+#define UART_ENABLE_TRANSMIT 2u
+
+/* Boot core: finds the port, sets 115200 8N1 and FIFOs, no interrupts. Bytes that were waiting are
+ * handed to keep (a FIFO that is turned on forgets them). */
+void uart_discover(void (*keep)(uint8_t byte));
+
+/* Bytes that the transmitter takes now without waiting: 0 or UART_FIFO_BYTES. */
+uint32_t uart_transmit_room(void);
+void uart_transmit(uint8_t byte);
+/* False: nothing there. */
+bool uart_receive(uint8_t *byte);
+
+void uart_enable_interrupts(uint8_t causes);
+/* Reads, and thereby acknowledges, the cause; false: the line is quiet. */
+bool uart_interrupt_pending(void);
+
+/* Polled: all bytes, waiting a bounded time for each FIFO-full. False: gave up. */
+bool uart_write_polled(const uint8_t *bytes, uint64_t count);
+/* Waits, bounded, until the last bit has left. */
+void uart_drain(void);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel half of the address space, the same on every core. Used by C, assembly and linker
+ * script.
+ *
+ *   PML4  address               what                                        who may write
+ *   256   0xffff800000000000    direct map of this core's own memory         this core
+ *   508   0xfffffe0000000000    device registers, one page each              the device's owner
+ *   509   0xfffffe8000000000    the image, read-only                         nobody
+ *   510   0xffffff0000000000    outbox of core c at + c * 1 GiB              core c
+ *   511   0xffffffff80000000    kernel text, rodata, boot facts (+ physical) nobody after seal
+ *         0xffffffffc0000000    .percore: variables and stacks               this core
+ */
+#ifndef KERNEL_LAYOUT_H
+#define KERNEL_LAYOUT_H
+
+#define LAYOUT_USER_END 0x0000800000000000
+#define LAYOUT_DIRECT_BASE 0xffff800000000000
+#define LAYOUT_IMAGE_BASE 0xfffffe8000000000
+#define LAYOUT_DEVICE_BASE 0xfffffe0000000000
+#define LAYOUT_OUTBOX_BASE 0xffffff0000000000
+#define LAYOUT_OUTBOX_STRIDE 0x40000000
+#define LAYOUT_KERNEL_BASE 0xffffffff80000000
+#define LAYOUT_PERCORE_BASE 0xffffffffc0000000
+
+#define LAYOUT_DEVICE_LAPIC 0  /* page index behind LAYOUT_DEVICE_BASE: every core its own */
+#define LAYOUT_DEVICE_IOAPIC 1 /* core 0 */
+#define LAYOUT_DEVICE_POWER                                                                        \
+    2 /* core 0: ACPI sleep control, where it is memory; may be unmapped                           \
+       */
+
+#define LAYOUT_STACK_BYTES 8192     /* gate stack */
+#define LAYOUT_IST_STACK_BYTES 4096 /* each of the seven */
+
+/* interrupt stack table entries, DESIGN: one per cause that may nest */
+#define LAYOUT_IST_INTERRUPT 1
+#define LAYOUT_IST_PAGE_FAULT 2
+#define LAYOUT_IST_PROTECTION 3
+#define LAYOUT_IST_DEBUG 4
+#define LAYOUT_IST_NMI 5
+#define LAYOUT_IST_DOUBLE_FAULT 6
+#define LAYOUT_IST_MACHINE_CHECK 7
+
+/* segment selectors; SYSRET needs user data = user code - 8, STAR order */
+#define SELECTOR_KERNEL_CODE 0x08
+#define SELECTOR_KERNEL_DATA 0x10
+#define SELECTOR_USER_CODE_32 0x18
+#define SELECTOR_USER_DATA 0x20
+#define SELECTOR_USER_CODE 0x28
+#define SELECTOR_TSS 0x30
+
+/* vectors */
+#define VECTOR_TIMER 0x40
+#define VECTOR_IPI 0x41
+#define VECTOR_UART 0x42
+#define VECTOR_SPURIOUS 0xff
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the boot core prepares for each core before the core runs: its share of memory, its tables,
+ * its pools. Read-only after seal. Built by kernel/memory. */
+#ifndef KERNEL_REGION_H
+#define KERNEL_REGION_H
+
+#include <percpu/base.h>
+
+struct region {
+    paddr_t start,
+        end; /* partition: the RAM in it is this core's; page multiples; may span holes */
+    paddr_t own_start,
+        own_end;     /* within it: holds what follows; the other RAM goes to percpu/frames */
+    paddr_t root;    /* PML4 with the kernel half, for boot and idle */
+    paddr_t percore; /* .percore instance */
+    paddr_t outbox;  /* this core's outbox */
+    paddr_t threads, extended, frame_tables;
+    uint64_t percore_bytes, outbox_bytes, threads_bytes, extended_bytes, frame_tables_bytes;
+    uint32_t thread_count;
+};
+
+/* Staging pages of the gate lie at the end of the outbox. */
+#define REGION_STAGING_PAGES 4u
+
+extern struct region shared_regions[CORE_COUNT_MAX];
+
+/* Splits memory among shared_facts.core_count cores and builds every core's region and kernel-half
+ * page tables. Boot core, boot tables, once. RESULT_NO_MEMORY: the report names what is missing. */
+enum result memory_regions_build(void);
+
+/* Calls use(start, end) for each piece of RAM of a core's partition, without what the region itself
+ * occupies. Any time; reads boot facts only. */
+void memory_region_free_ranges(core_id_t core, void (*use)(paddr_t start, paddr_t end));
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each core does from its first instruction on its own tables until it runs threads. The
+ * stages are the only time at which cores wait for each other; after the last one nothing does. */
+#include "main.h"
+
+#include <boot/boot.h>
+#include <cpu/core.h>
+#include <cpu/instructions.h>
+#include <cpu/smp.h>
+#include <cpu/time.h>
+#include <crypto/entropy.h>
+#include <driver/console.h>
+#include <gate/gate.h>
+#include <isolation/audit.h>
+#include <isolation/seal.h>
+#include <isolation/space.h>
+#include <kernel/facts.h>
+#include <kernel/image.h>
+#include <kernel/layout.h>
+#include <kernel/region.h>
+#include <percpu/frames.h>
+#include <percpu/operations.h>
+
+enum boot_stage {
+    STAGE_CORES_START, /* core 0 starts the others one after another; each prepares itself */
+    STAGE_CELL,        /* core 0's cell is built: the others build theirs */
+    STAGE_SEAL,        /* everything is written: each core makes the boot facts read-only */
+};
+
+static SHARED _Atomic uint32_t shared_stage;       /* core 0 writes, the others wait for it */
+static SHARED _Atomic uint32_t shared_cores_ready; /* each core adds one at the end of a stage */
+
+/* In the staging page of each core, for core 0: this core has sealed and judged itself. */
+struct sealed {
+    _Atomic uint64_t is_done;
+    struct audit_report report;
+    uint64_t result;
+};
+
+static void stage_finish(enum boot_stage stage)
+{
+    atomic_fetch_add(&shared_cores_ready, 1);
+    if (percpu_self.value == 0) {
+        while (atomic_load(&shared_cores_ready) < shared_facts.core_count * (stage + 1u)) {
+            cpu_pause();
+        }
+        atomic_store(&shared_stage, stage + 1u);
+    }
+    while (atomic_load(&shared_stage) <= (uint32_t)stage) {
+        cpu_pause();
+    }
+}
+
+static uint64_t partition_start(core_id_t core)
+{
+    return shared_regions[core.value].start.value;
+}
+
+static uint64_t partition_end(core_id_t core)
+{
+    return shared_regions[core.value].end.value;
+}
+
+static void *direct(paddr_t physical)
+{
+    return (void *)(LAYOUT_DIRECT_BASE + physical.value);
+}
+
+static uint8_t *outbox_of(uint32_t core)
+{
+    return (uint8_t *)(LAYOUT_OUTBOX_BASE + core * (uint64_t)LAYOUT_OUTBOX_STRIDE);
+}
+
+static void percpu_start(core_id_t self)
+{
+    const struct region *region = &shared_regions[self.value];
+    struct percpu_config config = {
+        .self = self,
+        .core_count = (uint16_t)shared_facts.core_count,
+        .thread_count = region->thread_count,
+        .threads = direct(region->threads),
+        .extended = direct(region->extended),
+        .extended_stride = (uint32_t)ALIGN_UP((uint64_t)shared_facts.extended_bytes, 64ull),
+        .quantum_ns = boot_image()->quantum_us * 1000u,
+        .memory_limit = {shared_facts.memory_limit},
+        .partition_start = partition_start,
+        .partition_end = partition_end,
+    };
+    for (uint32_t core = 0; core < shared_facts.core_count; core++) {
+        config.outbox[core] = outbox_of(core);
+        gate_staging_set((core_id_t){(uint16_t)core}, outbox_of(core) +
+                                                          shared_regions[core].outbox_bytes -
+                                                          REGION_STAGING_PAGES * PAGE_BYTES);
+    }
+    percpu_initialize(&config);
+    struct percpu_frames_config frames = {
+        .start = region->start,
+        .end = region->end,
+        .limit = {shared_facts.memory_limit},
+        .tables = direct(region->frame_tables),
+        .block_attach = isolation_block_attach,
+        .block_detach = isolation_block_detach,
+    };
+    percpu_frames_initialize(&frames);
+    memory_region_free_ranges(self, percpu_frames_add);
+}
+
+static void seal_and_audit(void)
+{
+    isolation_seal();
+    struct sealed *sealed = gate_staging_own(GATE_STAGING_COUNTS);
+    sealed->result = (uint64_t)(int64_t)isolation_audit(&sealed->report);
+    atomic_store(&sealed->is_done, 1);
+}
+
+/* Core 0: waits for every core's verdict; the one line, or the end. @impl ATL-LLR-BOOT-0030~1 */
+static void audit_report(void)
+{
+    uint64_t mappings = 0, frames = 0;
+    for (uint16_t core = 0; core < percpu_core_count; core++) {
+        const struct sealed *sealed =
+            gate_staging_of_remote((core_id_t){core}, GATE_STAGING_COUNTS);
+        while (atomic_load(&sealed->is_done) == 0) {
+            cpu_pause();
+        }
+        if (sealed->result != 0) {
+            console_log(CONSOLE_ERROR,
+                        "atoll: audit: core %u breaks rule %s at 0x%lx (entry 0x%lx)\n", core,
+                        sealed->report.first_rule, sealed->report.first_address,
+                        sealed->report.first_entry);
+            percpu_operation_panic("the audit of the page tables does not hold");
+        }
+        mappings += sealed->report.mappings_judged;
+        frames += sealed->report.frames_judged;
+    }
+    console_log(CONSOLE_LOG, "atoll: audit: %u cores, %lu mappings, %lu frames: holds\n",
+                percpu_core_count, mappings, frames);
+}
+
+static void first_thread_start(void)
+{
+    struct gate_thread_start start = {
+        .entry = gate_cell.start,
+        .stack = gate_cell.first_stack,
+        .priority = GATE_PRIORITY_DEFAULT,
+    };
+    uint64_t handle;
+    enum result made = gate_thread_start(&start, &handle);
+    ASSERT(made == RESULT_OK);
+}
+
+extern uintptr_t __stack_chk_guard;
+
+/* Replaces the boot canary by one that is new in each boot; its lowest byte stays zero, so that a
+ * string cannot run over it unnoticed. Not protected itself: it would fail its own check. */
+__attribute__((noinline, no_stack_protector)) static void canary_choose(void)
+{
+    uint64_t canary;
+    entropy_fill(&canary, sizeof(canary));
+    __stack_chk_guard = canary & ~0xffull;
+}
+
+/* Random numbers of this core; core 0 tests the sources for all. */
+static void entropy_start(core_id_t self)
+{
+    if (self.value != 0) {
+        entropy_core_start(self);
+        return;
+    }
+    if (entropy_initialize() != RESULT_OK) {
+        boot_refuse("no source of randomness passes its tests");
+    }
+    canary_choose();
+}
+
+noreturn void kernel_core_main(core_id_t self)
+{
+    cpu_core_initialize(self);
+    gate_move_set_extended_bytes(shared_facts.extended_bytes);
+    percpu_start(self);
+    console_service_initialize(self);
+    entropy_start(self);
+    if (self.value == 0) {
+        cpu_smp_start();
+    }
+    stage_finish(STAGE_CORES_START);
+    if (self.value == 0 && isolation_cell_build(&gate_cell) != RESULT_OK) {
+        boot_refuse("not enough memory for the library OS");
+    }
+    stage_finish(STAGE_CELL);
+    if (self.value != 0 && isolation_cell_build(&gate_cell) != RESULT_OK) {
+        boot_refuse("not enough memory for the library OS on core %u", self.value);
+    }
+    gate_initialize();
+    stage_finish(STAGE_SEAL);
+    seal_and_audit();
+    if (self.value == 0) {
+        audit_report();
+        first_thread_start();
+    }
+    gate_leave();
+}

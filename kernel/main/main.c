@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The boot core's way from the loader's tables to its own: the image, memory, then core.c. */
+#include "main.h"
+
+#include <boot/boot.h>
+#include <cpu/core.h>
+#include <cpu/instructions.h>
+#include <driver/console.h>
+#include <kernel/facts.h>
+#include <kernel/image.h>
+#include <kernel/region.h>
+
+static uint32_t crc_by_instruction(uint32_t state, const void *bytes, uint64_t count)
+{
+    const uint64_t *words = bytes;
+    uint64_t crc = state;
+    while (count >= sizeof(*words)) {
+        crc = cpu_crc32q(crc, *words++);
+        count -= sizeof(*words);
+    }
+    return image_crc32c_by_table((uint32_t)crc, words, count);
+}
+
+static const struct image_header *image_check(void)
+{
+    const struct image_header *image = NULL;
+    const char *reason = NULL;
+    if (shared_facts.image_bytes == 0) {
+        boot_refuse("this kernel carries no program; make an image with ./atoll pack");
+    }
+    if (image_validate_with(crc_by_instruction, (const void *)shared_facts.image_physical,
+                            shared_facts.image_bytes, &image, &reason) != RESULT_OK) {
+        boot_refuse("the image is damaged: %s", reason);
+    }
+    return image;
+}
+
+/* @impl ATL-LLR-BOOT-0031~1 */
+static void cores_choose(const struct image_header *image)
+{
+    uint32_t there = MIN(shared_facts.machine_core_count, CORE_COUNT_MAX);
+    if (image->cores > there) {
+        boot_refuse("the image wants %u cores, the machine has %u", image->cores, there);
+    }
+    shared_facts.core_count = image->cores != 0 ? image->cores : there;
+}
+
+noreturn void kernel_main(void)
+{
+    const struct image_header *image = image_check();
+    console_set_mode(image->flags);
+    cores_choose(image);
+    console_log(CONSOLE_LOG, "atoll: %s, %u cores, %lu KiB of memory, TSC %lu kHz by %s\n",
+                shared_facts.loader, shared_facts.core_count, shared_facts.memory_bytes >> 10,
+                shared_facts.tsc_hz / 1000, shared_facts.tsc_source);
+    if (shared_facts.meltdown_possible) {
+        console_log(CONSOLE_ERROR, "atoll: this processor may leak kernel memory (Meltdown)\n");
+    }
+    if (image->ring == 0) {
+        console_log(CONSOLE_LOG, "atoll: ring 0: no isolation between program and kernel\n");
+    }
+    if (memory_regions_build() != RESULT_OK) {
+        boot_refuse("too little memory: %lu KiB for %u cores; give the machine more with -m, or "
+                    "fewer cores",
+                    shared_facts.memory_bytes >> 10, shared_facts.core_count);
+    }
+    cpu_core_enter((core_id_t){0});
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The six operations that percpu needs, on the hardware. */
+#include "main.h"
+
+#include <cpu/apic.h>
+#include <cpu/instructions.h>
+#include <cpu/time.h>
+#include <gate/gate.h>
+#include <kernel/facts.h>
+#include <kernel/region.h>
+#include <percpu/operations.h>
+
+#define INVALIDATE_PAGES_MAX 32u /* more than this: everything */
+
+void percpu_operation_ipi(core_id_t core)
+{
+    gate_counts.ipis_sent++;
+    cpu_apic_send_ipi(core);
+}
+
+void percpu_operation_invalidate(uint64_t address, uint64_t bytes)
+{
+    if (bytes == 0) {
+        cpu_write_cr3(gate_cell.root.value);
+    } else if (bytes == UINT64_MAX) {
+        cpu_write_cr3(shared_regions[percpu_self.value].root.value);
+    } else if (bytes > INVALIDATE_PAGES_MAX * PAGE_BYTES) {
+        cpu_write_cr3(cpu_read_cr3());
+    } else {
+        for (uint64_t offset = 0; offset < bytes; offset += PAGE_BYTES) {
+            cpu_invlpg(address + offset);
+        }
+    }
+}
+
+static void save(struct thread *thread)
+{
+    if (shared_facts.has_xsaveopt) {
+        cpu_xsaveopt(thread->extended, shared_facts.extended_mask);
+    } else {
+        cpu_xsave(thread->extended, shared_facts.extended_mask);
+    }
+    thread->fs_base = cpu_read_fs_base();
+    thread->gs_base = cpu_read_gs_base();
+    const struct gate_words *words = gate_cell.words;
+    thread->words[0] = words->stack;
+    thread->words[1] = words->return_rip;
+    thread->words[2] = words->return_flags;
+    thread->words[3] = words->pending;
+}
+
+static void restore(const struct thread *thread)
+{
+    cpu_xrstor(thread->extended, shared_facts.extended_mask);
+    cpu_write_fs_base(thread->fs_base);
+    cpu_write_gs_base(thread->gs_base);
+    struct gate_words *words = gate_cell.words;
+    words->stack = thread->words[0];
+    words->return_rip = thread->words[1];
+    words->return_flags = thread->words[2];
+    words->pending = thread->words[3];
+}
+
+void percpu_operation_switch(struct thread *from, struct thread *to)
+{
+    if (from != NULL) {
+        save(from);
+    }
+    if (to != NULL) {
+        restore(to);
+    }
+}
+
+uint64_t percpu_operation_now(void)
+{
+    return cpu_now_ns();
+}
+
+void percpu_operation_idle(uint64_t deadline_ns)
+{
+    cpu_timer_arm(deadline_ns);
+    cpu_halt_until_interrupt();
+}

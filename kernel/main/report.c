@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of a machine that cannot go on: what a person sees then. Works in any state, on any core:
+ * polled output, no allocation, no messages. */
+#include "main.h"
+
+#include <cpu/instructions.h>
+#include <driver/console.h>
+#include <driver/power.h>
+#include <percpu/operations.h>
+#include <percpu/scheduler.h>
+
+static noreturn void stop(uint8_t kind)
+{
+    console_exit_record(kind, 0, 0);
+    power_off();
+}
+
+noreturn void percpu_operation_panic(const char *reason)
+{
+    cpu_cli();
+    console_panic_begin();
+    console_log(CONSOLE_ERROR, "atoll: panic: %s\n", reason);
+    stop(CONSOLE_EXIT_PANIC);
+}
+
+noreturn void percpu_assert_failed(const char *expression, const char *file, int line)
+{
+    cpu_cli();
+    console_panic_begin();
+    console_log(CONSOLE_ERROR, "atoll: panic: core %u: assertion failed: %s (%s:%d)\n",
+                percpu_self.value, expression, file, line);
+    stop(CONSOLE_EXIT_PANIC);
+}
+
+noreturn void report_kernel_trap(const struct kernel_trap *trap, uint64_t address)
+{
+    cpu_cli();
+    console_panic_begin();
+    console_log(CONSOLE_ERROR, "atoll: panic: core %u: exception %lu (error 0x%lx) in the kernel\n",
+                percpu_self.value, trap->vector, trap->error);
+    console_log(CONSOLE_ERROR, "  rip 0x%lx rsp 0x%lx rflags 0x%lx cr2 0x%lx\n", trap->rip,
+                trap->rsp, trap->rflags, address);
+    console_log(CONSOLE_ERROR, "  rax 0x%lx rcx 0x%lx rdx 0x%lx rsi 0x%lx rdi 0x%lx\n", trap->rax,
+                trap->rcx, trap->rdx, trap->rsi, trap->rdi);
+    stop(CONSOLE_EXIT_PANIC);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What interrupts and exceptions mean. */
+#include "main.h"
+
+#include <cpu/apic.h>
+#include <cpu/exception.h>
+#include <gate/gate.h>
+#include <isolation/space.h>
+#include <kernel/layout.h>
+
+#define VECTOR_DEBUG 1
+#define VECTOR_NMI 2
+#define VECTOR_PAGE_FAULT 14
+#define VECTOR_MACHINE_CHECK 18
+#define VECTOR_FIRST_INTERRUPT 32
+
+/* Page-fault error code: SDM volume 3, "Interrupt 14". */
+#define FAULT_PRESENT 1ull
+#define FAULT_WRITE 2ull
+#define FAULT_USER 4ull
+#define FAULT_RESERVED 8ull
+#define FAULT_FETCH 16ull
+
+#define FLAG_TRAP (1ull << 8)
+
+#define SIGNAL_KILL 9
+#define SIGNAL_SEGV 11
+
+noreturn void trap_from_cell(uint64_t vector, uint64_t error, uint64_t address);
+void trap_in_kernel(struct kernel_trap *trap, uint64_t address);
+
+static void interrupt(uint64_t vector)
+{
+    gate_counts.interrupts++;
+    if (vector == VECTOR_UART) {
+        console_service_interrupt();
+    }
+    if (vector != VECTOR_SPURIOUS) {
+        cpu_apic_end_of_interrupt();
+    }
+    /* Timer and IPI carry no news of their own: the way out looks at deadlines and channels. */
+}
+
+static enum space_access access_of(uint64_t error)
+{
+    if ((error & FAULT_FETCH) != 0) {
+        return SPACE_ACCESS_EXECUTE;
+    }
+    return (error & FAULT_WRITE) != 0 ? SPACE_ACCESS_WRITE : SPACE_ACCESS_READ;
+}
+
+static void page_fault(uint64_t error, uint64_t address)
+{
+    enum result resolved = RESULT_FAULT;
+    if (gate_cell.ring == 3 && (error & (FAULT_PRESENT | FAULT_USER)) == FAULT_PRESENT) {
+        if (gate_complete_return(percpu_current)) {
+            return;
+        }
+    } else if (address < LAYOUT_USER_END && (error & FAULT_RESERVED) == 0) {
+        resolved = isolation_space_fault(percpu_current, address, access_of(error));
+    }
+    if (address >= LAYOUT_USER_END) {
+        error |= FAULT_PRESENT; /* does not tell what the kernel has mapped */
+    }
+    if (resolved == RESULT_OK || resolved == SPACE_PENDING) {
+        return;
+    }
+    if (resolved == RESULT_NO_MEMORY) {
+        gate_end_by_signal(percpu_current, SIGNAL_KILL);
+    } else if (gate_upcall_fault(percpu_current, VECTOR_PAGE_FAULT, error, address) ==
+               RESULT_FAULT) {
+        gate_end_by_signal(percpu_current, SIGNAL_SEGV);
+    }
+}
+
+noreturn void trap_from_cell(uint64_t vector, uint64_t error, uint64_t address)
+{
+    if (vector >= VECTOR_FIRST_INTERRUPT) {
+        interrupt(vector);
+        gate_leave();
+    }
+    gate_counts.faults++;
+    if (vector == VECTOR_PAGE_FAULT) {
+        page_fault(error, address);
+    } else if (vector == VECTOR_MACHINE_CHECK) {
+        percpu_operation_panic("machine check");
+    } else if (gate_upcall_fault(percpu_current, vector, error, 0) == RESULT_FAULT) {
+        gate_end_by_signal(percpu_current, SIGNAL_SEGV);
+    }
+    gate_leave();
+}
+
+/* In the kernel: user copies fault by design; an interrupt finds it halted; the rest is fatal. */
+void trap_in_kernel(struct kernel_trap *trap, uint64_t address)
+{
+    if (trap->vector >= VECTOR_FIRST_INTERRUPT) {
+        interrupt(trap->vector);
+        return;
+    }
+    if (trap->vector == VECTOR_NMI) {
+        return;
+    }
+    if (trap->vector == VECTOR_DEBUG) {
+        /* A single step that the processor put off until it was in here: not the kernel's. */
+        trap->rflags &= ~FLAG_TRAP;
+        return;
+    }
+    uint64_t fixup;
+    if (trap->vector == VECTOR_PAGE_FAULT && cpu_exception_fixup(trap->rip, &fixup)) {
+        cpu_fault_address = address;
+        trap->rip = fixup;
+        return;
+    }
+    report_kernel_trap(trap, address);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tables.h"
+
+#include <cpu/string.h>
+#include <kernel/facts.h>
+#include <kernel/layout.h>
+#include <kernel/region.h>
+
+/* Page-table entry bits: SDM volume 3, "Hierarchical paging structures". Accessed and dirty are set
+ * from the start, so that no walker ever writes a table. */
+#define ENTRY_PRESENT 1ull
+#define ENTRY_WRITE 2ull
+#define ENTRY_UNCACHED ((1ull << 3) | (1ull << 4))
+#define ENTRY_ACCESSED (1ull << 5)
+#define ENTRY_DIRTY (1ull << 6)
+#define ENTRY_LARGE (1ull << 7)
+#define ENTRY_GLOBAL (1ull << 8)
+#define ENTRY_NO_EXECUTE (1ull << 63)
+#define ENTRY_ADDRESS 0x000ffffffffff000ull
+
+#define KERNEL_READ (ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_GLOBAL | ENTRY_NO_EXECUTE)
+#define KERNEL_EXECUTE (ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_GLOBAL)
+#define KERNEL_WRITE (KERNEL_READ | ENTRY_WRITE | ENTRY_DIRTY)
+#define KERNEL_DEVICE (KERNEL_WRITE | ENTRY_UNCACHED)
+#define TABLE_ENTRY (ENTRY_PRESENT | ENTRY_WRITE | ENTRY_ACCESSED)
+
+extern const uint8_t kernel_text_start[], kernel_text_end[];
+extern const uint8_t kernel_rodata_start[], kernel_rodata_end[];
+extern const uint8_t boot_facts_start[], boot_facts_end[];
+extern const uint8_t percore_start[], percore_end[];
+extern const uint8_t stack_gate_guard[], stack_ist1_guard[], stack_ist2_guard[], stack_ist3_guard[],
+    stack_ist4_guard[], stack_ist5_guard[], stack_ist6_guard[], stack_ist7_guard[];
+
+/* The image's tables: built by the first core, only read by the walkers of all others. */
+static SHARED uint64_t shared_image_tables;
+
+struct mapping {
+    uint64_t address, physical, bytes, flags;
+};
+
+static uint64_t *table_at(uint64_t entry)
+{
+    return (uint64_t *)(entry & ENTRY_ADDRESS);
+}
+
+static uint64_t take_table(struct region *region)
+{
+    uint64_t table = region->own_end.value;
+    region->own_end.value += PAGE_BYTES;
+    memset((void *)table, 0, PAGE_BYTES);
+    return table;
+}
+
+/* The table one level below entry, made if there is none. */
+static uint64_t *descend(struct region *region, uint64_t *entry)
+{
+    if (*entry == 0) {
+        *entry = take_table(region) | TABLE_ENTRY;
+    }
+    ASSERT((*entry & ENTRY_LARGE) == 0);
+    return table_at(*entry);
+}
+
+static void map(struct region *region, struct mapping m)
+{
+    ASSERT(IS_ALIGNED(m.address | m.physical | m.bytes, PAGE_BYTES));
+    while (m.bytes > 0) {
+        uint64_t *level3 =
+            descend(region, (uint64_t *)region->root.value + ((m.address >> 39) & 511));
+        uint64_t *level2 = descend(region, level3 + ((m.address >> 30) & 511));
+        uint64_t *entry = level2 + ((m.address >> 21) & 511);
+        uint64_t step = LARGE_PAGE_BYTES;
+        if (IS_ALIGNED(m.address | m.physical, LARGE_PAGE_BYTES) && m.bytes >= step) {
+            *entry = m.physical | m.flags | ENTRY_LARGE;
+        } else {
+            step = PAGE_BYTES;
+            descend(region, entry)[(m.address >> 12) & 511] = m.physical | m.flags;
+        }
+        m.address += step;
+        m.physical += step;
+        m.bytes -= step;
+    }
+}
+
+static void map_kernel(struct region *region, const uint8_t *start, const uint8_t *end,
+                       uint64_t flags)
+{
+    uint64_t address = (uint64_t)start;
+    map(region,
+        (struct mapping){address, address - LAYOUT_KERNEL_BASE, (uint64_t)(end - start), flags});
+}
+
+static bool is_guard(uint64_t address)
+{
+    const uint8_t *const guards[] = {stack_gate_guard, stack_ist1_guard, stack_ist2_guard,
+                                     stack_ist3_guard, stack_ist4_guard, stack_ist5_guard,
+                                     stack_ist6_guard, stack_ist7_guard};
+    for (size_t i = 0; i < ARRAY_COUNT(guards); i++) {
+        if (address == (uint64_t)guards[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void map_percore(struct region *region)
+{
+    for (uint64_t offset = 0; offset < region->percore_bytes; offset += PAGE_BYTES) {
+        uint64_t address = LAYOUT_PERCORE_BASE + offset;
+        if (!is_guard(address)) {
+            map(region, (struct mapping){address, region->percore.value + offset, PAGE_BYTES,
+                                         KERNEL_WRITE});
+        }
+    }
+}
+
+static void map_outboxes(struct region *region, core_id_t self)
+{
+    for (uint32_t core = 0; core < shared_facts.core_count; core++) {
+        const struct region *other = &shared_regions[core];
+        map(region, (struct mapping){LAYOUT_OUTBOX_BASE + core * (uint64_t)LAYOUT_OUTBOX_STRIDE,
+                                     other->outbox.value, other->outbox_bytes,
+                                     core == self.value ? KERNEL_WRITE : KERNEL_READ});
+    }
+}
+
+static void map_direct(struct region *region)
+{
+    for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
+        const struct memory_range *range = &shared_facts.memory[i];
+        uint64_t start = MAX(range->start, region->start.value);
+        uint64_t end = MIN(range->end, region->end.value);
+        if (start < end) {
+            map(region,
+                (struct mapping){LAYOUT_DIRECT_BASE + start, start, end - start, KERNEL_WRITE});
+        }
+    }
+}
+
+static void map_devices(struct region *region, core_id_t self)
+{
+    if (!shared_facts.x2apic) {
+        map(region, (struct mapping){LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES,
+                                     shared_facts.lapic_physical, PAGE_BYTES, KERNEL_DEVICE});
+    }
+    if (self.value == 0 && shared_facts.ioapic_physical != 0) {
+        map(region, (struct mapping){LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_IOAPIC * PAGE_BYTES,
+                                     ALIGN_DOWN(shared_facts.ioapic_physical, PAGE_BYTES),
+                                     PAGE_BYTES, KERNEL_DEVICE});
+    }
+}
+
+static void map_image(struct region *region, core_id_t self)
+{
+    uint64_t *entry = (uint64_t *)region->root.value + ((LAYOUT_IMAGE_BASE >> 39) & 511);
+    if (self.value == 0 && shared_facts.image_bytes != 0) {
+        map(region, (struct mapping){LAYOUT_IMAGE_BASE, shared_facts.image_physical,
+                                     ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES), KERNEL_READ});
+        shared_image_tables = *entry;
+    }
+    *entry = shared_image_tables;
+}
+
+void tables_build(core_id_t core)
+{
+    struct region *region = &shared_regions[core.value];
+    region->root.value = take_table(region);
+    map_kernel(region, kernel_text_start, kernel_text_end, KERNEL_EXECUTE);
+    map_kernel(region, kernel_rodata_start, kernel_rodata_end, KERNEL_READ);
+    map_kernel(region, boot_facts_start, boot_facts_end, KERNEL_WRITE);
+    map_percore(region);
+    map_outboxes(region, core);
+    map_direct(region);
+    map_devices(region, core);
+    map_image(region, core);
+}

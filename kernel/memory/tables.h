@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel half of each core's page tables, as kernel/layout.h draws it. Boot only. */
+#ifndef KERNEL_MEMORY_TABLES_H
+#define KERNEL_MEMORY_TABLES_H
+
+#include <percpu/base.h>
+
+/* Builds the root and kernel-half tables of a core behind what its region holds already, and sets
+ * region.root and the final own_end. All regions must be placed. */
+void tables_build(core_id_t core);
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rings of messages between two cores, credits, and the drain. The order of fields in memory is
+ * outbox.h's, the proof of credits and wake-ups models/credits_wakeup.pml's; signals are
+ * signal.c's. */
+#include "outbox.h"
+
+#include <percpu/operations.h>
+#include <percpu/perturb.h>
+
+/* Passes of one drain before a flooded core goes on with its own work. */
+#define DRAIN_PASSES_MAX 4u
+
+/* What this core knows about its channels with one peer. */
+struct channel {
+    uint32_t head;                               /* of our ring to the peer */
+    uint32_t tail;                               /* of the peer's ring to us */
+    uint32_t credits;                            /* free */
+    uint32_t deferred;                           /* the peer's requests that we have not answered */
+    struct thread *waiting_first, *waiting_last; /* for a credit */
+};
+
+PERCORE uint64_t percpu_messages_sent;
+
+static PERCORE struct channel channels[CORE_COUNT_MAX];
+static PERCORE percpu_request_handler request_handlers[PERCPU_MESSAGE_KINDS];
+static PERCORE percpu_request_handler reply_handlers[PERCPU_MESSAGE_KINDS];
+static PERCORE uint64_t attention;
+/* A thread was queued although a credit is free: the next drain wakes it. */
+static PERCORE bool credit_is_waiting;
+
+void channel_initialize(void)
+{
+    for (uint16_t core = 0; core < percpu_core_count; core++) {
+        channels[core] = (struct channel){.credits = PERCPU_REQUESTS_MAX};
+    }
+    for (uint32_t kind = 0; kind < PERCPU_MESSAGE_KINDS; kind++) {
+        request_handlers[kind] = NULL;
+        reply_handlers[kind] = NULL;
+    }
+    attention = 0;
+    credit_is_waiting = false;
+    percpu_messages_sent = 0;
+}
+
+void percpu_channel_handle(enum percpu_message_kind kind, percpu_request_handler handler)
+{
+    ASSERT(kind > PERCPU_MESSAGE_NONE && kind < PERCPU_MESSAGE_KINDS);
+    ASSERT(request_handlers[kind] == NULL && handler != NULL);
+    request_handlers[kind] = handler;
+}
+
+void percpu_channel_handle_reply(enum percpu_message_kind kind, percpu_request_handler handler)
+{
+    ASSERT(kind > PERCPU_MESSAGE_NONE && kind < PERCPU_MESSAGE_KINDS);
+    ASSERT(reply_handlers[kind] == NULL && handler != NULL);
+    reply_handlers[kind] = handler;
+}
+
+static struct channel *channel_to(core_id_t to)
+{
+    ASSERT(to.value < percpu_core_count && to.value != percpu_self.value);
+    return &channels[to.value];
+}
+
+/* Credits guarantee room; the tail, which may be older than what they know, must agree. */
+static void transmit(core_id_t to, const struct percpu_message *message, bool is_reply)
+{
+    struct channel *channel = channel_to(to);
+    struct outbox_peer *own = &outbox_own()->peers[to.value];
+    const struct outbox_peer *peer = &outbox_of_remote(to)->peers[percpu_self.value];
+    ASSERT(message->kind > PERCPU_MESSAGE_NONE && message->kind < PERCPU_MESSAGE_KINDS);
+    ASSERT(channel->head - atomic_load_explicit(&peer->tail, memory_order_acquire) < OUTBOX_SLOTS);
+    struct percpu_message *slot = &own->slots[channel->head % OUTBOX_SLOTS];
+    *slot = *message;
+    slot->is_reply = is_reply;
+    channel->head++;
+    percpu_messages_sent++;
+    PERCPU_PERTURB(PERTURB_SEND_SLOT);
+    atomic_store_explicit(&own->head, channel->head, memory_order_release);
+    PERCPU_PERTURB(PERTURB_SEND_HEAD);
+    outbox_notify_remote(to);
+}
+
+/* @impl ATL-LLR-PERCPU-0001~1
+ * @impl ATL-LLR-PERCPU-0002~1 */
+enum result percpu_channel_request(core_id_t to, const struct percpu_message *request)
+{
+    struct channel *channel = channel_to(to);
+    if (channel->credits == 0) {
+        return RESULT_AGAIN;
+    }
+    channel->credits--;
+    transmit(to, request, false);
+    return RESULT_OK;
+}
+
+/* @impl ATL-LLR-PERCPU-0003~1 */
+void percpu_channel_reply(core_id_t to, const struct percpu_message *reply)
+{
+    struct channel *channel = channel_to(to);
+    ASSERT(channel->deferred > 0);
+    channel->deferred--;
+    transmit(to, reply, true);
+}
+
+/* @impl ATL-LLR-PERCPU-0004~1 */
+void percpu_channel_await_credit(core_id_t to, struct thread *thread)
+{
+    struct channel *channel = channel_to(to);
+    ASSERT(thread->state == THREAD_WAITING && thread->continuation != NULL);
+    thread->next = NULL;
+    if (channel->waiting_first == NULL) {
+        channel->waiting_first = thread;
+    } else {
+        channel->waiting_last->next = thread;
+    }
+    channel->waiting_last = thread;
+    if (channel->credits > 0) {
+        credit_is_waiting = true;
+    }
+}
+
+/* Continues queued threads while credits last. A thread that queues again waits for the next
+ * credit, so the walk ends with the thread that was last at its start. */
+static void credits_distribute(struct channel *channel)
+{
+    struct thread *last = channel->waiting_last;
+    while (channel->credits > 0 && channel->waiting_first != NULL) {
+        struct thread *thread = channel->waiting_first;
+        channel->waiting_first = thread->next;
+        thread->next = NULL;
+        ASSERT(thread->state == THREAD_WAITING && thread->continuation != NULL);
+        thread->continuation(thread, NULL);
+        if (thread == last) {
+            break;
+        }
+    }
+}
+
+static void reply_deliver(core_id_t from, const struct percpu_message *reply)
+{
+    struct channel *channel = &channels[from.value];
+    ASSERT(channel->credits < PERCPU_REQUESTS_MAX);
+    channel->credits++;
+    credits_distribute(channel);
+    if (reply->token == 0) {
+        ASSERT(reply_handlers[reply->kind] != NULL);
+        reply_handlers[reply->kind](from, reply);
+        return;
+    }
+    struct thread *thread = percpu_thread_find(reply->token);
+    ASSERT(thread != NULL && thread->state == THREAD_WAITING && thread->continuation != NULL);
+    thread->continuation(thread, reply);
+}
+
+static void request_deliver(core_id_t from, const struct percpu_message *request)
+{
+    struct channel *channel = &channels[from.value];
+    ASSERT(channel->deferred < PERCPU_REQUESTS_MAX);
+    ASSERT(request_handlers[request->kind] != NULL);
+    channel->deferred++;
+    request_handlers[request->kind](from, request);
+}
+
+/* Takes at most one ring's length from one peer. */
+static void ring_take(core_id_t from)
+{
+    struct channel *channel = &channels[from.value];
+    const struct outbox_peer *peer = &outbox_of_remote(from)->peers[percpu_self.value];
+    struct outbox_peer *own = &outbox_own()->peers[from.value];
+    uint32_t head = atomic_load_explicit(&peer->head, memory_order_acquire);
+    ASSERT(head - channel->tail <= OUTBOX_SLOTS);
+    while (channel->tail != head) {
+        struct percpu_message message = peer->slots[channel->tail % OUTBOX_SLOTS];
+        channel->tail++;
+        /* Before the handler, which may answer: the answer must not be overtaken by the tail. */
+        atomic_store_explicit(&own->tail, channel->tail, memory_order_release);
+        PERCPU_PERTURB(PERTURB_TAKE);
+        ASSERT(message.kind > PERCPU_MESSAGE_NONE && message.kind < PERCPU_MESSAGE_KINDS);
+        if (message.is_reply) {
+            reply_deliver(from, &message);
+        } else {
+            request_deliver(from, &message);
+        }
+    }
+}
+
+static void attention_publish(uint64_t value)
+{
+    attention = value;
+    atomic_store_explicit(&outbox_own()->state->attention, value, memory_order_release);
+}
+
+static void take_everything(void)
+{
+    bool distribute = credit_is_waiting;
+    credit_is_waiting = false;
+    for (uint16_t core = 0; core < percpu_core_count; core++) {
+        if (core == percpu_self.value) {
+            continue;
+        }
+        ring_take((core_id_t){core});
+        if (signal_is_pending((core_id_t){core})) {
+            signal_take((core_id_t){core});
+        }
+        if (distribute) {
+            credits_distribute(&channels[core]);
+        }
+    }
+}
+
+/* @impl ATL-LLR-PERCPU-0005~1
+ * @impl ATL-LLR-PERCPU-0006~1 */
+void percpu_channel_drain(void)
+{
+    if (percpu_core_count == 1) {
+        return;
+    }
+    for (uint32_t pass = 0;; pass++) {
+        attention_publish(attention + 1 + (attention & 1));
+        PERCPU_PERTURB(PERTURB_DRAIN);
+        outbox_full_fence();
+        if (!percpu_channel_has_work()) {
+            return;
+        }
+        if (pass == DRAIN_PASSES_MAX) {
+            /* Those senders saw an even word and sent no interrupt: we do. */
+            percpu_operation_ipi(percpu_self);
+            return;
+        }
+        attention_publish(attention + 1);
+        take_everything();
+    }
+}
+
+bool percpu_channel_has_work(void)
+{
+    if (credit_is_waiting) {
+        return true;
+    }
+    for (uint16_t core = 0; core < percpu_core_count; core++) {
+        if (core == percpu_self.value) {
+            continue;
+        }
+        const struct outbox_peer *peer =
+            &outbox_of_remote((core_id_t){core})->peers[percpu_self.value];
+        if (atomic_load_explicit(&peer->head, memory_order_acquire) != channels[core].tail ||
+            signal_is_pending((core_id_t){core})) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool percpu_channel_leave(void)
+{
+    return !percpu_channel_has_work();
+}
+
+uint64_t percpu_channel_credits_free(void)
+{
+    uint64_t sum = 0;
+    for (uint16_t core = 0; core < percpu_core_count; core++) {
+        sum += core == percpu_self.value ? 0 : channels[core].credits;
+    }
+    return sum;
+}
+
+uint64_t percpu_channel_credits_total(void)
+{
+    return (uint64_t)PERCPU_REQUESTS_MAX * (percpu_core_count - 1u);
+}

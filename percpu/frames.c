@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The frame allocator of one core. A bitmap for each 2 MiB block, two lists: partly used blocks,
+ * which single frames and small runs come from first, and wholly free blocks, which alone can be
+ * granted to another core. A block at the edge of the partition, which another core has a part of,
+ * is never wholly free. Grants are in grant.c. */
+#include "frames.h"
+#include "outbox.h"
+
+#define BLOCK_FRAMES 512u
+#define BLOCK_WORDS (BLOCK_FRAMES / 64)
+#define BLOCK_NONE UINT32_MAX
+#define NO_FRAMES UINT32_MAX
+
+/* A run of several frames is sought in so many partly used blocks at most. */
+#define RUN_BLOCKS_MAX 64u
+/* A core keeps so many wholly free blocks before it returns granted ones. */
+#define BLOCKS_KEPT 4u
+
+enum block_list { LIST_NONE, LIST_PARTIAL, LIST_FREE, LIST_COUNT };
+
+struct block {
+    uint64_t free[BLOCK_WORDS]; /* a bit is set while the frame is free */
+    uint32_t next, previous;    /* in its list, block indices */
+    uint16_t free_count;
+    uint8_t words; /* bit w: free[w] is not 0 */
+    uint8_t list;  /* enum block_list */
+    bool is_own;
+    bool is_edge;    /* only a part lies in our partition */
+    bool is_foreign; /* its home is another core */
+};
+_Static_assert(sizeof(struct block) == 80, "frame_table_bytes is part of the memory budget");
+_Static_assert(BLOCK_WORDS == 8, "the words of a block are the bits of a byte");
+
+static PERCORE struct percpu_frames_config config;
+static PERCORE struct block *blocks;
+static PERCORE uint32_t block_count;
+static PERCORE uint32_t list_first[LIST_COUNT];
+static PERCORE uint32_t free_block_count;
+static PERCORE uint64_t free_frames, total_frames;
+
+static uint32_t blocks_of(paddr_t limit)
+{
+    return (uint32_t)((limit.value + LARGE_PAGE_BYTES - 1) / LARGE_PAGE_BYTES);
+}
+
+uint64_t percpu_frames_table_bytes(paddr_t limit)
+{
+    return blocks_of(limit) * sizeof(struct block);
+}
+
+void percpu_frames_initialize(const struct percpu_frames_config *given)
+{
+    config = *given;
+    ASSERT(IS_ALIGNED(config.start.value, PAGE_BYTES) && IS_ALIGNED(config.end.value, PAGE_BYTES));
+    ASSERT(config.start.value <= config.end.value && config.end.value <= config.limit.value);
+    blocks = config.tables;
+    block_count = blocks_of(config.limit);
+    free_block_count = 0;
+    free_frames = 0;
+    total_frames = 0;
+    for (uint32_t list = 0; list < LIST_COUNT; list++) {
+        list_first[list] = BLOCK_NONE;
+    }
+    uint64_t end = ALIGN_UP(config.end.value, LARGE_PAGE_BYTES);
+    for (uint64_t at = ALIGN_DOWN(config.start.value, LARGE_PAGE_BYTES); at < end;
+         at += LARGE_PAGE_BYTES) {
+        struct block *block = &blocks[at / LARGE_PAGE_BYTES];
+        block->is_own = true;
+        block->is_edge = at < config.start.value || at + LARGE_PAGE_BYTES > config.end.value;
+    }
+}
+
+static uint32_t index_of(const struct block *block)
+{
+    return (uint32_t)(block - blocks);
+}
+
+static paddr_t frame_at(const struct block *block, uint32_t number)
+{
+    return (paddr_t){index_of(block) * LARGE_PAGE_BYTES + number * PAGE_BYTES};
+}
+
+static void list_remove(struct block *block)
+{
+    if (block->list == LIST_NONE) {
+        return;
+    }
+    if (block->previous == BLOCK_NONE) {
+        list_first[block->list] = block->next;
+    } else {
+        blocks[block->previous].next = block->next;
+    }
+    if (block->next != BLOCK_NONE) {
+        blocks[block->next].previous = block->previous;
+    }
+    free_block_count -= block->list == LIST_FREE;
+    block->list = LIST_NONE;
+}
+
+static void list_insert(struct block *block, enum block_list list)
+{
+    block->list = (uint8_t)list;
+    block->previous = BLOCK_NONE;
+    block->next = list_first[list];
+    if (block->next != BLOCK_NONE) {
+        blocks[block->next].previous = index_of(block);
+    }
+    list_first[list] = index_of(block);
+    free_block_count += list == LIST_FREE;
+}
+
+/* Puts the block into the list that its free count asks for. */
+static void list_update(struct block *block)
+{
+    enum block_list list = block->free_count == 0              ? LIST_NONE
+                           : block->free_count == BLOCK_FRAMES ? LIST_FREE
+                                                               : LIST_PARTIAL;
+    if (block->list == list) {
+        return;
+    }
+    list_remove(block);
+    if (list != LIST_NONE) {
+        list_insert(block, list);
+    }
+}
+
+/* The bits of word `word` that frames [number, number + count) occupy. */
+static uint64_t word_mask(uint32_t word, uint32_t number, uint32_t count)
+{
+    uint32_t first = MAX(number, word * 64), last = MIN(number + count, (word + 1) * 64);
+    if (first >= last) {
+        return 0;
+    }
+    return (~0ull >> (64 - (last - first))) << (first % 64);
+}
+
+static void bits_take(struct block *block, uint32_t number, uint32_t count)
+{
+    for (uint32_t word = number / 64; word * 64 < number + count; word++) {
+        uint64_t mask = word_mask(word, number, count);
+        ASSERT((block->free[word] & mask) == mask);
+        block->free[word] &= ~mask;
+        if (block->free[word] == 0) {
+            block->words &= (uint8_t) ~(1u << word);
+        }
+    }
+    block->free_count = (uint16_t)(block->free_count - count);
+    free_frames -= count;
+    list_update(block);
+}
+
+static void bits_give(struct block *block, uint32_t number, uint32_t count)
+{
+    for (uint32_t word = number / 64; word * 64 < number + count; word++) {
+        uint64_t mask = word_mask(word, number, count);
+        ASSERT((block->free[word] & mask) == 0); /* freed twice */
+        block->free[word] |= mask;
+        block->words |= (uint8_t)(1u << word);
+    }
+    block->free_count = (uint16_t)(block->free_count + count);
+    free_frames += count;
+    list_update(block);
+}
+
+void percpu_frames_add(paddr_t start, paddr_t end)
+{
+    ASSERT(IS_ALIGNED(start.value, PAGE_BYTES) && IS_ALIGNED(end.value, PAGE_BYTES));
+    ASSERT(start.value >= config.start.value && end.value <= config.end.value);
+    uint64_t at = start.value;
+    while (at < end.value) {
+        uint64_t stop = MIN(end.value, ALIGN_DOWN(at, LARGE_PAGE_BYTES) + LARGE_PAGE_BYTES);
+        uint32_t count = (uint32_t)((stop - at) / PAGE_BYTES);
+        bits_give(&blocks[at / LARGE_PAGE_BYTES], (uint32_t)(at % LARGE_PAGE_BYTES / PAGE_BYTES),
+                  count);
+        total_frames += count;
+        at = stop;
+    }
+}
+
+/* @impl ATL-LLR-PERCPU-0018~1 */
+enum result percpu_frame_allocate(paddr_t *frame)
+{
+    uint32_t index = list_first[LIST_PARTIAL];
+    if (index == BLOCK_NONE) {
+        index = list_first[LIST_FREE];
+        if (index == BLOCK_NONE) {
+            return RESULT_NO_MEMORY;
+        }
+    }
+    struct block *block = &blocks[index];
+    uint32_t word = (uint32_t)__builtin_ctz(block->words);
+    uint64_t bits = block->free[word];
+    uint32_t number = word * 64 + (uint32_t)__builtin_ctzll(bits);
+    bits &= bits - 1;
+    block->free[word] = bits;
+    if (bits == 0) {
+        block->words &= (uint8_t) ~(1u << word);
+    }
+    free_frames--;
+    block->free_count--;
+    if (block->free_count == 0 || block->free_count == BLOCK_FRAMES - 1) {
+        list_update(block);
+    }
+    *frame = frame_at(block, number);
+    return RESULT_OK;
+}
+
+static bool lies_in_partition(paddr_t frame)
+{
+    return frame.value >= config.start.value && frame.value < config.end.value;
+}
+
+bool percpu_frame_is_own(paddr_t frame)
+{
+    if (frame.value >= config.limit.value) {
+        return false;
+    }
+    const struct block *block = &blocks[frame.value / LARGE_PAGE_BYTES];
+    return block->is_own && (!block->is_edge || lies_in_partition(frame));
+}
+
+/* @impl ATL-LLR-PERCPU-0019~1 */
+void percpu_frame_run_free(paddr_t first, uint32_t count)
+{
+    ASSERT(count >= 1 && count <= BLOCK_FRAMES && (count & (count - 1)) == 0);
+    ASSERT(IS_ALIGNED(first.value, count * PAGE_BYTES));
+    ASSERT(percpu_frame_is_own(first));
+    ASSERT(percpu_frame_is_own((paddr_t){first.value + (count - 1) * PAGE_BYTES}));
+    struct block *block = &blocks[first.value / LARGE_PAGE_BYTES];
+    bits_give(block, (uint32_t)(first.value % LARGE_PAGE_BYTES / PAGE_BYTES), count);
+    if (block->list == LIST_FREE && free_block_count > BLOCKS_KEPT) {
+        grant_block_became_free();
+    }
+}
+
+/* @impl ATL-LLR-PERCPU-0019~1 */
+void percpu_frame_free(paddr_t frame)
+{
+    percpu_frame_run_free(frame, 1);
+}
+
+/* First aligned run of count <= 64 free frames in a word; 64 if there is none. */
+static uint32_t run_in_word(uint64_t bits, uint32_t count)
+{
+    /* After the loop, bit i says that bits i .. i + count - 1 were set. */
+    for (uint32_t width = 1; width < count; width *= 2) {
+        bits &= bits >> width;
+    }
+    /* ...0001 0001: the aligned positions. */
+    uint64_t aligned = count == 64 ? 1 : ~0ull / ((1ull << count) - 1);
+    bits &= aligned;
+    return bits == 0 ? 64 : (uint32_t)__builtin_ctzll(bits);
+}
+
+static uint32_t run_in_block(const struct block *block, uint32_t count)
+{
+    if (block->free_count < count) {
+        return NO_FRAMES;
+    }
+    uint32_t stride = count <= 64 ? 1 : count / 64;
+    for (uint32_t word = 0; word < BLOCK_WORDS; word += stride) {
+        if (count <= 64) {
+            uint32_t bit = run_in_word(block->free[word], count);
+            if (bit < 64) {
+                return word * 64 + bit;
+            }
+            continue;
+        }
+        uint64_t all = ~0ull;
+        for (uint32_t i = 0; i < stride; i++) {
+            all &= block->free[word + i];
+        }
+        if (all == ~0ull) {
+            return word * 64;
+        }
+    }
+    return NO_FRAMES;
+}
+
+/* @impl ATL-LLR-PERCPU-0018~1 */
+enum result percpu_frame_run_allocate(uint32_t count, paddr_t *first)
+{
+    if (count == 0 || count > BLOCK_FRAMES || (count & (count - 1)) != 0) {
+        return RESULT_INVALID;
+    }
+    struct block *found = NULL;
+    uint32_t number = NO_FRAMES;
+    uint32_t index = list_first[LIST_PARTIAL];
+    for (uint32_t tried = 0; tried < RUN_BLOCKS_MAX && index != BLOCK_NONE && number == NO_FRAMES;
+         tried++) {
+        found = &blocks[index];
+        number = run_in_block(found, count);
+        index = found->next;
+    }
+    if (number == NO_FRAMES) {
+        if (list_first[LIST_FREE] == BLOCK_NONE) {
+            return RESULT_NO_MEMORY;
+        }
+        found = &blocks[list_first[LIST_FREE]];
+        number = 0;
+    }
+    bits_take(found, number, count);
+    *first = frame_at(found, number);
+    return RESULT_OK;
+}
+
+uint64_t percpu_frames_free_count(void)
+{
+    return free_frames;
+}
+
+uint64_t percpu_frames_total_count(void)
+{
+    return total_frames;
+}
+
+core_id_t frames_home(paddr_t address)
+{
+    for (uint16_t core = 0; core < percpu_core_count; core++) {
+        core_id_t id = {core};
+        if (address.value >= percpu_config.partition_start(id) &&
+            address.value < percpu_config.partition_end(id)) {
+            return id;
+        }
+    }
+    ASSERT(!"RAM of some partition");
+    return percpu_self;
+}
+
+core_id_t percpu_frame_owner_remote(paddr_t frame)
+{
+    core_id_t home = frames_home(frame);
+    uint8_t owner = atomic_load_explicit(
+        &outbox_of_remote(home)->owners[frame.value / LARGE_PAGE_BYTES], memory_order_acquire);
+    return owner == 0 ? home : (core_id_t){(uint16_t)(owner - 1)};
+}
+
+void frames_owner_publish(paddr_t block, core_id_t owner)
+{
+    ASSERT(frames_home(block).value == percpu_self.value);
+    uint8_t value = owner.value == percpu_self.value ? 0 : (uint8_t)(owner.value + 1);
+    atomic_store_explicit(&outbox_own()->owners[block.value / LARGE_PAGE_BYTES], value,
+                          memory_order_release);
+}
+
+static paddr_t detach(struct block *block)
+{
+    ASSERT(block->list == LIST_FREE && block->free_count == BLOCK_FRAMES);
+    ASSERT(block->is_own && !block->is_edge);
+    list_remove(block);
+    for (uint32_t word = 0; word < BLOCK_WORDS; word++) {
+        block->free[word] = 0;
+    }
+    block->words = 0;
+    block->free_count = 0;
+    block->is_own = false;
+    free_frames -= BLOCK_FRAMES;
+    total_frames -= BLOCK_FRAMES;
+    paddr_t address = frame_at(block, 0);
+    config.block_detach(address);
+    return address;
+}
+
+/* The first foreign block among the first few free ones; NULL: none of them is. */
+static struct block *foreign_free_block(void)
+{
+    uint32_t index = list_first[LIST_FREE];
+    for (uint32_t tried = 0; tried <= BLOCKS_KEPT && index != BLOCK_NONE; tried++) {
+        if (blocks[index].is_foreign) {
+            return &blocks[index];
+        }
+        index = blocks[index].next;
+    }
+    return NULL;
+}
+
+bool frames_block_detach(paddr_t *block)
+{
+    if (list_first[LIST_FREE] == BLOCK_NONE) {
+        return false;
+    }
+    struct block *foreign = foreign_free_block();
+    *block = detach(foreign != NULL ? foreign : &blocks[list_first[LIST_FREE]]);
+    return true;
+}
+
+bool frames_block_detach_surplus(paddr_t *block)
+{
+    struct block *foreign = foreign_free_block();
+    if (free_block_count <= BLOCKS_KEPT || foreign == NULL) {
+        return false;
+    }
+    *block = detach(foreign);
+    return true;
+}
+
+void frames_block_attach(paddr_t address)
+{
+    ASSERT(IS_ALIGNED(address.value, LARGE_PAGE_BYTES) && address.value < config.limit.value);
+    struct block *block = &blocks[address.value / LARGE_PAGE_BYTES];
+    ASSERT(!block->is_own && block->free_count == 0);
+    config.block_attach(address);
+    block->is_own = true;
+    block->is_foreign = !lies_in_partition(address);
+    total_frames += BLOCK_FRAMES;
+    bits_give(block, 0, BLOCK_FRAMES);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The scheduler of one core: 32 fixed priorities, FIFO in each, round robin by quantum, deadlines
+ * in a bounded heap, park and unpark. Context of every function: own core, interrupts off. */
+#ifndef PERCPU_SCHEDULER_H
+#define PERCPU_SCHEDULER_H
+
+#include <percpu/base.h>
+#include <percpu/thread.h>
+
+struct percpu_config {
+    core_id_t self;
+    uint16_t core_count;
+    uint32_t thread_count;  /* pool size, 1..PERCPU_THREADS_MAX, the same on every core */
+    struct thread *threads; /* zeroed, thread_count of them */
+    void *extended;         /* thread_count * extended_stride bytes, 64-aligned, zeroed */
+    uint32_t extended_stride;
+    uint32_t quantum_ns;
+    void *
+        outbox[CORE_COUNT_MAX]; /* [self] writable, others read-only; zeroed before anyone starts */
+    paddr_t memory_limit;
+    uint64_t (*partition_start)(core_id_t core); /* home partition bounds, for the owner tables */
+    uint64_t (*partition_end)(core_id_t core);
+};
+#define PERCPU_THREADS_MAX 4096u
+
+/* Bytes of one core's outbox. */
+uint64_t percpu_outbox_bytes(uint32_t core_count, uint32_t thread_count, paddr_t memory_limit);
+void percpu_initialize(const struct percpu_config *config);
+
+extern PERCORE core_id_t percpu_self;
+extern PERCORE uint16_t percpu_core_count;
+extern PERCORE struct thread *percpu_current; /* NULL while idle */
+extern PERCORE bool percpu_reschedule;        /* something may have to run instead of current */
+
+/* A thread from the pool: state WAITING, fields zero but index, generation, extended, deadline.
+ * RESULT_AGAIN: pool empty. */
+enum result percpu_thread_allocate(struct thread **thread);
+void percpu_thread_free(struct thread *thread);
+uint64_t percpu_thread_handle(const struct thread *thread); /* gate_thread_t */
+/* NULL: no such thread on this core (any 64-bit value is allowed). */
+struct thread *percpu_thread_find(uint64_t handle);
+uint32_t percpu_threads_live(void);
+
+/* WAITING or PARKED or new -> READY, at the tail of its priority; sets percpu_reschedule if it
+ * should run before current. */
+void percpu_thread_ready(struct thread *thread);
+/* Current thread stops running: RUNNING -> WAITING (continuation set by the caller) or PARKED. */
+void percpu_thread_wait(struct thread *thread, thread_continuation continuation);
+void percpu_thread_set_priority(struct thread *thread, uint8_t priority);
+
+/* RESULT_OK: the permit was there and is taken; RESULT_AGAIN: current is now PARKED, until a permit
+ * or the deadline; its frame.rax is then set to 0 or RESULT_TIMED_OUT. */
+enum result percpu_park(uint64_t deadline_ns);
+/* Gives the permit; a PARKED thread becomes READY with frame.rax = 0. With interrupt, also sets
+ * thread->interrupt (and wakes it, if parked). */
+void percpu_unpark(struct thread *thread, bool interrupt);
+
+/* Expires deadlines and the quantum, then picks: returns the thread to run (now RUNNING and
+ * percpu_current), or NULL: idle. */
+struct thread *percpu_schedule(void);
+/* When the timer must fire next: earliest deadline or the quantum's end; THREAD_NEVER if neither.
+ */
+uint64_t percpu_next_event_ns(void);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The outbox of a core: everything that it writes for other cores, and nothing else. It alone maps
+ * it writable. n cores, t threads on each, b blocks of 2 MiB in the machine:
+ *
+ *     offset 0      struct outbox_state       what this core does now            128 bytes
+ *                   struct outbox_peer [n]    for each peer p: the ring to p     4224 bytes each
+ *                       head, groups            ours, read by p
+ *                       tail, groups_seen       ours, of p's ring and signals to us, read by p
+ *                       slot 0 | 1 | ... | 63
+ *                   struct outbox_signals [n][g]   g = t / 64 rounded up: leaves of p's signals
+ *                   uint32_t generation [t]   of our threads, 0: free
+ *                   uint8_t owner [b]         of the blocks whose home we are: 0 home, else core +
+ * 1
+ *
+ * Each part begins on a cache line. Every word has one writer, so it is stored without a locked
+ * instruction; the writer keeps a private copy where it needs the value often.
+ *
+ * Signals have two levels. Thread i belongs to group i / 64. Leaf bit i is pending while the
+ * sender's .unpark (or .interrupt) differs from the receiver's .unpark_seen (.interrupt_seen); bit
+ * g of the sender's .groups differs from the receiver's .groups_seen while leaves of group g may be
+ * pending. */
+#ifndef PERCPU_OUTBOX_H
+#define PERCPU_OUTBOX_H
+
+#include <percpu/channel.h>
+#include <percpu/scheduler.h>
+
+#define OUTBOX_LINE 64u
+#define OUTBOX_SLOTS (2u * PERCPU_REQUESTS_MAX)
+#define OUTBOX_GROUP_THREADS 64u
+
+/* attention: even: the core takes what is there before it does anything else; odd: it needs an
+ * interrupt. Each drain makes a new odd value. 64 bits: never the same twice. */
+struct outbox_state {
+    alignas(OUTBOX_LINE) _Atomic uint64_t attention;
+    alignas(OUTBOX_LINE) _Atomic uint64_t cell;
+};
+_Static_assert(sizeof(struct outbox_state) == 2 * OUTBOX_LINE, "two lines");
+
+struct outbox_peer {
+    alignas(OUTBOX_LINE) _Atomic uint64_t groups;
+    _Atomic uint32_t head;
+    alignas(OUTBOX_LINE) _Atomic uint64_t groups_seen;
+    _Atomic uint32_t tail;
+    alignas(OUTBOX_LINE) struct percpu_message slots[OUTBOX_SLOTS];
+};
+_Static_assert(offsetof(struct outbox_peer, groups_seen) == OUTBOX_LINE, "second line");
+_Static_assert(offsetof(struct outbox_peer, slots) == 2 * OUTBOX_LINE, "slots are lines");
+_Static_assert(sizeof(struct outbox_peer) == (2 + OUTBOX_SLOTS) * OUTBOX_LINE, "no padding");
+_Static_assert((OUTBOX_SLOTS & (OUTBOX_SLOTS - 1)) == 0, "positions wrap at 2^32");
+
+struct outbox_signals {
+    _Atomic uint64_t unpark, interrupt;           /* to the peer */
+    _Atomic uint64_t unpark_seen, interrupt_seen; /* of the peer's */
+};
+_Static_assert(sizeof(struct outbox_signals) == 32, "two groups in a line");
+_Static_assert(PERCPU_THREADS_MAX <= 64 * OUTBOX_GROUP_THREADS, "a group is a bit of a word");
+_Static_assert(CORE_COUNT_MAX < UINT8_MAX, "an owner is a byte");
+
+/* This core's view of one outbox, computed once. */
+struct outbox {
+    struct outbox_state *state;
+    struct outbox_peer *peers;      /* [core_count] */
+    struct outbox_signals *signals; /* [core_count * percpu_group_count] */
+    _Atomic uint32_t *generations;  /* [thread_count] */
+    _Atomic uint8_t *owners;        /* [block count] */
+};
+
+extern PERCORE struct percpu_config percpu_config;
+extern PERCORE uint32_t percpu_group_count;
+
+const struct outbox *outbox_of_remote(core_id_t core);
+const struct outbox *outbox_own(void);
+
+/* All earlier stores of this core are visible to everybody before any later load. */
+static inline void outbox_full_fence(void)
+{
+#ifdef __SANITIZE_THREAD__
+    /* The sanitizer does not know fences; a locked instruction is one on this machine. */
+    static PERCORE _Atomic uint32_t dummy;
+    atomic_fetch_add_explicit(&dummy, 1, memory_order_seq_cst);
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+/* After something was published to `to` (all of it stored): interrupts it if it needs that. */
+void outbox_notify_remote(core_id_t to);
+
+/* signal.c, for drain: takes the signals of one peer; for has_work. */
+bool signal_is_pending(core_id_t from);
+void signal_take(core_id_t from);
+void signal_initialize(void);
+
+/* The other parts' shares of percpu_initialize. */
+void channel_initialize(void);
+void thread_initialize(void);
+void scheduler_initialize(void);
+void grant_initialize(void);
+
+#endif

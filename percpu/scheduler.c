@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who runs next on this core. A run queue for each of 32 priorities and a word that says which are
+ * not empty. No periodic tick: a quantum is only counted while another thread of the running
+ * thread's priority is ready. */
+#include "deadline.h"
+#include "outbox.h"
+
+#include <percpu/operations.h>
+#include <percpu/perturb.h>
+
+#define PRIORITIES 32u
+
+struct run_queue {
+    struct thread *first, *last;
+};
+
+PERCORE struct thread *percpu_current;
+PERCORE bool percpu_reschedule;
+
+static PERCORE struct run_queue queues[PRIORITIES];
+static PERCORE uint32_t ready_mask;
+
+void scheduler_initialize(void)
+{
+    for (uint32_t priority = 0; priority < PRIORITIES; priority++) {
+        queues[priority] = (struct run_queue){0};
+    }
+    ready_mask = 0;
+    percpu_current = NULL;
+    percpu_reschedule = false;
+    deadline_initialize();
+}
+
+static void queue_append(struct thread *thread)
+{
+    struct run_queue *queue = &queues[thread->priority];
+    thread->state = THREAD_READY;
+    thread->next = NULL;
+    thread->previous = queue->last;
+    if (queue->last == NULL) {
+        queue->first = thread;
+    } else {
+        queue->last->next = thread;
+    }
+    queue->last = thread;
+    ready_mask |= 1u << thread->priority;
+}
+
+static void queue_prepend(struct thread *thread)
+{
+    struct run_queue *queue = &queues[thread->priority];
+    thread->state = THREAD_READY;
+    thread->previous = NULL;
+    thread->next = queue->first;
+    if (queue->first == NULL) {
+        queue->last = thread;
+    } else {
+        queue->first->previous = thread;
+    }
+    queue->first = thread;
+    ready_mask |= 1u << thread->priority;
+}
+
+static void queue_remove(struct thread *thread)
+{
+    struct run_queue *queue = &queues[thread->priority];
+    ASSERT(thread->state == THREAD_READY);
+    if (thread->previous == NULL) {
+        queue->first = thread->next;
+    } else {
+        thread->previous->next = thread->next;
+    }
+    if (thread->next == NULL) {
+        queue->last = thread->previous;
+    } else {
+        thread->next->previous = thread->previous;
+    }
+    thread->next = NULL;
+    thread->previous = NULL;
+    if (queue->first == NULL) {
+        ready_mask &= ~(1u << thread->priority);
+    }
+}
+
+static bool is_running(const struct thread *thread)
+{
+    return thread != NULL && thread->state == THREAD_RUNNING;
+}
+
+/* @impl ATL-LLR-PERCPU-0014~1 */
+void percpu_thread_ready(struct thread *thread)
+{
+    ASSERT(thread->state == THREAD_WAITING || thread->state == THREAD_PARKED);
+    ASSERT(thread->priority < PRIORITIES);
+    PERCPU_PERTURB(PERTURB_SCHEDULE);
+    deadline_remove(thread);
+    thread->continuation = NULL;
+    thread->quantum_end_ns = 0;
+    queue_append(thread);
+    /* Equal priority: the running thread's quantum may have to begin. */
+    if (!is_running(percpu_current) || thread->priority > percpu_current->priority ||
+        (thread->priority == percpu_current->priority && percpu_current->quantum_end_ns == 0)) {
+        percpu_reschedule = true;
+    }
+}
+
+void percpu_thread_wait(struct thread *thread, thread_continuation continuation)
+{
+    ASSERT(thread->state == THREAD_RUNNING || thread->state == THREAD_WAITING);
+    thread->state = THREAD_WAITING;
+    thread->continuation = continuation;
+    percpu_reschedule = true;
+}
+
+/* @impl ATL-LLR-PERCPU-0014~1 */
+void percpu_thread_set_priority(struct thread *thread, uint8_t priority)
+{
+    ASSERT(thread->state != THREAD_FREE && priority < PRIORITIES);
+    if (thread->priority == priority) {
+        return;
+    }
+    percpu_reschedule = true;
+    if (thread->state != THREAD_READY) {
+        thread->priority = priority;
+        return;
+    }
+    queue_remove(thread);
+    thread->priority = priority;
+    queue_append(thread);
+}
+
+/* @impl ATL-LLR-PERCPU-0016~1 */
+enum result percpu_park(uint64_t deadline_ns)
+{
+    struct thread *thread = percpu_current;
+    ASSERT(is_running(thread) && thread->deadline_slot == DEADLINE_NONE);
+    PERCPU_PERTURB(PERTURB_PARK);
+    if (thread->permit) {
+        thread->permit = false;
+        return RESULT_OK;
+    }
+    thread->state = THREAD_PARKED;
+    percpu_reschedule = true;
+    thread->deadline_ns = deadline_ns;
+    if (deadline_ns != THREAD_NEVER) {
+        deadline_insert(thread);
+    }
+    return RESULT_AGAIN;
+}
+
+/* @impl ATL-LLR-PERCPU-0016~1 */
+void percpu_unpark(struct thread *thread, bool interrupt)
+{
+    ASSERT(thread->state != THREAD_FREE);
+    thread->interrupt |= interrupt;
+    if (thread->state == THREAD_PARKED) {
+        thread->frame.rax = 0;
+        percpu_thread_ready(thread);
+    } else {
+        thread->permit = true;
+    }
+}
+
+/* @impl ATL-LLR-PERCPU-0017~1 */
+static void deadlines_expire(void)
+{
+    if (deadline_first_ns() == THREAD_NEVER) {
+        return;
+    }
+    uint64_t now_ns = percpu_operation_now();
+    struct thread *thread;
+    while ((thread = deadline_expire(now_ns)) != NULL) {
+        ASSERT(thread->state == THREAD_PARKED);
+        thread->frame.rax = (uint64_t)(int64_t)RESULT_TIMED_OUT;
+        percpu_thread_ready(thread);
+    }
+}
+
+/* Puts the running thread back into its queue if another one must run now: a higher priority at
+ * once (then it stays first in its queue and keeps the rest of its quantum), an equal one when its
+ * quantum has ended. */
+static void preempt(struct thread *current)
+{
+    uint32_t own = 1u << current->priority;
+    bool higher_is_ready = (ready_mask & ~(own | (own - 1))) != 0;
+    if (current->quantum_end_ns != 0) {
+        uint64_t now_ns = percpu_operation_now();
+        if (now_ns >= current->quantum_end_ns) {
+            current->quantum_end_ns = 0;
+            queue_append(current);
+        } else if (higher_is_ready) {
+            current->quantum_end_ns -= now_ns; /* of a ready thread: what is left */
+            queue_prepend(current);
+        }
+    } else if (higher_is_ready) {
+        queue_prepend(current);
+    }
+}
+
+static struct thread *pick(void)
+{
+    struct thread *thread = queues[31 - __builtin_clz(ready_mask)].first;
+    queue_remove(thread);
+    thread->state = THREAD_RUNNING;
+    if (thread->quantum_end_ns != 0) {
+        thread->quantum_end_ns += percpu_operation_now();
+    }
+    return thread;
+}
+
+/* Starts or stops the count of the running thread's quantum. */
+static void quantum_update(struct thread *current)
+{
+    if ((ready_mask & (1u << current->priority)) == 0) {
+        current->quantum_end_ns = 0;
+    } else if (current->quantum_end_ns == 0) {
+        current->quantum_end_ns = percpu_operation_now() + percpu_config.quantum_ns;
+    }
+}
+
+/* @impl ATL-LLR-PERCPU-0014~1
+ * @impl ATL-LLR-PERCPU-0015~1 */
+struct thread *percpu_schedule(void)
+{
+    PERCPU_PERTURB(PERTURB_SCHEDULE);
+    deadlines_expire();
+    percpu_reschedule = false;
+    if (is_running(percpu_current)) {
+        preempt(percpu_current);
+    }
+    if (!is_running(percpu_current)) {
+        if (ready_mask == 0) {
+            percpu_current = NULL;
+            return NULL;
+        }
+        percpu_current = pick();
+    }
+    quantum_update(percpu_current);
+    return percpu_current;
+}
+
+uint64_t percpu_next_event_ns(void)
+{
+    uint64_t first_ns = deadline_first_ns();
+    if (is_running(percpu_current) && percpu_current->quantum_end_ns != 0) {
+        return MIN(first_ns, percpu_current->quantum_end_ns);
+    }
+    return first_ns;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unpark and interrupt signals between cores: two levels of toggle bits (outbox.h), so that a
+ * signal merges with one that is pending and none is ever lost (models/credits_wakeup.pml,
+ * SIGNALS). */
+#include "outbox.h"
+
+#include <percpu/perturb.h>
+
+/* Private copies of .groups_seen, which the peers read. */
+static PERCORE uint64_t groups_seen[CORE_COUNT_MAX];
+
+void signal_initialize(void)
+{
+    for (uint16_t core = 0; core < CORE_COUNT_MAX; core++) {
+        groups_seen[core] = 0;
+    }
+}
+
+static struct outbox_signals *leaf_in(const struct outbox *outbox, core_id_t peer, uint32_t group)
+{
+    return &outbox->signals[peer.value * percpu_group_count + group];
+}
+
+/* Makes our bit differ from the receiver's acknowledging bit; false if it did already.
+ * Equal bits stay equal until we change ours. A pending bit may have been acknowledged with what
+ * the receiver saw before our latest stores, unless a fence lies between those and the look at the
+ * bit: it pairs with the fence behind the acknowledgement in signal_take. */
+static bool toggle(_Atomic uint64_t *own, const _Atomic uint64_t *seen, uint64_t bit)
+{
+    uint64_t value = atomic_load_explicit(own, memory_order_relaxed);
+    if (((value ^ atomic_load_explicit(seen, memory_order_acquire)) & bit) != 0) {
+        outbox_full_fence();
+        if (((value ^ atomic_load_explicit(seen, memory_order_acquire)) & bit) != 0) {
+            return false;
+        }
+    }
+    atomic_store_explicit(own, value ^ bit, memory_order_release);
+    return true;
+}
+
+static void send_remote(core_id_t core, uint32_t index, bool interrupt)
+{
+    uint32_t group = index / OUTBOX_GROUP_THREADS;
+    uint64_t bit = 1ull << (index % OUTBOX_GROUP_THREADS);
+    struct outbox_signals *own = leaf_in(outbox_own(), core, group);
+    const struct outbox *peer = outbox_of_remote(core);
+    const struct outbox_signals *seen = leaf_in(peer, percpu_self, group);
+    bool is_new = interrupt ? toggle(&own->interrupt, &seen->interrupt_seen, bit)
+                            : toggle(&own->unpark, &seen->unpark_seen, bit);
+    if (!is_new) {
+        return;
+    }
+    PERCPU_PERTURB(PERTURB_SIGNAL_LEAF);
+    if (toggle(&outbox_own()->peers[core.value].groups, &peer->peers[percpu_self.value].groups_seen,
+               1ull << group)) {
+        PERCPU_PERTURB(PERTURB_SIGNAL_GROUP);
+        outbox_notify_remote(core);
+    }
+}
+
+/* @impl ATL-LLR-PERCPU-0007~1
+ * @impl ATL-LLR-PERCPU-0008~1 */
+enum result percpu_signal_send_remote(core_id_t core, uint32_t index, uint32_t generation,
+                                      bool interrupt)
+{
+    if (core.value >= percpu_core_count || index >= percpu_config.thread_count || generation == 0) {
+        return RESULT_NO_THREAD;
+    }
+    const _Atomic uint32_t *published = &outbox_of_remote(core)->generations[index];
+    if (atomic_load_explicit(published, memory_order_acquire) != generation) {
+        return RESULT_NO_THREAD;
+    }
+    if (core.value == percpu_self.value) {
+        percpu_unpark(&percpu_config.threads[index], interrupt);
+    } else {
+        send_remote(core, index, interrupt);
+    }
+    return RESULT_OK;
+}
+
+bool signal_is_pending(core_id_t from)
+{
+    const struct outbox_peer *peer = &outbox_of_remote(from)->peers[percpu_self.value];
+    return atomic_load_explicit(&peer->groups, memory_order_acquire) != groups_seen[from.value];
+}
+
+/* Acknowledges the sender's bits; returns those that were pending. */
+static uint64_t acknowledge(_Atomic uint64_t *seen, const _Atomic uint64_t *bits)
+{
+    uint64_t now = atomic_load_explicit(bits, memory_order_acquire);
+    uint64_t pending = now ^ atomic_load_explicit(seen, memory_order_relaxed);
+    if (pending != 0) {
+        atomic_store_explicit(seen, now, memory_order_release);
+    }
+    return pending;
+}
+
+static void deliver(uint32_t group, uint64_t pending, bool interrupt)
+{
+    while (pending != 0) {
+        uint32_t index = group * OUTBOX_GROUP_THREADS + (uint32_t)__builtin_ctzll(pending);
+        pending &= pending - 1;
+        ASSERT(index < percpu_config.thread_count);
+        struct thread *thread = &percpu_config.threads[index];
+        if (thread->state != THREAD_FREE) {
+            percpu_unpark(thread, interrupt);
+        }
+    }
+}
+
+/* Each fence keeps a later look (leaves, or the thread's own memory) behind the acknowledgement: a
+ * sender that found the bit pending relies on that look. */
+void signal_take(core_id_t from)
+{
+    const struct outbox *peer = outbox_of_remote(from);
+    uint64_t groups =
+        atomic_load_explicit(&peer->peers[percpu_self.value].groups, memory_order_acquire);
+    uint64_t pending_groups = groups ^ groups_seen[from.value];
+    groups_seen[from.value] = groups;
+    atomic_store_explicit(&outbox_own()->peers[from.value].groups_seen, groups,
+                          memory_order_release);
+    PERCPU_PERTURB(PERTURB_SIGNAL_TAKE);
+    outbox_full_fence();
+    while (pending_groups != 0) {
+        uint32_t group = (uint32_t)__builtin_ctzll(pending_groups);
+        pending_groups &= pending_groups - 1;
+        const struct outbox_signals *leaf = leaf_in(peer, percpu_self, group);
+        struct outbox_signals *own = leaf_in(outbox_own(), from, group);
+        uint64_t unparked = acknowledge(&own->unpark_seen, &leaf->unpark);
+        uint64_t interrupted = acknowledge(&own->interrupt_seen, &leaf->interrupt);
+        outbox_full_fence();
+        deliver(group, unparked, false);
+        deliver(group, interrupted, true);
+    }
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pool of threads of this core, their generations and handles. */
+#include "deadline.h"
+#include "outbox.h"
+
+/* First in, first out: a slot rests as long as possible before its index is used again. */
+static PERCORE struct thread *free_first, *free_last;
+static PERCORE uint32_t live_count;
+
+static void free_append(struct thread *thread)
+{
+    thread->next = NULL;
+    if (free_first == NULL) {
+        free_first = thread;
+    } else {
+        free_last->next = thread;
+    }
+    free_last = thread;
+}
+
+/* Senders compare with this: 0 while the slot is free. */
+static void generation_publish(const struct thread *thread)
+{
+    atomic_store_explicit(&outbox_own()->generations[thread->index],
+                          thread->state == THREAD_FREE ? 0 : thread->generation,
+                          memory_order_release);
+}
+
+void thread_initialize(void)
+{
+    free_first = NULL;
+    free_last = NULL;
+    live_count = 0;
+    for (uint32_t index = 0; index < percpu_config.thread_count; index++) {
+        struct thread *thread = &percpu_config.threads[index];
+        thread->index = (uint16_t)index;
+        thread->generation = 1;
+        thread->state = THREAD_FREE;
+        thread->deadline_ns = THREAD_NEVER;
+        thread->deadline_slot = DEADLINE_NONE;
+        thread->extended =
+            (uint8_t *)percpu_config.extended + (uint64_t)index * percpu_config.extended_stride;
+        free_append(thread);
+    }
+}
+
+/* @impl ATL-LLR-PERCPU-0012~1 */
+enum result percpu_thread_allocate(struct thread **result)
+{
+    struct thread *thread = free_first;
+    if (thread == NULL) {
+        return RESULT_AGAIN;
+    }
+    ASSERT(thread->state == THREAD_FREE);
+    free_first = thread->next;
+    *thread = (struct thread){
+        .index = thread->index,
+        .generation = thread->generation,
+        .extended = thread->extended,
+        .state = THREAD_WAITING,
+        .deadline_ns = THREAD_NEVER,
+        .deadline_slot = DEADLINE_NONE,
+    };
+    live_count++;
+    generation_publish(thread);
+    *result = thread;
+    return RESULT_OK;
+}
+
+/* @impl ATL-LLR-PERCPU-0013~1 */
+void percpu_thread_free(struct thread *thread)
+{
+    ASSERT(thread->state == THREAD_WAITING || thread->state == THREAD_RUNNING);
+    ASSERT(live_count > 0 && thread->deadline_slot == DEADLINE_NONE);
+    thread->state = THREAD_FREE;
+    thread->permit = false;
+    thread->interrupt = false;
+    generation_publish(thread);
+    thread->generation++;
+    if (thread->generation == 0) {
+        thread->generation = 1;
+    }
+    live_count--;
+    if (percpu_current == thread) {
+        percpu_current = NULL;
+        percpu_reschedule = true;
+    }
+    free_append(thread);
+}
+
+uint64_t percpu_thread_handle(const struct thread *thread)
+{
+    ASSERT(thread->state != THREAD_FREE);
+    return (uint64_t)thread->generation << 32 | (uint64_t)percpu_self.value << 16 | thread->index;
+}
+
+/* @impl ATL-LLR-PERCPU-0013~1 */
+struct thread *percpu_thread_find(uint64_t handle)
+{
+    uint32_t index = handle & 0xffff;
+    if (index >= percpu_config.thread_count || ((handle >> 16) & 0xffff) != percpu_self.value) {
+        return NULL;
+    }
+    struct thread *thread = &percpu_config.threads[index];
+    return thread->state != THREAD_FREE && thread->generation == handle >> 32 ? thread : NULL;
+}
+
+uint32_t percpu_threads_live(void)
+{
+    return live_count;
+}

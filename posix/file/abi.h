@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numbers and structures of Linux's file calls, x86-64. */
+#ifndef POSIX_FILE_ABI_H
+#define POSIX_FILE_ABI_H
+
+#include <stdint.h>
+
+#define S_IFMT 0170000u
+#define S_IFIFO 0010000u
+#define S_IFCHR 0020000u
+#define S_IFDIR 0040000u
+#define S_IFREG 0100000u
+#define S_IFLNK 0120000u
+#define S_ISVTX 01000u
+#define S_IALL 07777u
+#define S_IEXEC_ANY 0111u
+
+#define AT_FDCWD (-100)
+#define AT_SYMLINK_NOFOLLOW 0x100u
+#define AT_REMOVEDIR 0x200u
+#define AT_EACCESS 0x200u
+#define AT_SYMLINK_FOLLOW 0x400u
+#define AT_NO_AUTOMOUNT 0x800u
+#define AT_EMPTY_PATH 0x1000u
+#define AT_STATX_SYNC_TYPE 0x6000u
+
+#define SEEK_SET 0u
+#define SEEK_CUR 1u
+#define SEEK_END 2u
+#define SEEK_DATA 3u
+#define SEEK_HOLE 4u
+
+#define F_DUPFD 0u
+#define F_GETFD 1u
+#define F_SETFD 2u
+#define F_GETFL 3u
+#define F_SETFL 4u
+#define F_GETLK 5u
+#define F_SETLK 6u
+#define F_SETLKW 7u
+#define F_SETOWN 8u
+#define F_GETOWN 9u
+#define F_SETSIG 10u
+#define F_GETSIG 11u
+#define F_OFD_GETLK 36u
+#define F_OFD_SETLK 37u
+#define F_OFD_SETLKW 38u
+#define F_DUPFD_CLOEXEC 1030u
+#define FD_CLOEXEC 1u
+#define F_RDLCK 0
+#define F_WRLCK 1
+#define F_UNLCK 2
+
+#define TCGETS 0x5401u
+#define TCSETS 0x5402u
+#define TCSETSW 0x5403u
+#define TCSETSF 0x5404u
+#define TCSBRK 0x5409u
+#define TCFLSH 0x540bu
+#define TIOCGPGRP 0x540fu
+#define TIOCSPGRP 0x5410u
+#define TIOCGWINSZ 0x5413u
+#define TIOCSWINSZ 0x5414u
+#define FIONREAD 0x541bu
+#define FIONBIO 0x5421u
+#define FIONCLEX 0x5450u
+#define FIOCLEX 0x5451u
+#define FIOASYNC 0x5452u
+
+#define DT_UNKNOWN 0
+#define DT_FROM_MODE(mode) ((uint8_t)(((mode)&S_IFMT) >> 12))
+
+#define R_OK 4u
+#define W_OK 2u
+#define X_OK 1u
+
+#define RENAME_NOREPLACE 1u
+#define RENAME_EXCHANGE 2u
+
+#define UTIME_NOW 0x3fffffff
+#define UTIME_OMIT 0x3ffffffe
+
+#define FALLOC_FL_KEEP_SIZE 1u
+#define FALLOC_FL_PUNCH_HOLE 2u
+#define FALLOC_FL_ZERO_RANGE 16u
+
+struct linux_flock {
+    int16_t type, whence;
+    int32_t padding;
+    int64_t start, length;
+    int32_t process;
+    int32_t padding_end;
+};
+_Static_assert(sizeof(struct linux_flock) == 32, "struct flock");
+
+struct linux_timespec {
+    int64_t s, ns;
+};
+
+struct linux_winsize {
+    uint16_t rows, columns, x_pixels, y_pixels;
+};
+
+struct linux_termios {
+    uint32_t input, output, control, local;
+    uint8_t line, characters[19];
+};
+_Static_assert(sizeof(struct linux_termios) == 36, "struct termios of the kernel");
+
+struct linux_statfs {
+    int64_t type, block_bytes;
+    uint64_t blocks, blocks_free, blocks_available, files, files_free;
+    int32_t id[2];
+    int64_t name_bytes_max, fragment_bytes, flags, spare[4];
+};
+_Static_assert(sizeof(struct linux_statfs) == 120, "struct statfs");
+
+struct linux_statx_time {
+    int64_t s;
+    uint32_t ns;
+    int32_t reserved;
+};
+
+struct linux_statx {
+    uint32_t mask, block_bytes;
+    uint64_t attributes;
+    uint32_t link_count, user, group;
+    uint16_t mode, padding;
+    uint64_t inode, bytes, blocks, attributes_mask;
+    struct linux_statx_time access, birth, change, modify;
+    uint32_t special_major, special_minor, device_major, device_minor;
+    uint64_t mount, spare[13];
+};
+_Static_assert(sizeof(struct linux_statx) == 256, "struct statx");
+#define STATX_BASIC_STATS 0x7ffu
+#define STATX_RESERVED 0x80000000u
+
+/* Before the name in getdents64. */
+struct linux_dirent64 {
+    uint64_t inode, offset;
+    uint16_t record_bytes;
+    uint8_t type;
+};
+#define DIRENT_NAME_OFFSET 19u
+
+/* Device numbers as stat shows them, for majors and minors below 256. */
+#define DEVICE_NUMBER(major, minor) ((uint64_t)(major) << 8 | (minor))
+
+#endif

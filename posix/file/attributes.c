@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls that change what a file is: mode, owner, times, size; and the ones that say "now to disk".
+ */
+#include "descriptor.h"
+#include "status.h"
+#include <posix/syscalls.h>
+
+static void set_mode(struct posix_node *node, uint32_t mode)
+{
+    posix_lock_acquire(&node->lock);
+    node->mode = (node->mode & S_IFMT) | (mode & S_IALL);
+    node->change_ns = node_now_ns();
+    posix_lock_release(&node->lock);
+}
+
+/* The node of a descriptor that has one, referenced; -EBADF, -EINVAL. */
+static int64_t descriptor_to_node(uint64_t descriptor, struct posix_node **node)
+{
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    int64_t result = file->node != NULL ? 0 : -EINVAL;
+    if (result == 0) {
+        *node = node_get(file->node);
+    }
+    posix_file_put(file);
+    return result;
+}
+
+/* @impl ATL-LLR-FILE-0026~1 */
+int64_t posix_fchmodat(uint64_t directory, uint64_t text, uint64_t mode)
+{
+    struct posix_node *node = NULL;
+    int64_t result = status_find(directory, text, 0, &node);
+    if (result == 0) {
+        set_mode(node, (uint32_t)mode);
+        node_put(node);
+    }
+    return result;
+}
+
+int64_t posix_chmod(uint64_t text, uint64_t mode)
+{
+    return posix_fchmodat((uint64_t)AT_FDCWD, text, mode);
+}
+
+int64_t posix_fchmod(uint64_t descriptor, uint64_t mode)
+{
+    struct posix_node *node = NULL;
+    int64_t result = descriptor_to_node(descriptor, &node);
+    if (result == 0) {
+        set_mode(node, (uint32_t)mode);
+        node_put(node);
+    }
+    return result;
+}
+
+static void set_owner(struct posix_node *node, uint32_t user, uint32_t group)
+{
+    posix_lock_acquire(&node->lock);
+    node->user = user != UINT32_MAX ? user : node->user;
+    node->group = group != UINT32_MAX ? group : node->group;
+    node->change_ns = node_now_ns();
+    posix_lock_release(&node->lock);
+}
+
+/* @impl ATL-LLR-FILE-0026~1 */
+int64_t posix_fchownat(uint64_t directory, uint64_t text, uint64_t user, uint64_t group,
+                       uint64_t flags)
+{
+    if (((uint32_t)flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) {
+        return -EINVAL;
+    }
+    struct posix_node *node = NULL;
+    int64_t result = status_find(directory, text, (uint32_t)flags, &node);
+    if (result == 0) {
+        set_owner(node, (uint32_t)user, (uint32_t)group);
+        node_put(node);
+    }
+    return result;
+}
+
+int64_t posix_chown(uint64_t text, uint64_t user, uint64_t group)
+{
+    return posix_fchownat((uint64_t)AT_FDCWD, text, user, group, 0);
+}
+
+int64_t posix_lchown(uint64_t text, uint64_t user, uint64_t group)
+{
+    return posix_fchownat((uint64_t)AT_FDCWD, text, user, group, AT_SYMLINK_NOFOLLOW);
+}
+
+int64_t posix_fchown(uint64_t descriptor, uint64_t user, uint64_t group)
+{
+    struct posix_node *node = NULL;
+    int64_t result = descriptor_to_node(descriptor, &node);
+    if (result == 0) {
+        set_owner(node, (uint32_t)user, (uint32_t)group);
+        node_put(node);
+    }
+    return result;
+}
+
+static bool time_is_valid(const struct linux_timespec *time)
+{
+    return time->ns == UTIME_NOW || time->ns == UTIME_OMIT ||
+           (time->ns >= 0 && time->ns < 1000000000);
+}
+
+static int64_t time_value(const struct linux_timespec *time, int64_t before, int64_t now)
+{
+    if (time->ns == UTIME_OMIT) {
+        return before;
+    }
+    if (time->ns == UTIME_NOW) {
+        return now;
+    }
+    const int64_t limit = INT64_MAX / 1000000000 - 1; /* what nanoseconds in 64 bits can say */
+    int64_t s = time->s > limit ? limit : time->s < -limit ? -limit : time->s;
+    return s * 1000000000 + time->ns;
+}
+
+static void set_times(struct posix_node *node, const struct linux_timespec times[2])
+{
+    int64_t now = node_now_ns();
+    posix_lock_acquire(&node->lock);
+    node->access_ns = time_value(&times[0], node->access_ns, now);
+    node->modify_ns = time_value(&times[1], node->modify_ns, now);
+    node->change_ns = now;
+    posix_lock_release(&node->lock);
+}
+
+/* @impl ATL-LLR-FILE-0026~1 */
+int64_t posix_utimensat(uint64_t directory, uint64_t text, uint64_t times_at, uint64_t flags)
+{
+    struct linux_timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
+    if (times_at != 0 && posix_copy_in(times, times_at, sizeof(times)) < 0) {
+        return -EFAULT;
+    }
+    if (!time_is_valid(&times[0]) || !time_is_valid(&times[1])) {
+        return -EINVAL;
+    }
+    if (times[0].ns == UTIME_OMIT && times[1].ns == UTIME_OMIT) {
+        return 0;
+    }
+    struct posix_node *node = NULL;
+    int64_t result;
+    if (text == 0 && (int32_t)directory != AT_FDCWD) {
+        result = flags != 0 ? -EINVAL : descriptor_to_node(directory, &node);
+    } else if (((uint32_t)flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) {
+        result = -EINVAL;
+    } else {
+        result = status_find(directory, text, (uint32_t)flags, &node);
+    }
+    if (result == 0) {
+        set_times(node, times);
+        node_put(node);
+    }
+    return result;
+}
+
+static int64_t resize(struct posix_node *node, int64_t bytes)
+{
+    if (node->kind == NODE_DIRECTORY) {
+        return -EISDIR;
+    }
+    if (node->kind != NODE_FILE) {
+        return -EINVAL;
+    }
+    posix_lock_acquire(&node->lock);
+    int64_t result = data_resize(&node->data, (uint64_t)bytes);
+    node->modify_ns = node_now_ns();
+    node->change_ns = node->modify_ns;
+    posix_lock_release(&node->lock);
+    return result;
+}
+
+/* @impl ATL-LLR-FILE-0027~1 */
+int64_t posix_ftruncate(uint64_t descriptor, uint64_t bytes)
+{
+    if ((int64_t)bytes < 0) {
+        return -EINVAL;
+    }
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    int64_t result = -EINVAL;
+    bool is_writable = (file->flags & POSIX_O_ACCESS) != POSIX_O_RDONLY;
+    if (file->node != NULL && file->node->kind == NODE_FILE && is_writable) {
+        result = resize(file->node, (int64_t)bytes);
+    }
+    posix_file_put(file);
+    return result;
+}
+
+/* @impl ATL-LLR-FILE-0027~1 */
+int64_t posix_truncate(uint64_t text, uint64_t bytes)
+{
+    if ((int64_t)bytes < 0) {
+        return -EINVAL;
+    }
+    struct posix_node *node = NULL;
+    int64_t result = status_find((uint64_t)AT_FDCWD, text, 0, &node);
+    if (result == 0) {
+        result = resize(node, (int64_t)bytes);
+        node_put(node);
+    }
+    return result;
+}
+
+static int64_t allocate_locked(struct posix_node *node, uint32_t mode, uint64_t start, uint64_t end)
+{
+    int64_t result;
+    if ((mode & FALLOC_FL_PUNCH_HOLE) != 0) {
+        return data_clear(&node->data, start, end);
+    }
+    if ((mode & FALLOC_FL_ZERO_RANGE) != 0) {
+        result = data_clear(&node->data, start, end);
+    } else {
+        result = data_fill(&node->data, start, end);
+    }
+    if (result == 0 && (mode & FALLOC_FL_KEEP_SIZE) == 0 && end > node->data.bytes) {
+        result = data_resize(&node->data, end);
+    }
+    return result;
+}
+
+static int64_t check_allocate(const struct posix_file *file, uint32_t mode, int64_t offset,
+                              int64_t bytes)
+{
+    const uint32_t known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+    if (offset < 0 || bytes <= 0) {
+        return -EINVAL;
+    }
+    if ((mode & ~known) != 0 ||
+        (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) == FALLOC_FL_PUNCH_HOLE) {
+        return -EOPNOTSUPP;
+    }
+    if ((file->flags & POSIX_O_ACCESS) == POSIX_O_RDONLY) {
+        return -EBADF;
+    }
+    if (file->node == NULL || file->node->kind != NODE_FILE) {
+        bool is_directory = file->node != NULL && file->node->kind == NODE_DIRECTORY;
+        return is_directory ? -EISDIR : file->operations->is_seekable ? -ENODEV : -ESPIPE;
+    }
+    return offset > INT64_MAX - bytes ? -EFBIG : 0;
+}
+
+/* @impl ATL-LLR-FILE-0027~1 */
+int64_t posix_fallocate(uint64_t descriptor, uint64_t mode, uint64_t offset, uint64_t bytes)
+{
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    int64_t result = check_allocate(file, (uint32_t)mode, (int64_t)offset, (int64_t)bytes);
+    if (result == 0) {
+        struct posix_node *node = file->node;
+        posix_lock_acquire(&node->lock);
+        result = allocate_locked(node, (uint32_t)mode, offset, offset + bytes);
+        node->change_ns = node_now_ns();
+        posix_lock_release(&node->lock);
+    }
+    posix_file_put(file);
+    return result;
+}
+
+/* Files are in memory: nothing is waiting to be written. */
+/* @impl ATL-LLR-FILE-0028~1 */
+int64_t posix_fsync(uint64_t descriptor)
+{
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    bool is_file = file->operations->is_seekable;
+    posix_file_put(file);
+    return is_file ? 0 : -EINVAL;
+}
+
+int64_t posix_fdatasync(uint64_t descriptor)
+{
+    return posix_fsync(descriptor);
+}
+
+int64_t posix_sync(void)
+{
+    return 0;
+}
+
+int64_t posix_syncfs(uint64_t descriptor)
+{
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    posix_file_put(file);
+    return 0;
+}
+
+/* Checks what Linux checks; the advice itself has no effect on files in memory. */
+int64_t posix_fadvise64(uint64_t descriptor, uint64_t offset, uint64_t bytes, uint64_t advice)
+{
+    (void)offset;
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    bool is_file = file->operations->is_seekable || file->operations->ignores_position;
+    posix_file_put(file);
+    if (!is_file) {
+        return -ESPIPE;
+    }
+    return (int64_t)bytes < 0 || (uint32_t)advice > 5 ? -EINVAL : 0;
+}

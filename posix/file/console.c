@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program's standard streams on the console gate. With a framed console they are the tool's
+ * pipes, else a terminal. */
+#include "console.h"
+#include "node.h"
+#include <posix/memory.h>
+
+#define GATHER_BYTES 1024u
+
+static bool is_framed(void)
+{
+    return (posix_image()->flags & IMAGE_FLAG_FRAMED) != 0;
+}
+
+static uint64_t stream_of(const struct posix_file *file)
+{
+    return (uintptr_t)file->context;
+}
+
+static bool is_nonblocking(const struct posix_file *file)
+{
+    return (file->flags & POSIX_O_NONBLOCK) != 0;
+}
+
+/* After -EAGAIN of a read: the gate unparks us when there is input. 0 to try again. */
+static int64_t wait_for_input(const struct posix_file *file)
+{
+    if (is_nonblocking(file)) {
+        return -EAGAIN;
+    }
+    if (posix_signal_is_pending()) {
+        return -ERESTARTSYS;
+    }
+    (void)gate_park(GATE_NEVER, GATE_PARK_KEEP_EXTENDED);
+    return 0;
+}
+
+/* Writes bytes from one buffer, the application's or posix/'s, completely unless an error comes. */
+static int64_t write_buffer(struct posix_file *file, uint64_t buffer, uint64_t bytes)
+{
+    uint64_t stream = stream_of(file) == 2 ? 2 : 1;
+    uint64_t done = 0;
+    while (done < bytes) {
+        uint64_t part =
+            bytes - done < GATE_CONSOLE_BYTES_MAX ? bytes - done : GATE_CONSOLE_BYTES_MAX;
+        int64_t result = gate_console(GATE_CONSOLE_WRITE, stream, buffer + done, part);
+        if (result < 0) {
+            return done != 0 ? (int64_t)done : result;
+        }
+        done += (uint64_t)result;
+    }
+    return (int64_t)done;
+}
+
+/* Gathers small pieces, so that one line of output is one call. */
+static int64_t write_gathered(struct posix_file *file, struct posix_transfer *from)
+{
+    char buffer[GATHER_BYTES];
+    size_t bytes = from->remaining < sizeof(buffer) ? from->remaining : sizeof(buffer);
+    int64_t got = posix_transfer_in(from, buffer, bytes);
+    return got > 0 ? write_buffer(file, (uintptr_t)buffer, (uint64_t)got) : got;
+}
+
+/* @impl ATL-LLR-FILE-0006~1 */
+static int64_t console_write(struct posix_file *file, struct posix_transfer *from)
+{
+    uint64_t done = 0;
+    while (from->remaining != 0) {
+        struct posix_vector front = posix_transfer_front(from);
+        int64_t result;
+        if (front.bytes < from->remaining && front.bytes < GATHER_BYTES) {
+            result = write_gathered(file, from);
+        } else {
+            result = write_buffer(file, front.address, front.bytes);
+            if (result > 0) {
+                posix_transfer_advance(from, (uint64_t)result);
+            }
+        }
+        if (result < 0) {
+            return done != 0 ? (int64_t)done : result;
+        }
+        done += (uint64_t)result;
+        if (result == 0) {
+            break;
+        }
+    }
+    return (int64_t)done;
+}
+
+/* @impl ATL-LLR-FILE-0006~1 */
+static int64_t console_read(struct posix_file *file, struct posix_transfer *to)
+{
+    struct posix_vector front = posix_transfer_front(to);
+    if (front.bytes == 0) {
+        return 0;
+    }
+    uint64_t bytes = front.bytes < GATE_CONSOLE_BYTES_MAX ? front.bytes : GATE_CONSOLE_BYTES_MAX;
+    for (;;) {
+        int64_t result = gate_console(GATE_CONSOLE_READ, 0, front.address, bytes);
+        if (result != -EAGAIN) {
+            if (result > 0) {
+                posix_transfer_advance(to, (uint64_t)result);
+            }
+            return result;
+        }
+        int64_t wait = wait_for_input(file);
+        if (wait < 0) {
+            return wait;
+        }
+    }
+}
+
+static int64_t console_stat(struct posix_file *file, struct posix_stat *stat)
+{
+    node_stat(file->node, stat);
+    return 0;
+}
+
+/* A terminal as it is after login: canonical mode, echo, 38400 baud, 8 bits. */
+static const struct linux_termios termios_initial = {
+    .input = 0x500,
+    .output = 0x5,
+    .control = 0xbf,
+    .local = 0x8a3b,
+    .characters = {3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0, 0, 0},
+};
+static struct posix_lock terminal_lock;
+static struct linux_termios termios_set; /* what TCSETS stored; echo and editing are the host's */
+static bool termios_is_set;
+static struct linux_winsize window_size = {.rows = 24, .columns = 80};
+
+static int64_t get_termios(uint64_t argument)
+{
+    posix_lock_acquire(&terminal_lock);
+    struct linux_termios termios = termios_is_set ? termios_set : termios_initial;
+    posix_lock_release(&terminal_lock);
+    return posix_copy_out(argument, &termios, sizeof(termios));
+}
+
+static int64_t set_termios(uint64_t argument)
+{
+    struct linux_termios termios;
+    if (posix_copy_in(&termios, argument, sizeof(termios)) < 0) {
+        return -EFAULT;
+    }
+    posix_lock_acquire(&terminal_lock);
+    termios_set = termios;
+    termios_is_set = true;
+    posix_lock_release(&terminal_lock);
+    return 0;
+}
+
+static int64_t get_window_size(uint64_t argument)
+{
+    posix_lock_acquire(&terminal_lock);
+    struct linux_winsize size = window_size;
+    posix_lock_release(&terminal_lock);
+    return posix_copy_out(argument, &size, sizeof(size));
+}
+
+static int64_t set_window_size(uint64_t argument)
+{
+    struct linux_winsize size;
+    if (posix_copy_in(&size, argument, sizeof(size)) < 0) {
+        return -EFAULT;
+    }
+    posix_lock_acquire(&terminal_lock);
+    window_size = size;
+    posix_lock_release(&terminal_lock);
+    return 0;
+}
+
+static int64_t get_readable(uint64_t argument)
+{
+    int64_t ready = gate_console(GATE_CONSOLE_POLL, 0, 0, 0);
+    if (ready < 0 && ready != -EAGAIN) {
+        return ready;
+    }
+    int32_t count = ready > 0 ? (int32_t)ready : 0;
+    return posix_copy_out(argument, &count, sizeof(count));
+}
+
+static int64_t console_ioctl(struct posix_file *file, uint64_t request, uint64_t argument)
+{
+    (void)file;
+    if (request == FIONREAD) {
+        return get_readable(argument);
+    }
+    if (is_framed()) {
+        return -ENOTTY;
+    }
+    switch (request) {
+    case TCGETS:
+        return get_termios(argument);
+    case TCSETS:
+    case TCSETSW:
+    case TCSETSF:
+        return set_termios(argument);
+    case TIOCGWINSZ:
+        return get_window_size(argument);
+    case TIOCSWINSZ:
+        return set_window_size(argument);
+    case TIOCGPGRP: {
+        const int32_t group = 1;
+        return posix_copy_out(argument, &group, sizeof(group));
+    }
+    case TIOCSPGRP:
+    case TCSBRK:
+    case TCFLSH:
+        return 0;
+    default:
+        return -ENOTTY;
+    }
+}
+
+static uint32_t console_poll(struct posix_file *file)
+{
+    uint32_t ready = POSIX_POLL_OUT;
+    if (stream_of(file) == 0 || !is_framed()) {
+        int64_t bytes = gate_console(GATE_CONSOLE_POLL, 0, 0, 0);
+        ready |= bytes >= 0 ? POSIX_POLL_IN : 0;
+    }
+    return ready;
+}
+
+static void console_release(struct posix_file *file)
+{
+    node_put(file->node);
+}
+
+/* What /dev/console and the standard streams do; context is the stream. */
+const struct posix_file_operations console_operations = {
+    .read = console_read,
+    .write = console_write,
+    .stat = console_stat,
+    .ioctl = console_ioctl,
+    .poll = console_poll,
+    .release = console_release,
+};
+
+struct posix_node *console_node(uint64_t stream)
+{
+    bool pipe = is_framed();
+    struct posix_node *node = node_create(NODE_DEVICE, pipe ? S_IFIFO | 0600 : S_IFCHR | 0620);
+    if (node != NULL) {
+        node->device_file.operations = &console_operations;
+        node->device_file.stream = stream;
+        node->special = pipe ? 0 : DEVICE_NUMBER(5, 1);
+        node->device += pipe ? stream : 0; /* as unlike as two pipes are */
+    }
+    return node;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The standard streams. */
+#ifndef POSIX_FILE_CONSOLE_H
+#define POSIX_FILE_CONSOLE_H
+
+#include <posix/file.h>
+
+extern const struct posix_file_operations console_operations;
+/* A node for stream 0, 1 or 2; NULL: no memory. */
+struct posix_node *console_node(uint64_t stream);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of descriptors: see descriptor.h. It grows by doubling; a bitmap of used numbers finds
+ * the lowest free one. Files are released with the lock not held. */
+#include "descriptor.h"
+#include "node.h"
+
+#define TABLE_START 64u
+
+struct entry {
+    struct posix_file *file; /* NULL: free */
+    bool close_on_exec;
+};
+
+static struct {
+    struct posix_lock lock;
+    struct entry first[TABLE_START];
+    struct entry *entries; /* NULL: first */
+    uint64_t capacity;     /* 0 means TABLE_START */
+    uint64_t limit_set;    /* limit + 1; 0 means POSIX_FILE_LIMIT_SOFT */
+    uint64_t lowest;       /* no free number is below */
+} table;
+
+static struct entry *entries(void)
+{
+    return table.entries != NULL ? table.entries : table.first;
+}
+
+static uint64_t capacity(void)
+{
+    return table.capacity != 0 ? table.capacity : TABLE_START;
+}
+
+static uint64_t limit(void)
+{
+    return table.limit_set != 0 ? table.limit_set - 1 : POSIX_FILE_LIMIT_SOFT;
+}
+
+struct posix_file *posix_file_create(const struct posix_file_operations *operations, uint32_t flags,
+                                     void *context)
+{
+    struct posix_file *file = posix_allocate(sizeof(*file));
+    if (file != NULL) {
+        file->operations = operations;
+        file->flags = flags;
+        file->context = context;
+        file->references = 1;
+    }
+    return file;
+}
+
+struct posix_file *descriptor_get_any(uint64_t descriptor)
+{
+    uint64_t number = (uint32_t)descriptor; /* the ABI passes an int */
+    struct posix_file *file = NULL;
+    posix_lock_acquire(&table.lock);
+    if (number < capacity()) {
+        file = entries()[number].file;
+    }
+    if (file != NULL) {
+        atomic_fetch_add_explicit(&file->references, 1, memory_order_relaxed);
+    }
+    posix_lock_release(&table.lock);
+    return file;
+}
+
+/* @impl ATL-LLR-FILE-0002~1 */
+struct posix_file *posix_file_get(uint64_t descriptor)
+{
+    struct posix_file *file = descriptor_get_any(descriptor);
+    if (file != NULL && (file->flags & POSIX_O_PATH) != 0) {
+        posix_file_put(file);
+        return NULL;
+    }
+    return file;
+}
+
+void posix_file_put(struct posix_file *file)
+{
+    /* acq_rel: whoever frees sees everything that the others did with the file. */
+    if (atomic_fetch_sub_explicit(&file->references, 1, memory_order_acq_rel) == 1) {
+        if (file->operations->release != NULL) {
+            file->operations->release(file);
+        }
+        posix_free(file);
+    }
+}
+
+/* Makes number valid in the table. Locked; the table is small, so one allocation under the lock. */
+static int64_t grow(uint64_t number)
+{
+    uint64_t wanted = capacity();
+    while (wanted <= number) {
+        wanted *= 2;
+    }
+    if (wanted == capacity()) {
+        return 0;
+    }
+    struct entry *larger = posix_allocate(wanted * sizeof(*larger));
+    if (larger == NULL) {
+        return -ENOMEM;
+    }
+    __builtin_memcpy(larger, entries(), capacity() * sizeof(*larger));
+    posix_free(table.entries);
+    table.entries = larger;
+    table.capacity = wanted;
+    return 0;
+}
+
+static uint64_t find_free(uint64_t minimum)
+{
+    uint64_t number = minimum > table.lowest ? minimum : table.lowest;
+    while (number < capacity() && entries()[number].file != NULL) {
+        number++;
+    }
+    return number;
+}
+
+/* @impl ATL-LLR-FILE-0002~1 */
+int64_t posix_descriptor_install(struct posix_file *file, bool close_on_exec, uint64_t minimum)
+{
+    posix_lock_acquire(&table.lock);
+    uint64_t number = find_free(minimum);
+    int64_t result = number < limit() ? grow(number) : -EMFILE;
+    if (result == 0) {
+        entries()[number] = (struct entry){file, close_on_exec};
+        if (minimum <= table.lowest) {
+            table.lowest = number + 1;
+        }
+        result = (int64_t)number;
+    }
+    posix_lock_release(&table.lock);
+    return result;
+}
+
+int64_t descriptor_install_at(struct posix_file *file, bool close_on_exec, uint64_t descriptor)
+{
+    struct posix_file *old = NULL;
+    posix_lock_acquire(&table.lock);
+    int64_t result = descriptor < limit() ? grow(descriptor) : -EBADF;
+    if (result == 0) {
+        old = entries()[descriptor].file;
+        entries()[descriptor] = (struct entry){file, close_on_exec};
+    }
+    posix_lock_release(&table.lock);
+    if (old != NULL) {
+        posix_file_put(old);
+    }
+    return result;
+}
+
+int64_t descriptor_close(uint64_t descriptor)
+{
+    uint64_t number = (uint32_t)descriptor;
+    struct posix_file *file = NULL;
+    posix_lock_acquire(&table.lock);
+    if (number < capacity()) {
+        file = entries()[number].file;
+        entries()[number] = (struct entry){NULL, false};
+        table.lowest = file != NULL && number < table.lowest ? number : table.lowest;
+    }
+    posix_lock_release(&table.lock);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    posix_file_put(file);
+    return 0;
+}
+
+int64_t descriptor_flags(uint64_t descriptor)
+{
+    uint64_t number = (uint32_t)descriptor;
+    int64_t result = -EBADF;
+    posix_lock_acquire(&table.lock);
+    if (number < capacity() && entries()[number].file != NULL) {
+        result = entries()[number].close_on_exec ? FD_CLOEXEC : 0;
+    }
+    posix_lock_release(&table.lock);
+    return result;
+}
+
+int64_t descriptor_set_flags(uint64_t descriptor, bool close_on_exec)
+{
+    uint64_t number = (uint32_t)descriptor;
+    int64_t result = -EBADF;
+    posix_lock_acquire(&table.lock);
+    if (number < capacity() && entries()[number].file != NULL) {
+        entries()[number].close_on_exec = close_on_exec;
+        result = 0;
+    }
+    posix_lock_release(&table.lock);
+    return result;
+}
+
+int64_t descriptor_next(uint64_t from)
+{
+    int64_t result = -1;
+    posix_lock_acquire(&table.lock);
+    for (uint64_t number = from; number < capacity() && result < 0; number++) {
+        if (entries()[number].file != NULL) {
+            result = (int64_t)number;
+        }
+    }
+    posix_lock_release(&table.lock);
+    return result;
+}
+
+bool descriptor_node(uint64_t descriptor, struct posix_node **node)
+{
+    const struct posix_file *file = NULL;
+    *node = NULL;
+    posix_lock_acquire(&table.lock);
+    if (descriptor < capacity()) {
+        file = entries()[descriptor].file;
+    }
+    if (file != NULL && file->node != NULL) {
+        *node = node_get(file->node);
+    }
+    posix_lock_release(&table.lock);
+    return file != NULL;
+}
+
+uint64_t posix_descriptor_limit(void)
+{
+    posix_lock_acquire(&table.lock);
+    uint64_t value = limit();
+    posix_lock_release(&table.lock);
+    return value;
+}
+
+void posix_descriptor_set_limit(uint64_t soft)
+{
+    posix_lock_acquire(&table.lock);
+    table.limit_set = (soft < POSIX_FILE_LIMIT_HARD ? soft : POSIX_FILE_LIMIT_HARD) + 1;
+    posix_lock_release(&table.lock);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process-wide table of descriptors: descriptor -> open file and close-on-exec flag. */
+#ifndef POSIX_FILE_DESCRIPTOR_H
+#define POSIX_FILE_DESCRIPTOR_H
+
+#include <posix/file.h>
+
+/* As posix_file_get, O_PATH files included. */
+struct posix_file *descriptor_get_any(uint64_t descriptor);
+/* Puts a file at an exact number, closing what is there; takes over the reference on success. */
+int64_t descriptor_install_at(struct posix_file *file, bool close_on_exec, uint64_t descriptor);
+/* -EBADF: not open. */
+int64_t descriptor_close(uint64_t descriptor);
+int64_t descriptor_flags(uint64_t descriptor); /* FD_CLOEXEC or 0; -EBADF */
+int64_t descriptor_set_flags(uint64_t descriptor, bool close_on_exec);
+/* The lowest open descriptor >= from; -1: none. For /proc/self/fd. */
+int64_t descriptor_next(uint64_t from);
+/* Whether a descriptor is open; *node: its node, referenced, or NULL. tree_lock may be held. */
+bool descriptor_node(uint64_t descriptor, struct posix_node **node);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* close, dup, dup2, dup3, fcntl, ioctl. */
+#include "descriptor.h"
+#include "node.h"
+#include <posix/syscalls.h>
+
+#define SETTABLE_FLAGS                                                                             \
+    (POSIX_O_APPEND | POSIX_O_NONBLOCK | POSIX_O_ASYNC | POSIX_O_DIRECT | POSIX_O_NOATIME)
+
+int64_t posix_close(uint64_t descriptor)
+{
+    return descriptor_close(descriptor);
+}
+
+static int64_t duplicate(uint64_t descriptor, bool close_on_exec, uint64_t minimum)
+{
+    struct posix_file *file = descriptor_get_any(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    int64_t result = posix_descriptor_install(file, close_on_exec, minimum);
+    if (result < 0) {
+        posix_file_put(file);
+    }
+    return result;
+}
+
+int64_t posix_dup(uint64_t descriptor)
+{
+    return duplicate(descriptor, false, 0);
+}
+
+static int64_t duplicate_to(uint64_t old, uint64_t new, bool close_on_exec)
+{
+    struct posix_file *file = descriptor_get_any(old);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    int64_t result = descriptor_install_at(file, close_on_exec, new);
+    if (result < 0) {
+        posix_file_put(file);
+        return result;
+    }
+    return (int64_t) new;
+}
+
+/* @impl ATL-LLR-FILE-0012~1 */
+int64_t posix_dup2(uint64_t old, uint64_t new)
+{
+    if ((uint32_t)old == (uint32_t) new) {
+        int64_t flags = descriptor_flags(old);
+        return flags < 0 ? flags : (int64_t)(uint32_t) new;
+    }
+    return duplicate_to(old, (uint32_t) new, false);
+}
+
+int64_t posix_dup3(uint64_t old, uint64_t new, uint64_t flags)
+{
+    if ((uint32_t)old == (uint32_t) new || ((uint32_t)flags & ~POSIX_O_CLOEXEC) != 0) {
+        return -EINVAL;
+    }
+    return duplicate_to(old, (uint32_t) new, ((uint32_t)flags & POSIX_O_CLOEXEC) != 0);
+}
+
+static void set_status_flags(struct posix_file *file, uint32_t mask, uint32_t flags)
+{
+    posix_lock_acquire(&file->lock);
+    file->flags = (file->flags & ~mask) | (flags & mask);
+    posix_lock_release(&file->lock);
+    if (file->operations->flags_changed != NULL) {
+        file->operations->flags_changed(file);
+    }
+}
+
+/* The start of a lock's range must not be negative. */
+static int64_t check_lock_range(struct posix_file *file, const struct linux_flock *lock)
+{
+    int64_t base = 0;
+    if (lock->whence == SEEK_CUR) {
+        base = (int64_t)file->position;
+    } else if (lock->whence == SEEK_END) {
+        base = file->node != NULL ? (int64_t)node_bytes(file->node) : 0;
+    } else if (lock->whence != SEEK_SET) {
+        return -EINVAL;
+    }
+    int64_t start;
+    int64_t end;
+    if (__builtin_add_overflow(base, lock->start, &start)) {
+        return -EOVERFLOW;
+    }
+    if (__builtin_add_overflow(start, lock->length, &end)) {
+        return -EOVERFLOW;
+    }
+    return start < 0 || end < 0 ? -EINVAL : 0;
+}
+
+/* One process has all descriptors: a record lock never conflicts. */
+static int64_t record_lock(struct posix_file *file, uint64_t command, uint64_t argument)
+{
+    struct linux_flock lock;
+    if (posix_copy_in(&lock, argument, sizeof(lock)) < 0) {
+        return -EFAULT;
+    }
+    if (lock.type != F_RDLCK && lock.type != F_WRLCK &&
+        (lock.type != F_UNLCK || command == F_GETLK)) {
+        return -EINVAL;
+    }
+    int64_t result = check_lock_range(file, &lock);
+    if (result < 0) {
+        return result;
+    }
+    uint32_t access = file->flags & POSIX_O_ACCESS;
+    if (command == F_GETLK) {
+        lock.type = F_UNLCK;
+        return posix_copy_out(argument, &lock, sizeof(lock));
+    }
+    if ((lock.type == F_RDLCK && access == POSIX_O_WRONLY) ||
+        (lock.type == F_WRLCK && access == POSIX_O_RDONLY)) {
+        return -EBADF;
+    }
+    return 0;
+}
+
+static int64_t status_command(struct posix_file *file, uint64_t command, uint64_t argument)
+{
+    switch (command) {
+    case F_GETFL:
+        return file->flags;
+    case F_SETFL:
+        set_status_flags(file, SETTABLE_FLAGS, (uint32_t)argument);
+        return 0;
+    case F_GETLK:
+    case F_SETLK:
+    case F_SETLKW:
+        return record_lock(file, command, argument);
+    case F_SETOWN:
+    case F_SETSIG:
+        return 0; /* O_ASYNC sends nothing */
+    case F_GETOWN:
+    case F_GETSIG:
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+/* @impl ATL-LLR-FILE-0012~1 */
+int64_t posix_fcntl(uint64_t descriptor, uint64_t command, uint64_t argument)
+{
+    uint32_t number = (uint32_t)command;
+    switch (number) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+        if (descriptor_flags(descriptor) < 0) {
+            return -EBADF;
+        }
+        if (argument >= posix_descriptor_limit()) {
+            return -EINVAL;
+        }
+        return duplicate(descriptor, number == F_DUPFD_CLOEXEC, argument);
+    case F_GETFD:
+        return descriptor_flags(descriptor);
+    case F_SETFD:
+        return descriptor_set_flags(descriptor, (argument & FD_CLOEXEC) != 0);
+    default:
+        break;
+    }
+    struct posix_file *file = descriptor_get_any(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    bool is_path = (file->flags & POSIX_O_PATH) != 0;
+    int64_t result = -EBADF;
+    if (!is_path || number == F_GETFL) {
+        result = status_command(file, number, argument);
+    }
+    posix_file_put(file);
+    return result;
+}
+
+static int64_t set_flag(struct posix_file *file, uint32_t flag, uint64_t argument)
+{
+    int32_t on;
+    if (posix_copy_in(&on, argument, sizeof(on)) < 0) {
+        return -EFAULT;
+    }
+    set_status_flags(file, flag, on != 0 ? flag : 0);
+    return 0;
+}
+
+/* @impl ATL-LLR-FILE-0013~1 */
+int64_t posix_ioctl(uint64_t descriptor, uint64_t request, uint64_t argument)
+{
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    int64_t result;
+    switch ((uint32_t)request) {
+    case FIOCLEX:
+    case FIONCLEX:
+        result = descriptor_set_flags(descriptor, (uint32_t)request == FIOCLEX);
+        break;
+    case FIONBIO:
+        result = set_flag(file, POSIX_O_NONBLOCK, argument);
+        break;
+    case FIOASYNC:
+        result = set_flag(file, POSIX_O_ASYNC, argument);
+        break;
+    default:
+        result = file->operations->ioctl != NULL
+                     ? file->operations->ioctl(file, (uint32_t)request, argument)
+                     : -ENOTTY;
+        break;
+    }
+    posix_file_put(file);
+    return result;
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* read, write and their relatives, and lseek.
+ *
+ * The position of an open file is claimed before the bytes move and corrected after: no lock is
+ * held while the application's memory is touched, yet two threads never get the same bytes. */
+#include "node.h"
+#include <posix/syscalls.h>
+
+/* One call: where it reads or writes. */
+struct span {
+    bool is_positioned; /* pread and pwrite: offset; else the file's position */
+    uint64_t offset;
+};
+
+static bool can_read(const struct posix_file *file)
+{
+    return (file->flags & POSIX_O_ACCESS) != POSIX_O_WRONLY;
+}
+
+static bool can_write(const struct posix_file *file)
+{
+    return (file->flags & POSIX_O_ACCESS) != POSIX_O_RDONLY;
+}
+
+/* Moves the position on by bytes; returns where it was. */
+static uint64_t claim_position(struct posix_file *file, uint64_t bytes, bool to_end)
+{
+    posix_lock_acquire(&file->lock);
+    uint64_t start = file->position;
+    if (to_end && file->node->kind == NODE_FILE) {
+        uint64_t size = node_bytes(file->node);
+        uint64_t rest = start < size ? size - start : 0;
+        bytes = rest < bytes ? rest : bytes;
+    }
+    file->position = start + bytes;
+    posix_lock_release(&file->lock);
+    return start;
+}
+
+/* After a call moved fewer or more bytes than it claimed. */
+static void correct_position(struct posix_file *file, uint64_t start, int64_t moved)
+{
+    posix_lock_acquire(&file->lock);
+    file->position = start + (moved > 0 ? (uint64_t)moved : 0);
+    posix_lock_release(&file->lock);
+}
+
+static int64_t read_seekable(struct posix_file *file, struct posix_transfer *to,
+                             const struct span *span)
+{
+    if (span->is_positioned) {
+        return node_read(file, to, span->offset);
+    }
+    uint64_t wanted = to->remaining;
+    bool is_file = file->node->kind == NODE_FILE;
+    uint64_t start = claim_position(file, is_file ? wanted : 0, true);
+    int64_t result = node_read(file, to, start);
+    if (!is_file || result != (int64_t)wanted) {
+        correct_position(file, start, result);
+    }
+    return result;
+}
+
+/* @impl ATL-LLR-FILE-0010~1 */
+static int64_t read_file(struct posix_file *file, struct posix_transfer *to,
+                         const struct span *span)
+{
+    if (!can_read(file)) {
+        return -EBADF;
+    }
+    if (file->operations->is_seekable) {
+        return read_seekable(file, to, span);
+    }
+    if (span->is_positioned && !file->operations->ignores_position) {
+        return -ESPIPE;
+    }
+    return file->operations->read != NULL ? file->operations->read(file, to) : -EINVAL;
+}
+
+static int64_t write_seekable(struct posix_file *file, struct posix_transfer *from,
+                              const struct span *span)
+{
+    if (file->node->kind != NODE_FILE) {
+        return -EIO;
+    }
+    uint64_t wanted = from->remaining;
+    bool append = (file->flags & POSIX_O_APPEND) != 0;
+    uint64_t end = 0;
+    if (span->is_positioned) {
+        return node_write(file->node, from, span->offset, append, &end);
+    }
+    if (wanted == 0) {
+        return 0;
+    }
+    uint64_t start = claim_position(file, append ? 0 : wanted, false);
+    int64_t result = node_write(file->node, from, start, append, &end);
+    if (append) {
+        if (result > 0) {
+            correct_position(file, end, 0);
+        }
+    } else if (result != (int64_t)wanted) {
+        correct_position(file, start, result);
+    }
+    return result;
+}
+
+/* @impl ATL-LLR-FILE-0010~1 */
+static int64_t write_file(struct posix_file *file, struct posix_transfer *from,
+                          const struct span *span)
+{
+    if (!can_write(file)) {
+        return -EBADF;
+    }
+    if (file->operations->is_seekable) {
+        return write_seekable(file, from, span);
+    }
+    if (span->is_positioned && !file->operations->ignores_position) {
+        return -ESPIPE;
+    }
+    return file->operations->write != NULL ? file->operations->write(file, from) : -EINVAL;
+}
+
+typedef int64_t (*move_function)(struct posix_file *, struct posix_transfer *, const struct span *);
+
+static int64_t move_one(uint64_t descriptor, uint64_t address, uint64_t bytes,
+                        const struct span *span, move_function move)
+{
+    if (span->offset > INT64_MAX) {
+        return -EINVAL; /* before the descriptor is looked at, as Linux does */
+    }
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    int64_t result = -EINVAL;
+    if (bytes <= INT64_MAX) {
+        struct posix_vector vector = {
+            address, bytes < POSIX_TRANSFER_BYTES_MAX ? bytes : POSIX_TRANSFER_BYTES_MAX};
+        struct posix_transfer transfer = {&vector, 1, 0, vector.bytes};
+        result = move(file, &transfer, span);
+    }
+    posix_file_put(file);
+    return result;
+}
+
+static int64_t move_many(uint64_t descriptor, uint64_t vectors, uint64_t count,
+                         const struct span *span, move_function move)
+{
+    if (span->offset > INT64_MAX) {
+        return -EINVAL;
+    }
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    struct posix_vector inline_vectors[POSIX_VECTORS_INLINE];
+    struct posix_transfer transfer;
+    void *allocated = NULL;
+    int64_t result = posix_transfer_load(&transfer, vectors, count, inline_vectors, &allocated);
+    if (result == 0) {
+        result = move(file, &transfer, span);
+    }
+    posix_free(allocated);
+    posix_file_put(file);
+    return result;
+}
+
+static const struct span at_position = {false, 0};
+
+int64_t posix_read(uint64_t descriptor, uint64_t address, uint64_t bytes)
+{
+    return move_one(descriptor, address, bytes, &at_position, read_file);
+}
+
+int64_t posix_write(uint64_t descriptor, uint64_t address, uint64_t bytes)
+{
+    return move_one(descriptor, address, bytes, &at_position, write_file);
+}
+
+int64_t posix_pread64(uint64_t descriptor, uint64_t address, uint64_t bytes, uint64_t offset)
+{
+    struct span span = {true, offset};
+    return move_one(descriptor, address, bytes, &span, read_file);
+}
+
+int64_t posix_pwrite64(uint64_t descriptor, uint64_t address, uint64_t bytes, uint64_t offset)
+{
+    struct span span = {true, offset};
+    return move_one(descriptor, address, bytes, &span, write_file);
+}
+
+int64_t posix_readv(uint64_t descriptor, uint64_t vectors, uint64_t count)
+{
+    return move_many(descriptor, vectors, count, &at_position, read_file);
+}
+
+int64_t posix_writev(uint64_t descriptor, uint64_t vectors, uint64_t count)
+{
+    return move_many(descriptor, vectors, count, &at_position, write_file);
+}
+
+/* The offset comes in two halves, of which the low one is whole on 64-bit machines. */
+int64_t posix_preadv(uint64_t descriptor, uint64_t vectors, uint64_t count, uint64_t low,
+                     uint64_t high)
+{
+    (void)high;
+    struct span span = {true, low};
+    return move_many(descriptor, vectors, count, &span, read_file);
+}
+
+int64_t posix_pwritev(uint64_t descriptor, uint64_t vectors, uint64_t count, uint64_t low,
+                      uint64_t high)
+{
+    (void)high;
+    struct span span = {true, low};
+    return move_many(descriptor, vectors, count, &span, write_file);
+}
+
+int64_t posix_file_read_at(struct posix_file *file, uint64_t to, uint64_t bytes, uint64_t offset)
+{
+    struct posix_vector vector = {to, bytes};
+    struct posix_transfer transfer = {&vector, 1, 0, bytes};
+    struct span span = {true, offset};
+    return read_file(file, &transfer, &span);
+}
+
+static int64_t seek_data(struct posix_node *node, int64_t offset, bool hole)
+{
+    if (node->kind != NODE_FILE) {
+        return -EINVAL;
+    }
+    posix_lock_acquire(&node->lock);
+    uint64_t bytes = node->data.bytes;
+    int64_t result = -ENXIO;
+    if (offset >= 0 && (uint64_t)offset < bytes) {
+        uint64_t found = data_next(&node->data, (uint64_t)offset, hole);
+        result = found < bytes || hole ? (int64_t)found : -ENXIO;
+    }
+    posix_lock_release(&node->lock);
+    return result;
+}
+
+static int64_t seek_target(struct posix_file *file, int64_t offset, uint64_t whence)
+{
+    int64_t base = 0;
+    switch (whence) {
+    case SEEK_SET:
+        break;
+    case SEEK_CUR:
+        base = (int64_t)file->position;
+        break;
+    case SEEK_END:
+        if (file->node->kind != NODE_FILE) {
+            return -EINVAL;
+        }
+        base = (int64_t)node_bytes(file->node);
+        break;
+    case SEEK_DATA:
+    case SEEK_HOLE:
+        return seek_data(file->node, offset, whence == SEEK_HOLE);
+    default:
+        return -EINVAL;
+    }
+    int64_t target;
+    if (__builtin_add_overflow(base, offset, &target)) {
+        return -EOVERFLOW;
+    }
+    return target < 0 ? -EINVAL : target;
+}
+
+/* @impl ATL-LLR-FILE-0011~1 */
+int64_t posix_lseek(uint64_t descriptor, uint64_t offset, uint64_t whence)
+{
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    int64_t result;
+    if ((uint32_t)whence > SEEK_HOLE) {
+        result = -EINVAL;
+    } else if (file->operations->ignores_position) {
+        result = 0;
+    } else if (!file->operations->is_seekable) {
+        result = -ESPIPE;
+    } else {
+        posix_lock_acquire(&file->lock);
+        result = seek_target(file, (int64_t)offset, (uint32_t)whence);
+        if (result >= 0) {
+            file->position = (uint64_t)result;
+        }
+        posix_lock_release(&file->lock);
+    }
+    posix_file_put(file);
+    return result;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nodes: what names lead to (inodes). Regular files have contents in two layers: pieces in memory
+ * over a file of the image; a file of the image that nobody wrote to has no pieces.
+ *
+ * Locks: tree_lock (tree.h) guards names, directories, link counts and the life of nodes that have
+ * names; node->lock guards contents, size, mode, owner and times. tree_lock first. posix_allocate
+ * may be called under both: the heap's locks rank above. Application memory is touched under
+ * neither. */
+#ifndef POSIX_FILE_NODE_H
+#define POSIX_FILE_NODE_H
+
+#include "abi.h"
+#include <posix/file.h>
+
+#define PIECE_BYTES 4096ull
+
+enum node_kind {
+    NODE_FILE,
+    NODE_DIRECTORY,
+    NODE_LINK,      /* symbolic */
+    NODE_DEVICE,    /* operations of its own */
+    NODE_SYNTHETIC, /* text made when it is read: /proc, /sys */
+    NODE_MAGIC,     /* /proc/self/fd/N: leads to an open file's node */
+};
+
+/* Contents of a regular file. */
+struct file_data {
+    const struct image_file *image; /* what shows through where no piece is, or NULL */
+    uint64_t image_bytes;           /* how much of it still shows */
+    uint64_t bytes;                 /* the file's size */
+    void *root;                     /* radix tree of pieces, height levels of 64 */
+    uint32_t height;
+    uint64_t piece_count;
+};
+
+struct entry; /* a name in a directory: tree.h */
+struct text;
+
+struct directory {
+    struct posix_node *parent;  /* of the root: itself; NULL once removed */
+    struct entry *first, *last; /* by ascending cookie */
+    struct entry **buckets;     /* hash table of names */
+    uint32_t bucket_count, entry_count;
+    uint64_t next_cookie;
+    const char *image_prefix; /* path in the image with a final '/', owned; NULL: not there */
+    bool is_complete;         /* every name of the image is an entry already */
+    bool is_sealed;           /* /proc, /sys: names do not change */
+    /* Names that come and go by themselves (/proc/self/fd); NULL: none. find returns a referenced
+     * node or NULL; next the lowest number >= from, -1: none. */
+    struct posix_node *(*find)(const char *name, size_t name_bytes);
+    int64_t (*next)(uint64_t from);
+    /* Adds the names that are not the image's, at the first look; NULL: done or none. */
+    int64_t (*populate)(struct posix_node *directory);
+};
+
+struct posix_node {
+    _Atomic uint32_t references; /* names, open files, working directory, walks */
+    uint32_t kind;
+    struct posix_lock lock;
+    uint32_t mode, user, group;
+    uint32_t link_count;                     /* tree_lock */
+    uint64_t number;                         /* st_ino */
+    uint64_t device;                         /* st_dev */
+    uint64_t special;                        /* st_rdev */
+    int64_t access_ns, modify_ns, change_ns; /* CLOCK_REALTIME */
+    struct entry *entry;                     /* one of its names, or NULL; tree_lock */
+    union {
+        struct file_data data;
+        struct directory directory;
+        struct {
+            char *target; /* owned, NUL-terminated */
+            uint64_t target_bytes;
+        } link;
+        struct {
+            const struct posix_file_operations *operations;
+            uint64_t stream; /* of the console; every open file gets it as context */
+        } device_file;
+        struct {
+            int64_t (*make)(struct text *text, uint64_t argument);
+            uint64_t argument;
+        } synthetic;
+        struct posix_node *magic_target; /* referenced; NULL: not a node (a socket) */
+    };
+};
+
+/* A new node without names, one reference, times now; NULL: no memory. */
+struct posix_node *node_create(enum node_kind kind, uint32_t mode);
+static inline struct posix_node *node_get(struct posix_node *node)
+{
+    atomic_fetch_add_explicit(&node->references, 1, memory_order_relaxed);
+    return node;
+}
+void node_put(struct posix_node *node);
+int64_t node_now_ns(void);
+void node_stat(struct posix_node *node, struct posix_stat *stat);
+/* Bytes that a stat shows and lseek counts from. */
+uint64_t node_bytes(struct posix_node *node);
+/* An open file on the node, with its own references; NULL: no memory. */
+struct posix_file *node_open(struct posix_node *node, uint32_t flags);
+extern const struct posix_file_operations node_file_operations;
+
+/* Reads or writes at an offset: regular files, synthetic ones and directories (-EISDIR). */
+int64_t node_read(struct posix_file *file, struct posix_transfer *to, uint64_t offset);
+int64_t node_write(struct posix_node *node, struct posix_transfer *from, uint64_t offset,
+                   bool append, uint64_t *end);
+
+/* ---- contents (data.c); node->lock held */
+#define DATA_BYTES_MAX ((uint64_t)INT64_MAX)
+/* Both sides inside the size; copies what is there, zeros in holes. */
+void data_read(const struct file_data *data, void *to, uint64_t offset, size_t bytes);
+/* Bytes written (fewer: no memory), or -ENOSPC; the size grows as needed. */
+int64_t data_write(struct file_data *data, const void *from, uint64_t offset, size_t bytes);
+/* Cuts or extends (with a hole). -ENOSPC */
+int64_t data_resize(struct file_data *data, uint64_t bytes);
+/* Makes [start, end) read as zeros, freeing whole pieces. -ENOSPC */
+int64_t data_clear(struct file_data *data, uint64_t start, uint64_t end);
+/* Allocates every piece of [start, end). -ENOSPC */
+int64_t data_fill(struct file_data *data, uint64_t start, uint64_t end);
+/* The next offset >= offset with data (or a hole); the size: none before the end. */
+uint64_t data_next(const struct file_data *data, uint64_t offset, bool hole);
+void data_free(struct file_data *data);
+static inline bool data_is_pristine(const struct file_data *data)
+{
+    return data->image != NULL && data->piece_count == 0 && data->bytes == data->image->bytes &&
+           data->image_bytes == data->image->bytes;
+}
+
+/* ---- text of synthetic files (text.c) */
+struct text {
+    char *bytes;
+    size_t used, capacity;
+    bool is_full; /* an allocation failed: the content is not complete */
+};
+void text_append(struct text *text, const char *bytes, size_t count);
+void text_string(struct text *text, const char *string);
+void text_number(struct text *text, uint64_t value);
+void text_hexadecimal(struct text *text, uint64_t value, uint32_t digits);
+/* A number right-aligned in width characters. */
+void text_number_padded(struct text *text, uint64_t value, uint32_t width);
+
+#endif

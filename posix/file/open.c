@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* open and openat; creat is open with flags. */
+#include "image.h"
+#include "status.h"
+#include "tree.h"
+#include <posix/memory.h>
+#include <posix/syscalls.h>
+
+/* Flags that mean something only while opening; F_GETFL does not show them. */
+#define OPEN_ONLY_FLAGS                                                                            \
+    (POSIX_O_CREAT | POSIX_O_EXCL | POSIX_O_NOCTTY | POSIX_O_TRUNC | POSIX_O_CLOEXEC)
+#define KNOWN_FLAGS                                                                                \
+    (POSIX_O_ACCESS | OPEN_ONLY_FLAGS | POSIX_O_APPEND | POSIX_O_NONBLOCK | POSIX_O_ASYNC |        \
+     POSIX_O_DIRECT | POSIX_O_LARGEFILE | POSIX_O_DIRECTORY | POSIX_O_NOFOLLOW | POSIX_O_NOATIME | \
+     POSIX_O_SYNC | POSIX_O_PATH | POSIX_O_TMPFILE)
+#define TMPFILE_FLAG (POSIX_O_TMPFILE & ~POSIX_O_DIRECTORY)
+
+static _Atomic uint32_t mask = 022;
+
+uint32_t open_mask(void)
+{
+    return mask;
+}
+
+int64_t posix_umask(uint64_t wanted)
+{
+    return atomic_exchange(&mask, (uint32_t)wanted & 0777u);
+}
+
+static bool wants_write(uint32_t flags)
+{
+    return (flags & POSIX_O_ACCESS) != POSIX_O_RDONLY;
+}
+
+/* The program's own file must not change while it runs. */
+static bool is_program(const struct posix_node *node)
+{
+    const char *path = posix_image_string(posix_image()->program_path_offset);
+    return node->kind == NODE_FILE && node->data.image != NULL &&
+           node->data.image == image_exact(path);
+}
+
+/* Locked. The checks of an existing last name. */
+static int64_t check_existing(const struct walk *walk, uint32_t flags)
+{
+    const struct posix_node *node = walk->node;
+    bool writes = wants_write(flags) || (flags & POSIX_O_TRUNC) != 0;
+    bool creates = (flags & POSIX_O_CREAT) != 0;
+    if (creates && (flags & POSIX_O_EXCL) != 0) {
+        return -EEXIST;
+    }
+    if (node->kind == NODE_LINK && (flags & POSIX_O_PATH) == 0) {
+        return (flags & POSIX_O_DIRECTORY) != 0 ? -ENOTDIR : -ELOOP;
+    }
+    if (node->kind == NODE_DIRECTORY) {
+        return creates || writes ? -EISDIR : 0;
+    }
+    if ((flags & POSIX_O_DIRECTORY) != 0) {
+        return -ENOTDIR;
+    }
+    return writes && is_program(node) ? -ETXTBSY : 0;
+}
+
+/* Locked. A new regular file at the end of the walk. */
+static int64_t create_file(struct walk *walk, uint32_t mode, struct posix_node **node)
+{
+    if (walk->directory->directory.parent == NULL) {
+        return -ENOENT; /* removed while it is somebody's working directory */
+    }
+    if (walk->directory->directory.is_sealed) {
+        return -EACCES;
+    }
+    *node = node_create(NODE_FILE, S_IFREG | (mode & S_IALL & ~open_mask()));
+    if (*node == NULL) {
+        return -ENOSPC;
+    }
+    if (tree_add(walk->directory, walk->name, walk->name_bytes, *node) < 0) {
+        node_put(*node);
+        return -ENOSPC;
+    }
+    walk->directory->modify_ns = node_now_ns();
+    walk->directory->change_ns = walk->directory->modify_ns;
+    return 0;
+}
+
+static int64_t truncate_node(struct posix_node *node)
+{
+    posix_lock_acquire(&node->lock);
+    int64_t result = data_resize(&node->data, 0);
+    node->modify_ns = node_now_ns();
+    node->change_ns = node->modify_ns;
+    posix_lock_release(&node->lock);
+    return result;
+}
+
+/* The node that open is about, referenced. */
+static int64_t find_node(const struct path *path, uint32_t flags, uint32_t mode,
+                         struct posix_node **node)
+{
+    struct walk walk;
+    bool exclusive = (flags & (POSIX_O_CREAT | POSIX_O_EXCL)) == (POSIX_O_CREAT | POSIX_O_EXCL);
+    bool follow = (flags & POSIX_O_NOFOLLOW) == 0 && !exclusive;
+    tree_acquire();
+    uint32_t walk_flags =
+        (follow ? WALK_FOLLOW : 0) | ((flags & POSIX_O_CREAT) != 0 ? WALK_CREATE : 0);
+    int64_t result = walk_path(&walk, path->start, path->text, walk_flags);
+    bool is_created = false;
+    if (result == 0 && walk.node != NULL) {
+        result = check_existing(&walk, flags);
+        *node = result == 0 ? node_get(walk.node) : NULL;
+    } else if (result == 0) {
+        is_created = (flags & POSIX_O_CREAT) != 0;
+        result = is_created ? create_file(&walk, mode, node) : -ENOENT;
+    }
+    walk_finish(&walk);
+    tree_release();
+    if (result == 0 && !is_created && (flags & POSIX_O_TRUNC) != 0 && (*node)->kind == NODE_FILE) {
+        result = truncate_node(*node);
+        if (result < 0) {
+            node_put(*node);
+        }
+    }
+    return result;
+}
+
+/* O_TMPFILE: a file without a name. */
+static int64_t make_unnamed(const struct path *path, uint32_t mode, struct posix_node **node)
+{
+    struct walk walk;
+    tree_acquire();
+    int64_t result = walk_path(&walk, path->start, path->text, WALK_FOLLOW);
+    if (result == 0) {
+        result = walk.node == NULL                   ? -ENOENT
+                 : walk.node->kind != NODE_DIRECTORY ? -ENOTDIR
+                 : walk.node->directory.is_sealed    ? -EOPNOTSUPP
+                                                     : 0;
+    }
+    walk_finish(&walk);
+    tree_release();
+    if (result == 0) {
+        *node = node_create(NODE_FILE, S_IFREG | (mode & S_IALL & ~open_mask()));
+        result = *node != NULL ? 0 : -ENOSPC;
+    }
+    return result;
+}
+
+static int64_t check_flags(uint32_t *flags)
+{
+    *flags &= KNOWN_FLAGS;
+    if ((*flags & POSIX_O_PATH) != 0) {
+        *flags &= POSIX_O_PATH | POSIX_O_CLOEXEC | POSIX_O_DIRECTORY | POSIX_O_NOFOLLOW;
+        return 0;
+    }
+    *flags |= POSIX_O_LARGEFILE;
+    if ((*flags & TMPFILE_FLAG) != 0) {
+        bool is_valid = (*flags & POSIX_O_TMPFILE) == POSIX_O_TMPFILE && wants_write(*flags) &&
+                        (*flags & POSIX_O_CREAT) == 0;
+        return is_valid ? 0 : -EINVAL;
+    }
+    if ((*flags & (POSIX_O_CREAT | POSIX_O_DIRECTORY)) == (POSIX_O_CREAT | POSIX_O_DIRECTORY)) {
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* Opens a found node and gives it a descriptor. */
+static int64_t open_node(struct posix_node *node, uint32_t flags)
+{
+    if (node->kind == NODE_FILE && (flags & POSIX_O_PATH) == 0 && node->data.image != NULL) {
+        int64_t verified = posix_image_verify(node->data.image);
+        if (verified < 0) {
+            return verified;
+        }
+    }
+    if (node->kind == NODE_DEVICE && node->device_file.operations == NULL &&
+        (flags & POSIX_O_PATH) == 0) {
+        return -ENXIO;
+    }
+    struct posix_file *file = node_open(node, flags & ~OPEN_ONLY_FLAGS);
+    if (file == NULL) {
+        return -ENOMEM;
+    }
+    int64_t result = posix_descriptor_install(file, (flags & POSIX_O_CLOEXEC) != 0, 0);
+    if (result < 0) {
+        posix_file_put(file);
+    }
+    return result;
+}
+
+/* @impl ATL-LLR-FILE-0016~1 */
+int64_t posix_openat(uint64_t directory, uint64_t text, uint64_t wanted, uint64_t mode)
+{
+    uint32_t flags = (uint32_t)wanted;
+    int64_t result = check_flags(&flags);
+    struct path path;
+    if (result == 0) {
+        result = path_load(&path, directory, text, false);
+    }
+    if (result < 0) {
+        return result;
+    }
+    struct posix_node *node = NULL;
+    bool is_unnamed = (flags & TMPFILE_FLAG) != 0;
+    result = is_unnamed ? make_unnamed(&path, (uint32_t)mode, &node)
+                        : find_node(&path, flags, (uint32_t)mode, &node);
+    path_free(&path);
+    if (result == 0) {
+        result = open_node(node, flags);
+        node_put(node);
+    }
+    return result;
+}
+
+int64_t posix_open(uint64_t text, uint64_t flags, uint64_t mode)
+{
+    return posix_openat((uint64_t)AT_FDCWD, text, flags, mode);
+}
+
+int64_t posix_creat(uint64_t text, uint64_t mode)
+{
+    return posix_open(text, POSIX_O_CREAT | POSIX_O_WRONLY | POSIX_O_TRUNC, mode);
+}
+
+/* @impl ATL-LLR-FILE-0017~1 */
+int64_t posix_file_mapping(uint64_t descriptor, struct posix_mapping *mapping)
+{
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    uint32_t access = file->flags & POSIX_O_ACCESS;
+    *mapping = (struct posix_mapping){
+        .is_readable = access != POSIX_O_WRONLY,
+        .is_writable = access == POSIX_O_RDWR,
+    };
+    struct posix_node *node = file->node;
+    int64_t result = -ENODEV;
+    if (node != NULL && node->kind == NODE_FILE) {
+        posix_lock_acquire(&node->lock);
+        bool is_image = data_is_pristine(&node->data);
+        posix_lock_release(&node->lock);
+        mapping->kind = is_image ? POSIX_MAPPING_IMAGE : POSIX_MAPPING_COPY;
+        mapping->image_file = is_image ? node->data.image : NULL;
+        mapping->file = is_image ? NULL : file;
+        result = 0;
+    } else if (node != NULL && node->kind == NODE_DEVICE && node->special == DEVICE_NUMBER(1, 5)) {
+        mapping->kind = POSIX_MAPPING_ZERO;
+        result = 0;
+    }
+    if (mapping->file == NULL) {
+        posix_file_put(file);
+    }
+    return result;
+}
+
+/* @impl ATL-LLR-FILE-0018~1 */
+const struct image_file *posix_image_find(const char *path, int64_t *error)
+{
+    struct walk walk;
+    const struct image_file *found = NULL;
+    tree_acquire();
+    *error = walk_path(&walk, tree_root(), path, WALK_FOLLOW);
+    if (*error == 0 && walk.node == NULL) {
+        *error = -ENOENT;
+    }
+    if (*error == 0) {
+        if (walk.node->kind == NODE_FILE && data_is_pristine(&walk.node->data)) {
+            found = walk.node->data.image;
+        } else {
+            *error = -EACCES;
+        }
+    }
+    walk_finish(&walk);
+    tree_release();
+    return found;
+}

@@ -1,0 +1,141 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the system-call dispatch, the handlers' prototypes and the list of calls from syscalls.toml."""
+import argparse
+import pathlib
+import re
+import sys
+import tomllib
+
+NOTE = "Generated from posix/syscalls.toml by posix/generate_syscalls.py; do not edit."
+STATES = ("implemented", "refused", "later")
+PARTS = ("core", "thread", "signal", "time", "file", "memory", "load", "net")
+REGISTERS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
+FIELDS = {"number", "name", "state", "arguments", "part", "errno"}
+
+
+def fail(path, call, text):
+    sys.exit(f"{path}: call {call.get('name', '?')!r} ({call.get('number', '?')}): {text}")
+
+
+def check(path, call, previous):
+    """Stops with a message unless the row keeps the rules at the head of syscalls.toml."""
+    if unknown := set(call) - FIELDS:
+        fail(path, call, f"unknown field {sorted(unknown)}")
+    if not isinstance(call.get("number"), int) or call["number"] <= previous:
+        fail(path, call, "number is missing, repeated or out of order")
+    if not re.fullmatch(r"[a-z0-9_]+", call.get("name", "")):
+        fail(path, call, "name is not a system call's name")
+    if call.get("state") not in STATES:
+        fail(path, call, f"state is none of {', '.join(STATES)}")
+    if call["state"] == "implemented":
+        if call.get("arguments") not in range(len(REGISTERS) + 1):
+            fail(path, call, "arguments is not 0..6")
+        if call.get("part") not in PARTS:
+            fail(path, call, f"part is none of {', '.join(PARTS)}")
+    if (call["state"] == "refused") != ("errno" in call):
+        fail(path, call, "errno belongs to state refused, and only there")
+
+
+def load(path):
+    calls = tomllib.loads(path.read_text())["calls"]
+    previous = -1
+    for call in calls:
+        check(path, call, previous)
+        previous = call["number"]
+    names = [call["name"] for call in calls]
+    if len(set(names)) != len(names):
+        sys.exit(f"{path}: a name occurs twice")
+    return calls
+
+
+def header(calls):
+    lines = ["/* SPDX-License-Identifier: Apache-2.0 */", f"/* {NOTE}",
+             " * Arguments are the registers of the call as they are; a result is a value or -errno. */",
+             "#ifndef POSIX_SYSCALLS_H", "#define POSIX_SYSCALLS_H", "", "#include <stdint.h>", ""]
+    for call in calls:
+        lines.append(f"#define SYSCALL_{call['name'].upper()} {call['number']}u")
+    lines += [f"#define SYSCALL_COUNT {calls[-1]['number'] + 1}u", ""]
+    for call in calls:
+        if call["state"] == "implemented":
+            parameters = ", ".join(["uint64_t"] * call["arguments"]) or "void"
+            lines.append(f"int64_t posix_{call['name']}({parameters});")
+    return "\n".join(lines + ["", "#endif", ""])
+
+
+def dispatch(calls):
+    """The body of a switch over the call number; `frame` has the registers."""
+    lines = [f"/* {NOTE} */"]
+    for call in calls:
+        label = f"case {call['number']}: /* {call['name']} */"
+        if call["state"] == "implemented":
+            registers = ", ".join(f"frame->{r}" for r in REGISTERS[:call["arguments"]])
+            lines += [label, f"    return posix_{call['name']}({registers});"]
+        elif call["state"] == "refused" and call["errno"] != "ENOSYS":
+            lines += [label, f"    return -{call['errno']};"]
+    return "\n".join(lines) + "\n"
+
+
+def not_offered(calls):
+    lines = [f"/* {NOTE} SYSCALL_NOT_OFFERED(number, name) */"]
+    for call in calls:
+        if call["state"] == "later" or call.get("errno") == "ENOSYS":
+            lines.append(f"SYSCALL_NOT_OFFERED({call['number']}, \"{call['name']}\")")
+    return "\n".join(lines) + "\n"
+
+
+def implemented(calls):
+    lines = [f"/* {NOTE} SYSCALL_IMPLEMENTED(number, name, argument count) */"]
+    for call in calls:
+        if call["state"] == "implemented":
+            lines.append(f"SYSCALL_IMPLEMENTED({call['number']}, {call['name']}, {call['arguments']})")
+    return "\n".join(lines) + "\n"
+
+
+def document(calls):
+    counts = {state: sum(call["state"] == state for call in calls) for state in STATES}
+    lines = ["# System calls", "", f"<!-- {NOTE} -->", "",
+             f"{counts['implemented']} implemented, {counts['refused']} refused by design, "
+             f"{counts['later']} not offered yet. A call that is not offered returns ENOSYS; calls "
+             "that a program made in vain are listed at its end under `--verbose`.", "",
+             "| number | call | state |", "| --- | --- | --- |"]
+    for call in calls:
+        state = call["state"]
+        if state == "implemented":
+            state += f" (posix/{call['part']})"
+        elif state == "refused":
+            state += f": {call['errno']}"
+        lines.append(f"| {call['number']} | `{call['name']}` | {state} |")
+    return "\n".join(lines) + "\n"
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+    path.touch()  # the inputs may be newer than an unchanged output: ninja compares times
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("definition", type=pathlib.Path)
+    parser.add_argument("--out", type=pathlib.Path, help="folder for the C headers")
+    parser.add_argument("--document", type=pathlib.Path, help="write the Markdown page here")
+    parser.add_argument("--check", action="store_true", help="fail if --document is out of date")
+    arguments = parser.parse_args()
+    calls = load(arguments.definition)
+    if arguments.out:
+        write(arguments.out / "posix/syscalls.h", header(calls))
+        write(arguments.out / "posix_dispatch.inc", dispatch(calls))
+        write(arguments.out / "posix_not_offered.inc", not_offered(calls))
+        write(arguments.out / "posix_implemented.inc", implemented(calls))
+    if arguments.document and arguments.check:
+        if not arguments.document.exists() or arguments.document.read_text() != document(calls):
+            sys.exit(f"{arguments.document} is out of date: run posix/generate_syscalls.py "
+                     f"{arguments.definition} --document {arguments.document}")
+    elif arguments.document:
+        write(arguments.document, document(calls))
+
+
+if __name__ == "__main__":
+    main()

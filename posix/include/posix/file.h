@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Open files as the other parts of posix/ see them: a descriptor names an open file (what POSIX
+ * calls an open file description); an open file has operations. Sockets, pipes, epoll instances are
+ * other parts' operations on the same table.
+ *
+ * Locks: operations are called with no lock held and with a reference on the file, so close() by
+ * another thread never frees a file that is in use.
+ * Error policy: Linux errno, negated. */
+#ifndef POSIX_FILE_H
+#define POSIX_FILE_H
+
+#include <kernel/image.h>
+#include <posix/posix.h>
+
+/* open flags, x86-64 */
+#define POSIX_O_ACCESS 3u
+#define POSIX_O_RDONLY 0u
+#define POSIX_O_WRONLY 1u
+#define POSIX_O_RDWR 2u
+#define POSIX_O_CREAT 0x40u
+#define POSIX_O_EXCL 0x80u
+#define POSIX_O_NOCTTY 0x100u
+#define POSIX_O_TRUNC 0x200u
+#define POSIX_O_APPEND 0x400u
+#define POSIX_O_NONBLOCK 0x800u
+#define POSIX_O_DSYNC 0x1000u
+#define POSIX_O_ASYNC 0x2000u
+#define POSIX_O_DIRECT 0x4000u
+#define POSIX_O_LARGEFILE 0x8000u
+#define POSIX_O_DIRECTORY 0x10000u
+#define POSIX_O_NOFOLLOW 0x20000u
+#define POSIX_O_NOATIME 0x40000u
+#define POSIX_O_CLOEXEC 0x80000u
+#define POSIX_O_SYNC 0x101000u
+#define POSIX_O_PATH 0x200000u
+#define POSIX_O_TMPFILE 0x410000u
+
+#define POSIX_PATH_BYTES_MAX 4096u /* with NUL */
+#define POSIX_NAME_BYTES_MAX 255u
+#define POSIX_FILE_LIMIT_SOFT 1024u
+#define POSIX_FILE_LIMIT_HARD 4096u
+
+/* struct stat of the x86-64 ABI */
+struct posix_stat {
+    uint64_t device, inode, link_count;
+    uint32_t mode, user, group, padding;
+    uint64_t special_device;
+    int64_t bytes, block_bytes, blocks;
+    int64_t access_s, access_ns, modify_s, modify_ns, change_s, change_ns;
+    int64_t unused[3];
+};
+_Static_assert(sizeof(struct posix_stat) == 144, "Linux ABI");
+
+struct posix_vector {
+    uint64_t address, bytes;
+};
+
+/* The application's buffers of one call, consumed from the front. */
+struct posix_transfer {
+    const struct posix_vector *vectors; /* the current one, in posix memory */
+    uint32_t count;                     /* vectors left, the current one included */
+    uint64_t skip;                      /* bytes of the current one that are done */
+    uint64_t remaining;                 /* bytes in all that are left */
+};
+
+/* Copy at most bytes between a buffer of posix/ and the front of the transfer, which moves on.
+ * Returns the bytes moved (fewer only after a fault), or -EFAULT if none. No lock held. */
+int64_t posix_transfer_in(struct posix_transfer *transfer, void *to, size_t bytes);
+int64_t posix_transfer_out(struct posix_transfer *transfer, const void *from, size_t bytes);
+/* The same with zeros. */
+int64_t posix_transfer_zero(struct posix_transfer *transfer, size_t bytes);
+/* The longest contiguous front part of the application's buffers; empty vectors are passed over. */
+struct posix_vector posix_transfer_front(struct posix_transfer *transfer);
+/* Moves on by bytes <= the front part. */
+void posix_transfer_advance(struct posix_transfer *transfer, uint64_t bytes);
+
+#define POSIX_POLL_IN 1u
+#define POSIX_POLL_OUT 4u
+#define POSIX_POLL_ERR 8u
+#define POSIX_POLL_HUP 16u
+
+struct posix_file;
+struct posix_node;
+
+struct posix_file_operations {
+    /* Streams (is_seekable = false). NULL: -EINVAL. Bytes moved, 0 end of file, or an error. */
+    int64_t (*read)(struct posix_file *file, struct posix_transfer *to);
+    int64_t (*write)(struct posix_file *file, struct posix_transfer *from);
+    int64_t (*stat)(struct posix_file *file, struct posix_stat *stat);
+    /* -ENOTTY for what it does not know; FIONBIO, FIOCLEX, FIONCLEX, FIOASYNC never come here. */
+    int64_t (*ioctl)(struct posix_file *file, uint64_t request, uint64_t argument);
+    uint32_t (*poll)(struct posix_file *file);      /* POSIX_POLL_* that hold now; NULL: IN | OUT */
+    void (*flags_changed)(struct posix_file *file); /* after F_SETFL or FIONBIO; may be NULL */
+    void (*release)(struct posix_file *file); /* last reference gone; frees context; may be NULL */
+    bool is_seekable;      /* a node with contents: file/ keeps the position, read/write are NULL */
+    bool ignores_position; /* lseek gives 0 and pread is read: memory devices */
+};
+
+struct posix_file {
+    const struct posix_file_operations *operations;
+    _Atomic uint32_t references;
+    _Atomic uint32_t flags; /* POSIX_O_*: access mode and status flags */
+    struct posix_lock lock; /* position */
+    uint64_t position;
+    struct posix_node *node; /* NULL for sockets and the like */
+    void *context;           /* the operations' own */
+};
+
+/* A new open file with one reference, which the caller owns; NULL: no memory. */
+struct posix_file *posix_file_create(const struct posix_file_operations *operations, uint32_t flags,
+                                     void *context);
+/* The open file of a descriptor, with a reference for the caller. NULL: bad descriptor, or opened
+ * with O_PATH (both -EBADF). */
+struct posix_file *posix_file_get(uint64_t descriptor);
+void posix_file_put(struct posix_file *file);
+/* Gives the lowest free descriptor >= minimum to the file; takes over the caller's reference on
+ * success only. -EMFILE at RLIMIT_NOFILE, -ENOMEM. */
+int64_t posix_descriptor_install(struct posix_file *file, bool close_on_exec, uint64_t minimum);
+
+/* RLIMIT_NOFILE: the soft limit, at most POSIX_FILE_LIMIT_HARD. */
+uint64_t posix_descriptor_limit(void);
+void posix_descriptor_set_limit(uint64_t soft);
+
+/* Reads an array of struct iovec as Linux does (IOV_MAX 1024, total at most 0x7ffff000).
+ *
+ * @inline_vectors  room for POSIX_VECTORS_INLINE, used when they suffice
+ * @allocated       out: memory to give to posix_free (NULL is allowed) when the call is done
+ * Errors:     -EINVAL count or a length | -EFAULT | -ENOMEM */
+#define POSIX_VECTORS_INLINE 8u
+#define POSIX_TRANSFER_BYTES_MAX 0x7ffff000ull
+int64_t posix_transfer_load(struct posix_transfer *transfer, uint64_t vectors, uint64_t count,
+                            struct posix_vector *inline_vectors, void **allocated);
+
+/* What mmap needs to know of a descriptor. */
+enum posix_mapping_kind { POSIX_MAPPING_IMAGE, POSIX_MAPPING_ZERO, POSIX_MAPPING_COPY };
+struct posix_mapping {
+    enum posix_mapping_kind kind;
+    bool is_readable, is_writable;       /* how the descriptor was opened */
+    const struct image_file *image_file; /* IMAGE */
+    struct posix_file *file;             /* COPY: referenced, posix_file_put when done */
+};
+/* -EBADF, -EACCES (O_PATH is EBADF), -ENODEV: cannot be mapped. */
+int64_t posix_file_mapping(uint64_t descriptor, struct posix_mapping *mapping);
+/* Reads at an offset into application memory; bytes read or an error; 0 at the end. */
+int64_t posix_file_read_at(struct posix_file *file, uint64_t to, uint64_t bytes, uint64_t offset);
+
+/* The image file that a path names (symbolic links followed, the overlay not looked at).
+ * NULL: none, or not a regular file: *error is the negated errno. */
+const struct image_file *posix_image_find(const char *path, int64_t *error);
+/* Checks the CRC-32C of an image file's content once; -EIO and a report line if it does not hold.
+ */
+int64_t posix_image_verify(const struct image_file *file);
+/* The content of an image file, mapped read-only for posix/ (stays mapped); NULL: no memory. */
+const uint8_t *posix_image_window(const struct image_file *file);
+
+#endif

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mmap, munmap, mprotect. */
+#include "abi.h"
+#include "slot.h"
+#include <posix/file.h>
+#include <posix/syscalls.h>
+
+#define LOW_SEARCH_BASE 0x40000000ull /* MAP_32BIT searches [1 GiB, 2 GiB) as Linux does */
+#define LOW_SEARCH_END 0x80000000ull
+
+/* One mmap, checked. */
+struct request {
+    uint64_t address, bytes; /* bytes is a page multiple > 0 */
+    uint32_t protection, flags, region_flags;
+    uint64_t offset;
+    enum posix_region_kind kind;
+    const struct image_file *file;
+};
+
+static struct slot_mapping mapping_of(const struct request *request, uint64_t start, uint64_t bytes)
+{
+    return (struct slot_mapping){
+        .start = start,
+        .end = start + bytes,
+        .protection = request->protection,
+        .gate_flags =
+            (request->flags & MAP_POPULATE) != 0 && request->kind == POSIX_REGION_ANONYMOUS
+                ? GATE_MAP_POPULATE
+                : 0,
+        .kind = request->kind,
+        .flags = request->region_flags,
+        .file = request->file,
+        .offset = request->offset,
+    };
+}
+
+/* Maps at start, locked, everything free there. Pages behind the end of a file become a region of
+ * their own that nothing is mapped in. */
+static int64_t map_here(struct slot *slot, const struct request *request, uint64_t start)
+{
+    uint64_t bytes = request->bytes;
+    if (request->kind == POSIX_REGION_IMAGE) {
+        uint64_t file_bytes = POSIX_PAGE_UP(request->file->bytes);
+        uint64_t inside = file_bytes > request->offset ? file_bytes - request->offset : 0;
+        bytes = inside < bytes ? inside : bytes;
+    }
+    int64_t result = slot_reserve_nodes(slot, 2);
+    if (result == 0 && bytes != 0) {
+        struct slot_mapping mapping = mapping_of(request, start, bytes);
+        result = slot_map(slot, &mapping);
+    }
+    if (result == 0 && bytes < request->bytes) {
+        struct slot_mapping beyond = mapping_of(request, start + bytes, request->bytes - bytes);
+        beyond.kind = POSIX_REGION_BEYOND_END;
+        beyond.offset += bytes;
+        result = slot_map(slot, &beyond); /* no gate call, the node is there */
+    }
+    return result < 0 ? result : (int64_t)start;
+}
+
+static int64_t map_fixed(const struct request *request)
+{
+    uint64_t start = request->address;
+    uint64_t end = start + request->bytes;
+    if (end < start || end > posix_info.shared_slot_count * GATE_SLOT_BYTES) {
+        return -ENOMEM;
+    }
+    if (start < posix_info.user_floor) {
+        return -EPERM;
+    }
+    if (slot_index(start) != slot_index(end - 1)) {
+        return -ENOMEM;
+    }
+    struct slot *slot = slot_acquire(slot_index(start));
+    if (slot == NULL) {
+        return -ENOMEM;
+    }
+    int64_t result = 0;
+    if (!region_is_free(&slot->tree, start, end)) {
+        result = (request->flags & MAP_FIXED_NOREPLACE) != 0 ? -EEXIST : 0;
+        if (result == 0) {
+            result = slot_unmap(slot, start, end, false);
+        }
+    }
+    if (result == 0) {
+        result = map_here(slot, request, start);
+    }
+    slot_release(slot);
+    return result;
+}
+
+static int64_t map_in_slot(const struct request *request, uint32_t index)
+{
+    struct slot *slot = slot_acquire(index);
+    if (slot == NULL) {
+        return -ENOMEM;
+    }
+    uint64_t start = slot_find_place(slot, request->bytes, POSIX_PAGE_BYTES);
+    int64_t result = start != 0 ? map_here(slot, request, start) : -ENOMEM;
+    slot_release(slot);
+    return result;
+}
+
+/* At the hint if that is free; -ENOMEM: it is not. */
+static int64_t map_at_hint(const struct request *request)
+{
+    uint64_t start = POSIX_PAGE_DOWN(request->address);
+    uint64_t end = start + request->bytes;
+    if (end < start || !slot_range_is_mappable(start, end) ||
+        slot_index(start) != slot_index(end - 1)) {
+        return -ENOMEM;
+    }
+    struct slot *slot = slot_acquire(slot_index(start));
+    if (slot == NULL) {
+        return -ENOMEM;
+    }
+    int64_t result = -ENOMEM;
+    if (region_is_free(&slot->tree, start, end)) {
+        result = map_here(slot, request, start);
+    }
+    slot_release(slot);
+    return result;
+}
+
+static int64_t map_low(const struct request *request)
+{
+    struct slot *slot = slot_acquire(0);
+    if (slot == NULL) {
+        return -ENOMEM;
+    }
+    uint64_t start = region_find_gap(&slot->tree, LOW_SEARCH_BASE, request->bytes);
+    int64_t result = -ENOMEM;
+    if (start != 0 && start + request->bytes <= LOW_SEARCH_END) {
+        result = map_here(slot, request, start);
+    }
+    slot_release(slot);
+    return result;
+}
+
+/* The home slot of the core that runs this, then every other slot: own ones first, because the
+ * kernel serves those without a message. */
+static int64_t map_anywhere(const struct request *request)
+{
+    uint32_t core = posix_core();
+    uint32_t home = slot_of_core(core);
+    int64_t result = map_in_slot(request, home);
+    for (uint32_t pass = 0; result == -ENOMEM && pass < 2; pass++) {
+        for (uint32_t index = 0; result == -ENOMEM && index < posix_info.shared_slot_count;
+             index++) {
+            bool is_own = index % posix_info.core_count == core;
+            if (index != home && is_own == (pass == 0)) {
+                result = map_in_slot(request, index);
+            }
+        }
+    }
+    return result;
+}
+
+static int64_t place_and_map(const struct request *request)
+{
+    if ((request->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0) {
+        return map_fixed(request);
+    }
+    if (request->bytes > GATE_SLOT_BYTES) {
+        return -ENOMEM;
+    }
+    if ((request->flags & MAP_32BIT) != 0) {
+        return map_low(request);
+    }
+    if (request->address != 0) {
+        int64_t result = map_at_hint(request);
+        if (result != -ENOMEM) {
+            return result;
+        }
+    }
+    return map_anywhere(request);
+}
+
+/* A private copy of a file that lives in memory: mapped writable, filled, then protected. */
+static int64_t map_copy(struct request *request, struct posix_file *file)
+{
+    uint32_t protection = request->protection;
+    request->protection = PROT_READ | PROT_WRITE;
+    int64_t start = place_and_map(request);
+    if (start < 0) {
+        return start;
+    }
+    uint64_t done = 0;
+    int64_t result = 1;
+    while (done < request->bytes && result > 0) {
+        result = posix_file_read_at(file, (uint64_t)start + done, request->bytes - done,
+                                    request->offset + done);
+        done += result > 0 ? (uint64_t)result : 0;
+    }
+    if (result >= 0 && protection != request->protection) {
+        result = posix_mprotect((uint64_t)start, request->bytes, protection);
+    }
+    if (result < 0) {
+        (void)posix_munmap((uint64_t)start, request->bytes);
+        return result;
+    }
+    return start;
+}
+
+static int64_t check_access(const struct request *request, const struct posix_mapping *mapping)
+{
+    bool is_shared = (request->flags & MAP_TYPE) != MAP_PRIVATE;
+    if (is_shared && (request->protection & PROT_WRITE) != 0 && !mapping->is_writable) {
+        return -EACCES;
+    }
+    if (!mapping->is_readable) {
+        return -EACCES;
+    }
+    return 0;
+}
+
+/* @impl ATL-LLR-MEMORY-0007~1 */
+static int64_t map_file(struct request *request, uint64_t descriptor)
+{
+    struct posix_mapping mapping;
+    int64_t result = posix_file_mapping(descriptor, &mapping);
+    if (result < 0) {
+        return result;
+    }
+    bool is_shared = (request->flags & MAP_TYPE) != MAP_PRIVATE;
+    result = check_access(request, &mapping);
+    if (result == 0) {
+        switch (mapping.kind) {
+        case POSIX_MAPPING_IMAGE:
+            request->kind = POSIX_REGION_IMAGE;
+            request->file = mapping.image_file;
+            request->region_flags |= is_shared ? POSIX_REGION_NO_WRITE : 0;
+            result = place_and_map(request);
+            break;
+        case POSIX_MAPPING_ZERO:
+            request->offset = 0;
+            result = place_and_map(request);
+            break;
+        case POSIX_MAPPING_COPY:
+            /* One copy cannot be coherent with the file: shared mappings are refused. */
+            result = is_shared ? -ENODEV : map_copy(request, mapping.file);
+            break;
+        }
+    }
+    if (mapping.kind == POSIX_MAPPING_COPY) {
+        posix_file_put(mapping.file);
+    }
+    return result;
+}
+
+static int64_t check_request(struct request *request, uint64_t bytes)
+{
+    uint32_t type = request->flags & MAP_TYPE;
+    if (bytes == 0 || type < MAP_SHARED || type > MAP_SHARED_VALIDATE) {
+        return -EINVAL;
+    }
+    request->bytes = POSIX_PAGE_UP(bytes);
+    if (request->bytes == 0) {
+        return -ENOMEM;
+    }
+    if (request->offset + request->bytes < request->offset) {
+        return -EOVERFLOW;
+    }
+    if ((request->flags & MAP_HUGETLB) != 0) {
+        return -ENOMEM; /* no huge pages are set aside; large memory uses them by itself */
+    }
+    if ((request->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0 &&
+        request->address % POSIX_PAGE_BYTES != 0) {
+        return -EINVAL;
+    }
+    if ((request->protection & (PROT_WRITE | PROT_EXEC)) == (PROT_WRITE | PROT_EXEC) &&
+        posix_info.write_execute == 0) {
+        return -EACCES;
+    }
+    return 0;
+}
+
+/* @impl ATL-LLR-MEMORY-0006~1 */
+int64_t posix_mmap(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t flags,
+                   uint64_t descriptor, uint64_t offset)
+{
+    struct request request = {
+        .address = address,
+        .protection = (uint32_t)protection & PROT_ALL,
+        .flags = (uint32_t)flags,
+        .offset = offset,
+        .kind = POSIX_REGION_ANONYMOUS,
+    };
+    if (offset % POSIX_PAGE_BYTES != 0) {
+        return -EINVAL;
+    }
+    bool is_anonymous = (flags & MAP_ANONYMOUS) != 0;
+    if (!is_anonymous) {
+        struct posix_file *file = posix_file_get(descriptor);
+        if (file == NULL) {
+            return -EBADF;
+        }
+        posix_file_put(file);
+    }
+    int64_t result = check_request(&request, bytes);
+    if (result < 0) {
+        return result;
+    }
+    if ((flags & MAP_TYPE) != MAP_PRIVATE) {
+        request.region_flags |= POSIX_REGION_SHARED;
+    }
+    if (is_anonymous) {
+        request.offset = 0;
+        return place_and_map(&request);
+    }
+    return map_file(&request, descriptor);
+}
+
+/* @impl ATL-LLR-MEMORY-0004~1 */
+int64_t posix_munmap(uint64_t address, uint64_t bytes)
+{
+    if (address % POSIX_PAGE_BYTES != 0 || bytes == 0) {
+        return -EINVAL;
+    }
+    uint64_t end = address + POSIX_PAGE_UP(bytes);
+    uint64_t top = GATE_PRIVATE_SLOT * GATE_SLOT_BYTES;
+    if (end <= address || end > top) {
+        return -EINVAL;
+    }
+    uint64_t shared_end = posix_info.shared_slot_count * GATE_SLOT_BYTES;
+    end = end < shared_end ? end : shared_end;
+    while (address < end) {
+        uint64_t slot_end = (slot_index(address) + 1) * GATE_SLOT_BYTES;
+        uint64_t part_end = end < slot_end ? end : slot_end;
+        struct slot *slot = slot_acquire(slot_index(address));
+        if (slot == NULL) {
+            return -ENOMEM;
+        }
+        int64_t result = slot_unmap(slot, address, part_end, false);
+        slot_release(slot);
+        if (result < 0) {
+            return result;
+        }
+        address = part_end;
+    }
+    return 0;
+}
+
+/* @impl ATL-LLR-MEMORY-0005~1 */
+int64_t posix_mprotect(uint64_t address, uint64_t bytes, uint64_t protection)
+{
+    uint32_t wanted = (uint32_t)protection;
+    if ((protection & ~(uint64_t)(PROT_ALL | 8u | PROT_GROWSDOWN | PROT_GROWSUP)) != 0 ||
+        (protection & (PROT_GROWSDOWN | PROT_GROWSUP)) == (PROT_GROWSDOWN | PROT_GROWSUP) ||
+        address % POSIX_PAGE_BYTES != 0) {
+        return -EINVAL;
+    }
+    if (bytes == 0) {
+        return 0;
+    }
+    uint64_t end = address + POSIX_PAGE_UP(bytes);
+    if (end <= address) {
+        return -ENOMEM;
+    }
+    if ((protection & (PROT_GROWSDOWN | PROT_GROWSUP)) != 0) {
+        return -EINVAL; /* no region grows by itself */
+    }
+    wanted &= PROT_ALL;
+    if ((wanted & (PROT_WRITE | PROT_EXEC)) == (PROT_WRITE | PROT_EXEC) &&
+        posix_info.write_execute == 0) {
+        return -EACCES;
+    }
+    while (address < end) {
+        uint32_t index = slot_index(address);
+        if (!slot_range_is_mappable(address, address + POSIX_PAGE_BYTES)) {
+            return -ENOMEM;
+        }
+        uint64_t slot_end = (index + 1) * GATE_SLOT_BYTES;
+        uint64_t part_end = end < slot_end ? end : slot_end;
+        struct slot *slot = slot_acquire(index);
+        if (slot == NULL) {
+            return -ENOMEM;
+        }
+        int64_t result = slot_protect(slot, address, part_end, wanted);
+        slot_release(slot);
+        if (result < 0) {
+            return result;
+        }
+        address = part_end;
+    }
+    return 0;
+}
+
+int64_t posix_memory_map_at(const struct posix_map_request *wanted)
+{
+    struct request request = {
+        .address = wanted->address,
+        .bytes = wanted->bytes,
+        .protection = wanted->protection,
+        .flags = MAP_FIXED_NOREPLACE,
+        .offset = wanted->offset,
+        .kind = wanted->kind,
+        .file = wanted->file,
+    };
+    int64_t result = map_fixed(&request);
+    return result < 0 ? result : 0;
+}
+
+const uint8_t *posix_memory_map_window(const struct image_file *file)
+{
+    struct slot *slot = slot_acquire(slot_of_core(posix_core()));
+    if (slot == NULL) {
+        return NULL;
+    }
+    uint64_t bytes = POSIX_PAGE_UP(file->bytes);
+    struct slot_mapping mapping = {.start = slot_find_place(slot, bytes, POSIX_PAGE_BYTES),
+                                   .protection = PROT_READ,
+                                   .kind = POSIX_REGION_POSIX,
+                                   .file = file};
+    mapping.end = mapping.start + bytes;
+    int64_t result = mapping.start != 0 ? slot_map(slot, &mapping) : -ENOMEM;
+    slot_release(slot);
+    return result == 0 ? (const uint8_t *)(uintptr_t)mapping.start : NULL; // NOLINT: an address
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Futexes: queues of waiters by address, in buckets of one lock each. Private and shared ones are
+ * the same, there is one address space.
+ *
+ * The word is compared under the bucket's lock, or a wake between comparison and queueing would be
+ * lost. It is application memory: it is read once before, without the lock, so that it is present;
+ * under the lock only the kernel may have to fetch it again, which needs nothing of posix/, and a
+ * true violation comes back as -EFAULT. */
+#include "futex.h"
+
+#include "../core/internal.h"
+
+#include <posix/syscalls.h>
+#include <posix/time.h>
+
+#define FUTEX_WAIT 0u
+#define FUTEX_WAKE 1u
+#define FUTEX_REQUEUE 3u
+#define FUTEX_CMP_REQUEUE 4u
+#define FUTEX_WAKE_OP 5u
+#define FUTEX_WAIT_BITSET 9u
+#define FUTEX_WAKE_BITSET 10u
+#define FUTEX_PRIVATE_FLAG 128u
+#define FUTEX_CLOCK_REALTIME 256u
+
+#define BUCKET_COUNT 256u
+
+struct bucket;
+
+struct waiter {
+    struct waiter *next, *previous;
+    uint64_t address; /* with its bucket's lock, like everything but woken */
+    uint64_t handle;
+    uint32_t bits;
+    _Atomic(struct bucket *) bucket; /* changed by a requeue, under both locks */
+    _Atomic uint32_t woken;          /* set last: from then on the waiter may be gone */
+};
+
+struct bucket {
+    alignas(64) struct posix_lock lock;
+    struct waiter *first, *last;
+};
+
+static struct bucket buckets[BUCKET_COUNT];
+
+static struct bucket *bucket_of(uint64_t address)
+{
+    return &buckets[(address >> 2) * 0x9e3779b97f4a7c15ull >> 56];
+}
+_Static_assert(BUCKET_COUNT == 1u << (64 - 56), "bucket_of takes the top bits");
+
+static void append(struct bucket *bucket, struct waiter *waiter)
+{
+    waiter->next = NULL;
+    waiter->previous = bucket->last;
+    if (bucket->last != NULL) {
+        bucket->last->next = waiter;
+    } else {
+        bucket->first = waiter;
+    }
+    bucket->last = waiter;
+    atomic_store_explicit(&waiter->bucket, bucket, memory_order_relaxed);
+}
+
+static void take_out(struct bucket *bucket, struct waiter *waiter)
+{
+    if (waiter->previous != NULL) {
+        waiter->previous->next = waiter->next;
+    } else {
+        bucket->first = waiter->next;
+    }
+    if (waiter->next != NULL) {
+        waiter->next->previous = waiter->previous;
+    } else {
+        bucket->last = waiter->previous;
+    }
+}
+
+static void wake(struct bucket *bucket, struct waiter *waiter)
+{
+    uint64_t handle = waiter->handle;
+    take_out(bucket, waiter);
+    atomic_store_explicit(&waiter->woken, 1, memory_order_release);
+    gate_unpark(handle, 0);
+}
+
+/* The bucket that the waiter is in, locked; a requeue may move it while we wait for the lock. */
+static struct bucket *lock_bucket_of(struct waiter *waiter)
+{
+    for (;;) {
+        struct bucket *bucket = atomic_load(&waiter->bucket);
+        posix_lock_acquire(&bucket->lock);
+        if (atomic_load(&waiter->bucket) == bucket) {
+            return bucket;
+        }
+        posix_lock_release(&bucket->lock);
+    }
+}
+
+/* Queues the waiter if the word still has the value; nothing is locked on return.
+ * @impl ATL-LLR-FUTEX-0001~1 */
+static int64_t enqueue_if_equal(struct waiter *waiter, uint32_t value)
+{
+    uint32_t seen;
+    int64_t loaded = posix_load_u32(waiter->address, &seen);
+    if (loaded != 0 || seen != value) {
+        return loaded != 0 ? loaded : -EAGAIN;
+    }
+    struct bucket *bucket = bucket_of(waiter->address);
+    posix_lock_acquire(&bucket->lock);
+    loaded = posix_load_u32(waiter->address, &seen);
+    if (loaded == 0 && seen == value) {
+        append(bucket, waiter);
+    }
+    posix_lock_release(&bucket->lock);
+    if (loaded == 0 && seen != value) {
+        return -EAGAIN;
+    }
+    return loaded;
+}
+
+/* @impl ATL-LLR-FUTEX-0002~1 */
+static int64_t wait(uint64_t address, uint32_t value, uint32_t bits, uint64_t deadline_ns)
+{
+    struct waiter waiter = {
+        .address = address, .bits = bits, .handle = posix_thread_handle(posix_self())};
+    int64_t result = enqueue_if_equal(&waiter, value);
+    if (result != 0) {
+        return result;
+    }
+    result = posix_park(&waiter.woken, deadline_ns);
+    if (result == 0) {
+        return 0;
+    }
+    struct bucket *bucket = lock_bucket_of(&waiter);
+    if (atomic_load_explicit(&waiter.woken, memory_order_relaxed) != 0) {
+        result = 0;
+    } else {
+        take_out(bucket, &waiter);
+    }
+    posix_lock_release(&bucket->lock);
+    return result == -EINTR ? -ERESTARTSYS : result;
+}
+
+static int64_t wait_again(struct posix_thread *self)
+{
+    const uint64_t *argument = self->restart_argument;
+    int64_t result = wait(argument[0], (uint32_t)argument[1], (uint32_t)argument[2], argument[3]);
+    return result == -ERESTARTSYS ? -ERESTART_RESTARTBLOCK : result;
+}
+
+/* A relative timeout must not begin anew: the deadline is kept for restart_syscall. */
+static int64_t wait_relative(uint64_t address, uint32_t value, uint64_t deadline_ns)
+{
+    int64_t result = wait(address, value, POSIX_FUTEX_ANY, deadline_ns);
+    if (result == -ERESTARTSYS && deadline_ns != GATE_NEVER) {
+        struct posix_thread *self = posix_self();
+        self->restart = wait_again;
+        self->restart_argument[0] = address;
+        self->restart_argument[1] = value;
+        self->restart_argument[2] = POSIX_FUTEX_ANY;
+        self->restart_argument[3] = deadline_ns;
+        return -ERESTART_RESTARTBLOCK;
+    }
+    return result;
+}
+
+/* @impl ATL-LLR-FUTEX-0003~1 */
+int64_t posix_futex_wake(uint64_t address, uint32_t count, uint32_t bits)
+{
+    if (bits == 0 || (address & 3) != 0) {
+        return -EINVAL;
+    }
+    struct bucket *bucket = bucket_of(address);
+    int64_t woken = 0;
+    posix_lock_acquire(&bucket->lock);
+    for (struct waiter *waiter = bucket->first; waiter != NULL;) {
+        struct waiter *next = waiter->next;
+        if (waiter->address == address && (waiter->bits & bits) != 0) {
+            wake(bucket, waiter);
+            if (++woken >= (int32_t)count) {
+                break;
+            }
+        }
+        waiter = next;
+    }
+    posix_lock_release(&bucket->lock);
+    return woken;
+}
+
+/* Two buckets, which may be one, in the order of their addresses. */
+static void lock_both(struct bucket *a, struct bucket *b)
+{
+    struct bucket *first = a < b ? a : b;
+    struct bucket *second = a < b ? b : a;
+    posix_lock_acquire(&first->lock);
+    if (second != first) {
+        posix_lock_acquire(&second->lock);
+    }
+}
+
+static void release_both(struct bucket *a, struct bucket *b)
+{
+    posix_lock_release(&a->lock);
+    if (b != a) {
+        posix_lock_release(&b->lock);
+    }
+}
+
+struct requeue {
+    uint64_t from, to;
+    int32_t wake_count, requeue_count;
+};
+
+static int64_t move_waiters(const struct requeue *request, struct bucket *from, struct bucket *to)
+{
+    int64_t woken = 0;
+    int64_t moved = 0;
+    for (struct waiter *waiter = from->first; waiter != NULL;) {
+        struct waiter *next = waiter->next;
+        if (waiter->address == request->from) {
+            if (woken < request->wake_count) {
+                wake(from, waiter);
+                woken++;
+            } else if (moved < request->requeue_count) {
+                if (request->to != request->from) {
+                    take_out(from, waiter);
+                    waiter->address = request->to;
+                    append(to, waiter);
+                }
+                moved++;
+            } else {
+                break;
+            }
+        }
+        waiter = next;
+    }
+    return woken + moved;
+}
+
+/* @impl ATL-LLR-FUTEX-0004~1 */
+static int64_t requeue(const struct requeue *request, const uint32_t *expected)
+{
+    if (request->wake_count < 0 || request->requeue_count < 0 || (request->to & 3) != 0) {
+        return -EINVAL;
+    }
+    uint32_t seen = 0;
+    if (expected != NULL) {
+        int64_t loaded = posix_load_u32(request->from, &seen);
+        if (loaded != 0 || seen != *expected) {
+            return loaded != 0 ? loaded : -EAGAIN;
+        }
+    }
+    struct bucket *from = bucket_of(request->from);
+    struct bucket *to = bucket_of(request->to);
+    lock_both(from, to);
+    int64_t result = 0;
+    if (expected != NULL) {
+        result = posix_load_u32(request->from, &seen);
+        if (result == 0 && seen != *expected) {
+            result = -EAGAIN;
+        }
+    }
+    if (result == 0) {
+        result = move_waiters(request, from, to);
+    }
+    release_both(from, to);
+    return result;
+}
+
+/* FUTEX_OP_* of Linux: operation and comparison with two 12-bit signed arguments. */
+struct word_operation {
+    uint32_t operation, comparison;
+    int32_t operand, reference;
+};
+
+static int32_t sign_extend_12(uint32_t value)
+{
+    return (int32_t)(value << 20) >> 20;
+}
+
+static int64_t decode_operation(uint32_t encoded, struct word_operation *decoded)
+{
+    decoded->operation = encoded >> 28 & 7;
+    decoded->comparison = encoded >> 24 & 15;
+    decoded->operand = sign_extend_12(encoded >> 12 & 0xfff);
+    decoded->reference = sign_extend_12(encoded & 0xfff);
+    if ((encoded >> 31) != 0) { /* FUTEX_OP_OPARG_SHIFT: Linux takes the low five bits */
+        decoded->operand = (int32_t)(1u << ((uint32_t)decoded->operand & 31));
+    }
+    return decoded->operation <= 4 && decoded->comparison <= 5 ? 0 : -ENOSYS;
+}
+
+static uint32_t operate(const struct word_operation *operation, uint32_t value)
+{
+    uint32_t operand = (uint32_t)operation->operand;
+    switch (operation->operation) {
+    case 0:
+        return operand;
+    case 1:
+        return value + operand;
+    case 2:
+        return value | operand;
+    case 3:
+        return value & ~operand;
+    default:
+        return value ^ operand;
+    }
+}
+
+static bool compare(const struct word_operation *operation, uint32_t value)
+{
+    int32_t old = (int32_t)value;
+    switch (operation->comparison) {
+    case 0:
+        return old == operation->reference;
+    case 1:
+        return old != operation->reference;
+    case 2:
+        return old < operation->reference;
+    case 3:
+        return old <= operation->reference;
+    case 4:
+        return old > operation->reference;
+    default:
+        return old >= operation->reference;
+    }
+}
+
+static int64_t change_word(const struct word_operation *operation, uint64_t address, uint32_t *old)
+{
+    uint32_t value;
+    int64_t result = posix_load_u32(address, &value);
+    while (result == 0) {
+        result = posix_exchange_u32(address, value, operate(operation, value), old);
+        if (result == 0 && *old == value) {
+            return 0;
+        }
+        value = *old;
+    }
+    return result;
+}
+
+static int64_t wake_matching(struct bucket *bucket, uint64_t address, int32_t count)
+{
+    int64_t woken = 0;
+    for (struct waiter *waiter = bucket->first; waiter != NULL;) {
+        struct waiter *next = waiter->next;
+        if (waiter->address == address) {
+            wake(bucket, waiter);
+            if (++woken >= count) {
+                break;
+            }
+        }
+        waiter = next;
+    }
+    return woken;
+}
+
+/* @impl ATL-LLR-FUTEX-0005~1 */
+static int64_t wake_with_operation(const struct requeue *request, uint32_t encoded)
+{
+    struct word_operation operation;
+    int64_t result = decode_operation(encoded, &operation);
+    if (result != 0 || (request->to & 3) != 0) {
+        return result != 0 ? result : -EINVAL;
+    }
+    /* A write that changes nothing makes the page present and writable before the locks. */
+    uint32_t old;
+    result = posix_exchange_u32(request->to, 0, 0, &old);
+    if (result != 0) {
+        return result;
+    }
+    struct bucket *first = bucket_of(request->from);
+    struct bucket *second = bucket_of(request->to);
+    lock_both(first, second);
+    result = change_word(&operation, request->to, &old);
+    if (result == 0) {
+        result = wake_matching(first, request->from, request->wake_count);
+        if (compare(&operation, old)) {
+            result += wake_matching(second, request->to, request->requeue_count);
+        }
+    }
+    release_both(first, second);
+    return result;
+}
+
+/* Reads a timeout; NULL is never. Relative ones count on the monotonic clock. */
+static int64_t load_deadline(uint64_t at, uint32_t command, bool is_realtime, uint64_t *deadline)
+{
+    *deadline = GATE_NEVER;
+    if (at == 0) {
+        return 0;
+    }
+    struct posix_timespec timeout;
+    int64_t copied = posix_copy_in(&timeout, at, sizeof(timeout));
+    if (copied != 0) {
+        return copied;
+    }
+    if (!posix_timespec_is_valid(&timeout)) {
+        return -EINVAL;
+    }
+    uint64_t ns = posix_timespec_to_ns(&timeout);
+    if (command == FUTEX_WAIT) {
+        *deadline = posix_deadline_after(ns);
+    } else {
+        *deadline = is_realtime ? posix_deadline_of_realtime(ns) : ns;
+    }
+    return 0;
+}
+
+/* @impl ATL-LLR-FUTEX-0006~1 */
+int64_t posix_futex(uint64_t address, uint64_t operation, uint64_t value, uint64_t timeout,
+                    uint64_t address2, uint64_t value3)
+{
+    uint32_t command = (uint32_t)operation & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
+    bool is_realtime = ((uint32_t)operation & FUTEX_CLOCK_REALTIME) != 0;
+    uint64_t deadline_ns = GATE_NEVER;
+    if (command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET) {
+        int64_t loaded = load_deadline(timeout, command, is_realtime, &deadline_ns);
+        if (loaded != 0) {
+            return loaded;
+        }
+    }
+    if (is_realtime && command != FUTEX_WAIT_BITSET) {
+        return -ENOSYS;
+    }
+    if ((address & 3) != 0 && command <= FUTEX_WAKE_BITSET) {
+        return -EINVAL;
+    }
+    struct requeue two = {address, address2, (int32_t)value, (int32_t)timeout};
+    uint32_t expected = (uint32_t)value3;
+    switch (command) {
+    case FUTEX_WAIT:
+        return wait_relative(address, (uint32_t)value, deadline_ns);
+    case FUTEX_WAIT_BITSET:
+        return expected == 0 ? -EINVAL : wait(address, (uint32_t)value, expected, deadline_ns);
+    case FUTEX_WAKE:
+        return posix_futex_wake(address, (uint32_t)value, POSIX_FUTEX_ANY);
+    case FUTEX_WAKE_BITSET:
+        return posix_futex_wake(address, (uint32_t)value, expected);
+    case FUTEX_REQUEUE:
+        return requeue(&two, NULL);
+    case FUTEX_CMP_REQUEUE:
+        return requeue(&two, &expected);
+    case FUTEX_WAKE_OP:
+        return wake_with_operation(&two, expected);
+    default:
+        return -ENOSYS; /* priority inheritance needs an owner that the kernel knows */
+    }
+}

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What system tests are written with. A test is a function with @system_test; it gets a Guest, which
+knows its configuration and can build, pack and boot programs:
+
+    @system_test(matrix=FULL, timeout_s=30)
+    def test_hello(guest):
+        result = guest.run(guest.build("hello.c"), "a", "b")
+        result.expect(stdout=b"hello\\n", status=0)
+
+`matrix`: FULL boots every combination of ring, cores, machine and libc, PAIRWISE a few that cover
+each pair of values, ONE a single one. `./atoll test --full` makes every matrix full.
+@host_test marks a test that boots nothing; its function takes a Guest as well."""
+import dataclasses
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from atoll.build import compile_program  # noqa: E402
+from atoll.console import (STREAM_ERROR, STREAM_KERNEL_ERROR, STREAM_LOG,  # noqa: E402
+                           STREAM_OUTPUT)
+from atoll.machine import Guest as Machine  # noqa: E402
+from atoll.machine import MachineOptions  # noqa: E402
+from atoll.options import DEFAULT_ENVIRONMENT, Settings  # noqa: E402
+from atoll.pack import pack  # noqa: E402
+from atoll.paths import build_directory  # noqa: E402
+from atoll.run import exit_status  # noqa: E402
+from atoll.testing.parts import frozen_parts  # noqa: E402
+from atoll.testing.results import TestFailure  # noqa: E402
+
+FULL, PAIRWISE, ONE = "full", "pairwise", "one"
+AXES = {"ring": (3, 0), "cores": (2, 1, 4), "machine": ("microvm", "q35"), "libc": ("musl", "glibc")}
+COMPILERS = {("musl", ".c"): "musl-gcc", ("glibc", ".c"): "gcc", ("glibc", ".cpp"): "g++"}
+SOURCE_FOLDERS = (ROOT / "tests/system/programs", ROOT / "tests/conformance")
+TAIL_BYTES = 8192
+
+
+@dataclasses.dataclass(frozen=True)
+class Test:
+    """A registered test. axes: {name: values}; empty for a host test."""
+    function: object
+    matrix: str
+    axes: dict
+    timeout_s: float
+
+    @property
+    def name(self):
+        return f"system/{self.function.__module__}.{self.function.__name__}"
+
+
+registered = []
+
+
+def system_test(matrix=FULL, timeout_s=30, **axes):
+    """axes narrows or adds: libc=("musl",), ring=(3,), or one of the test's own, as size=(1, 2)."""
+    def register(function):
+        registered.append(Test(function, matrix, {**AXES, **axes}, timeout_s))
+        return function
+    return register
+
+
+def host_test(function):
+    registered.append(Test(function, FULL, {}, 60))
+    return function
+
+
+@dataclasses.dataclass
+class Result:
+    """What a boot left behind."""
+    stdout: bytes
+    stderr: bytes
+    kernel_errors: bytes
+    status: int
+    outcome: object
+    log: str
+
+    def expect(self, stdout=None, stderr=None, status=0):
+        """Raises TestFailure unless everything given is equal."""
+        for what, actual, wanted in (("status", self.status, status), ("stdout", self.stdout, stdout),
+                                     ("stderr", self.stderr, stderr)):
+            if wanted is not None and actual != wanted:
+                self.fail(f"{what} is {_short(actual)}, expected {_short(wanted)}")
+        return self
+
+    def expect_that(self, holds, text):
+        if not holds:
+            self.fail(f"does not hold: {text}")
+        return self
+
+    def fail(self, message):
+        raise TestFailure(message, f"{self.log}\n{message}\n")
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 400 else f"{text[:200]} ... {text[-200:]} ({len(value)} bytes)"
+
+
+class Guest:
+    """One configuration of one test. Attributes: ring, cores, machine, libc and the test's own."""
+
+    _compile_lock = threading.Lock()
+
+    def __init__(self, test, configuration):
+        self.timeout_s = test.timeout_s
+        self.configuration = configuration
+        self.facts = {}
+        for name, value in configuration.items():
+            setattr(self, name, value)
+
+    def build(self, source, *flags, libc=None):
+        """Compiles a source file of tests/system/programs or tests/conformance, once; the path."""
+        libc = libc or self.configuration.get("libc", "musl")
+        path = next((f / source for f in SOURCE_FOLDERS if (f / source).exists()), None)
+        if path is None:
+            raise TestFailure(f"there is no {source} in {SOURCE_FOLDERS}")
+        if (libc, path.suffix) not in COMPILERS:
+            raise TestFailure(f"{source} cannot be built with {libc}: narrow the test's axes")
+        standard = "-std=gnu2x" if path.suffix == ".c" else "-std=c++20"
+        libraries = [flag for flag in flags if flag.startswith("-l")]
+        static = [] if "-static-pie" in flags else ["-static"]  # gcc 12 does not take both
+        command = [COMPILERS[libc, path.suffix], standard, "-O2", *static, "-pthread",
+                   *(flag for flag in flags if flag not in libraries), str(path), *libraries]
+        headers = sorted(h for f in (path.parent, path.parent.parent) for h in f.glob("*.h"))
+        texts = [path.read_bytes(), *(h.read_bytes() for h in headers)]
+        key = hashlib.sha256(repr((command, texts)).encode()).hexdigest()[:12]
+        target = build_directory() / "programs" / f"{path.stem}-{libc}-{key}" / path.stem
+        with self._compile_lock:
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                aside = target.with_suffix(".new")
+                compile_program([*command, "-o", str(aside)])
+                os.replace(aside, target)
+        return target
+
+    def pack(self, program, *arguments, framed=True, environment=None, variant="image", **settings):
+        """The bytes of an image for this configuration; settings are fields of options.Settings."""
+        kernel, posix = frozen_parts(variant)
+        values = {"ring": self.ring, "cores": self.cores, "machine": self.machine, **settings}
+        return pack(program, list(arguments), Settings(
+            kernel=kernel, posix=posix, variant=variant,
+            environment={**DEFAULT_ENVIRONMENT, **(environment or {})}, **values), framed)
+
+    def run(self, program, *arguments, stdin=b"", files=(), environment=None, memory=128, seed=None,
+            variant="image", qemu=(), verbose=False, timeout_s=None, allow_write_execute=False):
+        """Packs and boots a program; the Result."""
+        image = self.pack(program, *arguments, environment=environment, variant=variant,
+                          files=list(files), memory=memory, seed=seed, verbose=verbose,
+                          allow_write_execute=allow_write_execute)
+        return self.boot(image, stdin=stdin, memory=memory, qemu=qemu, timeout_s=timeout_s)
+
+    def boot(self, image, stdin=b"", memory=128, qemu=(), timeout_s=None):
+        """Boots the bytes of an image; a run that does not end in time fails the test."""
+        limit = timeout_s or self.timeout_s
+        options = MachineOptions(self.cores, memory, self.machine, tuple(qemu), limit)
+        streams = {s: bytearray() for s in (STREAM_OUTPUT, STREAM_ERROR, STREAM_LOG,
+                                            STREAM_KERNEL_ERROR)}
+        with tempfile.NamedTemporaryFile(prefix="atoll-test-") as file:
+            file.write(image)
+            file.flush()
+            machine = Machine(options, file.name, {s: b.extend for s, b in streams.items()}, stdin)
+            outcome = machine.run()
+        self.facts = {"image": hashlib.sha256(image).hexdigest(),
+                      "qemu": " ".join(machine.command[1:]).replace(file.name, "IMAGE")}
+        result = Result(bytes(streams[STREAM_OUTPUT]), bytes(streams[STREAM_ERROR]),
+                        bytes(streams[STREAM_KERNEL_ERROR]), exit_status(outcome), outcome,
+                        _describe(machine.command, streams, outcome))
+        if outcome.timed_out:
+            result.fail(f"no end after {limit} s")
+        return result
+
+    def on_linux(self, program, *arguments, stdin=b"", timeout_s=60):
+        """The same program on the build machine, to compare with: (stdout, stderr, status)."""
+        done = subprocess.run([str(program), *arguments], input=stdin, capture_output=True,
+                              timeout=timeout_s)
+        status = done.returncode if done.returncode >= 0 else 128 - done.returncode
+        return done.stdout, done.stderr, status
+
+    def tool(self, *words, **options):
+        """Runs ./atoll itself."""
+        return subprocess.run([str(ROOT / "atoll"), *(str(w) for w in words)], capture_output=True,
+                              timeout=self.timeout_s, **options)
+
+    def parts(self, variant="image"):
+        """Paths of the kernel.elf and posix.elf that this run boots."""
+        return frozen_parts(variant)
+
+
+def _describe(command, streams, outcome):
+    parts = [" ".join(command), f"record: {outcome.record}, QEMU status {outcome.qemu_status}, "
+             f"{outcome.seconds:.1f} s", outcome.qemu_message]
+    for title, data in (("kernel", outcome.log), ("noise", outcome.noise),
+                        ("stdout", streams[STREAM_OUTPUT]), ("stderr", streams[STREAM_ERROR])):
+        if data:
+            text = bytes(data[-TAIL_BYTES:]).decode("utf-8", "backslashreplace")
+            parts.append(f"--- {title}\n{text}")
+    return "\n".join(part for part in parts if part)

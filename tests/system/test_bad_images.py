@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Damaged images and unfit machines end in a clear refusal, with the tool and without it."""
+import struct
+import subprocess
+import tempfile
+
+from lib import ONE, PAIRWISE, system_test
+
+from atoll.elf import PT_LOAD, Elf
+
+STATUS_REFUSED = 125
+
+
+def image_of(guest, framed=True, cores=None):
+    return bytearray(guest.pack(guest.build("hello.c"), framed=framed, cores=cores or guest.cores))
+
+
+def damage(image, address):
+    """Flips a bit of what the loader puts at a physical address."""
+    for segment in Elf(image, "image").segments:
+        inside = address - segment.physical
+        if segment.kind == PT_LOAD and 0 <= inside < segment.file_bytes:
+            image[segment.offset + inside] ^= 0x10
+            return
+    raise AssertionError(f"no byte of the file is loaded at {address:#x}")
+
+
+# @verifies ATL-LLR-TOOL-0042~1 @robust
+@system_test(matrix=PAIRWISE, libc=("musl",), place=("magic", "index", "posix"))
+def test_damaged_payload_is_refused(guest):
+    image = image_of(guest)
+    _, _, start, _ = struct.unpack_from("<8sQQQ", image, bytes(image).index(b"IMAGELOC"))
+    elf = Elf(image, "image")
+    header = next(s for s in elf.loads if s.physical == start)
+    index_bytes = struct.unpack_from("<Q", image, header.offset + 24)[0]
+    damage(image, start + {"magic": 0, "index": 300, "posix": index_bytes + 16}[guest.place])
+    result = guest.boot(bytes(image))
+    text = result.kernel_errors + result.outcome.noise
+    result.expect_that(b"image" in text.lower(), "the message names the image")
+    result.expect(status=STATUS_REFUSED, stdout=b"")
+
+
+# @verifies ATL-LLR-TOOL-0042~1 @robust
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2))
+def test_too_many_cores_are_refused(guest):
+    result = guest.boot(bytes(image_of(guest, cores=guest.cores + 1)))
+    result.expect(status=STATUS_REFUSED, stdout=b"")
+    result.expect_that(b"core" in result.kernel_errors, "the message names the cores")
+
+
+# @verifies ATL-LLR-TOOL-0042~1 @robust
+@system_test(matrix=PAIRWISE, libc=("musl",))
+def test_too_little_memory_is_refused(guest):
+    result = guest.boot(bytes(image_of(guest)), memory=2)
+    result.expect(status=STATUS_REFUSED, stdout=b"")
+    result.expect_that(b"memory" in (result.kernel_errors + result.outcome.noise).lower(),
+                       "the message names the memory")
+
+
+# @verifies ATL-LLR-TOOL-0043~1
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2))
+def test_plain_qemu_boots_a_packed_image(guest):
+    """The command line of the manual, without the tool: the console is plain text."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(image_of(guest, framed=False))
+        file.flush()
+        done = subprocess.run(
+            ["qemu-system-x86_64", "-M", guest.machine, "-cpu", "max", "-m", "64", "-smp",
+             str(guest.cores), "-kernel", file.name, "-serial", "stdio", "-display", "none",
+             "-no-reboot"], capture_output=True, stdin=subprocess.DEVNULL, timeout=guest.timeout_s)
+    text = done.stdout.replace(b"\r\n", b"\n")
+    if b"Hello, world!\n" not in text or b"\xa7" in text:
+        raise AssertionError(f"status {done.returncode}, output {text!r}, {done.stderr!r}")
+
+
+# @verifies ATL-LLR-TOOL-0040~1
+@system_test(matrix=ONE)
+def test_tool_ends_as_the_program_does(guest):
+    """Through ./atoll run itself, with everything at its default."""
+    program = guest.build("streams.c")
+    done = guest.tool("run", program, "--", "33", input=b"some input")
+    if (done.stdout, done.stderr, done.returncode) != (b"some input", b"10 bytes\n", 33):
+        raise AssertionError(f"{done.stdout!r} {done.stderr!r} {done.returncode}")

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user sees of a program: output, status, arguments, environment, input, files."""
+import random
+import tempfile
+
+from lib import FULL, ONE, PAIRWISE, host_test, system_test
+
+SIZE_MAX = 250 * 1024
+
+
+# @verifies ATL-LLR-TOOL-0040~1 ATL-LLR-GATE-0002~1
+@system_test(matrix=FULL)
+def test_output(guest):
+    guest.run(guest.build("hello.c")).expect(stdout=b"Hello, world!\n", stderr=b"", status=0)
+
+
+# @verifies ATL-LLR-TOOL-0040~1
+@system_test(matrix=PAIRWISE, wanted=(0, 1, 2, 42, 127, 128, 139, 254, 255))
+def test_status(guest):
+    program = guest.build("streams.c")
+    guest.run(program, str(guest.wanted)).expect(stdout=b"", stderr=b"0 bytes\n", status=guest.wanted)
+
+
+# @verifies ATL-LLR-TOOL-0040~1
+@system_test(matrix=FULL)
+def test_arguments_and_environment(guest):
+    result = guest.run(guest.build("surroundings.c"), "a b", "", "ümlaut",
+                       environment={"COLOUR": "blue = green", "HOME": "/tmp"})
+    expected = ("argument 0 [/bin/surroundings]\nargument 1 [a b]\nargument 2 []\nargument 3 [ümlaut]\n"
+                "variable [HOME=/tmp]\nvariable [PATH=/bin]\nvariable [COLOUR=blue = green]\n"
+                "directory [/]\nhost [atoll]\n")
+    result.expect(stdout=expected.encode(), status=0)
+
+
+# @verifies ATL-LLR-TOOL-0011~1 ATL-LLR-GATE-0027~1
+@system_test(matrix=FULL)
+def test_input(guest):
+    data = random.Random(1).randbytes(20000)
+    guest.run(guest.build("streams.c"), stdin=data).expect(stdout=data, stderr=b"20000 bytes\n")
+
+
+# @verifies ATL-LLR-TOOL-0011~1
+@system_test(matrix=PAIRWISE)
+def test_unread_input_does_not_hinder_the_end(guest):
+    guest.run(guest.build("hello.c"), stdin=bytes(100000)).expect(stdout=b"Hello, world!\n")
+
+
+# @verifies ATL-LLR-TOOL-0040~1
+@system_test(matrix=PAIRWISE, size=(0, 1, 4095, 4096, 4097, 100000))
+def test_file(guest):
+    data = random.Random(guest.size).randbytes(guest.size)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        result = guest.run(guest.build("streams.c"), "file", "/data/file", "7",
+                           files=[(file.name, "/data/file")])
+    result.expect(stdout=data, stderr=f"{guest.size} bytes\n".encode(), status=7)
+
+
+# @verifies ATL-LLR-TOOL-0040~1
+@system_test(matrix=FULL)
+def test_crash_status(guest):
+    result = guest.run(guest.build("crash_null.c"))
+    result.expect(stdout=b"before the fault\n", status=139)
+
+
+# @verifies ATL-LLR-TOOL-0040~1
+@system_test(matrix=FULL)
+def test_abort_status(guest):
+    result = guest.run(guest.build("crash_abort.c"))
+    result.expect(status=134)
+
+
+@system_test(matrix=FULL, timeout_s=60)
+def test_demo(guest):
+    from atoll.build import build_demo
+    result = guest.run(build_demo())
+    lines = result.stdout.decode().splitlines()
+    result.expect(status=0, stderr=b"")
+    result.expect_that([line.split(":")[0] for line in lines[1:-1]]
+                       == [f"core {n}" for n in range(guest.cores)], "one line for each core, in order")
+    result.expect_that(lines[-1] == "total: 17984 primes below 200000", "the total")
+
+
+# @verifies ATL-LLR-TOOL-0013~1
+@system_test(matrix=ONE)
+def test_verbose_log_stays_off_stdout(guest):
+    result = guest.run(guest.build("hello.c"), verbose=True)
+    result.expect(stdout=b"Hello, world!\n", status=0)
+    result.expect_that(len(result.outcome.log) > 0, "the kernel logs something")
+
+
+# @verifies ATL-LLR-TOOL-0005~1
+@host_test
+def test_hello_image_is_small(guest):
+    with tempfile.NamedTemporaryFile() as image:
+        done = guest.tool("pack", guest.build("hello.c"), "-o", image.name)
+        with open(image.name, "rb") as packed:
+            size = len(packed.read())
+    if done.returncode != 0 or not 0 < size <= SIZE_MAX:
+        raise AssertionError(f"status {done.returncode}, {size} bytes\n{done.stderr.decode()}")
+    print(f"hello image: {size} bytes", flush=True)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The measuring chain: the plugin counts what is between two marks, and the numbers are divided
+rightly. The guest is the stand-in kernel's cousin: a few instructions of known number."""
+import pathlib
+import subprocess
+import unittest
+
+import support
+from atoll.bench import build_plugin, parse_counts, parse_output, per_operation
+
+GUEST = r"""
+    .section .note.pvh, "a", @note
+    .align 4
+    .long 4, 4, 18
+    .asciz "Xen"
+    .long start
+    .text
+    .code32
+    .globl start
+start:
+    .byte 0x0f, 0x1f, 0x80, 127, 0x11, 0x70, 0x0a
+    movl $3, %ebx
+again:
+    .byte 0x0f, 0x1f, 0x80, 5, 0x11, 0x70, 0x0a
+    movl $LOOPS, %ecx
+1:  decl %ecx
+    jnz 1b
+    .byte 0x0f, 0x1f, 0x80, 133, 0x11, 0x70, 0x0a
+    decl %ebx
+    jnz again
+    lidt nothing
+    int3
+nothing:
+    .word 0
+    .long 0
+"""
+
+
+def count(loops):
+    """What the plugin writes for a guest that loops: the text of its file."""
+    source, program = support.FOLDER / "count.S", support.FOLDER / f"count-{loops}.elf"
+    source.write_text(GUEST)
+    support.compile_ok("gcc", "-c", f"-DLOOPS={loops}", source, "-o", f"{program}.o")
+    support.compile_ok("ld", "-nostdlib", "-z", "noexecstack", "-Ttext=0x100000", "-e", "start",
+                       f"{program}.o", "-o", program)
+    output = support.FOLDER / f"count-{loops}"
+    subprocess.run(["qemu-system-x86_64", "-M", "microvm", "-accel", "tcg,thread=multi", "-display", "none",
+                    "-nodefaults", "-no-reboot", "-kernel", program, "-plugin",
+                    f"{build_plugin()},out={output}"], check=True, timeout=60, capture_output=True)
+    return pathlib.Path(output).read_text()
+
+
+class BenchTest(unittest.TestCase):
+    # @verifies ATL-LLR-TOOL-0050~1
+    def test_plugin_counts_a_known_loop(self):
+        few, many = count(1000), count(101000)
+        self.assertEqual([line.split()[0] for line in few.splitlines()], ["127", "5", "5", "5"])
+        # Two instructions a round; what else is between the marks is the same in both runs.
+        difference = parse_counts(many)[5][0] - parse_counts(few)[5][0]
+        self.assertEqual(difference, 3 * 2 * 100000)
+
+    # @verifies ATL-LLR-TOOL-0050~1
+    def test_division(self):
+        output = "section 5 10 some thing\nskipped 6 no second core\n"
+        counts = parse_counts("127 1000 5\n5 300 20\n5 100 20\n")
+        self.assertEqual(per_operation(output, counts),
+                         {"some thing": (40.0, 4.0), "boot until main": (1000.0, 5.0)})
+        self.assertEqual(parse_output(output)[1], {6: "no second core"})
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory maps as loaders tell them, good and bad. */
+#include <check.h>
+#include <memory_map.h>
+
+#define MIB (1ull << 20)
+#define GIB (1ull << 30)
+#define NO_LIMIT (1ull << 52)
+#define RESERVED 2u
+
+static struct memory_map map;
+
+static enum result build(const struct memory_entry *entries, uint32_t count)
+{
+    return memory_map_build(entries, count, (struct memory_holes){NULL, 0}, NO_LIMIT, &map);
+}
+
+static void check_range(uint32_t index, uint64_t start, uint64_t end)
+{
+    CHECK(index < map.count);
+    CHECK_EQUAL(map.ranges[index].start, start);
+    CHECK_EQUAL(map.ranges[index].end, end);
+}
+
+/* @verifies ATL-LLR-BOOT-0002~1 */
+TEST(a_pc_map_gives_sorted_ranges_above_one_mebibyte)
+{
+    const struct memory_entry entries[] = {
+        {4 * GIB, 2 * GIB, MEMORY_TYPE_RAM},
+        {0, 0x9fc00, MEMORY_TYPE_RAM},
+        {0x9fc00, 0x400, RESERVED},
+        {0xf0000, 0x10000, RESERVED},
+        {MIB, 2 * GIB - MIB, MEMORY_TYPE_RAM},
+    };
+    CHECK_EQUAL(build(entries, 5), RESULT_OK);
+    CHECK_EQUAL(map.count, 2);
+    check_range(0, MIB, 2 * GIB);
+    check_range(1, 4 * GIB, 6 * GIB);
+    CHECK_EQUAL(map.ram_bytes, 0x9fc00 + 4 * GIB - MIB);
+}
+
+/* @verifies ATL-LLR-BOOT-0002~1 */
+TEST(overlapping_and_touching_ram_becomes_one_range)
+{
+    const struct memory_entry entries[] = {
+        {4 * MIB, 4 * MIB, MEMORY_TYPE_RAM},
+        {6 * MIB, 4 * MIB, MEMORY_TYPE_RAM},
+        {2 * MIB, 2 * MIB, MEMORY_TYPE_RAM},
+        {3 * MIB, MIB, MEMORY_TYPE_RAM},
+    };
+    CHECK_EQUAL(build(entries, 4), RESULT_OK);
+    CHECK_EQUAL(map.count, 1);
+    check_range(0, 2 * MIB, 10 * MIB);
+}
+
+/* @verifies ATL-LLR-BOOT-0002~1 */
+TEST(other_types_win_over_ram_in_whole_pages)
+{
+    const struct memory_entry entries[] = {
+        {5 * MIB + 100, 200, RESERVED},
+        {MIB, 15 * MIB, MEMORY_TYPE_RAM},
+        {8 * MIB - 1, 2, 3},
+    };
+    CHECK_EQUAL(build(entries, 3), RESULT_OK);
+    CHECK_EQUAL(map.count, 3);
+    check_range(0, MIB, 5 * MIB);
+    check_range(1, 5 * MIB + PAGE_BYTES, 8 * MIB - PAGE_BYTES);
+    check_range(2, 8 * MIB + PAGE_BYTES, 16 * MIB);
+}
+
+/* @verifies ATL-LLR-BOOT-0002~1 */
+TEST(ram_shrinks_to_whole_pages)
+{
+    const struct memory_entry entries[] = {{2 * MIB + 1, 3 * PAGE_BYTES, MEMORY_TYPE_RAM},
+                                           {4 * MIB + 1, PAGE_BYTES, MEMORY_TYPE_RAM}};
+    CHECK_EQUAL(build(entries, 2), RESULT_OK);
+    CHECK_EQUAL(map.count, 1);
+    check_range(0, 2 * MIB + PAGE_BYTES, 2 * MIB + 3 * PAGE_BYTES);
+}
+
+/* @verifies ATL-LLR-BOOT-0002~1 */
+TEST(holes_and_limit_are_cut_out)
+{
+    const struct memory_entry entries[] = {{0, 64 * MIB, MEMORY_TYPE_RAM}};
+    const struct memory_range holes[] = {{MIB, 3 * MIB + 1}, {30 * MIB, 31 * MIB}, {0, 0}};
+    struct memory_map cut;
+    CHECK_EQUAL(memory_map_build(entries, 1, (struct memory_holes){holes, 3}, 40 * MIB + 5, &cut),
+                RESULT_OK);
+    map = cut;
+    CHECK_EQUAL(map.count, 2);
+    check_range(0, 3 * MIB + PAGE_BYTES, 30 * MIB);
+    check_range(1, 31 * MIB, 40 * MIB);
+}
+
+/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+TEST(bad_counts_are_refused)
+{
+    static struct memory_entry entries[MEMORY_ENTRIES_MAX + 1];
+    for (uint32_t i = 0; i < MEMORY_ENTRIES_MAX + 1; i++) {
+        entries[i] = (struct memory_entry){MIB, MIB, MEMORY_TYPE_RAM};
+    }
+    CHECK_EQUAL(build(entries, 0), RESULT_RANGE);
+    CHECK_EQUAL(build(entries, MEMORY_ENTRIES_MAX + 1), RESULT_RANGE);
+    CHECK_EQUAL(build(entries, MEMORY_ENTRIES_MAX), RESULT_OK);
+    CHECK_EQUAL(map.count, 1);
+}
+
+/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+TEST(an_entry_that_wraps_is_refused)
+{
+    const struct memory_entry entries[] = {{MIB, MIB, MEMORY_TYPE_RAM},
+                                           {UINT64_MAX - 4095, 8192, MEMORY_TYPE_RAM}};
+    CHECK_EQUAL(build(entries, 2), RESULT_FORMAT);
+    const struct memory_entry reserved[] = {{MIB, MIB, MEMORY_TYPE_RAM}, {1, UINT64_MAX, RESERVED}};
+    CHECK_EQUAL(build(reserved, 2), RESULT_FORMAT);
+}
+
+/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+TEST(reserved_up_to_the_top_of_the_address_space_is_cut)
+{
+    const struct memory_entry entries[] = {{MIB, MIB, MEMORY_TYPE_RAM},
+                                           {3 * MIB / 2, UINT64_MAX - 3 * MIB / 2, RESERVED}};
+    CHECK_EQUAL(build(entries, 2), RESULT_OK);
+    CHECK_EQUAL(map.count, 1);
+    check_range(0, MIB, 3 * MIB / 2);
+}
+
+/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+TEST(nothing_usable_is_reported)
+{
+    const struct memory_entry low[] = {{0, 0xa0000, MEMORY_TYPE_RAM}};
+    CHECK_EQUAL(build(low, 1), RESULT_NO_MEMORY);
+    const struct memory_entry covered[] = {{MIB, MIB, MEMORY_TYPE_RAM}, {0, GIB, RESERVED}};
+    CHECK_EQUAL(build(covered, 2), RESULT_NO_MEMORY);
+    const struct memory_entry empty[] = {{MIB, 0, MEMORY_TYPE_RAM}};
+    CHECK_EQUAL(build(empty, 1), RESULT_NO_MEMORY);
+}
+
+/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+TEST(too_many_pieces_lose_the_smallest)
+{
+    static struct memory_entry entries[200];
+    for (uint32_t i = 0; i < 200; i++) {
+        uint64_t bytes = (1 + i % 7) * PAGE_BYTES;
+        entries[i] = (struct memory_entry){(10 + i) * MIB, bytes, MEMORY_TYPE_RAM};
+    }
+    CHECK_EQUAL(build(entries, 200), RESULT_OK);
+    CHECK_EQUAL(map.count, FACTS_MEMORY_RANGES_MAX);
+    CHECK_EQUAL(map.dropped, 200 - FACTS_MEMORY_RANGES_MAX);
+    for (uint32_t i = 0; i < map.count; i++) {
+        CHECK(map.ranges[i].end - map.ranges[i].start >= 5 * PAGE_BYTES);
+        CHECK(i == 0 || map.ranges[i - 1].end < map.ranges[i].start);
+    }
+}
+
+/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+TEST(random_maps_never_give_what_is_not_ram)
+{
+    srand(7);
+    for (uint32_t round = 0; round < 2000; round++) {
+        struct memory_entry entries[12];
+        for (uint32_t i = 0; i < 12; i++) {
+            entries[i] = (struct memory_entry){MIB + (uint64_t)(rand() % 64) * 1024,
+                                               (uint64_t)(rand() % 64) * 1024,
+                                               rand() % 3 == 0 ? RESERVED : MEMORY_TYPE_RAM};
+        }
+        if (build(entries, 12) != RESULT_OK) {
+            continue;
+        }
+        for (uint32_t i = 0; i < map.count; i++) {
+            CHECK(map.ranges[i].start < map.ranges[i].end);
+            CHECK(i == 0 || map.ranges[i - 1].end < map.ranges[i].start);
+            for (uint64_t at = map.ranges[i].start; at < map.ranges[i].end; at += PAGE_BYTES) {
+                CHECK(memory_map_is_ram(entries, 12, at, at + PAGE_BYTES));
+            }
+        }
+    }
+}
+
+/* @verifies ATL-LLR-BOOT-0003~1 */
+TEST(the_low_page_is_free_ram)
+{
+    uint64_t page = 0;
+    const struct memory_entry pc[] = {{0, 0x9fc00, MEMORY_TYPE_RAM}, {0x9fc00, 0x400, RESERVED}};
+    CHECK_EQUAL(memory_map_low_page(pc, 2, &page), RESULT_OK);
+    CHECK_EQUAL(page, 0x8000);
+    const struct memory_entry used[] = {{0, 0x9fc00, MEMORY_TYPE_RAM}, {0x7fff, 0x2002, RESERVED}};
+    CHECK_EQUAL(memory_map_low_page(used, 2, &page), RESULT_OK);
+    CHECK_EQUAL(page, 0xb000);
+}
+
+/* @verifies ATL-LLR-BOOT-0003~1 @robust */
+TEST(no_low_page_is_reported)
+{
+    uint64_t page = 0;
+    const struct memory_entry none[] = {{MIB, GIB, MEMORY_TYPE_RAM}, {0, 0x8fff, MEMORY_TYPE_RAM}};
+    CHECK_EQUAL(memory_map_low_page(none, 2, &page), RESULT_NO_MEMORY);
+}
+
+CHECK_MAIN()

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See shim.h. */
+#include "shim.h"
+
+#include <posix/memory.h>
+#include <posix/thread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+uint64_t shim_fault_start, shim_fault_end;
+uint64_t shim_fail_allocation;
+uint64_t shim_allocations;
+uint64_t shim_allocation_calls;
+char shim_console[1 << 16];
+size_t shim_console_used;
+uint64_t shim_console_calls;
+uint64_t shim_console_room = UINT64_MAX;
+const char *shim_input = "";
+char shim_reports[4096];
+bool shim_signal_pending;
+
+static struct gate_info info;
+extern const struct gate_info posix_info __attribute__((alias("info")));
+static const struct test_image *current;
+static int locks_held;
+
+void shim_start(const struct test_image *image, uint32_t flags)
+{
+    current = image;
+    ((struct image_header *)image->payload)->flags |= flags;
+    info = (struct gate_info){.core_count = 2,
+                              .shared_slot_count = 8,
+                              .memory_bytes = 256 << 20,
+                              .wall_base_ns = 1700000000ull * 1000000000,
+                              .tsc_hz = 2000000000,
+                              .index_address = (uintptr_t)image->payload,
+                              .index_bytes = image->index_bytes};
+}
+
+static bool faults(uint64_t address, size_t bytes)
+{
+    return bytes != 0 && (address < 65536 || address + bytes < address ||
+                          (address < shim_fault_end && address + bytes > shim_fault_start));
+}
+
+static void expect_no_lock(const char *where)
+{
+    if (locks_held != 0) {
+        fprintf(stderr, "%s with a lock held\n", where);
+        abort();
+    }
+}
+
+int64_t posix_copy_in(void *to, uint64_t from, size_t bytes)
+{
+    expect_no_lock("copy in");
+    if (faults(from, bytes)) {
+        return -EFAULT;
+    }
+    memcpy(to, (const void *)from, bytes);
+    return 0;
+}
+
+int64_t posix_copy_out(uint64_t to, const void *from, size_t bytes)
+{
+    expect_no_lock("copy out");
+    if (faults(to, bytes)) {
+        return -EFAULT;
+    }
+    memcpy((void *)to, from, bytes);
+    return 0;
+}
+
+int64_t posix_zero_out(uint64_t to, size_t bytes)
+{
+    expect_no_lock("zero out");
+    if (faults(to, bytes)) {
+        return -EFAULT;
+    }
+    memset((void *)to, 0, bytes);
+    return 0;
+}
+
+int64_t posix_copy_in_string(char *to, uint64_t from, size_t bytes_max)
+{
+    expect_no_lock("copy in string");
+    for (size_t i = 0; i < bytes_max; i++) {
+        if (faults(from + i, 1)) {
+            return -EFAULT;
+        }
+        to[i] = *(const char *)(from + i);
+        if (to[i] == '\0') {
+            return (int64_t)i;
+        }
+    }
+    return -ENAMETOOLONG;
+}
+
+void posix_lock_acquire(struct posix_lock *lock)
+{
+    if (lock->state != 0) {
+        fprintf(stderr, "a lock is taken twice\n");
+        abort();
+    }
+    lock->state = 1;
+    locks_held++;
+}
+
+void posix_lock_release(struct posix_lock *lock)
+{
+    if (lock->state == 0) {
+        fprintf(stderr, "a lock is released twice\n");
+        abort();
+    }
+    lock->state = 0;
+    locks_held--;
+}
+
+void *posix_allocate(size_t bytes)
+{
+    shim_allocation_calls++;
+    if (shim_fail_allocation != 0 && --shim_fail_allocation == 0) {
+        return NULL;
+    }
+    shim_allocations++;
+    return calloc(1, bytes != 0 ? bytes : 1);
+}
+
+void posix_free(void *memory)
+{
+    shim_allocations -= memory != NULL ? 1 : 0;
+    free(memory);
+}
+
+const uint8_t *posix_memory_map_window(const struct image_file *file)
+{
+    return current->payload + file->offset;
+}
+
+bool posix_memory_find(uint64_t address, bool at_or_after, struct posix_region_info *region)
+{
+    (void)at_or_after;
+    if (address > 0x400000) {
+        return false;
+    }
+    *region = (struct posix_region_info){.start = 0x400000, .end = 0x401000, .protection = 5};
+    return true;
+}
+
+uint64_t posix_memory_mapped_bytes(void)
+{
+    return 4096;
+}
+
+uint32_t posix_thread_count(void)
+{
+    return 1;
+}
+
+uint32_t posix_core(void)
+{
+    return 0;
+}
+
+uint64_t posix_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+bool posix_signal_is_pending(void)
+{
+    return shim_signal_pending;
+}
+
+int64_t gate_park(uint64_t deadline, uint64_t flags)
+{
+    (void)deadline;
+    (void)flags;
+    shim_console_room = UINT64_MAX; /* meanwhile the console has drained */
+    return 0;
+}
+
+int64_t gate_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint64_t bytes)
+{
+    if (operation == GATE_CONSOLE_WRITE) {
+        if (bytes > GATE_CONSOLE_BYTES_MAX || (stream != 1 && stream != 2)) {
+            return -EINVAL;
+        }
+        if (faults(buffer, bytes)) {
+            return -EFAULT;
+        }
+        if (shim_console_room == 0) {
+            return -EAGAIN;
+        }
+        shim_console_calls++;
+        uint64_t part = bytes < shim_console_room ? bytes : shim_console_room;
+        shim_console_room -= shim_console_room != UINT64_MAX ? part : 0;
+        if (shim_console_used + part <= sizeof(shim_console)) {
+            memcpy(shim_console + shim_console_used, (const void *)buffer, part);
+            shim_console_used += part;
+        }
+        return (int64_t)part;
+    }
+    size_t left = strlen(shim_input);
+    if (operation == GATE_CONSOLE_POLL) {
+        return left != 0 ? (int64_t)left : -EAGAIN;
+    }
+    size_t part = left < bytes ? left : bytes;
+    memcpy((void *)buffer, shim_input, part);
+    shim_input += part;
+    return (int64_t)part;
+}
+
+int64_t gate_random(uint64_t buffer, uint64_t bytes)
+{
+    for (uint64_t i = 0; i < bytes; i++) {
+        ((uint8_t *)buffer)[i] = (uint8_t)rand();
+    }
+    return bytes <= 256 ? 0 : -EINVAL;
+}
+
+int64_t gate_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes)
+{
+    (void)argument;
+    struct gate_core_counts counts = {.frames_free = 1000, .frames_total = 2000};
+    if (kind != GATE_INFORMATION_CORE || bytes < sizeof(counts)) {
+        return -EINVAL;
+    }
+    memcpy((void *)buffer, &counts, sizeof(counts));
+    return 0;
+}
+
+void posix_report(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    size_t used = strlen(shim_reports);
+    vsnprintf(shim_reports + used, sizeof(shim_reports) - used, format, arguments);
+    va_end(arguments);
+}
+
+void posix_panic(const char *reason)
+{
+    fprintf(stderr, "posix panic: %s\n", reason);
+    abort();
+}

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Linux guest of `./atoll bench`: Debian's cloud kernel, unpacked into the build folder and not
+installed, and an initial file system that holds nothing but the measured program as /init."""
+import pathlib
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+
+from atoll.build import locked
+from atoll.errors import ToolError
+from atoll.paths import build_directory
+
+META_PACKAGE = "linux-image-cloud-amd64"
+# The clock of the build machine is good; and a guest that ends must end QEMU.
+COMMAND_LINE = "console=ttyS0 quiet panic=-1 tsc=reliable clocksource=tsc"
+
+
+def linux_kernel():
+    """Path of a vmlinuz, downloaded with apt at the first use."""
+    folder = build_directory() / "bench" / "linux"
+    with locked(folder):
+        found = sorted(folder.glob("boot/vmlinuz-*"))
+        if not found:
+            _unpack(folder)
+            found = sorted(folder.glob("boot/vmlinuz-*"))
+    if not found:
+        raise ToolError(f"{META_PACKAGE} holds no kernel", "run ./atoll bench --no-linux")
+    return found[-1]
+
+
+def _run(command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        raise ToolError(f"{' '.join(map(str, command))} failed:\n{done.stderr}",
+                        "refresh the package lists (apt-get update), or ./atoll bench --no-linux")
+    return done.stdout
+
+
+def _unpack(folder):
+    depends = _run(["apt-cache", "depends", "--no-recommends", META_PACKAGE])
+    match = re.search(r"Depends: (linux-image-\S+)", depends)
+    if not match:
+        raise ToolError(f"apt knows no {META_PACKAGE}", "apt-get update, or ./atoll bench --no-linux")
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        _run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", match[1]], cwd=work)
+        package = next(pathlib.Path(work).glob("*.deb"))
+        _run(["dpkg", "-x", str(package), f"{work}/tree"])
+        (folder / "boot").mkdir(exist_ok=True)
+        for kernel in pathlib.Path(work, "tree/boot").glob("vmlinuz-*"):
+            shutil.move(str(kernel), folder / "boot" / kernel.name)
+
+
+def _record(number, name, mode, data=b"", device=(0, 0)):
+    """One member of a cpio archive of the "newc" kind."""
+    raw = name.encode() + b"\0"
+    fields = [number, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(raw), 0]
+    head = b"070701" + b"".join(b"%08x" % field for field in fields)
+    member = head + raw
+    member += bytes(-len(member) % 4) + data
+    return member + bytes(-len(member) % 4)
+
+
+def initial_files(program):
+    """The bytes of an initramfs: the program, a console, and folders that programs expect."""
+    members = [("dev", stat.S_IFDIR | 0o755, b"", (0, 0)),
+               ("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)),
+               ("tmp", stat.S_IFDIR | 0o1777, b"", (0, 0)),
+               ("init", stat.S_IFREG | 0o755, pathlib.Path(program).read_bytes(), (0, 0))]
+    archive = b"".join(_record(number, *member[:3], member[3])
+                       for number, member in enumerate(members, 1))
+    return archive + _record(0, "TRAILER!!!", 0)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One QEMU: its command line, its life, and the two ends of its console."""
+import collections
+import dataclasses
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from atoll.console import (STREAM_ERROR, STREAM_EXIT, STREAM_KERNEL_ERROR, STREAM_LOG, STREAM_OUTPUT,
+                           Decoder, ExitRecord, encode_input)
+from atoll.errors import ToolError
+
+QEMU = "qemu-system-x86_64"
+MACHINES = ("q35", "microvm")
+CORES_MAX = 64
+LEAVE_SECONDS = 2.0   # from the exit record to the end of QEMU
+STOP_SECONDS = 0.2    # QEMU closed its output: it is about to leave
+INPUT_SECONDS = 5.0   # input starts now even without a frame
+LOG_PIECES_MAX = 4096
+# A killed tool must not leave a QEMU behind: the kernel ends it with its parent thread.
+DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"]
+
+
+@dataclasses.dataclass
+class MachineOptions:
+    cores: int = 1
+    memory_mib: int = 128
+    machine: str = "microvm"
+    extra: tuple = ()
+    timeout_s: float | None = None
+
+
+@dataclasses.dataclass
+class Outcome:
+    """How a run ended. record is None if the machine died without telling."""
+    record: ExitRecord | None = None
+    timed_out: bool = False
+    qemu_status: int | None = None
+    qemu_message: str = ""
+    log: bytes = b""
+    noise: bytes = b""
+    seconds: float = 0.0
+
+
+def qemu_command(options, image):
+    """The command line that boots `image`, an argument list."""
+    command = [QEMU, "-M", options.machine, "-accel", "tcg,thread=multi", "-cpu", "max",
+               "-m", str(options.memory_mib), "-smp", str(options.cores), "-display", "none",
+               "-nodefaults", "-no-user-config", "-no-reboot",
+               "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+               "-kernel", str(image)]
+    return command + list(options.extra)
+
+
+# @impl ATL-LLR-TOOL-0011~1 ATL-LLR-TOOL-0014~1
+class Guest:
+    """A running image. `sinks` maps a stream number to a function that takes its bytes; `source` is
+    the input: a file descriptor, bytes, or None for none."""
+
+    def __init__(self, options, image, sinks, source=None):
+        if shutil.which(QEMU) is None:
+            raise ToolError(f"{QEMU} is missing", "install what Atoll needs: ./atoll setup")
+        self.command = qemu_command(options, image)
+        self._options = options
+        self._sinks = sinks
+        self._source = source
+        self._decoder = Decoder()
+        self._log = collections.deque(maxlen=LOG_PIECES_MAX)
+        self._ready = threading.Event()
+        self._stopping = threading.Event()
+        self._errors = tempfile.TemporaryFile()
+        # A session of its own: Ctrl-C is for the tool, which then ends QEMU.
+        self._process = subprocess.Popen(DIE_WITH_PARENT + self.command, stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE, stderr=self._errors,
+                                         start_new_session=True)
+        threading.Thread(target=self._relay_input, daemon=True).start()
+
+    def run(self):
+        """Serves the console until the machine is gone; returns the Outcome. Whatever ends this
+        early (Ctrl-C, a broken pipe), QEMU is dead afterwards."""
+        outcome = Outcome()
+        started = time.monotonic()
+        try:
+            self._serve(outcome, started)
+        finally:
+            self._stop()
+            outcome.seconds = time.monotonic() - started
+        self._decoder.finish()
+        outcome.noise = bytes(self._decoder.noise)
+        outcome.log = b"".join(self._log)
+        outcome.qemu_status = self._process.returncode
+        self._errors.seek(0)
+        outcome.qemu_message = self._errors.read().decode("utf-8", "replace").strip()
+        return outcome
+
+    def _serve(self, outcome, started):
+        limit = self._options.timeout_s
+        deadline = started + limit if limit is not None else None
+        output = self._process.stdout.fileno()
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            while True:
+                wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if not selector.select(wait):
+                    outcome.timed_out = outcome.record is None
+                    return
+                data = os.read(output, 65536)
+                if not data:
+                    return
+                for stream, payload in self._decoder.feed(data):
+                    self._deliver(stream, payload, outcome)
+                if outcome.record is not None:
+                    leave = time.monotonic() + LEAVE_SECONDS
+                    deadline = leave if deadline is None else min(deadline, leave)
+
+    def _deliver(self, stream, payload, outcome):
+        self._ready.set()
+        if stream == STREAM_EXIT:
+            outcome.record = outcome.record or ExitRecord.parse(payload)
+            return
+        if stream in (STREAM_LOG, STREAM_KERNEL_ERROR):
+            self._log.append(payload)
+        sink = self._sinks.get(stream)
+        if sink is not None:
+            sink(payload)
+
+    def _stop(self):
+        self._stopping.set()
+        self._ready.set()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def _relay_input(self):
+        # A thread of its own: QEMU takes input only as fast as the guest reads it.
+        self._ready.wait(INPUT_SECONDS)
+        pipe = self._process.stdin.fileno()
+        try:
+            for piece in self._input_pieces():
+                if self._stopping.is_set():
+                    return
+                _write_all(pipe, encode_input(piece))
+            _write_all(pipe, encode_input(b""))
+        except OSError:
+            pass  # QEMU is gone; the console's other end reports how
+
+    def _input_pieces(self):
+        if isinstance(self._source, (bytes, bytearray)):
+            if self._source:
+                yield bytes(self._source)
+        elif self._source is not None:
+            while True:
+                try:
+                    piece = os.read(self._source, 4096)
+                except OSError:
+                    return
+                if not piece:
+                    return
+                yield piece
+
+
+def _write_all(descriptor, data):
+    view = memoryview(data)
+    while view:
+        written = os.write(descriptor, view)
+        view = view[written:]
+
+
+__all__ = ["Guest", "MachineOptions", "Outcome", "qemu_command", "MACHINES", "CORES_MAX", "QEMU",
+           "STREAM_OUTPUT", "STREAM_ERROR", "STREAM_LOG", "STREAM_KERNEL_ERROR"]

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the command and turns every kind of end into an exit status."""
+import importlib
+import os
+import signal
+import sys
+
+from atoll.errors import ToolError
+
+# Command -> module, function, one line of help. Modules load on use: `run` must start quickly.
+COMMANDS = {
+    "run": ("atoll.run", "run_command", "boot the demo, or a static Linux program"),
+    "pack": ("atoll.pack", "pack_command", "make a bootable image of a program"),
+    "test": ("atoll.test", "test_command", "run every test"),
+    "bench": ("atoll.bench", "bench_command", "count guest instructions on Atoll and on Linux"),
+    "setup": ("atoll.packages", "setup_command", "install what Atoll needs"),
+    "doctor": ("atoll.packages", "doctor_command", "show what is installed and what is missing"),
+}
+NEEDS_PACKAGES = {"run": "run", "pack": "run", "test": "test", "bench": "run"}
+STATUS_INTERRUPTED = 130
+
+
+def usage():
+    lines = ["usage: ./atoll COMMAND [options]", ""]
+    lines += [f"  {name:<8} {text}" for name, (_, _, text) in COMMANDS.items()]
+    lines += ["", "./atoll COMMAND --help tells more. The first two to try: ./atoll run, ./atoll test"]
+    return "\n".join(lines)
+
+
+def _end_by_signal(number, _frame):
+    # As an exception, so that QEMU and temporary files go the normal way.
+    raise SystemExit(128 + number)
+
+
+def _dispatch(name, words):
+    if name in NEEDS_PACKAGES and not {"-h", "--help"} & set(words[:1]):
+        from atoll.packages import ensure
+        ensure(NEEDS_PACKAGES[name])
+    module, function, _ = COMMANDS[name]
+    return getattr(importlib.import_module(module), function)(words)
+
+
+def main(words):
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if words else 2
+    name = words[0]
+    if name not in COMMANDS:
+        print(f"atoll: there is no command {name!r}\n{usage()}", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, _end_by_signal)
+    signal.signal(signal.SIGHUP, _end_by_signal)
+    try:
+        return _dispatch(name, words[1:])
+    except ToolError as error:
+        print(f"atoll: {error}", file=sys.stderr)
+        return error.status or (125 if name == "run" else 1)
+    except KeyboardInterrupt:
+        return STATUS_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output is gone; the interpreter must not try to flush to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that `run`, `pack` and `bench` share, and the manifest atoll.toml. The command line
+wins over the manifest, the manifest over the defaults."""
+import argparse
+import dataclasses
+import os
+import pathlib
+import re
+import tomllib
+
+from atoll.errors import ToolError
+from atoll.machine import CORES_MAX, MACHINES
+
+MANIFEST_NAME = "atoll.toml"
+DEFAULTS = {
+    "ring": 3, "cores": None, "memory": 128, "machine": "microvm", "quantum_us": 10000,
+    "working_directory": "/", "host_name": "atoll", "allow_write_execute": False,
+}
+DEFAULT_ENVIRONMENT = {"HOME": "/root", "PATH": "/bin"}
+
+
+@dataclasses.dataclass
+class Settings:
+    """Everything that decides what is packed and how it boots."""
+    ring: int = 3
+    cores: int | None = None
+    memory: int = 128
+    machine: str = "microvm"
+    quantum_us: int = 10000
+    working_directory: str = "/"
+    host_name: str = "atoll"
+    allow_write_execute: bool = False
+    seed: int | None = None
+    verbose: bool = False
+    perturb: bool = False
+    variant: str = "image"
+    kernel: str | None = None
+    posix: str | None = None
+    files: list = dataclasses.field(default_factory=list)        # (host, guest)
+    environment: dict = dataclasses.field(default_factory=dict)
+    arguments: list = dataclasses.field(default_factory=list)
+
+
+def memory_mib(text):
+    """MiB from 128, 128M or 2G."""
+    match = re.fullmatch(r"(\d+)([MG]?)", str(text), re.IGNORECASE)
+    if not match or int(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount of memory; write 128, 128M or 2G")
+    return int(match[1]) * (1024 if match[2].upper() == "G" else 1)
+
+
+def core_count(text):
+    if not str(text).isdigit() or not 1 <= int(text) <= CORES_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r}: give 1 to {CORES_MAX} cores")
+    return int(text)
+
+
+def host_and_guest(text):
+    host, separator, guest = text.rpartition(":")
+    if not separator or not host or not guest.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r}: write HOST:/guest/path")
+    return host, guest
+
+
+def name_and_value(text):
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise argparse.ArgumentTypeError(f"{text!r}: write NAME=VALUE")
+    return name, value
+
+
+def seed_number(text):
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1 << 64:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number from 0 to 2^64 - 1")
+    return value
+
+
+def add_image_options(parser):
+    """Options that decide what is in an image."""
+    add = parser.add_argument
+    add("--cores", type=core_count, metavar="N", help="cores of the program")
+    add("--ring", type=int, choices=(0, 3), help="3: behind the gate (default); 0: no isolation")
+    add("--file", action="append", type=host_and_guest, metavar="HOST:GUEST", default=[],
+        help="put a file or folder of this machine into the image; may be repeated")
+    add("--env", action="append", type=name_and_value, metavar="NAME=VALUE", default=[],
+        help="set a variable of the program's environment; may be repeated")
+    add("--manifest", metavar="FILE",
+        help=f"read settings from FILE (default: {MANIFEST_NAME} beside the program, if there)")
+    add("--allow-write-execute", action="store_true", default=None,
+        help="permit memory that is writable and executable (compilers at run time)")
+    add("--seed", type=seed_number, metavar="N", help="fixed seed for address layout; tests only")
+    add("--perturb", action="store_true", help="use the build that delays at random; tests only")
+    add("--variant", help=argparse.SUPPRESS)
+    add("--kernel", metavar="FILE", help=argparse.SUPPRESS)
+    add("--posix", metavar="FILE", help=argparse.SUPPRESS)
+    add("--verbose", "-v", action="store_true", help="show what kernel and tool do, on stderr")
+
+
+def add_machine_options(parser):
+    """Options that decide which machine boots it."""
+    add = parser.add_argument
+    add("--memory", "-m", type=memory_mib, metavar="MIB", help="memory (default 128)")
+    add("--machine", choices=MACHINES, help=f"QEMU machine (default {DEFAULTS['machine']})")
+    add("--timeout", type=float, metavar="SECONDS", help="stop the machine after this time")
+    add("--qemu-arg", action="append", default=[], metavar="ARG",
+        help="one more argument for QEMU, as --qemu-arg=-device; may be repeated")
+    add("--keep-image", metavar="FILE", help="also leave the image in FILE")
+
+
+def split_command(parser, words):
+    """Splits a command line into the tool's options and [program, its arguments ...]: everything
+    from the first word on that is neither an option nor an option's value is the program's."""
+    takes_value = {}
+    for action in parser._actions:  # argparse has no public list
+        for name in action.option_strings:
+            takes_value[name] = action.nargs != 0
+    position = 0
+    while position < len(words):
+        word = words[position]
+        if word == "--":
+            return words[:position], words[position + 1:]
+        if not word.startswith("-") or word == "-":
+            break
+        position += 2 if takes_value.get(word, False) else 1
+    return words[:position], words[position:]
+
+
+_MANIFEST_TYPES = {"ring": int, "cores": int, "memory": (int, str), "machine": str,
+                   "quantum_us": int, "working_directory": str, "host_name": str,
+                   "allow_write_execute": bool, "arguments": list, "environment": dict,
+                   "files": dict}
+
+
+def read_manifest(path):
+    """The settings of an atoll.toml, checked; `files` maps guest paths to host paths."""
+    try:
+        values = tomllib.loads(pathlib.Path(path).read_text())
+    except OSError as error:
+        raise ToolError(f"{path}: {error.strerror}", "check the path given to --manifest") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ToolError(f"{path}: {error}", "write it as TOML: name = value") from None
+    for key, value in values.items():
+        if key not in _MANIFEST_TYPES:
+            raise ToolError(f"{path}: unknown setting {key!r}",
+                            f"known are {', '.join(sorted(_MANIFEST_TYPES))}")
+        if not isinstance(value, _MANIFEST_TYPES[key]):
+            raise ToolError(f"{path}: {key} has the wrong type", "see docs/HACKING.md, Manifest")
+    try:
+        if "memory" in values:
+            values["memory"] = memory_mib(values["memory"])
+        if "cores" in values:
+            core_count(str(values["cores"]))
+    except argparse.ArgumentTypeError as error:
+        raise ToolError(f"{path}: {error}", "mend the setting") from None
+    if values.get("ring", 3) not in (0, 3) or values.get("machine", "q35") not in MACHINES:
+        raise ToolError(f"{path}: ring is 0 or 3, machine is {' or '.join(MACHINES)}", "mend it")
+    if not 100 <= values.get("quantum_us", 10000) <= 1000000:
+        raise ToolError(f"{path}: quantum_us is 100 to 1000000", "mend it")
+    return values
+
+
+def _find_manifest(arguments, program):
+    if arguments.manifest:
+        return pathlib.Path(arguments.manifest)
+    beside = pathlib.Path(program).parent / MANIFEST_NAME
+    return beside if beside.is_file() else None
+
+
+def settings_from(arguments, program):
+    """Merges command line, manifest and defaults."""
+    path = _find_manifest(arguments, program)
+    manifest = read_manifest(path) if path else {}
+    settings = Settings()
+    for name, default in DEFAULTS.items():
+        given = getattr(arguments, name, None)
+        setattr(settings, name, given if given is not None else manifest.get(name, default))
+    folder = path.parent if path else pathlib.Path()
+    for guest, host in manifest.get("files", {}).items():
+        settings.files.append((os.path.join(folder, str(host)), guest))
+    settings.files += arguments.file
+    settings.environment = dict(DEFAULT_ENVIRONMENT)
+    settings.environment.update({k: str(v) for k, v in manifest.get("environment", {}).items()})
+    settings.environment.update(dict(arguments.env))
+    settings.arguments = [str(a) for a in manifest.get("arguments", [])]
+    settings.seed, settings.verbose = arguments.seed, arguments.verbose
+    settings.kernel, settings.posix = arguments.kernel, arguments.posix
+    settings.variant = arguments.variant or ("perturb" if arguments.perturb else "image")
+    return settings

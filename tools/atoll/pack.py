@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`./atoll pack`, and the packing step of everything that boots."""
+import argparse
+import hashlib
+import os
+import pathlib
+import stat
+import sys
+import tempfile
+
+from atoll.build import VARIANTS, build_image_parts
+from atoll.errors import ToolError
+from atoll.image import (FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE, FLAG_WRITE_EXECUTE, Manifest,
+                         build_image)
+from atoll.options import add_image_options, settings_from
+from atoll.program import check_program
+from atoll.tree import Entry, Tree
+
+
+def read_input(path, what):
+    """The bytes of a file; a clear error if that does not work."""
+    try:
+        data = pathlib.Path(path).read_bytes()
+    except IsADirectoryError:
+        raise ToolError(f"{path}: a folder, not a {what}", "give the path of a file") from None
+    except OSError as error:
+        raise ToolError(f"{path}: {error.strerror}", f"give the path of a {what}") from None
+    return data
+
+
+# @impl ATL-LLR-TOOL-0040~1 ATL-LLR-TOOL-0043~1 ATL-LLR-TOOL-0044~1
+def pack(program, arguments, settings, framed):
+    """The bytes of an image of a host file `program` with its arguments."""
+    data = read_input(program, "static ELF program")
+    check_program(data, str(program), settings.cores or 1, settings.allow_write_execute)
+    guest = "/bin/" + pathlib.Path(program).name
+    tree = Tree(settings.host_name)
+    mode = stat.S_IFREG | 0o755
+    tree.add(guest, Entry(mode, data))
+    for host, path in settings.files:
+        tree.add_host(host, path)
+    kernel, posix = _parts(settings)
+    manifest = Manifest(
+        program_path=guest, arguments=[guest, *settings.arguments, *arguments],
+        environment=[f"{name}={value}" for name, value in settings.environment.items()],
+        working_directory=settings.working_directory, host_name=settings.host_name,
+        ring=settings.ring, cores=settings.cores or 0, quantum_us=settings.quantum_us,
+        flags=_flags(settings, framed), seed=settings.seed or 0)
+    return build_image(read_input(kernel, "kernel"), str(kernel), read_input(posix, "library OS"),
+                       str(posix), tree, manifest)
+
+
+def _parts(settings):
+    if settings.variant not in VARIANTS:
+        raise ToolError(f"unknown build variant {settings.variant!r}", f"known: {', '.join(VARIANTS)}")
+    if settings.kernel and settings.posix:
+        return settings.kernel, settings.posix
+    kernel, posix = build_image_parts(settings.variant)
+    return settings.kernel or kernel, settings.posix or posix
+
+
+def _flags(settings, framed):
+    return ((FLAG_WRITE_EXECUTE if settings.allow_write_execute else 0)
+            | (FLAG_VERBOSE if settings.verbose else 0)
+            | (FLAG_FRAMED if framed else 0)
+            | (FLAG_FIXED_SEED if settings.seed is not None else 0))
+
+
+def write_file(path, data):
+    """Writes aside and renames: no half an image is ever there."""
+    path = pathlib.Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".atoll-")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise ToolError(f"{path}: {error.strerror}", "give a path that can be written") from None
+
+
+def pack_parser():
+    parser = argparse.ArgumentParser(
+        prog="./atoll pack", usage="./atoll pack [options] -o IMAGE PROGRAM [ARGUMENT ...] [-- ARGUMENT ...]",
+        description="Makes one bootable ELF image of a static Linux program. Arguments that begin with "
+                    "- stand behind --.",
+        epilog="It boots without the tool: qemu-system-x86_64 -M q35 -cpu max -m 64 -smp 2 "
+               "-kernel IMAGE -serial stdio -display none")
+    parser.add_argument("-o", "--output", metavar="IMAGE", help="where the image goes")
+    parser.add_argument("command", nargs="*", help=argparse.SUPPRESS)
+    add_image_options(parser)
+    return parser
+
+
+def pack_command(words):
+    parser = pack_parser()
+    split = words.index("--") if "--" in words else len(words)
+    arguments = parser.parse_intermixed_args(words[:split])
+    command = arguments.command + words[split + 1:]
+    if not command:
+        parser.error("which program? ./atoll pack ./prog -o prog.img")
+    if not arguments.output:
+        parser.error("where to? add -o IMAGE")
+    settings = settings_from(arguments, command[0])
+    image = pack(command[0], command[1:], settings, framed=False)
+    write_file(arguments.output, image)
+    if arguments.verbose:
+        digest = hashlib.sha256(image).hexdigest()
+        print(f"{arguments.output}: {len(image)} bytes, SHA-256 {digest}", file=sys.stderr)
+    return 0

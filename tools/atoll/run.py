@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`./atoll run`: pack, boot, and be the program: its streams and its exit status."""
+import argparse
+import os
+import pathlib
+import signal
+import sys
+import tempfile
+
+from atoll.build import build_demo
+from atoll.console import KIND_EXIT, KIND_PANIC, KIND_REFUSED, KIND_SIGNAL
+from atoll.errors import ToolError
+from atoll.image import image_end
+from atoll.machine import (STREAM_ERROR, STREAM_KERNEL_ERROR, STREAM_LOG, STREAM_OUTPUT, Guest,
+                           MachineOptions)
+from atoll.options import (add_image_options, add_machine_options, settings_from, split_command)
+from atoll.pack import pack, write_file
+
+STATUS_TIMEOUT, STATUS_REFUSED, STATUS_DIED, STATUS_PANIC = 124, 125, 254, 255
+FREE_MIB_MIN = 1  # for the smallest machine; the kernel judges the rest
+# What the kernel says in plain text when it cannot even read how its console is to be used.
+REFUSAL = b"atoll: cannot start: "
+
+
+def run_parser():
+    parser = argparse.ArgumentParser(
+        prog="./atoll run", usage="./atoll run [options] [PROGRAM [ARGUMENT ...]]",
+        description="Packs a static Linux program, boots it in QEMU and connects its standard "
+                    "streams to this terminal. Without PROGRAM it boots the demo.",
+        epilog="The exit status is the program's; 128 + signal after a crash; 124 after --timeout, "
+               "125 if the machine was not started or refused to boot, 254 if it died silently, "
+               "255 after a kernel panic.")
+    add_image_options(parser)
+    add_machine_options(parser)
+    return parser
+
+
+def run_command(words):
+    parser = run_parser()
+    options, command = split_command(parser, words)
+    arguments = parser.parse_args(options)
+    demo = not command
+    program = str(build_demo()) if demo else command[0]
+    settings = settings_from(arguments, program)
+    settings.cores = settings.cores or min(4, os.cpu_count() or 1)
+    image = pack(program, command[1:], settings, framed=True)
+    check_memory(image, settings.memory)
+    if arguments.keep_image:
+        write_file(arguments.keep_image, image)
+    machine = MachineOptions(settings.cores, settings.memory, settings.machine,
+                             tuple(arguments.qemu_arg), arguments.timeout)
+    status = boot(image, machine, settings.verbose)
+    if demo and status == 0:
+        _say_where_to_look()
+    return status
+
+
+# @impl ATL-LLR-TOOL-0042~1
+def check_memory(image, memory_mib):
+    """Refuses a machine into which the image does not fit."""
+    needed = image_end(image) // (1 << 20) + 1 + FREE_MIB_MIN
+    if memory_mib < needed:
+        raise ToolError(f"the image needs more than {memory_mib} MiB of memory",
+                        f"give it at least --memory {needed}", status=STATUS_REFUSED)
+
+
+def _say_where_to_look():
+    source = pathlib.Path("apps/demo/demo.c")
+    print(f"\nThat was {source} on Atoll. Run your own: musl-gcc -static -pthread -o prog prog.c && "
+          "./atoll run ./prog\nThe map of this repository is README.md; ./atoll --help lists the "
+          "commands.", file=sys.stderr)
+
+
+# @impl ATL-LLR-TOOL-0013~1
+def boot(image, machine, verbose):
+    """Boots image bytes with this process's streams; returns the exit status."""
+    with tempfile.TemporaryDirectory(prefix="atoll-") as folder:
+        path = os.path.join(folder, "image")
+        pathlib.Path(path).write_bytes(image)
+        sinks = {STREAM_OUTPUT: _writer(1), STREAM_ERROR: _writer(2), STREAM_KERNEL_ERROR: _writer(2)}
+        if verbose:
+            sinks[STREAM_LOG] = _writer(2)
+        guest = Guest(machine, path, sinks, source=0)
+        if verbose:
+            print("atoll: " + " ".join(guest.command), file=sys.stderr)
+        try:
+            outcome = guest.run()
+        except BrokenPipeError:
+            return 128 + signal.SIGPIPE
+    return report(outcome, machine, verbose)
+
+
+def _writer(descriptor):
+    def write(data):
+        view = memoryview(data)
+        while view:
+            written = os.write(descriptor, view)
+            view = view[written:]
+    return write
+
+
+def exit_status(outcome):
+    """What the tool ends with: 8 bits."""
+    record = outcome.record
+    if record is None and REFUSAL in outcome.noise:
+        return STATUS_REFUSED
+    if record is None:
+        return STATUS_TIMEOUT if outcome.timed_out else STATUS_DIED
+    if record.kind == KIND_EXIT:
+        return record.status
+    if record.kind == KIND_SIGNAL:
+        return 128 + record.signal
+    return {KIND_PANIC: STATUS_PANIC, KIND_REFUSED: STATUS_REFUSED}[record.kind]
+
+
+def report(outcome, machine, verbose):
+    """Says what a user must know of the end of a run; returns the exit status."""
+    status = exit_status(outcome)
+    record = outcome.record
+    if verbose and outcome.noise:
+        _show("outside of the console protocol", outcome.noise)
+    if status == STATUS_REFUSED and record is None:
+        reason = outcome.noise[outcome.noise.index(REFUSAL):].decode("utf-8", "replace").strip()
+        print(reason, file=sys.stderr)
+        _say("the image refused to boot (reason above)")
+    elif record is None:
+        _report_no_record(outcome, machine, verbose)
+    elif record.kind == KIND_SIGNAL:
+        name = signal.strsignal(record.signal) or "?"
+        _say(f"the program was ended by signal {record.signal} ({name})")
+    elif record.kind == KIND_PANIC:
+        _say("the kernel stopped itself (report above); this is a fault of Atoll",
+             "run it again with --verbose and keep the output")
+    elif record.kind == KIND_REFUSED:
+        _say("the image refused to boot (reason above)")
+    return status
+
+
+def _report_no_record(outcome, machine, verbose):
+    if outcome.qemu_message:
+        _say(f"QEMU: {outcome.qemu_message}")
+    if outcome.timed_out:
+        _say(f"no end after {machine.timeout_s:g} s: stopped", "give it more time: --timeout")
+        return
+    if not verbose and outcome.noise:
+        _show("the machine's last words", outcome.noise[-4096:])
+    other = "q35" if machine.machine == "microvm" else "microvm"
+    _say(f"the machine ended without telling why (QEMU exit status {outcome.qemu_status})",
+         f"try --verbose, more --memory (it has {machine.memory_mib} MiB), or --machine {other}")
+
+
+def _say(message, hint=None):
+    print(f"atoll: {message}" + (f"\n  {hint}" if hint else ""), file=sys.stderr)
+
+
+def _show(title, data):
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n").strip()
+    print(f"atoll: {title}:\n{text}", file=sys.stderr)

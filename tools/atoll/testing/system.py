@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the system tests, chooses their configurations, and runs them some at a time."""
+import concurrent.futures
+import importlib
+import sys
+import time
+import traceback
+
+from atoll.errors import ToolError
+from atoll.paths import ROOT
+from atoll.testing.pairwise import full, pairwise
+from atoll.testing.parts import frozen_parts
+from atoll.testing.results import TestFailure
+
+FOLDER = ROOT / "tests" / "system"
+
+
+def load():
+    """Every registered test, in the order of files and lines."""
+    if str(FOLDER) not in sys.path:
+        sys.path.insert(0, str(FOLDER))
+    import lib
+    lib.registered.clear()
+    for path in sorted(FOLDER.glob("test_*.py")):
+        if path.stem in sys.modules:
+            del sys.modules[path.stem]
+        importlib.import_module(path.stem)
+    return list(lib.registered)
+
+
+def configurations(test, want_full):
+    """The configurations of a test, as dictionaries."""
+    axes = dict(test.axes)
+    if not axes:
+        return [{}]
+    rows = pairwise(axes) if test.matrix == "pairwise" and not want_full else full(axes)
+    return rows[:1] if test.matrix == "one" and not want_full else rows
+
+
+def cases(want_full):
+    """{full name: (test, configuration)}."""
+    found = {}
+    for test in load():
+        for row in configurations(test, want_full):
+            label = ",".join(f"{k}={v}" for k, v in row.items())
+            name = f"{test.name}[{label}]" if label else test.name
+            if name in found:
+                raise ToolError(f"two system tests are called {name}", "rename one")
+            found[name] = (test, row)
+    return found
+
+
+def run_cases(selected, reporter, jobs):
+    """Runs cases, `jobs` at a time."""
+    if any(row for _, row in selected.values()):
+        frozen_parts()
+    pool = concurrent.futures.ThreadPoolExecutor(jobs)
+    try:
+        for future in [pool.submit(run_case, name, test, row, reporter)
+                       for name, (test, row) in selected.items()]:
+            future.result()
+    finally:
+        # After Ctrl-C nobody waits for what still runs.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def run_case(name, test, row, reporter):
+    import lib
+    guest = lib.Guest(test, row)
+    started = time.monotonic()
+    try:
+        test.function(guest)
+    except TestFailure as failure:
+        log = f"{failure.log}\n{failure}\n" if str(failure) not in failure.log else failure.log
+        reporter.fails(name, time.monotonic() - started, log, **guest.facts)
+    except Exception:  # a bug of the test is a failed test, not the end of the run
+        reporter.fails(name, time.monotonic() - started, traceback.format_exc(), **guest.facts)
+    else:
+        reporter.passes(name, time.monotonic() - started, **guest.facts)
