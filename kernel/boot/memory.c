@@ -24,6 +24,7 @@ const volatile struct image_location boot_image_location = {IMAGE_LOCATION_MAGIC
 
 static BOOT_BSS struct memory_map map;
 
+/* @impl ATL-LLR-BOOT-0033~1 */
 void boot_console_mode_guess(void)
 {
     struct image_header header;

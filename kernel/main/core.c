@@ -20,6 +20,7 @@
 #include <kernel/region.h>
 #include <percpu/frames.h>
 #include <percpu/operations.h>
+#include <percpu/perturb.h>
 
 enum boot_stage {
     STAGE_CORES_START, /* core 0 starts the others one after another; each prepares itself */
@@ -173,6 +174,25 @@ static void entropy_start(core_id_t self)
     canary_choose();
 }
 
+#ifdef ATOLL_PERTURB
+/* The build that delays at random says with what seed, so that a failure can be run again. */
+static void perturb_start(core_id_t self)
+{
+    uint64_t seed = boot_image()->seed;
+    if ((boot_image()->flags & IMAGE_FLAG_FIXED_SEED) == 0) {
+        entropy_fill(&seed, sizeof(seed));
+    }
+    seed = (seed | 1) + 2 * self.value;
+    console_log(CONSOLE_LOG, "atoll: core %u delays with seed %lu\n", self.value, seed);
+    percpu_perturb_seed(seed);
+}
+#else
+static void perturb_start(core_id_t self)
+{
+    (void)self;
+}
+#endif
+
 noreturn void kernel_core_main(core_id_t self)
 {
     cpu_core_initialize(self);
@@ -180,6 +200,7 @@ noreturn void kernel_core_main(core_id_t self)
     percpu_start(self);
     console_service_initialize(self);
     entropy_start(self);
+    perturb_start(self);
     if (self.value == 0) {
         cpu_smp_start();
     }

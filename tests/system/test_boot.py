@@ -51,7 +51,14 @@ def test_memory_above_four_gibibytes(guest):
     run(guest, "cores", memory=BIG_MIB).expect(stdout=b"1 2\n")
 
 
+# @verifies ATL-LLR-BOOT-0021~1
+@system_test(matrix=ONE, cores=(1,), libc=("musl",), machine=("microvm", "q35"))
+def test_four_mebibytes_are_enough_to_start(guest):
+    run(guest, "cores", memory=4).expect(stdout=b"1 2\n")
+
+
 # @verifies ATL-LLR-BOOT-0012~1
+# @verifies ATL-LLR-BOOT-0033~1
 @system_test(matrix=ONE)
 def test_processor_without_a_required_feature(guest):
     result = run(guest, "cores", qemu=("-cpu", "max,fsgsbase=off"))

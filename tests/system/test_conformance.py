@@ -101,10 +101,10 @@ def check_cases(result, program, binary, cores):
     result.expect_that(lines == wanted, f"output is {wanted[-3:]}, not {lines[-3:]}")
 
 
-def run_program(guest, program):
+def run_program(guest, program, variant="image"):
     binary = build(guest, program)
     file = host_file(program)
-    result = guest.run(binary, *arguments_of(program, GUEST_FILE),
+    result = guest.run(binary, *arguments_of(program, GUEST_FILE), variant=variant,
                        files=[(str(file), GUEST_FILE)] if file else [], memory=program["memory"],
                        environment=program["environment"], stdin=program["stdin"].encode())
     if program["output"] == "linux":
@@ -125,6 +125,21 @@ def register(program):
     lib.system_test(matrix=program["matrix"], timeout_s=program["timeout"], **axes)(test)
 
 
+def register_perturbed(program):
+    """The same with the build that delays at random at each step of channels and scheduler; the log
+    of a failure has the seeds (--seed N --perturb repeats one)."""
+    def test(guest):
+        run_program(guest, program, variant="perturb")
+    test.__name__ = program["name"] + "_perturbed"
+    test.__module__ = __name__
+    lib.system_test(matrix=lib.PAIRWISE, timeout_s=2 * program["timeout"], cores=(4, 2),
+                    ring=(3,))(test)
+
+
+PERTURBED = ("threads", "mutex", "condvar", "barrier", "rwlock", "semaphore", "once_tsd", "cancel",
+             "timedwait", "signals")
+
+
 @functools.cache
 def offered_calls():
     calls = tomllib.loads((lib.ROOT / "posix" / "syscalls.toml").read_text())["calls"]
@@ -134,6 +149,8 @@ def offered_calls():
 for row in programs():
     if set(row["needs"]) <= offered_calls():
         register(row)
+        if row["name"] in PERTURBED:
+            register_perturbed(row)
 
 
 @lib.system_test(matrix=lib.ONE, timeout_s=60)

@@ -49,7 +49,7 @@ def run_command(words):
         write_file(arguments.keep_image, image)
     machine = MachineOptions(settings.cores, settings.memory, settings.machine,
                              tuple(arguments.qemu_arg), arguments.timeout)
-    status = boot(image, machine, settings.verbose)
+    status = boot(image, machine, settings.verbose, show_log=demo or settings.verbose)
     if demo and status == 0:
         _say_where_to_look()
     return status
@@ -72,13 +72,13 @@ def _say_where_to_look():
 
 
 # @impl ATL-LLR-TOOL-0013~1
-def boot(image, machine, verbose):
+def boot(image, machine, verbose, show_log):
     """Boots image bytes with this process's streams; returns the exit status."""
     with tempfile.TemporaryDirectory(prefix="atoll-") as folder:
         path = os.path.join(folder, "image")
         pathlib.Path(path).write_bytes(image)
         sinks = {STREAM_OUTPUT: _writer(1), STREAM_ERROR: _writer(2), STREAM_KERNEL_ERROR: _writer(2)}
-        if verbose:
+        if show_log:
             sinks[STREAM_LOG] = _writer(2)
         guest = Guest(machine, path, sinks, source=0)
         if verbose:
