@@ -19,6 +19,8 @@ size_t shim_console_used;
 uint64_t shim_console_calls;
 uint64_t shim_console_room = UINT64_MAX;
 const char *shim_input = "";
+const char *shim_input_while_parked = "";
+bool shim_input_ended;
 char shim_reports[4096];
 bool shim_signal_pending;
 
@@ -181,7 +183,8 @@ int64_t gate_park(uint64_t deadline, uint64_t flags)
 {
     (void)deadline;
     (void)flags;
-    shim_console_room = UINT64_MAX; /* meanwhile the console has drained */
+    shim_input = shim_input_while_parked;
+    shim_input_while_parked = "";
     return 0;
 }
 
@@ -194,12 +197,8 @@ int64_t gate_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint6
         if (faults(buffer, bytes)) {
             return -EFAULT;
         }
-        if (shim_console_room == 0) {
-            return -EAGAIN;
-        }
         shim_console_calls++;
         uint64_t part = bytes < shim_console_room ? bytes : shim_console_room;
-        shim_console_room -= shim_console_room != UINT64_MAX ? part : 0;
         if (shim_console_used + part <= sizeof(shim_console)) {
             memcpy(shim_console + shim_console_used, (const void *)buffer, part);
             shim_console_used += part;
@@ -207,8 +206,11 @@ int64_t gate_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint6
         return (int64_t)part;
     }
     size_t left = strlen(shim_input);
+    if (left == 0) {
+        return shim_input_ended ? 0 : -EAGAIN;
+    }
     if (operation == GATE_CONSOLE_POLL) {
-        return left != 0 ? (int64_t)left : -EAGAIN;
+        return (int64_t)left;
     }
     size_t part = left < bytes ? left : bytes;
     memcpy((void *)buffer, shim_input, part);

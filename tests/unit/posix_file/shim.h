@@ -16,8 +16,10 @@ extern uint64_t shim_allocation_calls;
 extern char shim_console[1 << 16]; /* what was written, streams 1 and 2 */
 extern size_t shim_console_used;
 extern uint64_t shim_console_calls;
-extern uint64_t shim_console_room; /* bytes until EAGAIN; UINT64_MAX at start */
-extern const char *shim_input;     /* what reads of stream 0 get */
+extern uint64_t shim_console_room; /* bytes that one write takes; UINT64_MAX at start */
+extern const char *shim_input;
+extern const char *shim_input_while_parked; /* what a park brings */
+extern bool shim_input_ended;               /* else a read finds nothing yet */
 extern char shim_reports[4096];
 extern bool shim_signal_pending;
 
