@@ -29,8 +29,8 @@ struct plan {
 };
 extern struct plan shared_plan;
 
-/* The tables of the shared slots: each core writes its own two before seal, all read them then. */
-#define CELL_SLOTS_PER_CORE 2u
+/* The tables of the shared slots: each core writes its own before seal, all read them then. */
+#define CELL_SLOTS_PER_CORE 3u
 extern paddr_t shared_slot_tables[CORE_COUNT_MAX][CELL_SLOTS_PER_CORE];
 
 const struct image_header *cell_image(void);

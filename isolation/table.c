@@ -51,7 +51,7 @@ void table_set(struct table_cursor *cursor, uint64_t value)
 unsigned table_prune(struct table_cursor *cursor, paddr_t emptied[2])
 {
     unsigned count = 0;
-    while (cursor->level < TABLE_LEVEL_TOP && entry_count(*cursor->entry[cursor->level + 1]) == 0) {
+    while (table_is_emptied(cursor)) {
         cursor->level++;
         emptied[count++] = entry_address(table_value(cursor));
         table_set(cursor, 0);

@@ -64,6 +64,12 @@ static inline void table_seek(const struct table_root *root, uint64_t address,
 /* Writes the cursor's entry: everything written before is visible to a walker that finds it. */
 void table_set(struct table_cursor *cursor, uint64_t value);
 
+/* The cursor's entry was the last in use of its table. */
+static inline bool table_is_emptied(const struct table_cursor *cursor)
+{
+    return cursor->level < TABLE_LEVEL_TOP && entry_count(*cursor->entry[cursor->level + 1]) == 0;
+}
+
 /* Takes tables that hold nothing any more out of the tree, from the cursor up; the cursor then
  * stands on an empty larger entry. Walkers may still use them: the caller reuses them after a round
  * of invalidations only. Returns how many (0..2). */

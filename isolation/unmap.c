@@ -23,7 +23,9 @@ static void take_out(struct operation *operation, struct table_cursor *cursor)
         operation_stale(operation, table_begin(cursor), true);
         operation_take_frame(operation, entry_address(value), entry_frame(value));
     }
-    operation_prune(operation, cursor);
+    if (table_is_emptied(cursor)) {
+        operation_prune(operation, cursor);
+    }
 }
 
 /* @impl ATL-LLR-ISOL-0005~1 */

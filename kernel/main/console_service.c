@@ -3,7 +3,6 @@
 #include "main.h"
 
 #include <driver/console.h>
-#include <driver/power.h>
 #include <gate/gate.h>
 #include <isolation/audit.h>
 
@@ -25,9 +24,8 @@ static int64_t service_poll(void)
 
 static noreturn void service_cell_end(uint64_t status, uint64_t signal)
 {
-    console_exit_record(signal != 0 ? CONSOLE_EXIT_SIGNAL : CONSOLE_EXIT_NORMAL, (uint8_t)status,
-                        (uint8_t)signal);
-    power_off();
+    end_machine(signal != 0 ? CONSOLE_EXIT_SIGNAL : CONSOLE_EXIT_NORMAL, (uint8_t)status,
+                (uint8_t)signal);
 }
 
 static enum result service_audit(void)

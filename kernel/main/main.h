@@ -12,6 +12,9 @@ void console_service_initialize(core_id_t self);
 /* Core 0: the UART has interrupted. */
 void console_service_interrupt(void);
 
+/* Sends the exit record (enum console_exit, status, signal) and turns the machine off. Any core. */
+noreturn void end_machine(uint8_t kind, uint8_t status, uint8_t signal);
+
 /* Prints the reason and the registers or NULL, and stops the machine. Any core, any state. */
 struct kernel_trap {
     uint64_t r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax;

@@ -231,15 +231,15 @@ class FuzzPhase(Phase):
     program = ROOT / "fuzz/run.py"
 
     def names(self):
-        return [f"fuzz/{path.stem.removesuffix('_fuzz')}"
+        return [f"fuzz/fuzz_{path.stem.removesuffix('_fuzz')}"
                 for path in sorted((ROOT / "fuzz").glob("*_fuzz.c"))]
 
     def run(self, selected, reporter):
-        targets = [name.removeprefix("fuzz/") for name in selected]
+        targets = [name.removeprefix("fuzz/fuzz_") for name in selected]
         seconds = 10 if self.options.full else 0
         words = [word for target in targets for word in ("--target", target)]
         run_lines([PYTHON, self.program, "--seconds", seconds, "--build", build_directory() / "fuzz",
-                   *words], reporter, lambda name: "fuzz/" + name.removeprefix("fuzz_"),
+                   *words], reporter, lambda name: "fuzz/" + name,
                   set(selected), FUZZ_SECONDS, cwd=ROOT)
 
 
