@@ -46,7 +46,7 @@ extern uintptr_t __stack_chk_guard;
 /* Until entropy replaces it; a zero byte stops string overruns. */
 #define BOOT_CANARY 0x8f3a61d2c4b7e500u
 
-void boot_collect(uint32_t loader, uint64_t info, uint64_t tsc)
+__attribute__((no_stack_protector)) void boot_collect(uint32_t loader, uint64_t info, uint64_t tsc)
 {
     __stack_chk_guard = BOOT_CANARY; /* no caller or callee is protected by the old value */
     console_discover();
