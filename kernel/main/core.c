@@ -175,16 +175,19 @@ static void entropy_start(core_id_t self)
 }
 
 #ifdef ATOLL_PERTURB
+static SHARED uint64_t shared_perturb_seed; /* core 0 writes it before it starts the others */
+
 /* The build that delays at random says with what seed, so that a failure can be run again. */
 static void perturb_start(core_id_t self)
 {
-    uint64_t seed = boot_image()->seed;
-    if ((boot_image()->flags & IMAGE_FLAG_FIXED_SEED) == 0) {
-        entropy_fill(&seed, sizeof(seed));
+    if (self.value == 0) {
+        shared_perturb_seed = boot_image()->seed;
+        if ((boot_image()->flags & IMAGE_FLAG_FIXED_SEED) == 0) {
+            entropy_fill(&shared_perturb_seed, sizeof(shared_perturb_seed));
+        }
+        console_log(CONSOLE_LOG, "atoll: delays with seed %lu\n", shared_perturb_seed);
     }
-    seed = (seed | 1) + 2 * self.value;
-    console_log(CONSOLE_LOG, "atoll: core %u delays with seed %lu\n", self.value, seed);
-    percpu_perturb_seed(seed);
+    percpu_perturb_seed((shared_perturb_seed | 1) + 2 * self.value);
 }
 #else
 static void perturb_start(core_id_t self)
