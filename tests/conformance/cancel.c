@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cancellation: deferred at blocked cancellation points (nanosleep, condition variable, semaphore,
- * join; a blocked read is in pipes.c), disabled and enabled again, asynchronous while user code
+ * join), disabled and enabled again, asynchronous while user code
  * spins on another core, and the order of cleanup handlers. Fault injection: --break CASE.
  *
  * @verifies ATL-HLR-CONF-0003~1 */
