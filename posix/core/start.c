@@ -3,6 +3,7 @@
 #include "internal.h"
 
 #include <posix/instructions.h>
+#include <posix/memory.h>
 
 #define FLAGS_START 0x202u /* interrupts on, the always-set bit */
 
@@ -26,6 +27,18 @@ uint64_t posix_start_stack(void)
     return posix_stack_top(posix_thread_of_stack((void *)block)); // NOLINT: inside the area
 }
 
+/* As Linux: the first thread has the name of the program's file, cut. */
+static void name_thread(struct posix_thread *self, const char *path)
+{
+    const char *name = path;
+    for (const char *at = path; *at != '\0'; at++) {
+        name = *at == '/' ? at + 1 : name;
+    }
+    for (uint32_t i = 0; i < POSIX_THREAD_NAME_BYTES - 1 && name[i] != '\0'; i++) {
+        self->name[i] = name[i];
+    }
+}
+
 /* Never returns, so the changed guard is never compared with an older one. */
 __attribute__((optimize("no-stack-protector"))) noreturn void posix_start(struct posix_thread *self)
 {
@@ -38,6 +51,7 @@ __attribute__((optimize("no-stack-protector"))) noreturn void posix_start(struct
     posix_file_initialize();
     struct posix_program program = {0};
     posix_program_load(&program);
+    name_thread(self, posix_image_string(posix_image()->program_path_offset));
     struct gate_frame frame = {.rip = program.entry,
                                .rsp = program.stack,
                                .rflags = FLAGS_START,

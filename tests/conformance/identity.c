@@ -99,8 +99,15 @@ static void affinity(void)
     CHECK_EQUAL(check_cores(NULL), check_all_cores_count);
 }
 
+static const char *program;
+
 static void thread_name(void)
 {
+    const char *slash = strrchr(program, '/');
+    char first[16] = "";
+    CHECK_EQUAL(prctl(PR_GET_NAME, first), 0);
+    CHECK(strncmp(first, slash != NULL ? slash + 1 : program, 15) == 0 && strlen(first) <= 15);
+
     char name[16] = {0};
     CHECK_EQUAL(prctl(PR_SET_NAME, "a-rather-long-thread-name"), 0);
     CHECK_EQUAL(prctl(PR_GET_NAME, name), 0);
@@ -137,5 +144,6 @@ int main(int argc, char **argv)
         {"usage", usage},
         {"unknown_calls", unknown_calls},
     };
+    program = argv[0];
     return CHECK_MAIN(cases);
 }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user sees of a program: output, status, arguments, environment, input, files."""
 import random
+import re
+import subprocess
 import tempfile
 
 from lib import FULL, ONE, PAIRWISE, host_test, system_test
@@ -57,11 +59,22 @@ def test_file(guest):
     result.expect(stdout=data, stderr=f"{guest.size} bytes\n".encode(), status=7)
 
 
-# @verifies ATL-LLR-TOOL-0040~1
+# @verifies ATL-LLR-TOOL-0040~1 ATL-LLR-SIGNAL-0030~1
 @system_test(matrix=FULL)
 def test_crash_status(guest):
-    result = guest.run(guest.build("crash_null.c"))
+    binary = guest.build("crash_null.c")
+    result = guest.run(binary)
     result.expect(stdout=b"before the fault\n", status=139)
+    report = result.stderr.decode()
+    main = re.search(r"^([0-9a-f]+) T main$", subprocess.check_output(["nm", binary], text=True), re.M)
+    rip = re.search(r"^rip ([0-9a-f]{16}) flags [0-9a-f]{8}$", report, re.M)
+    for line in (r"posix: SIGSEGV \(11\) code 1 in thread 1 \"crash_null[^\"]*\" on core 0",
+                 f"address 0x0, vector 14, error 0x{2 | (4 if guest.ring == 3 else 0):x}",
+                 r"rax [0-9a-f]{16} rbx [0-9a-f]{16} rcx [0-9a-f]{16} rdx [0-9a-f]{16}",
+                 r"code addresses on the stack: 0x[0-9a-f]+.*"):
+        result.expect_that(re.search(f"^{line}$", report, re.M), f"the report has {line}")
+    result.expect_that(rip and 0 < int(rip[1], 16) - int(main[1], 16) < 256, "rip is inside main")
+    result.expect_that(len(report.splitlines()) <= 24, "the report fits a screen")
 
 
 # @verifies ATL-LLR-TOOL-0040~1
