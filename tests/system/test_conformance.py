@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One test for each program of tests/conformance/programs.toml, and two that look after the programs
 themselves on the build machine: all pass there, and every case can fail."""
+import contextlib
 import functools
 import os
 import random
@@ -16,7 +17,7 @@ WORDS = ("atoll island core ring gate lagoon reef palm tide wave message credit 
          "thread signal clock barrier channel deadline stack").split()
 DEFAULTS = {"arguments": [], "flags": [], "extra": [], "environment": {}, "file_bytes": 0,
             "status": 0, "output": "cases", "matrix": "pairwise", "memory": 128, "timeout": 30,
-            "gate_headers": False, "stdin": ""}
+            "gate_headers": False, "stdin": "", "stdin_stays_open": False}
 AXES = ("libc", "ring", "cores", "machine")
 
 
@@ -101,12 +102,30 @@ def check_cases(result, program, binary, cores):
     result.expect_that(lines == wanted, f"output is {wanted[-3:]}, not {lines[-3:]}")
 
 
+@contextlib.contextmanager
+def standard_input(program):
+    """Bytes, which end; or a descriptor that gives them and then stays open."""
+    data = program["stdin"].encode()
+    if not program["stdin_stays_open"]:
+        yield data
+        return
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, data)
+        yield reader
+    finally:
+        os.close(writer)
+        os.close(reader)
+
+
 def run_program(guest, program, variant="image"):
     binary = build(guest, program)
     file = host_file(program)
-    result = guest.run(binary, *arguments_of(program, GUEST_FILE), variant=variant,
-                       files=[(str(file), GUEST_FILE)] if file else [], memory=program["memory"],
-                       environment=program["environment"], stdin=program["stdin"].encode())
+    with standard_input(program) as stdin:
+        result = guest.run(binary, *arguments_of(program, GUEST_FILE), variant=variant,
+                           files=[(str(file), GUEST_FILE)] if file else [],
+                           memory=program["memory"], environment=program["environment"],
+                           stdin=stdin)
     if program["output"] == "linux":
         stdout, _, status = on_linux(program, binary)
         result.expect_that(status == program["status"], f"on Linux the status is {program['status']}")
@@ -199,13 +218,13 @@ def test_entries_cite_what_their_sources_cite(guest):
 
 
 @lib.host_test
-def test_hostile_program_knows_the_gate(guest):
-    """The errors that gate_hostile.c allows are those of gate.toml."""
-    text = (FOLDER / "hostile" / "gate_hostile.c").read_text()
+def test_hostile_programs_know_the_gate(guest):
+    """The errors that gate_raw.h allows are those of gate.toml."""
+    text = (FOLDER / "hostile" / "gate_raw.h").read_text()
     allowed = {name: set(re.findall(r"E[A-Z]+", errors)) for name, errors in
                re.findall(r'\[GATE_\w+\] = \{"(\w+)", [01], \{([^}]*)\}\}', text)}
     calls = tomllib.loads((lib.ROOT / "isolation/gate/gate.toml").read_text())["call"]
     defined = {call["name"]: set(call["errors"]) for call in calls}
     if allowed != defined:
-        raise lib.TestFailure("the table of gate_hostile.c is not that of gate.toml",
+        raise lib.TestFailure("the table of gate_raw.h is not that of gate.toml",
                               f"{allowed}\n{defined}")
