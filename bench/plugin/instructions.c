@@ -2,11 +2,13 @@
 /* A plugin of QEMU's TCG that counts the instructions of all vCPUs between two marks in the guest.
  * A mark is the 7-byte `nopl 0x0a7011NN(%rax)` of bench/programs/bench.h: it does nothing in every
  * ring of every kernel. NN: 0..126 begins section NN, 128..254 ends section NN - 128, 127 is passed
- * once and tells how far the machine had come since its reset.
+ * once and tells how far the machine had come since its reset. `nopl 0x0b7011NN(%rax)` marks quanta
+ * of fixed work and counts the instructions of its own vCPU alone: NN 0 begins, 1 ends one quantum
+ * and begins the next, 2 reports them.
  *
  * Argument out=FILE; one line is written at once for each end: `SECTION INSTRUCTIONS NANOSECONDS`;
- * 127 gives `127 INSTRUCTIONS NANOSECONDS` since reset. Counting is by translated block: a block
- * that is left early by a fault counts whole. */
+ * 127 gives `127 INSTRUCTIONS NANOSECONDS` since reset; `quantum VCPU INSTRUCTIONS` is one quantum.
+ * Counting is by translated block: a block that is left early by a fault counts whole. */
 #include "plugin_api.h"
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -21,6 +23,9 @@
 #define MARK_HERE 127
 #define MARK_END 128
 #define MARK_BYTES 7
+#define QUANTA_MAX 65536
+
+enum quantum_mark { QUANTUM_BEGIN, QUANTUM_NEXT, QUANTUM_REPORT };
 
 /* One cache line each: the writer is the vCPU, the reader whoever passes a mark. */
 static struct {
@@ -30,6 +35,13 @@ static struct {
 static struct {
     uint64_t instructions, nanoseconds;
 } begun[SECTIONS];
+
+/* Written by its vCPU alone. */
+static struct quanta {
+    uint64_t begun;
+    uint32_t count;
+    uint32_t instructions[QUANTA_MAX];
+} quanta[VCPUS_MAX];
 
 static int output = -1;
 static uint64_t started_ns;
@@ -88,19 +100,49 @@ static void pass_mark(unsigned vcpu, void *data)
     }
 }
 
+static void report_quanta(unsigned vcpu)
+{
+    FILE *lines = fdopen(dup(output), "w");
+    if (lines == NULL) {
+        abort();
+    }
+    for (uint32_t i = 0; i < quanta[vcpu].count; i++) {
+        fprintf(lines, "quantum %u %u\n", vcpu, quanta[vcpu].instructions[i]);
+    }
+    if (fclose(lines) != 0) {
+        abort();
+    }
+}
+
+static void pass_quantum(unsigned vcpu, void *data)
+{
+    struct quanta *own = &quanta[vcpu % VCPUS_MAX];
+    uint64_t now =
+        atomic_load_explicit(&counters[vcpu % VCPUS_MAX].instructions, memory_order_relaxed);
+    unsigned mark = (unsigned)(uintptr_t)data;
+    if (mark == QUANTUM_REPORT) {
+        report_quanta(vcpu);
+    } else if (mark == QUANTUM_NEXT && own->count < QUANTA_MAX) {
+        own->instructions[own->count++] = (uint32_t)(now - own->begun);
+    }
+    own->begun = now;
+}
+
 static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     (void)id;
     static const uint8_t head[3] = {0x0f, 0x1f, 0x80};
-    static const uint8_t tail[3] = {0x11, 0x70, 0x0a};
+    static const uint8_t tail[2] = {0x11, 0x70};
     size_t count = qemu_plugin_tb_n_insns(block);
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(block, i);
         const uint8_t *bytes = qemu_plugin_insn_data(instruction);
         if (qemu_plugin_insn_size(instruction) == MARK_BYTES &&
-            memcmp(bytes, head, sizeof(head)) == 0 && memcmp(bytes + 4, tail, sizeof(tail)) == 0) {
-            qemu_plugin_register_vcpu_insn_exec_cb(instruction, pass_mark, QEMU_PLUGIN_CB_NO_REGS,
-                                                   (void *)(uintptr_t)bytes[3]);
+            memcmp(bytes, head, sizeof(head)) == 0 && memcmp(bytes + 4, tail, sizeof(tail)) == 0 &&
+            (bytes[6] == 0x0a || bytes[6] == 0x0b)) {
+            qemu_plugin_register_vcpu_insn_exec_cb(
+                instruction, bytes[6] == 0x0a ? pass_mark : pass_quantum, QEMU_PLUGIN_CB_NO_REGS,
+                (void *)(uintptr_t)bytes[3]);
         }
     }
     qemu_plugin_register_vcpu_tb_exec_cb(block, count_block, QEMU_PLUGIN_CB_NO_REGS,

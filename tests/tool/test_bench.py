@@ -7,6 +7,7 @@ import unittest
 
 import support
 from atoll.bench import build_plugin, parse_counts, parse_output, per_operation
+from atoll.noise import noise_rows, parse_quanta
 
 GUEST = r"""
     .section .note.pvh, "a", @note
@@ -28,6 +29,14 @@ again:
     .byte 0x0f, 0x1f, 0x80, 133, 0x11, 0x70, 0x0a
     decl %ebx
     jnz again
+    .byte 0x0f, 0x1f, 0x80, 0, 0x11, 0x70, 0x0b
+    .irp extra, 0, 50, 0, 0
+    movl $LOOPS + \extra, %ecx
+1:  decl %ecx
+    jnz 1b
+    .byte 0x0f, 0x1f, 0x80, 1, 0x11, 0x70, 0x0b
+    .endr
+    .byte 0x0f, 0x1f, 0x80, 2, 0x11, 0x70, 0x0b
     lidt nothing
     int3
 nothing:
@@ -54,10 +63,20 @@ class BenchTest(unittest.TestCase):
     # @verifies ATL-LLR-TOOL-0050~1
     def test_plugin_counts_a_known_loop(self):
         few, many = count(1000), count(101000)
-        self.assertEqual([line.split()[0] for line in few.splitlines()], ["127", "5", "5", "5"])
+        self.assertEqual([line.split()[0] for line in few.splitlines()][:4], ["127", "5", "5", "5"])
         # Two instructions a round; what else is between the marks is the same in both runs.
         difference = parse_counts(many)[5][0] - parse_counts(few)[5][0]
         self.assertEqual(difference, 3 * 2 * 100000)
+
+    # @verifies ATL-LLR-TOOL-0051~1
+    def test_quanta_of_one_core(self):
+        quanta = parse_quanta(count(1000))
+        self.assertEqual((list(quanta), len(quanta[0])), ([0], 4))
+        rows = noise_rows(quanta)
+        self.assertEqual(rows["core 0: disturbed of 4 quanta"], 1)
+        self.assertEqual(rows["core 0: by 1 to 499"], 1)
+        self.assertEqual(rows["core 0: longest"], 100)
+        self.assertEqual(rows["core 0: by 10,000 or more"], 0)
 
     # @verifies ATL-LLR-TOOL-0050~1
     def test_division(self):

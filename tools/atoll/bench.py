@@ -18,6 +18,7 @@ from atoll.errors import ToolError
 from atoll.linux_guest import COMMAND_LINE, initial_files, linux_kernel
 from atoll.machine import (DIE_WITH_PARENT, QEMU, STREAM_ERROR, STREAM_KERNEL_ERROR, STREAM_OUTPUT,
                            Guest, MachineOptions)
+from atoll.noise import noise_rows, parse_quanta
 from atoll.options import DEFAULT_ENVIRONMENT, Settings, core_count
 from atoll.pack import pack
 from atoll.paths import ROOT, build_directory
@@ -28,6 +29,7 @@ PLUGIN = ROOT / "bench" / "plugin" / "instructions.c"
 MEMORY_MIB = 256
 GUEST_SECONDS = 300
 BOOT_SECTION, BOOT_NAME = 127, "boot until main"
+COMPILERS = {"storm": "gcc"}  # musl-gcc where nothing is said: its allocator has one lock for all
 SYSTEMS = ("atoll-ring0", "atoll-ring3", "linux")
 
 
@@ -63,7 +65,7 @@ def build_program(source):
     with locked(target.parent):
         newest = max(f.stat().st_mtime for f in PROGRAMS.iterdir())
         if not target.exists() or target.stat().st_mtime < newest:
-            compile_program(["musl-gcc", "-std=gnu2x", "-O2", "-Wall", "-Wextra", "-static", "-pthread",
+            compile_program([COMPILERS.get(source.stem, "musl-gcc"), "-std=gnu2x", "-O2", "-Wall", "-Wextra", "-static", "-pthread",
                              str(source), "-o", str(target)])
     return target
 
@@ -80,8 +82,8 @@ def parse_output(text):
 def parse_counts(text):
     """{section: (instructions, nanoseconds)} of what the plugin wrote, summed."""
     sums = collections.defaultdict(lambda: [0, 0])
-    for line in text.splitlines():
-        section, instructions, nanoseconds = map(int, line.split())
+    for match in re.finditer(r"^(\d+) (\d+) (\d+)$", text, re.M):
+        section, instructions, nanoseconds = map(int, match.groups())
         sums[section][0] += instructions
         sums[section][1] += nanoseconds
     return sums
@@ -93,6 +95,12 @@ def per_operation(output, counts):
     sections, _ = parse_output(output)
     return {name: (counts[s][0] / operations, counts[s][1] / operations)
             for s, (operations, name) in sections.items() if s in counts}
+
+
+def results_of(output, counts):
+    """What one run gave: operations, and quanta, which have no time."""
+    noise = {name: (value, None) for name, value in noise_rows(parse_quanta(counts)).items()}
+    return per_operation(output, parse_counts(counts)) | noise
 
 
 def measure_atoll(program, ring, options):
@@ -113,7 +121,7 @@ def measure_atoll(program, ring, options):
             raise ToolError(f"{program.name} on Atoll ring {ring} ended with status "
                             f"{exit_status(outcome)}:\n{output.decode()}{errors.decode()}"
                             f"{outcome.qemu_message}", f"try it: ./atoll run --ring {ring} {program}")
-        return per_operation(output.decode(), parse_counts(counts.read_text()))
+        return results_of(output.decode(), counts.read_text())
 
 
 def linux_command(kernel, initrd, counts, cores):
@@ -139,7 +147,7 @@ def measure_linux(program, options):
         if "exitcode=0x00000000" not in output:
             raise ToolError(f"{program.name} failed on Linux:\n{output[-2000:]}{done.stderr.decode()}",
                             "try it on this machine first")
-        return per_operation(output, parse_counts(counts.read_text()))
+        return results_of(output, counts.read_text())
 
 
 def measure(system, program, options):
@@ -154,8 +162,9 @@ def median_of_runs(system, program, options):
         print(f"-- {program.name} on {system}, run {number + 1} of {options.runs}", file=sys.stderr,
               flush=True)
         runs.append(measure(system, program, options))
-    return {name: tuple(statistics.median(run[name][i] for run in runs) for i in (0, 1))
-            for name in runs[0] if all(name in run for run in runs)}
+    return {name: tuple(None if rows[0][i] is None else statistics.median(row[i] for row in rows)
+                        for i in (0, 1))
+            for name in runs[0] if len(rows := [run[name] for run in runs if name in run]) == len(runs)}
 
 
 def _number(value):
@@ -167,13 +176,14 @@ def show(program, results):
     names = list(dict.fromkeys(name for result in results.values() for name in result))
     names.sort(key=lambda name: name != BOOT_NAME)
     print(f"\n{program}: guest instructions for one operation (microseconds in this emulator)\n")
-    print(f"{'':34}" + "".join(f"{system:>30}" for system in results))
+    print(f"{'':42}" + "".join(f"{system:>30}" for system in results))
     for name in names:
         cells = []
         for result in results.values():
             row = result.get(name)
-            cells.append("-" if row is None else f"{_number(row[0])} ({_number(row[1] / 1000)})")
-        print(f"{name:34}" + "".join(f"{cell:>30}" for cell in cells))
+            cells.append("-" if row is None else f"{row[0]:,}" if row[1] is None else
+                         f"{_number(row[0])} ({_number(row[1] / 1000)})")
+        print(f"{name:42}" + "".join(f"{cell:>30}" for cell in cells))
 
 
 def bench_command(words):
@@ -197,7 +207,7 @@ def bench_command(words):
 
 def _write_json(path, everything):
     rows = [{"program": program, "system": system, "operation": operation,
-             "instructions": round(row[0], 1), "nanoseconds": round(row[1])}
+             "value": round(row[0], 1)} | ({} if row[1] is None else {"nanoseconds": round(row[1])})
             for program, systems in everything.items() for system, result in systems.items()
             for operation, row in result.items()]
     try:
