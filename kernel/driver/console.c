@@ -229,11 +229,6 @@ int64_t console_read(void *to, uint64_t bytes)
     return (int64_t)count;
 }
 
-uint64_t console_input_errors(void)
-{
-    return input.errors;
-}
-
 /* ---- interrupts */
 
 void console_start_interrupts(void)

@@ -1,44 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel's own lines: text in frames of at most a line's length. */
+/* The kernel's own lines. */
 #include "format.h"
 
 #include <driver/console.h>
-#include <kernel/image.h>
 
-#define LINE_BYTES 160u
-
-struct line {
-    struct format_sink sink; /* first: the sink is the line */
-    enum console_level level;
-    uint32_t used;
-    char bytes[LINE_BYTES];
-};
-
-static void flush(struct line *line)
-{
-    if (line->used > 0) {
-        console_write_blocking(line->level, line->bytes, line->used);
-        line->used = 0;
-    }
-}
-
-static void put(struct format_sink *sink, char character)
-{
-    struct line *line = (struct line *)sink;
-    if (line->used == sizeof(line->bytes)) {
-        flush(line);
-    }
-    line->bytes[line->used++] = character;
-}
+#define LINE_BYTES_MAX 256u
 
 void console_log_arguments(enum console_level level, const char *format, va_list arguments)
 {
-    if (level == CONSOLE_LOG && !console_wants_log()) {
-        return;
+    if (level != CONSOLE_LOG || console_wants_log()) {
+        char line[LINE_BYTES_MAX];
+        console_write_blocking(level, line, format_text(line, sizeof(line), format, arguments));
     }
-    struct line line = {.sink = {put}, .level = level};
-    format_text(&line.sink, format, arguments);
-    flush(&line);
 }
 
 void console_log(enum console_level level, const char *format, ...)

@@ -69,40 +69,14 @@ static inline uint16_t cpu_in16(uint16_t port)
     return value;
 }
 
-static inline uint32_t cpu_in32(uint16_t port)
-{
-    uint32_t value;
-    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-    return value;
-}
-
-static inline void cpu_out32(uint16_t port, uint32_t value)
-{
-    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-
 static inline void cpu_invlpg(uint64_t address)
 {
     __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
 }
 
-static inline uint64_t cpu_read_cr0(void)
-{
-    uint64_t value;
-    __asm__ volatile("mov %%cr0, %0" : "=r"(value) : : "memory");
-    return value;
-}
-
 static inline void cpu_write_cr0(uint64_t value)
 {
     __asm__ volatile("mov %0, %%cr0" : : "r"(value) : "memory");
-}
-
-static inline uint64_t cpu_read_cr2(void)
-{
-    uint64_t value;
-    __asm__ volatile("mov %%cr2, %0" : "=r"(value) : : "memory");
-    return value;
 }
 
 static inline uint64_t cpu_read_cr3(void)
@@ -117,28 +91,9 @@ static inline void cpu_write_cr3(uint64_t value)
     __asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
 }
 
-static inline uint64_t cpu_read_cr4(void)
-{
-    uint64_t value;
-    __asm__ volatile("mov %%cr4, %0" : "=r"(value) : : "memory");
-    return value;
-}
-
 static inline void cpu_write_cr4(uint64_t value)
 {
     __asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
-}
-
-static inline uint64_t cpu_read_cr8(void)
-{
-    uint64_t value;
-    __asm__ volatile("mov %%cr8, %0" : "=r"(value) : : "memory");
-    return value;
-}
-
-static inline void cpu_write_cr8(uint64_t value)
-{
-    __asm__ volatile("mov %0, %%cr8" : : "r"(value) : "memory");
 }
 
 /* What LGDT and LIDT load: SDM volume 3, "Pseudo-descriptor format". */
@@ -160,13 +115,6 @@ static inline void cpu_lidt(const struct cpu_descriptor_table *table)
 static inline void cpu_ltr(uint16_t selector)
 {
     __asm__ volatile("ltr %0" : : "r"(selector) : "memory");
-}
-
-static inline uint64_t cpu_xgetbv(uint32_t index)
-{
-    uint32_t low, high;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(index));
-    return ((uint64_t)high << 32) | low;
 }
 
 static inline void cpu_xsetbv(uint32_t index, uint64_t value)
@@ -228,29 +176,9 @@ static inline void cpu_write_gs_base(uint64_t base)
     __asm__ volatile("wrgsbase %0" : : "r"(base) : "memory");
 }
 
-static inline void cpu_stac(void)
-{
-    __asm__ volatile("stac" : : : "memory", "cc");
-}
-
-static inline void cpu_clac(void)
-{
-    __asm__ volatile("clac" : : : "memory", "cc");
-}
-
-static inline void cpu_sti(void)
-{
-    __asm__ volatile("sti" : : : "memory", "cc");
-}
-
 static inline void cpu_cli(void)
 {
     __asm__ volatile("cli" : : : "memory", "cc");
-}
-
-static inline void cpu_hlt(void)
-{
-    __asm__ volatile("hlt" : : : "memory");
 }
 
 /* Waits with interrupts on and returns with them off. One sequence: STI holds interrupts back for
@@ -273,11 +201,6 @@ static inline void cpu_mfence(void)
 static inline void cpu_lfence(void)
 {
     __asm__ volatile("lfence" : : : "memory");
-}
-
-static inline void cpu_wbinvd(void)
-{
-    __asm__ volatile("wbinvd" : : : "memory");
 }
 
 /* False: no random number was at hand; *value is 0 then. */
@@ -309,13 +232,6 @@ static inline uint64_t cpu_crc32q(uint64_t crc, uint64_t value)
 {
     __asm__("crc32q %1, %0" : "+r"(crc) : "rm"(value));
     return crc;
-}
-
-static inline uint64_t cpu_read_rflags(void)
-{
-    uint64_t flags;
-    __asm__ volatile("pushfq\n\tpopq %0" : "=r"(flags) : : "memory");
-    return flags;
 }
 
 #endif

@@ -18,17 +18,13 @@
 #define MSR_EFER_NXE (1ull << 11)
 #define MSR_STAR 0xc0000081u
 #define MSR_LSTAR 0xc0000082u
-#define MSR_CSTAR 0xc0000083u
 #define MSR_SFMASK 0xc0000084u
 #define MSR_TSC_AUX 0xc0000103u
-#define MSR_SYSENTER_CS 0x174u
 #define MSR_KVM_WALL_CLOCK 0x4b564d00u
 #define MSR_KVM_SYSTEM_TIME 0x4b564d01u
 
 #define CR0_PE 1ull
 #define CR0_MP (1ull << 1)
-#define CR0_EM (1ull << 2)
-#define CR0_TS (1ull << 3)
 #define CR0_ET (1ull << 4)
 #define CR0_NE (1ull << 5)
 #define CR0_WP (1ull << 16)
@@ -41,7 +37,6 @@
 #define CR4_OSFXSR (1ull << 9)
 #define CR4_OSXMMEXCPT (1ull << 10)
 #define CR4_UMIP (1ull << 11)
-#define CR4_LA57 (1ull << 12)
 #define CR4_FSGSBASE (1ull << 16)
 #define CR4_OSXSAVE (1ull << 18)
 #define CR4_SMEP (1ull << 20)

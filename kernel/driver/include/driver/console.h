@@ -70,10 +70,7 @@ void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes);
 int64_t console_read(void *to, uint64_t bytes);
 /* As console_read would answer, without taking anything; a count may be too low, never too high. */
 int64_t console_input_available(void);
-/* Malformed input seen so far (core 0). */
-uint64_t console_input_errors(void);
-
-/* One line or a part of one: %s %c %d %i %u %x %p %%, with l or z, width, 0 and -. Any state. */
+/* One line or a part of one, of at most 256 bytes: %s %u %x %lu %lx %%. Any state. */
 void console_log(enum console_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void console_log_arguments(enum console_level level, const char *format, va_list arguments)
