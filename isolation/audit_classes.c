@@ -6,13 +6,12 @@
 #include "physical.h"
 
 #include <kernel/region.h>
+#include <kernel/stacks.h>
 #include <percpu/scheduler.h>
 
 extern const uint8_t kernel_text_start[], kernel_text_end[];
 extern const uint8_t kernel_rodata_start[], kernel_rodata_end[];
 extern const uint8_t boot_facts_start[], boot_facts_end[];
-extern const uint8_t stack_gate_guard[], stack_ist1_guard[], stack_ist2_guard[], stack_ist3_guard[],
-    stack_ist4_guard[], stack_ist5_guard[], stack_ist6_guard[], stack_ist7_guard[];
 
 #define NULL_BYTES 0x10000ull
 #define LAST_PAGE ((uint64_t)(GATE_PRIVATE_SLOT + 1) * GATE_SLOT_BYTES - PAGE_BYTES)
@@ -76,16 +75,8 @@ static bool audit_range_shared_slot(uint64_t address, uint64_t *first)
 
 static bool audit_range_guard_page(uint64_t address, uint64_t *first)
 {
-    const uint8_t *const guards[] = {stack_gate_guard, stack_ist1_guard, stack_ist2_guard,
-                                     stack_ist3_guard, stack_ist4_guard, stack_ist5_guard,
-                                     stack_ist6_guard, stack_ist7_guard};
-    *first = (uint64_t)guards[0];
-    for (size_t i = 0; i < ARRAY_COUNT(guards); i++) {
-        if (address == (uint64_t)guards[i]) {
-            return true;
-        }
-    }
-    return false;
+    *first = (uint64_t)kernel_stacks;
+    return stacks_is_guard(address);
 }
 
 /* ---- frames */

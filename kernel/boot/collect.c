@@ -3,8 +3,7 @@
 
 #include <cpu/apic.h>
 #include <cpu/features.h>
-#include <cpu/smp.h>
-#include <cpu/time.h>
+#include <cpu/string.h>
 #include <driver/console.h>
 #include <driver/power.h>
 #include <kernel/facts.h>
@@ -42,6 +41,7 @@ static void check_processor(void)
 }
 
 extern uintptr_t __stack_chk_guard;
+extern const uint8_t boot_trampoline_start[], boot_trampoline_end[];
 
 /* Until entropy replaces it; a zero byte stops string overruns. */
 #define BOOT_CANARY 0x8f3a61d2c4b7e500u
@@ -49,6 +49,7 @@ extern uintptr_t __stack_chk_guard;
 __attribute__((no_stack_protector)) void boot_collect(uint32_t loader, uint64_t info, uint64_t tsc)
 {
     __stack_chk_guard = BOOT_CANARY; /* no caller or callee is protected by the old value */
+    shared_facts.tsc_base = tsc;
     console_discover();
     boot_console_mode_guess();
     check_processor();
@@ -57,8 +58,6 @@ __attribute__((no_stack_protector)) void boot_collect(uint32_t loader, uint64_t 
     boot_loader_read(loader, info, &report);
     boot_memory_collect(&report);
     boot_machine_collect(&report);
-    if (cpu_time_initialize(tsc) != RESULT_OK) {
-        boot_refuse("no clock tells how fast the processor's counter runs");
-    }
-    cpu_smp_prepare();
+    memcpy((void *)shared_facts.low_page, boot_trampoline_start,
+           (size_t)(boot_trampoline_end - boot_trampoline_start));
 }

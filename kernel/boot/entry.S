@@ -13,6 +13,11 @@
 #define ENTRY_TABLE 3      /* present, writable */
 #define ENTRY_LARGE 0x83   /* and 2 MiB */
 #define BOOT_GIB 4
+#define SELECTOR_CODE 0x08
+#define SELECTOR_DATA 0x10
+#define SELECTOR_CODE_32 0x18
+#define GDT_LIMIT 31
+#define CR0_PE 1
 #define CR0_START 0x80010033 /* PG WP NE ET MP PE */
 #define CR4_START 0x20       /* PAE */
 #define EFER_START 0x900     /* NXE LME */
@@ -68,7 +73,7 @@ boot_multiboot2_entry:
     mov $LOADER_MULTIBOOT2, %edi
     jmp enter
 
-/* edi = loader, ebx = its structure. */
+/* edi = loader (0: another core), ebx = its structure. */
 enter:
     mov %ebx, %esi
     rdtsc
@@ -105,6 +110,14 @@ enter:
     dec %ecx
     jnz 2b
 
+    jmp enter_long_mode
+
+/* Another core, from its trampoline. */
+other_core:
+    mov $SELECTOR_DATA, %eax
+    mov %eax, %ds
+    xor %edi, %edi
+enter_long_mode:
     mov $CR4_START, %eax
     mov %eax, %cr4
     mov $boot_pml4_physical, %eax
@@ -116,7 +129,7 @@ enter:
     mov $CR0_START, %eax
     mov %eax, %cr0
     lgdt boot_gdt_pointer
-    ljmp $8, $long_mode
+    ljmp $SELECTOR_CODE, $long_mode
 
 /* Nothing works yet but the serial port: eax = NUL-terminated text. */
 unknown_loader:
@@ -146,7 +159,7 @@ complain:
 
     .code64
 long_mode:
-    mov $0x10, %eax
+    mov $SELECTOR_DATA, %eax
     mov %eax, %ds
     mov %eax, %es
     mov %eax, %ss
@@ -163,8 +176,9 @@ boot_gdt:
     .quad 0
     .quad 0x00af9b000000ffff
     .quad 0x00cf93000000ffff
+    .quad 0x00cf9b000000ffff
 boot_gdt_pointer:
-    .word 23
+    .word GDT_LIMIT
     .long boot_gdt
 boot_no_idt:
     .word 0
@@ -177,6 +191,8 @@ text_long_mode:
 /* At KERNEL_BASE now. edi, esi as above (their upper halves are not defined). */
     .section .text.boot_high, "ax"
 boot_high:
+    test %edi, %edi
+    jz cpu_other_core_enter
     mov $boot_stack_top, %rsp
     xor %ebp, %ebp
     mov %edi, %edi
@@ -185,6 +201,27 @@ boot_high:
     call boot_collect
     call kernel_main
     ud2
+
+/* Where another core starts: copied to a page below 640 KiB. Real mode, CS = page / 16, IP = 0,
+ * interrupts off. Goes to 32-bit protected mode, where the boot core began too. */
+    .section .rodata.trampoline, "a"
+    .globl boot_trampoline_start, boot_trampoline_end
+    .balign 16
+boot_trampoline_start:
+    .code16
+    cli
+    cld
+    mov %cs, %ax
+    mov %ax, %ds
+    lgdtl trampoline_gdt_pointer - boot_trampoline_start
+    mov %cr0, %eax
+    or $CR0_PE, %eax
+    mov %eax, %cr0
+    ljmpl $SELECTOR_CODE_32, $other_core
+trampoline_gdt_pointer:
+    .word GDT_LIMIT
+    .long boot_gdt
+boot_trampoline_end:
 
     .section .bss.boot.stack, "aw", @nobits
     .balign 16

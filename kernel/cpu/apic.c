@@ -3,7 +3,6 @@
 #include <cpu/core.h>
 
 #define APIC_SOFTWARE_ENABLE 0x100u
-#define LVT_MASKED (1u << 16)
 #define LVT_NMI (4u << 8)
 #define LVT_TIMER_TSC_DEADLINE (2u << 17)
 #define DIVIDE_BY_1 0xbu
@@ -79,9 +78,9 @@ void cpu_apic_initialize(void)
     enable_mode();
     cpu_apic_write(APIC_SPURIOUS, APIC_SOFTWARE_ENABLE | VECTOR_SPURIOUS);
     cpu_apic_write(APIC_TASK_PRIORITY, 0);
-    cpu_apic_write(APIC_LVT_LINT0, LVT_MASKED);
+    cpu_apic_write(APIC_LVT_LINT0, APIC_LVT_MASKED);
     cpu_apic_write(APIC_LVT_LINT1, LVT_NMI);
-    cpu_apic_write(APIC_LVT_ERROR, LVT_MASKED);
+    cpu_apic_write(APIC_LVT_ERROR, APIC_LVT_MASKED);
     cpu_apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
     cpu_apic_write(APIC_TIMER_INITIAL, 0);
     cpu_apic_write(APIC_LVT_TIMER,
@@ -100,40 +99,4 @@ void cpu_apic_discover(void)
     /* Leaving x2APIC mode is not possible without a reset: stay in it where the loader set it. */
     shared_facts.x2apic = shared_facts.has_x2apic || (base & MSR_APIC_BASE_X2APIC) != 0;
     enable_mode();
-}
-
-/* The registers as the boot tables show them: at their physical address. */
-static volatile uint32_t *boot_page(void)
-{
-    return (volatile uint32_t *)shared_facts.lapic_physical;
-}
-
-static void boot_write(enum apic_register reg, uint32_t value)
-{
-    if (shared_facts.x2apic) {
-        cpu_wrmsr(MSR_X2APIC + ((uint32_t)reg >> 4), value);
-    } else {
-        boot_page()[(uint32_t)reg / sizeof(uint32_t)] = value;
-    }
-}
-
-void cpu_apic_boot_timer_start(void)
-{
-    boot_write(APIC_SPURIOUS, APIC_SOFTWARE_ENABLE | VECTOR_SPURIOUS);
-    boot_write(APIC_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);
-    boot_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
-    boot_write(APIC_TIMER_INITIAL, UINT32_MAX);
-}
-
-uint32_t cpu_apic_boot_timer_read(void)
-{
-    if (shared_facts.x2apic) {
-        return (uint32_t)cpu_rdmsr(MSR_X2APIC + (APIC_TIMER_CURRENT >> 4));
-    }
-    return boot_page()[APIC_TIMER_CURRENT / sizeof(uint32_t)];
-}
-
-void cpu_apic_boot_timer_stop(void)
-{
-    boot_write(APIC_TIMER_INITIAL, 0);
 }

@@ -5,7 +5,7 @@
 #include "vectors.h"
 
 #include <cpu/instructions.h>
-#include <kernel/layout.h>
+#include <kernel/stacks.h>
 
 #define VECTOR_COUNT 256u
 #define GATE_PRESENT 0x80u
@@ -27,7 +27,7 @@ struct task_state {
     uint32_t reserved0;
     uint64_t ring_stack[3];
     uint64_t reserved1;
-    uint64_t interrupt_stack[7];
+    uint64_t interrupt_stack[LAYOUT_IST_COUNT];
     uint64_t reserved2;
     uint16_t reserved3;
     uint16_t port_bitmap;
@@ -37,8 +37,6 @@ _Static_assert(sizeof(struct task_state) == 104, "SDM: 64-bit TSS");
 enum { GDT_ENTRIES = SELECTOR_TSS / 8 + 2 };
 
 extern const uintptr_t trap_stubs[VECTOR_COUNT];
-extern uint8_t stack_gate_top[], stack_ist1_top[], stack_ist2_top[], stack_ist3_top[],
-    stack_ist4_top[], stack_ist5_top[], stack_ist6_top[], stack_ist7_top[];
 void cpu_reload_segments(void);
 
 /* One for all cores: the stacks that it names are each core's own. Written by core 0 before the
@@ -66,12 +64,10 @@ void descriptors_build_idt(void)
 
 static void fill_task_state(void)
 {
-    uint8_t *const stacks[7] = {stack_ist1_top, stack_ist2_top, stack_ist3_top, stack_ist4_top,
-                                stack_ist5_top, stack_ist6_top, stack_ist7_top};
     task_state = (struct task_state){.port_bitmap = sizeof(struct task_state)};
     task_state.ring_stack[0] = (uint64_t)stack_gate_top;
-    for (uint32_t i = 0; i < ARRAY_COUNT(stacks); i++) {
-        task_state.interrupt_stack[i] = (uint64_t)stacks[i];
+    for (uint32_t i = 0; i < LAYOUT_IST_COUNT; i++) {
+        task_state.interrupt_stack[i] = stacks_ist_top(i + 1);
     }
 }
 

@@ -1,26 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stacks of each core, in its .percore instance. The page below each stack is never mapped: an
- * overflow faults. Also the numbers of kernel/layout.h that kernel.ld repeats and compares. */
+/* The stacks of each core, in its .percore instance, as kernel/stacks.h says. Also the numbers of
+ * kernel/layout.h that kernel.ld repeats and compares. */
 #include <kernel/layout.h>
 
-    .macro stack name bytes
-    .section .percore.stack.\name, "aw", @nobits
+    .section .percore.stack, "aw", @nobits
     .balign 4096
-    .globl stack_\name\()_guard, stack_\name\()_top
-stack_\name\()_guard:
-    .skip 4096
-    .skip \bytes
-stack_\name\()_top:
-    .endm
-
-    stack gate LAYOUT_STACK_BYTES
-    stack ist1 LAYOUT_IST_STACK_BYTES
-    stack ist2 LAYOUT_IST_STACK_BYTES
-    stack ist3 LAYOUT_IST_STACK_BYTES
-    stack ist4 LAYOUT_IST_STACK_BYTES
-    stack ist5 LAYOUT_IST_STACK_BYTES
-    stack ist6 LAYOUT_IST_STACK_BYTES
-    stack ist7 LAYOUT_IST_STACK_BYTES
+    .globl kernel_stacks, stack_gate_top
+kernel_stacks:
+    .skip LAYOUT_IST_COUNT * (4096 + LAYOUT_IST_STACK_BYTES)
+    .skip 4096 + LAYOUT_STACK_BYTES
+stack_gate_top:
 
     .globl layout_kernel_base, layout_percore_base
     .set layout_kernel_base, LAYOUT_KERNEL_BASE

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a core comes to its own tables and stack, and the code that a new core runs in real mode. */
+/* How a core comes to its own tables and stack. */
 #include <kernel/layout.h>
 #include "start.h"
 
-#define CR0_START 0x80010033 /* PG WP NE ET MP PE */
-#define CR4_START 0x20       /* PAE */
-#define EFER_START 0x900     /* NXE LME */
-#define MSR_EFER 0xc0000080
 
     .section .text.cpu_start, "ax"
 
@@ -42,8 +38,9 @@ cpu_boot_store_u8:
 
 /* A new core, in long mode on the boot tables, without a stack: finds out which core it is. A core
  * that is not in the list stays halted. */
+    .globl cpu_other_core_enter
     .balign 16
-other_core_entry:
+cpu_other_core_enter:
     xor %eax, %eax
     cpuid
     cmp $0xb, %eax
@@ -86,53 +83,5 @@ cpu_reload_segments:
     push %rax
     lretq
     .size cpu_reload_segments, . - cpu_reload_segments
-
-/* Copied to a page below 640 KiB. Real mode, CS = page / 16, IP = 0, interrupts off. Goes straight to
- * long mode: SDM volume 3, "Initializing IA-32e mode". Positions are relative to the page; the two
- * absolute addresses are filled in by cpu_smp_prepare. */
-    .section .rodata.trampoline, "a"
-    .globl trampoline_start, trampoline_end, trampoline_gdt, trampoline_gdt_base
-    .globl trampoline_long, trampoline_long_target
-    .balign 16
-trampoline_start:
-    .code16
-    cli
-    cld
-    mov %cs, %ax
-    mov %ax, %ds
-    lgdtl trampoline_gdt_pointer - trampoline_start
-    mov $CR4_START, %eax
-    mov %eax, %cr4
-    mov $boot_pml4_physical, %eax
-    mov %eax, %cr3
-    mov $MSR_EFER, %ecx
-    mov $EFER_START, %eax
-    xor %edx, %edx
-    wrmsr
-    mov $CR0_START, %eax
-    mov %eax, %cr0
-    ljmpl *(trampoline_long_target - trampoline_start)
-    .code64
-trampoline_long:
-    mov $0x10, %eax
-    mov %eax, %ds
-    mov %eax, %es
-    mov %eax, %ss
-    movabs $other_core_entry, %rax
-    jmp *%rax
-    .balign 8
-trampoline_gdt:
-    .quad 0
-    .quad 0x00af9b000000ffff
-    .quad 0x00cf93000000ffff
-trampoline_gdt_pointer:
-    .word 23
-trampoline_gdt_base:
-    .long 0
-    .balign 4
-trampoline_long_target:
-    .long 0
-    .word 8
-trampoline_end:
 
     .section .note.GNU-stack, "", @progbits

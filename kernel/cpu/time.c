@@ -6,7 +6,6 @@
 #include "rtc.h"
 
 #include <cpu/apic.h>
-#include <cpu/core.h>
 #include <cpu/msr.h>
 #include <cpu/string.h>
 #include <cpu/time.h>
@@ -19,7 +18,9 @@
 #define LEAF_CRYSTAL 0x15u
 #define KVM_FEATURE_CLOCKSOURCE2 (1u << 3)
 #define TCG_APIC_HZ 1000000000ull
-#define CALIBRATE_NS 2000000ull /* of at most 3 ms that calibration may take */
+/* Of at most 3 ms that calibration may take: 2 for the TSC and then 1 for the APIC timer. */
+#define CALIBRATE_TSC_NS 2000000ull
+#define CALIBRATE_APIC_NS 1000000ull
 #define CALIBRATE_POLLS_MAX 2000000u
 #define SAMPLE_TRIES 8u
 #define PIT_HZ 1193182ull
@@ -29,6 +30,7 @@
 #define PIT_GATE 0x61
 #define NS_PER_SECOND 1000000000ull
 
+/* Of both clocks: a reading, or the ticks between two. The APIC's counts down. */
 struct sample {
     uint64_t tsc;
     uint32_t count;
@@ -149,7 +151,7 @@ static struct sample apic_sample(void)
     uint64_t best_distance = UINT64_MAX;
     for (uint32_t i = 0; i < SAMPLE_TRIES; i++) {
         uint64_t before = cpu_rdtsc();
-        uint32_t count = cpu_apic_boot_timer_read();
+        uint32_t count = cpu_apic_read(APIC_TIMER_CURRENT);
         uint64_t distance = cpu_rdtsc() - before;
         if (distance < best_distance) {
             best_distance = distance;
@@ -159,22 +161,24 @@ static struct sample apic_sample(void)
     return best;
 }
 
-/* TSC ticks while the APIC timer, which runs at lapic_timer_hz, counts CALIBRATE_NS. */
-static uint64_t apic_hz(void)
+/* The ticks of both while they run beside each other, until either has made its own. */
+static struct sample run_beside_apic(uint64_t tsc_ticks, uint64_t apic_ticks)
 {
-    uint64_t wanted = shared_facts.lapic_timer_hz * CALIBRATE_NS / NS_PER_SECOND;
-    cpu_apic_boot_timer_start();
+    uint32_t mode = cpu_apic_read(APIC_LVT_TIMER);
+    cpu_apic_write(APIC_LVT_TIMER, APIC_LVT_MASKED);
+    cpu_apic_write(APIC_TIMER_INITIAL, UINT32_MAX);
     struct sample first = apic_sample();
     for (uint32_t i = 0; i < CALIBRATE_POLLS_MAX; i++) {
-        if (first.count - cpu_apic_boot_timer_read() >= wanted) {
+        if (cpu_rdtsc() - first.tsc >= tsc_ticks ||
+            first.count - cpu_apic_read(APIC_TIMER_CURRENT) >= apic_ticks) {
             break;
         }
         cpu_pause();
     }
     struct sample last = apic_sample();
-    cpu_apic_boot_timer_stop();
-    return clock_hz_from_ratio(last.tsc - first.tsc, first.count - last.count,
-                               shared_facts.lapic_timer_hz);
+    cpu_apic_write(APIC_TIMER_INITIAL, 0);
+    cpu_apic_write(APIC_LVT_TIMER, mode);
+    return (struct sample){last.tsc - first.tsc, first.count - last.count};
 }
 
 static uint64_t tcg_hz(void)
@@ -184,7 +188,8 @@ static uint64_t tcg_hz(void)
         return 0;
     }
     shared_facts.lapic_timer_hz = TCG_APIC_HZ;
-    return apic_hz();
+    struct sample ran = run_beside_apic(UINT64_MAX, TCG_APIC_HZ * CALIBRATE_TSC_NS / NS_PER_SECOND);
+    return clock_hz_from_ratio(ran.tsc, ran.count, TCG_APIC_HZ);
 }
 
 /* Channel 2 of the i8254 in mode 0: its output, readable at port 0x61, rises when the count ends.
@@ -211,19 +216,10 @@ static uint64_t pit_hz(void)
 }
 
 /* The APIC timer's rate, when nobody told it, from the TSC's. */
-static void measure_apic(uint64_t tsc_hz)
+static uint64_t apic_hz(uint64_t tsc_hz)
 {
-    uint64_t wait = tsc_hz / (2 * NS_PER_SECOND / CALIBRATE_NS);
-    cpu_apic_boot_timer_start();
-    struct sample first = apic_sample();
-    while (cpu_rdtsc() - first.tsc < wait) {
-        cpu_pause();
-    }
-    struct sample last = apic_sample();
-    cpu_apic_boot_timer_stop();
-    /* 1 ms or so: the product of two small counts and a frequency fits. */
-    uint64_t ticks = first.count - last.count;
-    shared_facts.lapic_timer_hz = ticks * tsc_hz / (last.tsc - first.tsc);
+    struct sample ran = run_beside_apic(tsc_hz / (NS_PER_SECOND / CALIBRATE_APIC_NS), UINT64_MAX);
+    return ran.count * tsc_hz / ran.tsc; /* 1 ms or so: the product fits */
 }
 
 static uint64_t find_frequency(void)
@@ -265,17 +261,16 @@ static uint64_t wall_now_ns(void)
 }
 
 /* @impl ATL-LLR-BOOT-0019~1 */
-enum result cpu_time_initialize(uint64_t tsc_base)
+enum result cpu_time_initialize(void)
 {
     uint64_t hz = find_frequency();
     if (hz == 0) {
         return RESULT_IO;
     }
     shared_facts.tsc_hz = hz;
-    shared_facts.tsc_base = tsc_base;
     shared_facts.tsc_multiplier = clock_multiplier(hz);
     if (shared_facts.lapic_timer_hz == 0 && !shared_facts.has_tsc_deadline) {
-        measure_apic(hz);
+        shared_facts.lapic_timer_hz = apic_hz(hz);
     }
     uint64_t wall = wall_now_ns(), now = cpu_now_ns();
     shared_facts.wall_base_ns = wall > now ? wall - now : 0;

@@ -196,16 +196,37 @@ static void perturb_start(core_id_t self)
 }
 #endif
 
+static void clock_start(void)
+{
+    if (cpu_time_initialize() != RESULT_OK) {
+        boot_refuse("no clock tells how fast the processor's counter runs");
+    }
+    console_log(CONSOLE_LOG, "atoll: %s, %u cores, %lu KiB of memory, TSC %lu kHz by %s\n",
+                shared_facts.loader, shared_facts.core_count, shared_facts.memory_bytes >> 10,
+                shared_facts.tsc_hz / 1000, shared_facts.tsc_source);
+}
+
+static void other_cores_start(void)
+{
+    uint32_t started = cpu_smp_start();
+    if (started < shared_facts.core_count) {
+        boot_refuse("core %u did not start", started);
+    }
+}
+
 noreturn void kernel_core_main(core_id_t self)
 {
     cpu_core_initialize(self);
+    if (self.value == 0) {
+        clock_start();
+    }
     gate_move_set_extended_bytes(shared_facts.extended_bytes);
     percpu_start(self);
     console_service_initialize(self);
     entropy_start(self);
     perturb_start(self);
     if (self.value == 0) {
-        cpu_smp_start();
+        other_cores_start();
     }
     stage_finish(STAGE_CORES_START);
     if (self.value == 0 && isolation_cell_build(&gate_cell) != RESULT_OK) {

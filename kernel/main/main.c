@@ -50,9 +50,6 @@ noreturn void kernel_main(void)
     const struct image_header *image = image_check();
     console_set_mode(image->flags);
     cores_choose(image);
-    console_log(CONSOLE_LOG, "atoll: %s, %u cores, %lu KiB of memory, TSC %lu kHz by %s\n",
-                shared_facts.loader, shared_facts.core_count, shared_facts.memory_bytes >> 10,
-                shared_facts.tsc_hz / 1000, shared_facts.tsc_source);
     if (shared_facts.meltdown_possible) {
         console_log(CONSOLE_ERROR, "atoll: this processor may leak kernel memory (Meltdown)\n");
     }

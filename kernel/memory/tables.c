@@ -5,6 +5,7 @@
 #include <kernel/facts.h>
 #include <kernel/layout.h>
 #include <kernel/region.h>
+#include <kernel/stacks.h>
 
 /* Page-table entry bits: SDM volume 3, "Hierarchical paging structures". Accessed and dirty are set
  * from the start, so that no walker ever writes a table. */
@@ -28,8 +29,6 @@ extern const uint8_t kernel_text_start[], kernel_text_end[];
 extern const uint8_t kernel_rodata_start[], kernel_rodata_end[];
 extern const uint8_t boot_facts_start[], boot_facts_end[];
 extern const uint8_t percore_start[], percore_end[];
-extern const uint8_t stack_gate_guard[], stack_ist1_guard[], stack_ist2_guard[], stack_ist3_guard[],
-    stack_ist4_guard[], stack_ist5_guard[], stack_ist6_guard[], stack_ist7_guard[];
 
 /* The image's tables: built by the first core, only read by the walkers of all others. */
 static SHARED uint64_t shared_image_tables;
@@ -90,24 +89,11 @@ static void map_kernel(struct region *region, const uint8_t *start, const uint8_
         (struct mapping){address, address - LAYOUT_KERNEL_BASE, (uint64_t)(end - start), flags});
 }
 
-static bool is_guard(uint64_t address)
-{
-    const uint8_t *const guards[] = {stack_gate_guard, stack_ist1_guard, stack_ist2_guard,
-                                     stack_ist3_guard, stack_ist4_guard, stack_ist5_guard,
-                                     stack_ist6_guard, stack_ist7_guard};
-    for (size_t i = 0; i < ARRAY_COUNT(guards); i++) {
-        if (address == (uint64_t)guards[i]) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void map_percore(struct region *region)
 {
     for (uint64_t offset = 0; offset < region->percore_bytes; offset += PAGE_BYTES) {
         uint64_t address = LAYOUT_PERCORE_BASE + offset;
-        if (!is_guard(address)) {
+        if (!stacks_is_guard(address)) {
             map(region, (struct mapping){address, region->percore.value + offset, PAGE_BYTES,
                                          KERNEL_WRITE});
         }

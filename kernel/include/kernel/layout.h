@@ -24,12 +24,10 @@
 
 #define LAYOUT_DEVICE_LAPIC 0  /* page index behind LAYOUT_DEVICE_BASE: every core its own */
 #define LAYOUT_DEVICE_IOAPIC 1 /* core 0 */
-#define LAYOUT_DEVICE_POWER                                                                        \
-    2 /* core 0: ACPI sleep control, where it is memory; may be unmapped                           \
-       */
 
 #define LAYOUT_STACK_BYTES 8192     /* gate stack */
-#define LAYOUT_IST_STACK_BYTES 4096 /* each of the seven */
+#define LAYOUT_IST_STACK_BYTES 4096 /* each of LAYOUT_IST_COUNT */
+#define LAYOUT_IST_COUNT 7
 
 /* interrupt stack table entries, DESIGN: one per cause that may nest */
 #define LAYOUT_IST_INTERRUPT 1

@@ -28,6 +28,8 @@ enum apic_register {
     APIC_TIMER_DIVIDE = 0x3e0,
 };
 
+#define APIC_LVT_MASKED (1u << 16)
+
 /* The deadline for which the timer is armed; forgotten with each interrupt. 0: unknown. */
 extern PERCORE uint64_t cpu_timer_armed_ns;
 
@@ -44,6 +46,14 @@ static inline void cpu_apic_write(enum apic_register reg, uint32_t value)
     } else {
         cpu_apic_page()[(uint32_t)reg / sizeof(uint32_t)] = value;
     }
+}
+
+static inline uint32_t cpu_apic_read(enum apic_register reg)
+{
+    if (shared_facts.x2apic) {
+        return (uint32_t)cpu_rdmsr(MSR_X2APIC + ((uint32_t)reg >> 4));
+    }
+    return cpu_apic_page()[(uint32_t)reg / sizeof(uint32_t)];
 }
 
 static inline void cpu_apic_end_of_interrupt(void)
@@ -63,11 +73,8 @@ void cpu_apic_send_nmi(core_id_t core);
 void cpu_apic_send_init(uint32_t apic_id);
 void cpu_apic_send_startup(uint32_t apic_id, uint64_t page);
 
-/* Boot core on boot tables: masks the PIC, finds the APIC's address and mode (into shared_facts),
- * and lets the timer run for calibration. */
+/* Boot core on boot tables: masks the PIC, finds the APIC's address and mode (into shared_facts).
+ */
 void cpu_apic_discover(void);
-void cpu_apic_boot_timer_start(void);
-uint32_t cpu_apic_boot_timer_read(void);
-void cpu_apic_boot_timer_stop(void);
 
 #endif

@@ -22,9 +22,8 @@ static inline uint64_t cpu_now_ns(void)
  * nothing. Context: own core and root, interrupts off. */
 void cpu_timer_arm(uint64_t deadline_ns);
 
-/* Boot core, boot tables, once, after cpu_apic_discover: finds frequencies (at most 3 ms) and the
- * date, into shared_facts. @tsc_base the TSC at the first instruction.
- * Errors: RESULT_IO no clock tells the TSC's frequency */
-enum result cpu_time_initialize(uint64_t tsc_base);
+/* Core 0, own root, once, before seal: finds frequencies (at most 3 ms) and the date, into
+ * shared_facts, where tsc_base is set. Errors: RESULT_IO no clock tells the TSC's frequency */
+enum result cpu_time_initialize(void);
 
 #endif
