@@ -32,11 +32,13 @@ int64_t posix_legacy_restore(uint64_t from);
 
 /* entry.S */
 void posix_thread_entry(void);
+void posix_deadline_entry(void);
 noreturn void posix_enter(struct gate_frame *frame);
 /* C halves of entry.S */
 void posix_syscall_dispatch(struct gate_frame *frame);
 bool posix_upcall(struct gate_upcall *upcall);
 uint64_t posix_start_stack(void);
+noreturn void posix_deadline_serve(void);
 noreturn void posix_start(struct posix_thread *self);
 
 /* One line or a part of it to a console stream, without the prefix; for crash reports. */
