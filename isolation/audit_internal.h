@@ -62,7 +62,8 @@ void audit_leaf(struct audit *audit, uint64_t address, uint64_t entry, unsigned 
 /* True: the walk goes into the table. */
 bool audit_table(struct audit *audit, uint64_t address, uint64_t entry, unsigned level);
 
-/* audit_mutate.c: at seal, before the audit: breaks what the command line of a test asks for. */
+/* tests/system/hooks: at seal, before the audit: breaks what the command line of a test asks for.
+ */
 #ifdef ATOLL_TEST_HOOKS
 void audit_mutate_as_asked(void);
 #else

@@ -72,6 +72,12 @@ static inline enum entry_frame entry_frame(uint64_t entry)
     return (enum entry_frame)((entry & ENTRY_FRAME_MASK) >> ENTRY_FRAME_SHIFT);
 }
 
+/* Present or retained. */
+static inline bool entry_has_frame(uint64_t entry)
+{
+    return entry_is_present(entry) || entry_lazy(entry) == ENTRY_LAZY_RETAINED;
+}
+
 static inline paddr_t entry_address(uint64_t entry)
 {
     uint64_t bits = entry_is_present(entry) ? entry : ~entry;

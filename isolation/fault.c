@@ -58,7 +58,7 @@ static void install(const struct table_cursor *first, unsigned n, paddr_t frame,
 /* @impl ATL-LLR-ISOL-0008~1 */
 static enum result fill_own(struct table_cursor *cursor)
 {
-    TRY(space_split_to_page(cursor));
+    TRY(range_split_to_page(cursor));
     unsigned count = fault_window(cursor);
     for (unsigned n = 0; n < count; n++) {
         paddr_t frame;
@@ -76,7 +76,7 @@ static enum result fill_own(struct table_cursor *cursor)
 static enum result fill_donated(struct table_cursor *cursor, paddr_t first, uint32_t count,
                                 uint32_t *used)
 {
-    TRY(space_split_to_page(cursor));
+    TRY(range_split_to_page(cursor));
     uint64_t lazy = table_value(cursor);
     unsigned room = TABLE_ENTRIES - (unsigned)(cursor->address / PAGE_BYTES % TABLE_ENTRIES);
     unsigned limit = MIN(count, room);

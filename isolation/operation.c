@@ -91,7 +91,7 @@ void operation_prune(struct operation *operation, struct table_cursor *cursor)
     unsigned count = table_prune(cursor, emptied);
     for (unsigned i = 0; i < count; i++) {
         operation_take_frame(operation, emptied[i], ENTRY_FRAME_OWN);
-        operation_stale(operation, ALIGN_DOWN(cursor->address, PAGE_BYTES), true);
+        operation_stale(operation, cursor->address, true);
     }
 }
 
@@ -326,13 +326,11 @@ static void run_piece(struct operation *operation)
     operation->has_left = false;
     switch ((enum operation_kind)operation->kind) {
     case OPERATION_MAP:
-        map_piece(operation);
+        range_populate_piece(operation);
         break;
     case OPERATION_UNMAP:
-        unmap_piece(operation);
-        break;
     case OPERATION_PROTECT:
-        protect_piece(operation);
+        range_change_piece(operation);
         break;
     case OPERATION_FAULT:
         fault_piece(operation);

@@ -109,9 +109,8 @@ bool operation_has_room(const struct operation *operation);
 
 /* The pieces: each does bounded work, moves operation->cursor, sets is_finished at the end or on
  * failure (result). */
-void map_piece(struct operation *operation);
-void unmap_piece(struct operation *operation);
-void protect_piece(struct operation *operation);
+void range_populate_piece(struct operation *operation); /* of a map */
+void range_change_piece(struct operation *operation);   /* of an unmap or a protect */
 void fault_piece(struct operation *operation);
 
 void operation_register_handlers(void);

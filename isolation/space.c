@@ -69,9 +69,9 @@ enum result space_request_check(const struct cell *cell, const struct space_requ
 static enum result lay(struct cell *cell, const struct space_request *request)
 {
     bool is_image = (request->flags & GATE_MAP_IMAGE) != 0;
-    return map_lay(space_root(cell, request->range.address), request->range,
-                   entry_make_lazy(is_image ? ENTRY_LAZY_RESERVED : ENTRY_LAZY_ZERO,
-                                   entry_rights_effective(request->protection)));
+    return range_lay(space_root(cell, request->range.address), request->range,
+                     entry_make_lazy(is_image ? ENTRY_LAZY_RESERVED : ENTRY_LAZY_ZERO,
+                                     entry_rights_effective(request->protection)));
 }
 
 /* Who asks: a thread of this core, or, with NULL, another core by a message, which is sent a reply
@@ -177,8 +177,7 @@ static enum result call_here(struct thread *thread, const struct space_request *
         thread->work[WORK_OPERATION] != 0
             ? operation_resume(thread)
             : execute(thread->cell, request, &(struct space_origin){.thread = thread});
-    bool may_repeat = request->kind != OPERATION_PROTECT; /* there it means a hole as well */
-    return result == RESULT_NO_MEMORY && may_repeat ? await_memory(thread) : result;
+    return result == RESULT_NO_MEMORY ? await_memory(thread) : result;
 }
 
 static enum result call(struct thread *thread, const struct space_request *request)

@@ -29,17 +29,12 @@ struct table_root space_root(const struct cell *cell, uint64_t address);
  * rights and flags. RESULT_INVALID, RESULT_ACCESS. */
 enum result space_request_check(const struct cell *cell, const struct space_request *request);
 
-/* map.c: lays lazy entries over the whole range at once. RESULT_EXISTS, RESULT_NO_MEMORY: nothing
+/* range.c: lays lazy entries over the whole range at once. RESULT_EXISTS, RESULT_NO_MEMORY: nothing
  * changed. */
-enum result map_lay(struct table_root root, struct space_range range, uint64_t lazy);
-
-/* split.c: a frame for a table or a page, from this core. RESULT_NO_MEMORY. */
-enum result space_split(struct table_cursor *cursor);
-/* Makes edge a boundary between entries, if something is there. RESULT_NO_MEMORY: the meaning of
- * the tables has not changed. */
-enum result space_split_at(struct table_root root, uint64_t edge);
-/* Steps down to a page's entry. */
-enum result space_split_to_page(struct table_cursor *cursor);
+enum result range_lay(struct table_root root, struct space_range range, uint64_t lazy);
+/* Steps down to a page's entry, with tables of this core. RESULT_NO_MEMORY: the meaning of the
+ * tables has not changed. */
+enum result range_split_to_page(struct table_cursor *cursor);
 
 void space_register_handlers(void); /* all of them */
 void fault_register_handlers(void);

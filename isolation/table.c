@@ -28,23 +28,39 @@ void table_find(const struct table_root *root, uint64_t address, struct table_cu
     }
 }
 
-void table_set(struct table_cursor *cursor, uint64_t value)
+static unsigned index_of(const struct table_cursor *cursor)
+{
+    return (unsigned)(cursor->address / table_span(cursor->level) % TABLE_ENTRIES);
+}
+
+unsigned table_run(const struct table_cursor *cursor, uint64_t end)
+{
+    const uint64_t *entry = cursor->entry[cursor->level];
+    uint64_t room = TABLE_ENTRIES - index_of(cursor);
+    uint64_t limit = MIN(room, (end - table_begin(cursor)) / table_span(cursor->level));
+    uint64_t value = *entry;
+    unsigned count = 1;
+    while (count < limit && entry[count] == value) {
+        count++;
+    }
+    return count;
+}
+
+void table_fill(struct table_cursor *cursor, unsigned count, uint64_t value)
 {
     uint64_t *entry = cursor->entry[cursor->level];
     bool was_used = *entry != 0;
     bool is_used = value != 0;
-    store(entry, value);
+    for (unsigned i = 0; i < count; i++) {
+        store(&entry[i], value);
+    }
     if (cursor->level == TABLE_LEVEL_TOP || was_used == is_used) {
         return;
     }
     uint64_t *parent = cursor->entry[cursor->level + 1];
-    if (is_used) {
-        ASSERT(entry_count(*parent) < TABLE_ENTRIES);
-        store(parent, *parent + ENTRY_COUNT_ONE);
-    } else {
-        ASSERT(entry_count(*parent) > 0);
-        store(parent, *parent - ENTRY_COUNT_ONE);
-    }
+    unsigned before = entry_count(*parent);
+    ASSERT(is_used ? before + count <= TABLE_ENTRIES : before >= count);
+    store(parent, is_used ? *parent + count * ENTRY_COUNT_ONE : *parent - count * ENTRY_COUNT_ONE);
 }
 
 /* @impl ATL-LLR-ISOL-0003~1 */
@@ -71,18 +87,4 @@ void table_split(struct table_cursor *cursor, paddr_t table)
     table_set(cursor, entry_make_table(table, value != 0 ? TABLE_ENTRIES : 0, cursor->user));
     cursor->level--;
     cursor->entry[cursor->level] = entry_in(table, cursor->address, cursor->level);
-}
-
-unsigned table_splits_at(const struct table_root *root, uint64_t edge)
-{
-    struct table_cursor cursor;
-    if (IS_ALIGNED(edge, table_span(TABLE_LEVEL_TOP))) {
-        return 0;
-    }
-    table_find(root, edge, &cursor);
-    unsigned count = 0;
-    while (!IS_ALIGNED(edge, table_span(cursor.level - count))) {
-        count++;
-    }
-    return count;
 }

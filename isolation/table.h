@@ -61,8 +61,23 @@ static inline void table_seek(const struct table_root *root, uint64_t address,
     }
 }
 
-/* Writes the cursor's entry: everything written before is visible to a walker that finds it. */
-void table_set(struct table_cursor *cursor, uint64_t value);
+/* The address behind count entries of the cursor's table, from its own on. */
+static inline uint64_t table_behind(const struct table_cursor *cursor, unsigned count)
+{
+    return table_begin(cursor) + count * table_span(cursor->level);
+}
+
+/* How many entries from the cursor's on are equal and end at `end` or before, at least 1: a run. */
+unsigned table_run(const struct table_cursor *cursor, uint64_t end);
+
+/* Writes count entries from the cursor's on, of which all are in use or none is: everything written
+ * before is visible to a walker that finds one. */
+void table_fill(struct table_cursor *cursor, unsigned count, uint64_t value);
+
+static inline void table_set(struct table_cursor *cursor, uint64_t value)
+{
+    table_fill(cursor, 1, value);
+}
 
 /* The cursor's entry was the last in use of its table. */
 static inline bool table_is_emptied(const struct table_cursor *cursor)
@@ -78,8 +93,5 @@ unsigned table_prune(struct table_cursor *cursor, paddr_t emptied[2]);
 /* Splits the cursor's entry, which is empty or lazy and larger than a page, with the own frame
  * `table`; the meaning does not change. The cursor steps down to its address. */
 void table_split(struct table_cursor *cursor, paddr_t table);
-
-/* How many tables are needed so that `edge` lies between two entries (0..2). */
-unsigned table_splits_at(const struct table_root *root, uint64_t edge);
 
 #endif

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The audit of the page tables: it holds at boot, and boot stops for every rule that is broken. The
-build with hooks breaks the rule whose index is on the command line (isolation/audit_mutate.c)."""
+build with hooks breaks the rule whose index is on the command line (tests/system/hooks/audit_mutate.c)."""
 import pathlib
 import tomllib
 

@@ -19,11 +19,4 @@ struct audit_report {
  * to the tables; runs at seal and on demand inside a stop-all. */
 enum result isolation_audit(struct audit_report *report);
 
-#ifdef ATOLL_TEST_HOOKS
-/* Breaks one rule in this core's tables: those of the class with that index in
- * mapping_classes.toml, or behind the classes, a rule of the frames and tables. False: there is no
- * such rule. The tests see that isolation_audit finds each; nothing else may run afterwards. */
-bool isolation_audit_mutate(unsigned index);
-#endif
-
 #endif

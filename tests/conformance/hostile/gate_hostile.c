@@ -213,10 +213,10 @@ struct model {
     int8_t protection[WINDOW_PAGES]; /* -1: nothing mapped */
 };
 
-static int model_any(const struct model *model, uint64_t first, uint64_t count, int is_mapped)
+static int model_holds(const struct model *model, uint64_t first, uint64_t count)
 {
     for (uint64_t i = first; i < first + count; i++) {
-        if ((model->protection[i] >= 0) == is_mapped) {
+        if (model->protection[i] >= 0) {
             return 1;
         }
     }
@@ -232,10 +232,10 @@ static void model_step(struct model *model, unsigned long long *random)
     int64_t result, expected = 0;
     if (kind == 0) {
         result = call(GATE_MAP, address, count * PAGE, protection, 0, 0);
-        expected = protection == 7 ? -EACCES : model_any(model, first, count, 1) ? -EEXIST : 0;
+        expected = protection == 7 ? -EACCES : model_holds(model, first, count) ? -EEXIST : 0;
     } else if (kind == 1) {
         result = call(GATE_PROTECT, address, count * PAGE, protection, 0, 0);
-        expected = protection == 7 ? -EACCES : model_any(model, first, count, 0) ? -ENOMEM : 0;
+        expected = protection == 7 ? -EACCES : 0;
     } else {
         result = call(GATE_UNMAP, address, count * PAGE, 0, 0, 0);
         protection = (uint64_t)-1;
@@ -244,8 +244,10 @@ static void model_step(struct model *model, unsigned long long *random)
         return; /* out of memory is allowed at any time, and nothing has changed */
     }
     CHECK_EQUAL(result, expected);
-    if (result == 0) {
-        memset(&model->protection[first], (int)protection, count);
+    for (uint64_t i = first; result == 0 && i < first + count; i++) {
+        if (kind != 1 || model->protection[i] >= 0) { /* protect leaves holes alone */
+            model->protection[i] = (int8_t)protection;
+        }
     }
 }
 

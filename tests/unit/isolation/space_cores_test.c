@@ -388,7 +388,7 @@ static void end_machine(void)
     machine_destroy();
 }
 
-/* @verifies ATL-LLR-ISOL-0006~1
+/* @verifies ATL-LLR-ISOL-0006~2
  * @verifies ATL-LLR-ISOL-0010~1 */
 TEST(a_right_that_is_taken_is_gone_on_every_core)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Test builds only: breaks the audit's rules one at a time, so that the tests see it find each. */
-#ifdef ATOLL_TEST_HOOKS
-
+/* Part of isolation/ in the build with hooks alone: breaks the audit's rules one at a time, so that
+ * test_audit.py sees it find each. */
 #include "audit_internal.h"
 #include "cell.h"
 #include "physical.h"
@@ -48,7 +47,7 @@ static bool put(uint64_t address, uint64_t value)
         struct table_root table = space_root(space_cell, address);
         struct table_cursor cursor;
         table_find(&table, address, &cursor);
-        if (space_split_to_page(&cursor) != RESULT_OK) {
+        if (range_split_to_page(&cursor) != RESULT_OK) {
             return false;
         }
         table_set(&cursor, value);
@@ -190,7 +189,10 @@ static bool break_user_bit(void)
     return true;
 }
 
-bool isolation_audit_mutate(unsigned index)
+/* Breaks one rule in this core's tables: those of the class with that index in
+ * mapping_classes.toml, or behind the classes, a rule of the frames and tables. False: there is no
+ * such rule. Nothing else may run afterwards. */
+static bool mutate(unsigned index)
 {
     static bool (*const others[])(void) = {
         break_kernel_frame_in_user_half,
@@ -233,10 +235,6 @@ void audit_mutate_as_asked(void)
 {
     uint64_t index = number_after("audit_mutate=", NO_INDEX);
     if (index != NO_INDEX && number_after("audit_mutate_core=", 0) == percpu_self.value) {
-        (void)isolation_audit_mutate((unsigned)index);
+        (void)mutate((unsigned)index);
     }
 }
-
-#else
-typedef int isolation_audit_mutate_is_absent; /* a file must hold a declaration */
-#endif

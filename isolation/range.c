@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* map, unmap and protect on a range of one slot. What was never touched is a run of equal lazy
+ * entries, which is read, counted and written as a whole; only frames go one by one. */
+#include "physical.h"
+#include "space.h"
+
+#include <percpu/frames.h>
+
+static enum result split(struct table_cursor *cursor)
+{
+    paddr_t table;
+    TRY(percpu_frame_allocate(&table));
+    table_split(cursor, table);
+    return RESULT_OK;
+}
+
+/* Until the cursor's entry begins at its address and does not reach over the end. */
+static enum result split_within(struct table_cursor *cursor, uint64_t end)
+{
+    while (table_begin(cursor) < cursor->address || table_end(cursor) > end) {
+        TRY(split(cursor));
+    }
+    return RESULT_OK;
+}
+
+/* @impl ATL-LLR-ISOL-0002~1 */
+enum result range_split_to_page(struct table_cursor *cursor)
+{
+    return split_within(cursor, cursor->address + PAGE_BYTES);
+}
+
+/* How many tables are needed so that `edge` lies between two entries (0..2). */
+static unsigned tables_at(const struct table_root *root, uint64_t edge)
+{
+    unsigned count = 0;
+    if (!IS_ALIGNED(edge, table_span(TABLE_LEVEL_TOP))) {
+        struct table_cursor cursor;
+        table_find(root, edge, &cursor);
+        while (!IS_ALIGNED(edge, table_span(cursor.level - count))) {
+            count++;
+        }
+    }
+    return count;
+}
+
+/* The cursor stands at a page, and the range ends in the same table: nothing is to be split. */
+static bool is_in_one_table(const struct table_cursor *cursor, uint64_t end)
+{
+    return cursor->level == 1 && end <= ALIGN_DOWN(cursor->address, table_span(2)) + table_span(2);
+}
+
+/* Bounded: where a whole larger entry is a table, something in it is used and ends the search. */
+static bool is_empty(const struct table_cursor *first, const struct table_root *root, uint64_t end)
+{
+    struct table_cursor cursor = *first;
+    uint64_t at = first->address;
+    while (table_value(&cursor) == 0) {
+        at = table_behind(&cursor, table_run(&cursor, end));
+        if (at >= end) {
+            return true;
+        }
+        table_seek(root, at, &cursor);
+    }
+    return false;
+}
+
+/* @impl ATL-LLR-ISOL-0001~1 */
+enum result range_lay(struct table_root root, struct space_range range, uint64_t lazy)
+{
+    uint64_t end = range.address + range.bytes;
+    struct table_cursor cursor;
+    table_find(&root, range.address, &cursor);
+    if (!is_empty(&cursor, &root, end)) {
+        return RESULT_EXISTS;
+    }
+    if (!is_in_one_table(&cursor, end) &&
+        tables_at(&root, range.address) + tables_at(&root, end) > percpu_frames_free_count()) {
+        return RESULT_NO_MEMORY;
+    }
+    for (uint64_t at = range.address; at < end;) {
+        table_seek(&root, at, &cursor);
+        enum result divided = split_within(&cursor, end);
+        ASSERT(divided == RESULT_OK);
+        unsigned count = table_run(&cursor, end);
+        table_fill(&cursor, count, lazy);
+        at = table_behind(&cursor, count);
+    }
+    return RESULT_OK;
+}
+
+static enum result frame_for(const struct operation *operation, paddr_t *frame,
+                             enum entry_frame *kind)
+{
+    if ((operation->flags & GATE_MAP_IMAGE) != 0) {
+        *kind = ENTRY_FRAME_IMAGE;
+        frame->value = shared_facts.image_physical + operation->offset +
+                       (operation->cursor - operation->start);
+        return RESULT_OK;
+    }
+    *kind = ENTRY_FRAME_OWN;
+    TRY(percpu_frame_allocate(frame));
+    physical_page_zero(*frame);
+    return RESULT_OK;
+}
+
+/* Fills the page at the cursor, which is still as range_lay left it. */
+static enum result populate(struct operation *operation, struct table_cursor *cursor)
+{
+    paddr_t frame;
+    enum entry_frame kind;
+    TRY(range_split_to_page(cursor));
+    TRY(frame_for(operation, &frame, &kind));
+    uint32_t rights = entry_rights(table_value(cursor));
+    table_set(cursor, rights == 0 ? entry_make_retained(frame, kind)
+                                  : entry_make_page(frame, kind, rights, cursor->user));
+    return RESULT_OK;
+}
+
+/* @impl ATL-LLR-ISOL-0004~1 */
+void range_populate_piece(struct operation *operation)
+{
+    enum entry_lazy expected =
+        (operation->flags & GATE_MAP_IMAGE) != 0 ? ENTRY_LAZY_RESERVED : ENTRY_LAZY_ZERO;
+    struct table_cursor cursor = {.level = 0};
+    for (unsigned n = 0; n < PIECE_ENTRIES_MAX && operation->cursor < operation->end; n++) {
+        table_seek(&operation->root, operation->cursor, &cursor);
+        if (entry_lazy(table_value(&cursor)) != expected) { /* others changed it meanwhile */
+            operation->cursor = MIN(table_end(&cursor), operation->end);
+            continue;
+        }
+        if (populate(operation, &cursor) != RESULT_OK) {
+            operation->result = RESULT_NO_MEMORY; /* and everything is undone */
+            operation->kind = OPERATION_UNMAP;
+            operation->flags = 0;
+            operation->cursor = operation->start;
+            return;
+        }
+        operation->cursor += PAGE_BYTES;
+    }
+    operation->is_finished = operation->cursor == operation->end;
+}
+
+/* ---- unmap and protect */
+
+static uint64_t with_rights(uint64_t value, uint32_t rights, uint64_t user)
+{
+    if (!entry_has_frame(value)) {
+        return entry_make_lazy(entry_lazy(value), rights);
+    }
+    if (rights == 0) {
+        return entry_make_retained(entry_address(value), entry_frame(value));
+    }
+    uint64_t page = entry_make_page(entry_address(value), entry_frame(value), rights, user);
+    return entry_is_settling(value) ? page & ~(ENTRY_WRITE | ENTRY_DIRTY) : page;
+}
+
+static uint64_t value_after(const struct operation *operation, uint64_t value)
+{
+    if (value == 0) {
+        return 0;
+    }
+    if (operation->kind == OPERATION_PROTECT) {
+        return with_rights(value, operation->protection, operation->root.user);
+    }
+    if ((operation->flags & GATE_UNMAP_DISCARD) == 0) {
+        return 0;
+    }
+    return entry_has_frame(value) ? entry_make_lazy(ENTRY_LAZY_ZERO, entry_rights(value)) : value;
+}
+
+/* Only lowered rights need a round; a core that meets raised rights with an old translation faults
+ * and finds them. */
+static bool is_lowered(uint64_t old, uint64_t new)
+{
+    return !entry_is_present(new) || (old & ~new &ENTRY_WRITE) != 0 ||
+           (~old & new &ENTRY_NO_EXECUTE) != 0;
+}
+
+/* Writes count equal entries from the cursor on, which lie in the range. */
+static void replace(struct operation *operation, struct table_cursor *cursor, unsigned count,
+                    uint64_t new)
+{
+    uint64_t old = table_value(cursor);
+    table_fill(cursor, count, new);
+    if (entry_has_frame(old) && !entry_has_frame(new)) {
+        /* Retained too: the round of the protect that made it so may be under way. */
+        operation_stale(operation, cursor->address, true);
+        operation_take_frame(operation, entry_address(old), entry_frame(old));
+    } else if (entry_is_present(old)) {
+        operation_stale(operation, cursor->address, is_lowered(old, new));
+    }
+    if (table_is_emptied(cursor)) {
+        operation_prune(operation, cursor);
+    }
+}
+
+static enum result change(struct operation *operation)
+{
+    struct table_cursor cursor = {.level = 0};
+    for (unsigned steps = 0; steps < PIECE_STEPS_MAX && operation->cursor < operation->end &&
+                             operation_has_room(operation);) {
+        table_seek(&operation->root, operation->cursor, &cursor);
+        uint64_t old = table_value(&cursor);
+        uint64_t new = value_after(operation, old);
+        if (new != old) {
+            TRY(split_within(&cursor, operation->end));
+        }
+        unsigned count = entry_has_frame(old) ? 1 : table_run(&cursor, operation->end);
+        operation->cursor = MIN(table_behind(&cursor, count), operation->end);
+        if (new != old) {
+            replace(operation, &cursor, count, new);
+        }
+        steps += count;
+    }
+    return RESULT_OK;
+}
+
+/* Makes `edge` a boundary between entries, if something is there. RESULT_NO_MEMORY: the meaning of
+ * the tables has not changed. */
+static enum result split_at(const struct table_root *root, uint64_t edge)
+{
+    if (IS_ALIGNED(edge, table_span(TABLE_LEVEL_TOP))) {
+        return RESULT_OK;
+    }
+    struct table_cursor cursor;
+    table_find(root, edge, &cursor);
+    return table_value(&cursor) == 0 ? RESULT_OK : split_within(&cursor, table_end(&cursor));
+}
+
+/* Both ends before the first change, so that a lack of frames is known while nothing is done. */
+static enum result prepare(struct operation *operation)
+{
+    struct table_cursor cursor;
+    if (operation->is_prepared) {
+        return RESULT_OK;
+    }
+    operation->is_prepared = true;
+    table_find(&operation->root, operation->start, &cursor);
+    if (is_in_one_table(&cursor, operation->end)) {
+        return RESULT_OK;
+    }
+    TRY(split_at(&operation->root, operation->start));
+    return split_at(&operation->root, operation->end);
+}
+
+/* @impl ATL-LLR-ISOL-0005~1
+ * @impl ATL-LLR-ISOL-0006~2 */
+void range_change_piece(struct operation *operation)
+{
+    enum result result = prepare(operation);
+    if (result == RESULT_OK) {
+        result = change(operation);
+    }
+    if (result != RESULT_OK) {
+        operation->result = result;
+    }
+    operation->is_finished = result != RESULT_OK || operation->cursor == operation->end;
+}
