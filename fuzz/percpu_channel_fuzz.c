@@ -9,6 +9,7 @@
  * @verifies ATL-LLR-PERCPU-0004~1 ATL-LLR-PERCPU-0005~1 ATL-LLR-PERCPU-0006~1 @robust
  * @verifies ATL-LLR-PERCPU-0007~1 ATL-LLR-PERCPU-0008~1 @robust */
 #include "fuzz.h"
+#include <outbox.h>
 #include <percpu/channel.h>
 #include <percpu/operations.h>
 #include <percpu/scheduler.h>
@@ -270,7 +271,7 @@ static void drain(void)
     FUZZ_REQUIRE(flights[current].begin == flights[current].end || self()->interrupted);
     FUZZ_REQUIRE(self()->credits == 0 || self()->credit_queue_count == 0 || self()->interrupted);
     if (!self()->interrupted) {
-        FUZZ_REQUIRE(!percpu_channel_has_work());
+        FUZZ_REQUIRE(!channel_has_work());
         check_signals();
     }
 }

@@ -25,8 +25,7 @@ static PERCORE struct channel channels[CORE_COUNT_MAX];
 static PERCORE percpu_request_handler request_handlers[PERCPU_MESSAGE_KINDS];
 static PERCORE percpu_request_handler reply_handlers[PERCPU_MESSAGE_KINDS];
 static PERCORE uint64_t attention;
-/* A thread was queued although a credit is free: the next drain wakes it. */
-static PERCORE bool credit_is_waiting;
+PERCORE bool percpu_channel_is_due;
 
 void channel_initialize(void)
 {
@@ -38,7 +37,7 @@ void channel_initialize(void)
         reply_handlers[kind] = NULL;
     }
     attention = 0;
-    credit_is_waiting = false;
+    percpu_channel_is_due = true; /* attention is even: nobody interrupts us yet */
     percpu_messages_sent = 0;
 }
 
@@ -116,7 +115,7 @@ void percpu_channel_await_credit(core_id_t to, struct thread *thread)
     }
     channel->waiting_last = thread;
     if (channel->credits > 0) {
-        credit_is_waiting = true;
+        percpu_channel_is_due = true;
     }
 }
 
@@ -193,8 +192,6 @@ static void attention_publish(uint64_t value)
 
 static void take_everything(void)
 {
-    bool distribute = credit_is_waiting;
-    credit_is_waiting = false;
     for (uint16_t core = 0; core < percpu_core_count; core++) {
         if (core == percpu_self.value) {
             continue;
@@ -203,41 +200,12 @@ static void take_everything(void)
         if (signal_is_pending((core_id_t){core})) {
             signal_take((core_id_t){core});
         }
-        if (distribute) {
-            credits_distribute(&channels[core]);
-        }
+        credits_distribute(&channels[core]);
     }
 }
 
-/* @impl ATL-LLR-PERCPU-0005~1
- * @impl ATL-LLR-PERCPU-0006~1 */
-void percpu_channel_drain(void)
+bool channel_has_work(void)
 {
-    if (percpu_core_count == 1) {
-        return;
-    }
-    for (uint32_t pass = 0;; pass++) {
-        attention_publish(attention + 1 + (attention & 1));
-        PERCPU_PERTURB(PERTURB_DRAIN);
-        outbox_full_fence();
-        if (!percpu_channel_has_work()) {
-            return;
-        }
-        if (pass == DRAIN_PASSES_MAX) {
-            /* Those senders saw an even word and sent no interrupt: we do. */
-            percpu_operation_ipi(percpu_self);
-            return;
-        }
-        attention_publish(attention + 1);
-        take_everything();
-    }
-}
-
-bool percpu_channel_has_work(void)
-{
-    if (credit_is_waiting) {
-        return true;
-    }
     for (uint16_t core = 0; core < percpu_core_count; core++) {
         if (core == percpu_self.value) {
             continue;
@@ -249,12 +217,26 @@ bool percpu_channel_has_work(void)
             return true;
         }
     }
-    return false;
+    return percpu_channel_is_due;
 }
 
-bool percpu_channel_leave(void)
+/* @impl ATL-LLR-PERCPU-0005~1
+ * @impl ATL-LLR-PERCPU-0006~1 */
+void percpu_channel_drain(void)
 {
-    return !percpu_channel_has_work();
+    for (uint32_t pass = 0; pass < DRAIN_PASSES_MAX; pass++) {
+        percpu_channel_is_due = false;
+        attention_publish(attention + 2 - (attention & 1));
+        take_everything();
+        attention_publish(attention + 1);
+        PERCPU_PERTURB(PERTURB_DRAIN);
+        outbox_full_fence();
+        if (!channel_has_work()) {
+            return;
+        }
+    }
+    /* Those senders saw an even word and sent no interrupt: we do. */
+    percpu_operation_ipi(percpu_self);
 }
 
 uint64_t percpu_channel_credits_free(void)

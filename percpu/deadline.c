@@ -6,10 +6,12 @@
 
 static PERCORE struct thread *heap[PERCPU_THREADS_MAX];
 static PERCORE uint32_t count;
+PERCORE uint64_t deadline_first_ns;
 
 void deadline_initialize(void)
 {
     count = 0;
+    deadline_first_ns = THREAD_NEVER;
 }
 
 static void place(struct thread *thread, uint32_t slot)
@@ -57,36 +59,29 @@ void deadline_insert(struct thread *thread)
     ASSERT(thread->deadline_slot == DEADLINE_NONE && thread->deadline_ns != THREAD_NEVER);
     ASSERT(count < PERCPU_THREADS_MAX);
     sift_up(thread, count++);
+    deadline_first_ns = heap[0]->deadline_ns;
 }
 
 void deadline_remove(struct thread *thread)
 {
     uint32_t slot = thread->deadline_slot;
-    thread->deadline_ns = THREAD_NEVER;
-    if (slot == DEADLINE_NONE) {
-        return;
-    }
     ASSERT(slot < count && heap[slot] == thread);
+    thread->deadline_ns = THREAD_NEVER;
     thread->deadline_slot = DEADLINE_NONE;
     struct thread *last = heap[--count];
-    if (last == thread) {
-        return;
+    if (last != thread) {
+        if (slot > 0 && heap[(slot - 1) / 2]->deadline_ns > last->deadline_ns) {
+            sift_up(last, slot);
+        } else {
+            sift_down(last, slot);
+        }
     }
-    if (slot > 0 && heap[(slot - 1) / 2]->deadline_ns > last->deadline_ns) {
-        sift_up(last, slot);
-    } else {
-        sift_down(last, slot);
-    }
-}
-
-uint64_t deadline_first_ns(void)
-{
-    return count == 0 ? THREAD_NEVER : heap[0]->deadline_ns;
+    deadline_first_ns = count == 0 ? THREAD_NEVER : heap[0]->deadline_ns;
 }
 
 struct thread *deadline_expire(uint64_t now_ns)
 {
-    if (count == 0 || heap[0]->deadline_ns > now_ns) {
+    if (deadline_first_ns > now_ns) {
         return NULL;
     }
     struct thread *thread = heap[0];

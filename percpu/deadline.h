@@ -12,7 +12,7 @@ void deadline_insert(struct thread *thread);
 /* Takes the thread out if it is in; sets deadline_ns = THREAD_NEVER. O(log n). */
 void deadline_remove(struct thread *thread);
 /* The earliest, THREAD_NEVER if there is none. */
-uint64_t deadline_first_ns(void);
+extern PERCORE uint64_t deadline_first_ns;
 /* Removes and returns a thread whose deadline is not after now_ns, earliest first; NULL: none. */
 struct thread *deadline_expire(uint64_t now_ns);
 

@@ -12,7 +12,7 @@ PERCORE struct percpu_config percpu_config;
 PERCORE uint32_t percpu_group_count;
 PERCORE uint64_t percpu_ipis_sent;
 
-static PERCORE struct outbox outboxes[CORE_COUNT_MAX];
+PERCORE struct outbox percpu_outboxes[CORE_COUNT_MAX];
 /* The attention value of each peer for which an IPI was sent: one is enough. */
 static PERCORE uint64_t interrupted[CORE_COUNT_MAX];
 
@@ -64,7 +64,7 @@ void percpu_initialize(const struct percpu_config *config)
     struct layout layout =
         layout_of(config->core_count, config->thread_count, config->memory_limit);
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        locate(&outboxes[core], config->outbox[core], &layout);
+        locate(&percpu_outboxes[core], config->outbox[core], &layout);
         interrupted[core] = 0;
     }
     thread_initialize();
@@ -72,17 +72,6 @@ void percpu_initialize(const struct percpu_config *config)
     channel_initialize();
     signal_initialize();
     grant_initialize();
-}
-
-const struct outbox *outbox_of_remote(core_id_t core)
-{
-    ASSERT(core.value < percpu_core_count);
-    return &outboxes[core.value];
-}
-
-const struct outbox *outbox_own(void)
-{
-    return &outboxes[percpu_self.value];
 }
 
 /* @impl ATL-LLR-PERCPU-0005~1 */

@@ -69,8 +69,19 @@ struct outbox {
 extern PERCORE struct percpu_config percpu_config;
 extern PERCORE uint32_t percpu_group_count;
 
-const struct outbox *outbox_of_remote(core_id_t core);
-const struct outbox *outbox_own(void);
+extern PERCORE struct outbox percpu_outboxes[CORE_COUNT_MAX];
+
+/* Inline: each message and signal looks here several times. */
+static inline const struct outbox *outbox_of_remote(core_id_t core)
+{
+    ASSERT(core.value < percpu_core_count);
+    return &percpu_outboxes[core.value];
+}
+
+static inline const struct outbox *outbox_own(void)
+{
+    return &percpu_outboxes[percpu_self.value];
+}
 
 /* All earlier stores of this core are visible to everybody before any later load. */
 static inline void outbox_full_fence(void)
@@ -87,10 +98,20 @@ static inline void outbox_full_fence(void)
 /* After something was published to `to` (all of it stored): interrupts it if it needs that. */
 void outbox_notify_remote(core_id_t to);
 
-/* signal.c, for drain: takes the signals of one peer; for has_work. */
-bool signal_is_pending(core_id_t from);
+/* signal.c, for drain. */
+extern PERCORE uint64_t signal_groups_seen[CORE_COUNT_MAX];
+static inline bool signal_is_pending(core_id_t from)
+{
+    const struct outbox_peer *peer = &outbox_of_remote(from)->peers[percpu_self.value];
+    return atomic_load_explicit(&peer->groups, memory_order_acquire) !=
+           signal_groups_seen[from.value];
+}
+/* Takes the signals of one peer. */
 void signal_take(core_id_t from);
 void signal_initialize(void);
+
+/* True if a drain would find something. */
+bool channel_has_work(void);
 
 /* The other parts' shares of percpu_initialize. */
 void channel_initialize(void);

@@ -7,76 +7,48 @@
 
 #include <percpu/operations.h>
 #include <percpu/perturb.h>
+#include <percpu/queue.h>
 
 #define PRIORITIES 32u
 
-struct run_queue {
-    struct thread *first, *last;
-};
-
 PERCORE struct thread *percpu_current;
 PERCORE bool percpu_reschedule;
+PERCORE uint64_t percpu_timer_ns;
 
-static PERCORE struct run_queue queues[PRIORITIES];
+static PERCORE struct thread_queue queues[PRIORITIES];
 static PERCORE uint32_t ready_mask;
 
 void scheduler_initialize(void)
 {
     for (uint32_t priority = 0; priority < PRIORITIES; priority++) {
-        queues[priority] = (struct run_queue){0};
+        queues[priority] = (struct thread_queue){0};
     }
     ready_mask = 0;
     percpu_current = NULL;
     percpu_reschedule = false;
+    percpu_timer_ns = THREAD_NEVER;
     deadline_initialize();
 }
 
 static void queue_append(struct thread *thread)
 {
-    struct run_queue *queue = &queues[thread->priority];
     thread->state = THREAD_READY;
-    thread->next = NULL;
-    thread->previous = queue->last;
-    if (queue->last == NULL) {
-        queue->first = thread;
-    } else {
-        queue->last->next = thread;
-    }
-    queue->last = thread;
+    thread_queue_append(&queues[thread->priority], thread);
     ready_mask |= 1u << thread->priority;
 }
 
 static void queue_prepend(struct thread *thread)
 {
-    struct run_queue *queue = &queues[thread->priority];
     thread->state = THREAD_READY;
-    thread->previous = NULL;
-    thread->next = queue->first;
-    if (queue->first == NULL) {
-        queue->last = thread;
-    } else {
-        queue->first->previous = thread;
-    }
-    queue->first = thread;
+    thread_queue_prepend(&queues[thread->priority], thread);
     ready_mask |= 1u << thread->priority;
 }
 
 static void queue_remove(struct thread *thread)
 {
-    struct run_queue *queue = &queues[thread->priority];
+    struct thread_queue *queue = &queues[thread->priority];
     ASSERT(thread->state == THREAD_READY);
-    if (thread->previous == NULL) {
-        queue->first = thread->next;
-    } else {
-        thread->previous->next = thread->next;
-    }
-    if (thread->next == NULL) {
-        queue->last = thread->previous;
-    } else {
-        thread->next->previous = thread->previous;
-    }
-    thread->next = NULL;
-    thread->previous = NULL;
+    thread_queue_remove(queue, thread);
     if (queue->first == NULL) {
         ready_mask &= ~(1u << thread->priority);
     }
@@ -87,20 +59,30 @@ static bool is_running(const struct thread *thread)
     return thread != NULL && thread->state == THREAD_RUNNING;
 }
 
+static void quantum_begin(struct thread *current)
+{
+    current->quantum_end_ns = percpu_operation_now() + percpu_config.quantum_ns;
+}
+
 /* @impl ATL-LLR-PERCPU-0014~1 */
 void percpu_thread_ready(struct thread *thread)
 {
+    const struct thread *current = percpu_current;
     ASSERT(thread->state == THREAD_WAITING || thread->state == THREAD_PARKED);
     ASSERT(thread->priority < PRIORITIES);
     PERCPU_PERTURB(PERTURB_SCHEDULE);
-    deadline_remove(thread);
+    if (thread->deadline_slot != DEADLINE_NONE) {
+        deadline_remove(thread);
+    }
     thread->continuation = NULL;
     thread->quantum_end_ns = 0;
     queue_append(thread);
-    /* Equal priority: the running thread's quantum may have to begin. */
-    if (!is_running(percpu_current) || thread->priority > percpu_current->priority ||
-        (thread->priority == percpu_current->priority && percpu_current->quantum_end_ns == 0)) {
+    if (!is_running(current) || thread->priority > current->priority) {
         percpu_reschedule = true;
+    } else if (thread->priority == current->priority && current->quantum_end_ns == 0) {
+        quantum_begin(percpu_current);
+        /* A timer that fires before leads to the scheduler, which arms it anew. */
+        percpu_reschedule |= current->quantum_end_ns < percpu_timer_ns;
     }
 }
 
@@ -119,14 +101,29 @@ void percpu_thread_set_priority(struct thread *thread, uint8_t priority)
     if (thread->priority == priority) {
         return;
     }
-    percpu_reschedule = true;
-    if (thread->state != THREAD_READY) {
-        thread->priority = priority;
-        return;
+    bool is_ready = thread->state == THREAD_READY;
+    if (is_ready) {
+        queue_remove(thread);
     }
-    queue_remove(thread);
     thread->priority = priority;
+    if (is_ready) {
+        queue_append(thread);
+    }
+    percpu_reschedule |= is_ready || is_running(thread);
+}
+
+/* Puts the running thread behind its equals, if any can run.
+ * @impl ATL-LLR-PERCPU-0022~1 */
+static enum result yield(struct thread *thread)
+{
+    if (ready_mask >> thread->priority == 0) {
+        return RESULT_TIMED_OUT;
+    }
+    thread->frame.rax = (uint64_t)(int64_t)RESULT_TIMED_OUT;
+    thread->quantum_end_ns = 0;
     queue_append(thread);
+    percpu_reschedule = true;
+    return RESULT_AGAIN;
 }
 
 /* @impl ATL-LLR-PERCPU-0016~1 */
@@ -139,10 +136,13 @@ enum result percpu_park(uint64_t deadline_ns)
         thread->permit = false;
         return RESULT_OK;
     }
+    if (deadline_ns == 0) {
+        return yield(thread);
+    }
     thread->state = THREAD_PARKED;
     percpu_reschedule = true;
-    thread->deadline_ns = deadline_ns;
     if (deadline_ns != THREAD_NEVER) {
+        thread->deadline_ns = deadline_ns;
         deadline_insert(thread);
     }
     return RESULT_AGAIN;
@@ -164,9 +164,6 @@ void percpu_unpark(struct thread *thread, bool interrupt)
 /* @impl ATL-LLR-PERCPU-0017~1 */
 static void deadlines_expire(void)
 {
-    if (deadline_first_ns() == THREAD_NEVER) {
-        return;
-    }
     uint64_t now_ns = percpu_operation_now();
     struct thread *thread;
     while ((thread = deadline_expire(now_ns)) != NULL) {
@@ -214,7 +211,7 @@ static void quantum_update(struct thread *current)
     if ((ready_mask & (1u << current->priority)) == 0) {
         current->quantum_end_ns = 0;
     } else if (current->quantum_end_ns == 0) {
-        current->quantum_end_ns = percpu_operation_now() + percpu_config.quantum_ns;
+        quantum_begin(current);
     }
 }
 
@@ -223,7 +220,9 @@ static void quantum_update(struct thread *current)
 struct thread *percpu_schedule(void)
 {
     PERCPU_PERTURB(PERTURB_SCHEDULE);
-    deadlines_expire();
+    if (deadline_first_ns != THREAD_NEVER) {
+        deadlines_expire();
+    }
     percpu_reschedule = false;
     if (is_running(percpu_current)) {
         preempt(percpu_current);
@@ -241,9 +240,8 @@ struct thread *percpu_schedule(void)
 
 uint64_t percpu_next_event_ns(void)
 {
-    uint64_t first_ns = deadline_first_ns();
     if (is_running(percpu_current) && percpu_current->quantum_end_ns != 0) {
-        return MIN(first_ns, percpu_current->quantum_end_ns);
+        return MIN(deadline_first_ns, percpu_current->quantum_end_ns);
     }
-    return first_ns;
+    return deadline_first_ns;
 }

@@ -7,12 +7,12 @@
 #include <percpu/perturb.h>
 
 /* Private copies of .groups_seen, which the peers read. */
-static PERCORE uint64_t groups_seen[CORE_COUNT_MAX];
+PERCORE uint64_t signal_groups_seen[CORE_COUNT_MAX];
 
 void signal_initialize(void)
 {
     for (uint16_t core = 0; core < CORE_COUNT_MAX; core++) {
-        groups_seen[core] = 0;
+        signal_groups_seen[core] = 0;
     }
 }
 
@@ -78,12 +78,6 @@ enum result percpu_signal_send_remote(core_id_t core, uint32_t index, uint32_t g
     return RESULT_OK;
 }
 
-bool signal_is_pending(core_id_t from)
-{
-    const struct outbox_peer *peer = &outbox_of_remote(from)->peers[percpu_self.value];
-    return atomic_load_explicit(&peer->groups, memory_order_acquire) != groups_seen[from.value];
-}
-
 /* Acknowledges the sender's bits; returns those that were pending. */
 static uint64_t acknowledge(_Atomic uint64_t *seen, const _Atomic uint64_t *bits)
 {
@@ -115,8 +109,8 @@ void signal_take(core_id_t from)
     const struct outbox *peer = outbox_of_remote(from);
     uint64_t groups =
         atomic_load_explicit(&peer->peers[percpu_self.value].groups, memory_order_acquire);
-    uint64_t pending_groups = groups ^ groups_seen[from.value];
-    groups_seen[from.value] = groups;
+    uint64_t pending_groups = groups ^ signal_groups_seen[from.value];
+    signal_groups_seen[from.value] = groups;
     atomic_store_explicit(&outbox_own()->peers[from.value].groups_seen, groups,
                           memory_order_release);
     PERCPU_PERTURB(PERTURB_SIGNAL_TAKE);

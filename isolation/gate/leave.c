@@ -247,7 +247,9 @@ static noreturn void resume(struct thread *thread)
 noreturn void gate_leave(void)
 {
     for (;;) {
-        percpu_channel_drain();
+        if (percpu_channel_is_due) {
+            percpu_channel_drain();
+        }
         struct thread *thread = percpu_schedule();
         if (thread == NULL) {
             idle();
@@ -264,10 +266,10 @@ noreturn void gate_leave(void)
         if (thread->state != THREAD_RUNNING) {
             continue; /* waits for a page of its posix stack */
         }
-        if (!percpu_channel_leave()) {
-            continue; /* something came meanwhile */
+        uint64_t next_ns = percpu_next_event_ns();
+        if (next_ns < percpu_timer_ns) {
+            cpu_timer_arm(next_ns);
         }
-        cpu_timer_arm(percpu_next_event_ns());
         resume(thread);
     }
 }

@@ -17,8 +17,6 @@
 #define PIC_PRIMARY_MASK 0x21
 #define PIC_SECONDARY_MASK 0xa1
 
-PERCORE uint64_t cpu_timer_armed_ns;
-
 static void send(uint32_t apic_id, uint32_t command)
 {
     if (shared_facts.x2apic) {
@@ -87,7 +85,6 @@ void cpu_apic_initialize(void)
                    VECTOR_TIMER | (shared_facts.has_tsc_deadline ? LVT_TIMER_TSC_DEADLINE : 0));
     /* An APIC that served the firmware may hold an interrupt in service. */
     cpu_apic_end_of_interrupt();
-    cpu_timer_armed_ns = UINT64_MAX;
 }
 
 void cpu_apic_discover(void)

@@ -9,6 +9,7 @@
 #include <cpu/msr.h>
 #include <cpu/string.h>
 #include <cpu/time.h>
+#include <percpu/operations.h>
 
 #define HYPERVISOR_BIT (1u << 31) /* CPUID 1 ECX */
 #define HYPERVISOR_LEAF 0x40000000u
@@ -300,10 +301,7 @@ static void arm_count(uint64_t deadline_ns)
 /* @impl ATL-LLR-BOOT-0020~1 */
 void cpu_timer_arm(uint64_t deadline_ns)
 {
-    if (deadline_ns == cpu_timer_armed_ns) {
-        return;
-    }
-    cpu_timer_armed_ns = deadline_ns;
+    percpu_timer_ns = deadline_ns;
     if (shared_facts.has_tsc_deadline) {
         cpu_wrmsr(MSR_TSC_DEADLINE, deadline_ns == CPU_TIME_NEVER ? 0 : tsc_at(deadline_ns));
     } else if (deadline_ns == CPU_TIME_NEVER) {

@@ -78,6 +78,8 @@ uint64_t percpu_operation_now(void)
 
 void percpu_operation_idle(uint64_t deadline_ns)
 {
-    cpu_timer_arm(deadline_ns);
+    if (deadline_ns < percpu_timer_ns) {
+        cpu_timer_arm(deadline_ns);
+    }
     cpu_halt_until_interrupt();
 }

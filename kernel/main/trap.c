@@ -34,11 +34,14 @@ static void interrupt(uint64_t vector)
     gate_counts.interrupts++;
     if (vector == VECTOR_UART) {
         console_service_interrupt();
+    } else if (vector == VECTOR_IPI) {
+        percpu_channel_is_due = true;
+    } else if (vector == VECTOR_TIMER) {
+        percpu_timer_ns = THREAD_NEVER; /* one shot; the way out looks at all deadlines */
     }
     if (vector != VECTOR_SPURIOUS) {
         cpu_apic_end_of_interrupt();
     }
-    /* Timer and IPI carry no news of their own: the way out looks at deadlines and channels. */
 }
 
 static enum space_access access_of(uint64_t error)

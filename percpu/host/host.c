@@ -95,6 +95,7 @@ static bool interrupt_take(void)
         return false;
     }
     ipis_received++;
+    percpu_channel_is_due = true;
     return true;
 }
 
@@ -324,13 +325,15 @@ struct thread *host_thread_start(host_step step, uint8_t priority)
 void host_loop(void)
 {
     while (!atomic_load_explicit(&must_finish, memory_order_acquire)) {
-        percpu_channel_drain();
+        if (percpu_channel_is_due) {
+            percpu_channel_drain();
+        }
         struct thread *thread = percpu_schedule();
         if (thread == NULL) {
             percpu_operation_idle(percpu_next_event_ns());
-        } else if (percpu_channel_leave()) {
+        } else {
             ((host_step)(uintptr_t)thread->frame.rip)(thread);
-            interrupt_take(); /* as if at the end of the step; the loop drains */
+            interrupt_take(); /* as if at the end of the step */
         }
     }
 }

@@ -107,9 +107,8 @@ proctype core(byte self)
     byte deferred;    /* requests of the other core that wait for our reply */
     byte served, done;
 
-    goto drain; /* zero at boot: a core that has not started gets no interrupts */
-take:
-    attention++;
+take: /* zero at boot: a core that has not started gets no interrupts */
+    attention = attention + 2 - (attention & 1);
     STORE(self, ATTENTION(self), attention);
     do
 #ifdef MUTATE_NO_CREDIT
@@ -144,8 +143,7 @@ take:
     :: done == REQUESTS(self) && served == REQUESTS(other) -> goto finished
     :: else -> skip
     fi;
-drain:
-    attention = attention + 1 + (attention & 1);
+    attention++;
     STORE(self, ATTENTION(self), attention);
     SLEEP_FENCE(self);
 idle:
@@ -158,7 +156,7 @@ idle:
 #ifdef MUTATE_INTERRUPT_IGNORED
     goto idle;
 #else
-    goto drain;
+    goto take;
 #endif
 finished:
     assert(credits == CREDITS)
@@ -275,17 +273,15 @@ proctype receiver()
     byte leaf_seen, group_seen, attention, scratch, permit;
     bool met[THREADS];
 
-    goto drain;
 take:
-    attention++;
+    attention = attention + 2 - (attention & 1);
     STORE(RECEIVER, ATTENTION_WORD, attention);
     take_signals();
     if
     :: true -> run_threads() /* no other fence than the ones above may be relied on */
     :: true -> skip
     fi;
-drain:
-    attention = attention + 1 + (attention & 1);
+    attention++;
     STORE(RECEIVER, ATTENTION_WORD, attention);
     SLEEP_FENCE(RECEIVER);
 idle:
@@ -301,7 +297,7 @@ idle:
 #ifdef MUTATE_INTERRUPT_IGNORED
     goto idle;
 #else
-    goto drain;
+    goto take;
 #endif
 finished:
     skip

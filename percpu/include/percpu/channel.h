@@ -79,22 +79,23 @@ void percpu_channel_reply(core_id_t to, const struct percpu_message *reply);
  * can take it. Uses thread->next. */
 void percpu_channel_await_credit(core_id_t to, struct thread *thread);
 
+/* True when a drain is due: set at boot, by the carrier after each IPI, and when a thread queues
+ * for a credit that is free. While it is false nobody need look at any channel: the last drain
+ * left the attention word odd, so whoever has published since has sent an IPI, which this core
+ * takes when it next enables interrupts (models/credits_wakeup.pml, label `idle`). */
+extern PERCORE bool percpu_channel_is_due;
+
 /* Takes everything that is there, messages first, then signals, and when it returns, whoever sends
  * something more will interrupt this core.
  *
- * Context:    own core, interrupts off; before the core returns to a thread or idles, and after
- *             every IPI, whatever percpu_channel_has_work says: a sender sends one IPI between two
- *             drains at most
+ * Context:    own core, interrupts off; before the core returns to a thread or idles, if it is due;
+ *             after every IPI, whatever there is to take: a sender sends one IPI between two drains
+ *             at most
  * State:      bounded by the rings' size; a core that is flooded interrupts itself and goes on
  * later Ordering:   the attention word is published, then a full fence, then a last look: pairs
  * with the fence between a sender's publication and its look at our attention word; without the two
- * a message that arrives while we fall asleep is seen by neither side (models/credits_wakeup.pml)
- */
+ * a message that arrives while we fall asleep is seen by neither side */
 void percpu_channel_drain(void);
-/* Cheap: true if a drain would find something. */
-bool percpu_channel_has_work(void);
-/* The last look before a thread resumes: false if something came since the last drain. */
-bool percpu_channel_leave(void);
 
 /* Sets a thread's unpark (and interrupt) signal on its core.
  *

@@ -16,6 +16,9 @@ void percpu_operation_invalidate(uint64_t address, uint64_t bytes);
 /* Switches what the hardware keeps per thread (extended state, bases, words, cell root) from one
  * thread to another; either may be NULL (idle). Does not transfer control. */
 void percpu_operation_switch(struct thread *from, struct thread *to);
+/* Kept by the carrier: the timer interrupts this core at this time or earlier, and the interrupt
+ * leads to percpu_schedule; THREAD_NEVER: it is not armed. */
+extern PERCORE uint64_t percpu_timer_ns;
 /* Monotonic nanoseconds since boot, the same on every core. */
 uint64_t percpu_operation_now(void);
 /* Waits until an interrupt arrives; deadline_ns arms the one-shot timer first. */

@@ -49,7 +49,8 @@ void percpu_thread_wait(struct thread *thread, thread_continuation continuation)
 void percpu_thread_set_priority(struct thread *thread, uint8_t priority);
 
 /* RESULT_OK: the permit was there and is taken; RESULT_AGAIN: current is now PARKED, until a permit
- * or the deadline; its frame.rax is then set to 0 or RESULT_TIMED_OUT. */
+ * or the deadline; its frame.rax is then set to 0 or RESULT_TIMED_OUT. A deadline of 0 is a yield:
+ * current becomes READY behind its equals, or RESULT_TIMED_OUT: no other one can run. */
 enum result percpu_park(uint64_t deadline_ns);
 /* Gives the permit; a PARKED thread becomes READY with frame.rax = 0. With interrupt, also sets
  * thread->interrupt (and wakes it, if parked). */

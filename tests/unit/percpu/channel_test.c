@@ -299,12 +299,11 @@ TEST(broken_invariants_of_a_peer_stop_the_machine)
     CHECK_ABORTS((void)percpu_channel_request(percpu_self, &(struct percpu_message){.kind = KIND}));
     CHECK_ABORTS(percpu_channel_handle(KIND, request_keep));
     write_request(KIND, PERCPU_REQUESTS_MAX);
-    CHECK(percpu_channel_has_work());
-    CHECK(!percpu_channel_leave());
+    CHECK(channel_has_work());
     percpu_channel_drain();
     CHECK_EQUAL(log_request_count, PERCPU_REQUESTS_MAX);
-    CHECK(!percpu_channel_has_work());
-    CHECK(percpu_channel_leave());
+    CHECK(!channel_has_work());
+    CHECK(!percpu_channel_is_due);
     send(&value);
     CHECK_EQUAL(result_seen, RESULT_OK);
     host_leave();

@@ -5,6 +5,7 @@
 #include "random.h"
 
 #include <host.h>
+#include <percpu/operations.h>
 
 #define POOL 24u
 #define QUANTUM 1000u
@@ -65,11 +66,20 @@ static void model_remove(uint32_t i)
     CHECK(!"in its queue");
 }
 
+static bool is_running(void)
+{
+    return model.running >= 0 && model.state[model.running] == MODEL_RUNNING;
+}
+
 static void model_ready(uint32_t i)
 {
     model.left[i] = 0;
     model.deadline[i] = THREAD_NEVER;
     model_append(i);
+    if (is_running() && model.priority[i] == model.priority[model.running] &&
+        model.quantum_end == 0) {
+        model.quantum_end = model.now + QUANTUM;
+    }
 }
 
 static int model_highest(void)
@@ -134,11 +144,6 @@ static void model_schedule(void)
     } else if (model.quantum_end == 0) {
         model.quantum_end = model.now + QUANTUM;
     }
-}
-
-static bool is_running(void)
-{
-    return model.running >= 0 && model.state[model.running] == MODEL_RUNNING;
 }
 
 static void schedule_and_compare(void)
@@ -340,6 +345,46 @@ TEST(park_takes_permits_and_ends_at_its_deadline)
     CHECK_EQUAL(percpu_park(1), RESULT_AGAIN);
     CHECK(percpu_schedule() == threads[0]);
     CHECK_EQUAL(threads[0]->frame.rax, RESULT_TIMED_OUT);
+    host_leave();
+}
+
+/* @verifies ATL-LLR-PERCPU-0022~1 */
+TEST(a_deadline_of_zero_lets_equals_run_first)
+{
+    reset();
+    create(0, 16);
+    create(1, 3);
+    schedule_and_compare();
+    percpu_reschedule = false;
+    CHECK_EQUAL(percpu_park(0), RESULT_TIMED_OUT);
+    CHECK(!percpu_reschedule && threads[0]->state == THREAD_RUNNING);
+    create(2, 16);
+    CHECK_EQUAL(percpu_park(0), RESULT_AGAIN);
+    CHECK(percpu_reschedule && percpu_schedule() == threads[2]);
+    CHECK_EQUAL(threads[0]->frame.rax, RESULT_TIMED_OUT);
+    CHECK_EQUAL(percpu_park(THREAD_NEVER), RESULT_AGAIN);
+    CHECK(percpu_schedule() == threads[0]);
+    /* A permit is taken at once, whoever else could run. */
+    unpark(0);
+    CHECK_EQUAL(percpu_park(0), RESULT_OK);
+    host_leave();
+}
+
+/* @verifies ATL-LLR-PERCPU-0015~1 */
+TEST(a_timer_that_fires_earlier_serves_the_quantum)
+{
+    reset();
+    create(0, 16);
+    schedule_and_compare();
+    percpu_timer_ns = model.now + QUANTUM;
+    create(1, 16);
+    CHECK(!percpu_reschedule);
+    CHECK_EQUAL(percpu_next_event_ns(), model.now + QUANTUM);
+    schedule_and_compare();
+    percpu_timer_ns = THREAD_NEVER;
+    host_time_set(model.now += QUANTUM);
+    schedule_and_compare();
+    CHECK(percpu_current == threads[1]);
     host_leave();
 }
 

@@ -7,6 +7,7 @@
 #include "random.h"
 
 #include <host.h>
+#include <outbox.h>
 #include <percpu/channel.h>
 #include <percpu/operations.h>
 #include <pthread.h>
@@ -176,7 +177,7 @@ static void take_one(void *index)
     percpu_channel_drain();
     struct thread *thread = percpu_thread_find(1ull << 32 | 1ull << 16 | *(uint32_t *)index);
     HOST_CHECK(thread != NULL && thread->permit && thread->interrupt);
-    HOST_CHECK(!percpu_channel_has_work());
+    HOST_CHECK(!channel_has_work());
 }
 
 /* @verifies ATL-LLR-PERCPU-0007~1 */

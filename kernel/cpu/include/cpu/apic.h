@@ -30,9 +30,6 @@ enum apic_register {
 
 #define APIC_LVT_MASKED (1u << 16)
 
-/* The deadline for which the timer is armed; forgotten with each interrupt. 0: unknown. */
-extern PERCORE uint64_t cpu_timer_armed_ns;
-
 static inline volatile uint32_t *cpu_apic_page(void)
 {
     return (volatile uint32_t *)(LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES);
@@ -58,7 +55,6 @@ static inline uint32_t cpu_apic_read(enum apic_register reg)
 
 static inline void cpu_apic_end_of_interrupt(void)
 {
-    cpu_timer_armed_ns = 0;
     cpu_apic_write(APIC_END_OF_INTERRUPT, 0);
 }
 

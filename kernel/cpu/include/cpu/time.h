@@ -18,8 +18,8 @@ static inline uint64_t cpu_now_ns(void)
 }
 
 /* One interrupt (VECTOR_TIMER) on this core at deadline_ns or, if it is far away, earlier; at once
- * if it has passed; CPU_TIME_NEVER: none. Replaces what was armed. Arming what is armed costs
- * nothing. Context: own core and root, interrupts off. */
+ * if it has passed; CPU_TIME_NEVER: none. Replaces what was armed, and is noted in
+ * percpu_timer_ns. Context: own core and root, interrupts off. */
 void cpu_timer_arm(uint64_t deadline_ns);
 
 /* Core 0, own root, once, before seal: finds frequencies (at most 3 ms) and the date, into
