@@ -4,6 +4,7 @@
  * becomes the signal that Linux would send. */
 #include "internal.h"
 
+#include <posix/file.h>
 #include <posix/instructions.h>
 #include <posix/memory.h>
 
@@ -90,10 +91,19 @@ static int32_t simd_code(void)
 }
 
 /* A mapping reaches behind the end of its file: Linux says SIGBUS there. */
-static bool is_beyond_file(uint64_t address)
+static bool is_beyond_file(const struct gate_upcall *upcall)
 {
     struct posix_region_info region;
-    return posix_memory_find(address, false, &region) && region.kind == POSIX_REGION_BEYOND_END;
+    return (posix_memory_find(upcall->address, false, &region) &&
+            region.kind == POSIX_REGION_BEYOND_END) ||
+           posix_shared_fault(upcall->address, upcall->error) == POSIX_SHARED_FAULT_BUS;
+}
+
+/* A page of a shared mapping that has not been touched yet is there now: the access is repeated. */
+static bool is_resolved(const struct gate_upcall *upcall)
+{
+    return upcall->reason == GATE_UPCALL_FAULT && upcall->vector == VECTOR_PAGE &&
+           posix_shared_fault(upcall->address, upcall->error) == POSIX_SHARED_FAULT_RESOLVED;
 }
 
 static void describe_page_fault(const struct gate_upcall *upcall, struct posix_signal_info *info)
@@ -104,7 +114,7 @@ static void describe_page_fault(const struct gate_upcall *upcall, struct posix_s
         info->code = SEGV_MAPERR; /* as Linux: says nothing of what the kernel has there */
         return;
     }
-    if (is_beyond_file(upcall->address)) {
+    if (is_beyond_file(upcall)) {
         info->signal = SIGBUS;
         info->code = BUS_ADRERR;
     } else if (info->code == SEGV_MAPERR) {
@@ -179,6 +189,9 @@ bool posix_upcall(struct gate_upcall *upcall)
 {
     struct posix_thread *self = posix_self();
     if (upcall->reason == GATE_UPCALL_FAULT && posix_is_own_code(upcall->frame.rip)) {
+        if (is_resolved(upcall)) {
+            return false;
+        }
         uint64_t fixup = posix_exception_fixup(upcall->frame.rip);
         if (fixup == 0) {
             fault_in_posix(upcall);
@@ -188,7 +201,7 @@ bool posix_upcall(struct gate_upcall *upcall)
     }
     self->frame = &upcall->frame;
     self->call = POSIX_CALL_NONE;
-    if (upcall->reason == GATE_UPCALL_FAULT) {
+    if (upcall->reason == GATE_UPCALL_FAULT && !is_resolved(upcall)) {
         struct posix_signal_info info = signal_of(upcall);
         self->fault = describe_fault(upcall);
         posix_signal_force(&info);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Contents of regular files in memory: pieces of a page in a radix tree of 64 children per level,
  * over what shows through of an image file. Bytes of a piece behind the end of the file are zero
- * always. */
+ * always. A piece of a range that the application has mapped shared is the mapped page itself
+ * (shared.c): its address is tagged, and it is opened for the moments in which it is touched. */
 #include "node.h"
+#include "shared.h"
 
 #define FAN_BITS 6u
 #define FAN 64u
@@ -10,6 +12,52 @@
 struct branch {
     void *children[FAN]; /* branches, or pieces at the lowest level */
 };
+
+#define TAG_SHARED 1u /* of a piece: a page of the application; blocks of the heap are even */
+
+static uint64_t address_of(const void *piece)
+{
+    return (uintptr_t)piece & ~(uint64_t)TAG_SHARED;
+}
+
+static bool is_shared(const void *piece)
+{
+    return ((uintptr_t)piece & TAG_SHARED) != 0;
+}
+
+static void read_piece(const void *piece, size_t skip, void *to, size_t bytes)
+{
+    const uint8_t *from = (const uint8_t *)address_of(piece); // NOLINT: a tagged address
+    uint32_t rights = is_shared(piece) ? shared_page_open(address_of(piece), false) : 0;
+    __builtin_memcpy(to, from + skip, bytes);
+    if (is_shared(piece)) {
+        shared_page_close(address_of(piece), rights, false);
+    }
+}
+
+/* from NULL: zeros. */
+static void write_piece(void *piece, size_t skip, const void *from, size_t bytes)
+{
+    uint8_t *to = (uint8_t *)address_of(piece); // NOLINT: a tagged address
+    uint32_t rights = is_shared(piece) ? shared_page_open(address_of(piece), true) : 0;
+    if (from != NULL) {
+        __builtin_memcpy(to + skip, from, bytes);
+    } else {
+        __builtin_memset(to + skip, 0, bytes);
+    }
+    if (is_shared(piece)) {
+        shared_page_close(address_of(piece), rights, true);
+    }
+}
+
+static void free_piece(void *piece)
+{
+    if (is_shared(piece)) {
+        shared_page_remove(address_of(piece));
+    } else {
+        posix_free(piece);
+    }
+}
 
 /* How many pieces a tree of a height can hold; saturates. */
 static uint64_t span(uint32_t height)
@@ -23,7 +71,7 @@ static uint32_t child_index(uint64_t index, uint32_t level)
     return shift >= 64 ? 0 : (uint32_t)(index >> shift) % FAN;
 }
 
-static uint8_t *find_piece(const struct file_data *data, uint64_t index)
+static void *find_piece(const struct file_data *data, uint64_t index)
 {
     if (data->height == 0 || index >= span(data->height)) {
         return NULL;
@@ -74,9 +122,9 @@ static bool grow_root(struct file_data *data, uint64_t index)
     return true;
 }
 
-/* The piece at an index, made if it is not there; NULL: no memory. Branches that were made on the
+/* Where the piece at an index is or will be kept; NULL: no memory. Branches that were made on the
  * way stay: they are empty and are freed with the rest. */
-static uint8_t *make_piece(struct file_data *data, uint64_t index)
+static void **make_place(struct file_data *data, uint64_t index)
 {
     if (!grow_root(data, index)) {
         return NULL;
@@ -91,16 +139,34 @@ static uint8_t *make_piece(struct file_data *data, uint64_t index)
             }
         }
     }
-    if (*place == NULL) {
-        uint8_t *piece = posix_allocate(PIECE_BYTES);
-        if (piece == NULL || !fill_piece(data, index, piece)) {
-            posix_free(piece);
-            return NULL;
-        }
-        *place = piece;
-        data->piece_count++;
+    return place;
+}
+
+/* A new piece with what shows through; where a shared mapping reaches nothing does: the mapped page
+ * appears with zeros. NULL: no memory. */
+static void *new_piece(const struct file_data *data, uint64_t index)
+{
+    uint64_t address = shared_address(data, index);
+    if (address != 0) {
+        return shared_page_add(address) ? (void *)(address | TAG_SHARED) : NULL; // NOLINT: tagged
     }
-    return *place;
+    uint8_t *piece = posix_allocate(PIECE_BYTES);
+    if (piece == NULL || !fill_piece(data, index, piece)) {
+        posix_free(piece);
+        return NULL;
+    }
+    return piece;
+}
+
+/* The piece at an index, made if it is not there; NULL: no memory. */
+static void *make_piece(struct file_data *data, uint64_t index)
+{
+    void **place = make_place(data, index);
+    if (place != NULL && *place == NULL) {
+        *place = new_piece(data, index);
+        data->piece_count += *place != NULL ? 1 : 0;
+    }
+    return place != NULL ? *place : NULL;
 }
 
 void data_read(const struct file_data *data, void *to, uint64_t offset, size_t bytes)
@@ -110,12 +176,12 @@ void data_read(const struct file_data *data, void *to, uint64_t offset, size_t b
         uint64_t index = offset / PIECE_BYTES;
         size_t skip = offset % PIECE_BYTES;
         size_t part = PIECE_BYTES - skip < bytes ? PIECE_BYTES - skip : bytes;
-        const uint8_t *piece = find_piece(data, index);
+        const void *piece = find_piece(data, index);
         size_t shown = image_part(data, index);
         const uint8_t *window =
             piece == NULL && shown > skip ? posix_image_window(data->image) : NULL;
         if (piece != NULL) {
-            __builtin_memcpy(out, piece + skip, part);
+            read_piece(piece, skip, out, part);
         } else {
             size_t from_image = window != NULL ? (shown - skip < part ? shown - skip : part) : 0;
             if (from_image != 0) {
@@ -135,13 +201,13 @@ int64_t data_write(struct file_data *data, const void *from, uint64_t offset, si
     const uint8_t *in = from;
     size_t done = 0;
     while (done < bytes) {
-        uint8_t *piece = make_piece(data, offset / PIECE_BYTES);
+        void *piece = make_piece(data, offset / PIECE_BYTES);
         if (piece == NULL) {
             break;
         }
         size_t skip = offset % PIECE_BYTES;
         size_t part = PIECE_BYTES - skip < bytes - done ? PIECE_BYTES - skip : bytes - done;
-        __builtin_memcpy(piece + skip, in + done, part);
+        write_piece(piece, skip, in + done, part);
         done += part;
         offset += part;
     }
@@ -160,7 +226,7 @@ static void prune(struct file_data *data, void **place, uint32_t level, uint64_t
         return;
     }
     if (level == 0) {
-        posix_free(*place);
+        free_piece(*place);
         *place = NULL;
         data->piece_count--;
         return;
@@ -196,7 +262,7 @@ static void drop_pieces(struct file_data *data, uint64_t start, uint64_t end)
 static int64_t clear_part(struct file_data *data, uint64_t start, uint64_t end)
 {
     uint64_t index = start / PIECE_BYTES;
-    uint8_t *piece = find_piece(data, index);
+    void *piece = find_piece(data, index);
     if (piece == NULL && image_part(data, index) > start % PIECE_BYTES) {
         piece = make_piece(data, index);
         if (piece == NULL) {
@@ -204,7 +270,7 @@ static int64_t clear_part(struct file_data *data, uint64_t start, uint64_t end)
         }
     }
     if (piece != NULL && start < end) {
-        __builtin_memset(piece + start % PIECE_BYTES, 0, end - start);
+        write_piece(piece, start % PIECE_BYTES, NULL, end - start);
     }
     return 0;
 }
@@ -214,9 +280,9 @@ int64_t data_resize(struct file_data *data, uint64_t bytes)
     if (bytes < data->bytes) {
         uint64_t rounded = (bytes + PIECE_BYTES - 1) / PIECE_BYTES;
         /* Only a piece that is there holds bytes behind the new end: image bytes are cut below. */
-        uint8_t *piece = bytes % PIECE_BYTES != 0 ? find_piece(data, bytes / PIECE_BYTES) : NULL;
+        void *piece = bytes % PIECE_BYTES != 0 ? find_piece(data, bytes / PIECE_BYTES) : NULL;
         if (piece != NULL) {
-            __builtin_memset(piece + bytes % PIECE_BYTES, 0, PIECE_BYTES - bytes % PIECE_BYTES);
+            write_piece(piece, bytes % PIECE_BYTES, NULL, PIECE_BYTES - bytes % PIECE_BYTES);
         }
         drop_pieces(data, rounded, UINT64_MAX);
         data->image_bytes = bytes < data->image_bytes ? bytes : data->image_bytes;
@@ -301,6 +367,64 @@ uint64_t data_next(const struct file_data *data, uint64_t offset, bool hole)
     uint64_t found = index * PIECE_BYTES;
     found = found > offset ? found : offset;
     return found < data->bytes ? found : data->bytes;
+}
+
+/* The next index in [from, end) of which something is kept, shown, or (shared) is a mapped page;
+ * end: none. */
+static uint64_t next_used(const struct file_data *data, uint64_t from, uint64_t end, bool shared)
+{
+    while (from < end) {
+        uint64_t found = data_next(data, from * PIECE_BYTES, false) / PIECE_BYTES;
+        if (found >= end || (found <= from && !has_data(data, from))) {
+            return end;
+        }
+        from = found > from ? found : from;
+        if (!shared || is_shared(find_piece(data, from))) {
+            return from;
+        }
+        from++;
+    }
+    return end;
+}
+
+uint64_t data_next_run(const struct file_data *data, struct data_run *run, bool shared)
+{
+    run->first = next_used(data, run->first, run->end, shared);
+    uint64_t end = run->first;
+    while (end < run->end && (shared ? is_shared(find_piece(data, end)) : has_data(data, end))) {
+        end++;
+    }
+    return end - run->first;
+}
+
+int64_t data_prepare_share(struct file_data *data, struct data_run run)
+{
+    for (uint64_t count; (count = data_next_run(data, &run, false)) != 0; run.first += count) {
+        for (uint64_t i = 0; i < count; i++) {
+            if (make_place(data, run.first + i) == NULL) {
+                return -ENOMEM;
+            }
+        }
+    }
+    return 0;
+}
+
+void data_share(struct file_data *data, uint64_t index, uint64_t address)
+{
+    void **place = make_place(data, index); /* data_prepare_share was there: it is */
+    uint64_t rest = data->bytes - index * PIECE_BYTES;
+    data_read(data, (void *)address, index * PIECE_BYTES, // NOLINT: fresh memory, all zeros
+              rest < PIECE_BYTES ? rest : PIECE_BYTES);
+    data->piece_count += *place == NULL ? 1 : 0;
+    posix_free(*place);
+    *place = (void *)(address | TAG_SHARED); // NOLINT: a tagged address
+}
+
+void data_unshare(struct file_data *data, uint64_t index, void *piece)
+{
+    void **place = make_place(data, index);
+    read_piece(*place, 0, piece, PIECE_BYTES);
+    *place = piece;
 }
 
 void data_free(struct file_data *data)

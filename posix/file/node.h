@@ -31,6 +31,7 @@ struct file_data {
     void *root;                     /* radix tree of pieces, height levels of 64 */
     uint32_t height;
     uint64_t piece_count;
+    struct file_mapping *mappings; /* shared ones: shared.h */
 };
 
 struct entry; /* a name in a directory: tree.h */
@@ -118,6 +119,18 @@ int64_t data_clear(struct file_data *data, uint64_t start, uint64_t end);
 int64_t data_fill(struct file_data *data, uint64_t start, uint64_t end);
 /* The next offset >= offset with data (or a hole); the size: none before the end. */
 uint64_t data_next(const struct file_data *data, uint64_t offset, bool hole);
+/* Pieces [first, end) of a file, and the next run of them: first moves on to it; its length, 0:
+ * none. shared: of mapped pages; else of all that hold data, inside the file's size. */
+struct data_run {
+    uint64_t first, end;
+};
+uint64_t data_next_run(const struct file_data *data, struct data_run *run, bool shared);
+/* For shared.c: makes sure that data_share of every piece with data succeeds. -ENOMEM */
+int64_t data_prepare_share(struct file_data *data, struct data_run run);
+/* Moves a piece into the zeroed page at address, which is the piece from then on. */
+void data_share(struct file_data *data, uint64_t index, uint64_t address);
+/* Moves a piece from its mapped page into a block of the heap of PIECE_BYTES. */
+void data_unshare(struct file_data *data, uint64_t index, void *piece);
 void data_free(struct file_data *data);
 static inline bool data_is_pristine(const struct file_data *data)
 {

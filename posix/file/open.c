@@ -238,16 +238,18 @@ int64_t posix_file_mapping(uint64_t descriptor, struct posix_mapping *mapping)
     if (node != NULL && node->kind == NODE_FILE) {
         posix_lock_acquire(&node->lock);
         bool is_image = data_is_pristine(&node->data);
+        mapping->bytes = node->data.bytes;
         posix_lock_release(&node->lock);
         mapping->kind = is_image ? POSIX_MAPPING_IMAGE : POSIX_MAPPING_COPY;
         mapping->image_file = is_image ? node->data.image : NULL;
-        mapping->file = is_image ? NULL : file;
         result = 0;
     } else if (node != NULL && node->kind == NODE_DEVICE && node->special == DEVICE_NUMBER(1, 5)) {
         mapping->kind = POSIX_MAPPING_ZERO;
         result = 0;
     }
-    if (mapping->file == NULL) {
+    if (result == 0) {
+        mapping->file = file;
+    } else {
         posix_file_put(file);
     }
     return result;

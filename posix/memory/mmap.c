@@ -15,6 +15,7 @@ struct request {
     uint64_t offset;
     enum posix_region_kind kind;
     const struct image_file *file;
+    uint64_t file_bytes; /* of a file that is mapped: behind its last page is nothing */
 };
 
 static struct slot_mapping mapping_of(const struct request *request, uint64_t start, uint64_t bytes)
@@ -39,8 +40,8 @@ static struct slot_mapping mapping_of(const struct request *request, uint64_t st
 static int64_t map_here(struct slot *slot, const struct request *request, uint64_t start)
 {
     uint64_t bytes = request->bytes;
-    if (request->kind == POSIX_REGION_IMAGE) {
-        uint64_t file_bytes = POSIX_PAGE_UP(request->file->bytes);
+    if (request->kind != POSIX_REGION_FILE && request->file_bytes != UINT64_MAX) {
+        uint64_t file_bytes = POSIX_PAGE_UP(request->file_bytes);
         uint64_t inside = file_bytes > request->offset ? file_bytes - request->offset : 0;
         bytes = inside < bytes ? inside : bytes;
     }
@@ -185,11 +186,14 @@ static int64_t map_copy(struct request *request, struct posix_file *file)
     if (start < 0) {
         return start;
     }
+    uint64_t rest =
+        request->file_bytes > request->offset ? request->file_bytes - request->offset : 0;
+    uint64_t bytes = rest < request->bytes ? rest : request->bytes;
     uint64_t done = 0;
     int64_t result = 1;
-    while (done < request->bytes && result > 0) {
-        result = posix_file_read_at(file, (uint64_t)start + done, request->bytes - done,
-                                    request->offset + done);
+    while (done < bytes && result > 0) {
+        result =
+            posix_file_read_at(file, (uint64_t)start + done, bytes - done, request->offset + done);
         done += result > 0 ? (uint64_t)result : 0;
     }
     if (result >= 0 && protection != request->protection) {
@@ -214,6 +218,52 @@ static int64_t check_access(const struct request *request, const struct posix_ma
     return 0;
 }
 
+/* The file's own memory, coherent with read, write and every other mapping of it. */
+static int64_t map_shared(struct request *request, struct posix_node *node)
+{
+    struct posix_shared_range range = {0, request->bytes, request->offset, request->protection};
+    bool is_fixed = (request->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0;
+    request->kind = POSIX_REGION_FILE;
+    posix_shared_acquire();
+    int64_t start = posix_shared_find(node, &range);
+    if (start > 0 && (!is_fixed || request->address == (uint64_t)start)) {
+        range.start = (uint64_t)start;
+        start = posix_shared_join(node, &range);
+    } else if (start > 0) {
+        start = -ENODEV;
+    } else if (start == 0) {
+        start = place_and_map(request);
+        range.start = (uint64_t)start;
+        int64_t result = start > 0 ? posix_shared_attach(node, &range) : 0;
+        if (result < 0) {
+            (void)posix_memory_remove(range.start, range.start + range.bytes);
+            start = result;
+        }
+    }
+    posix_shared_release();
+    return start;
+}
+
+static int64_t map_by_kind(struct request *request, const struct posix_mapping *mapping)
+{
+    bool is_shared = (request->flags & MAP_TYPE) != MAP_PRIVATE;
+    if (mapping->kind == POSIX_MAPPING_ZERO) {
+        request->offset = 0;
+        return place_and_map(request);
+    }
+    request->region_flags |= is_shared && !mapping->is_writable ? POSIX_REGION_NO_WRITE : 0;
+    if (is_shared && (mapping->is_writable || mapping->kind == POSIX_MAPPING_COPY)) {
+        return map_shared(request, mapping->file->node);
+    }
+    request->file_bytes = mapping->bytes;
+    if (mapping->kind == POSIX_MAPPING_COPY) {
+        return map_copy(request, mapping->file);
+    }
+    request->kind = POSIX_REGION_IMAGE;
+    request->file = mapping->image_file;
+    return place_and_map(request);
+}
+
 /* @impl ATL-LLR-MEMORY-0007~1 */
 static int64_t map_file(struct request *request, uint64_t descriptor)
 {
@@ -222,29 +272,11 @@ static int64_t map_file(struct request *request, uint64_t descriptor)
     if (result < 0) {
         return result;
     }
-    bool is_shared = (request->flags & MAP_TYPE) != MAP_PRIVATE;
     result = check_access(request, &mapping);
     if (result == 0) {
-        switch (mapping.kind) {
-        case POSIX_MAPPING_IMAGE:
-            request->kind = POSIX_REGION_IMAGE;
-            request->file = mapping.image_file;
-            request->region_flags |= is_shared ? POSIX_REGION_NO_WRITE : 0;
-            result = place_and_map(request);
-            break;
-        case POSIX_MAPPING_ZERO:
-            request->offset = 0;
-            result = place_and_map(request);
-            break;
-        case POSIX_MAPPING_COPY:
-            /* One copy cannot be coherent with the file: shared mappings are refused. */
-            result = is_shared ? -ENODEV : map_copy(request, mapping.file);
-            break;
-        }
+        result = map_by_kind(request, &mapping);
     }
-    if (mapping.kind == POSIX_MAPPING_COPY) {
-        posix_file_put(mapping.file);
-    }
+    posix_file_put(mapping.file);
     return result;
 }
 
@@ -275,6 +307,32 @@ static int64_t check_request(struct request *request, uint64_t bytes)
     return 0;
 }
 
+/* The first region of a shared mapping of a file in a range. */
+static bool find_shared(uint64_t start, uint64_t end, struct posix_region_info *region)
+{
+    while (posix_memory_find(start, true, region) && region->start < end) {
+        if (region->kind == POSIX_REGION_FILE) {
+            return true;
+        }
+        start = region->end;
+    }
+    return false;
+}
+
+/* Ends every shared mapping of a file in a range: nothing of them is left there. */
+static int64_t detach_shared(uint64_t start, uint64_t end)
+{
+    struct posix_region_info region;
+    int64_t result = 0;
+    while (result == 0 && posix_shared_exists() && find_shared(start, end, &region)) {
+        start = region.start > start ? region.start : start;
+        uint64_t part_end = region.end < end ? region.end : end;
+        result = posix_shared_detach(start, part_end, true);
+        start = part_end;
+    }
+    return result;
+}
+
 /* @impl ATL-LLR-MEMORY-0006~1 */
 int64_t posix_mmap(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t flags,
                    uint64_t descriptor, uint64_t offset)
@@ -285,6 +343,7 @@ int64_t posix_mmap(uint64_t address, uint64_t bytes, uint64_t protection, uint64
         .flags = (uint32_t)flags,
         .offset = offset,
         .kind = POSIX_REGION_ANONYMOUS,
+        .file_bytes = UINT64_MAX,
     };
     if (offset % POSIX_PAGE_BYTES != 0) {
         return -EINVAL;
@@ -304,11 +363,25 @@ int64_t posix_mmap(uint64_t address, uint64_t bytes, uint64_t protection, uint64
     if ((flags & MAP_TYPE) != MAP_PRIVATE) {
         request.region_flags |= POSIX_REGION_SHARED;
     }
-    if (is_anonymous) {
+    if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) == MAP_FIXED) {
+        result = detach_shared(request.address, request.address + request.bytes);
+    }
+    if (result == 0 && is_anonymous) {
         request.offset = 0;
         return place_and_map(&request);
     }
-    return map_file(&request, descriptor);
+    return result < 0 ? result : map_file(&request, descriptor);
+}
+
+int64_t posix_memory_remove(uint64_t start, uint64_t end)
+{
+    struct slot *slot = slot_acquire(slot_index(start));
+    if (slot == NULL) {
+        return -ENOMEM;
+    }
+    int64_t result = slot_unmap(slot, start, end, false);
+    slot_release(slot);
+    return result;
 }
 
 /* @impl ATL-LLR-MEMORY-0004~1 */
@@ -325,14 +398,19 @@ int64_t posix_munmap(uint64_t address, uint64_t bytes)
     uint64_t shared_end = posix_info.shared_slot_count * GATE_SLOT_BYTES;
     end = end < shared_end ? end : shared_end;
     while (address < end) {
+        struct posix_region_info region;
         uint64_t slot_end = (slot_index(address) + 1) * GATE_SLOT_BYTES;
         uint64_t part_end = end < slot_end ? end : slot_end;
-        struct slot *slot = slot_acquire(slot_index(address));
-        if (slot == NULL) {
-            return -ENOMEM;
+        int64_t result;
+        if (!posix_shared_exists() || !find_shared(address, part_end, &region)) {
+            result = posix_memory_remove(address, part_end);
+        } else if (region.start > address) {
+            part_end = region.start;
+            result = posix_memory_remove(address, part_end);
+        } else {
+            part_end = region.end < part_end ? region.end : part_end;
+            result = posix_shared_detach(address, part_end, false);
         }
-        int64_t result = slot_unmap(slot, address, part_end, false);
-        slot_release(slot);
         if (result < 0) {
             return result;
         }
@@ -378,12 +456,30 @@ int64_t posix_mprotect(uint64_t address, uint64_t bytes, uint64_t protection)
         }
         int64_t result = slot_protect(slot, address, part_end, wanted);
         slot_release(slot);
+        if (result == 0 && posix_shared_exists()) {
+            posix_shared_protect(address, part_end, wanted);
+        }
         if (result < 0) {
             return result;
         }
         address = part_end;
     }
     return 0;
+}
+
+int64_t posix_memory_map_shared(struct posix_node *node, const struct posix_shared_range *range,
+                                uint32_t region_flags, bool fixed)
+{
+    struct request request = {
+        .address = range->start,
+        .bytes = range->bytes,
+        .protection = range->protection,
+        .flags = MAP_SHARED | (fixed ? MAP_FIXED_NOREPLACE : 0),
+        .region_flags = region_flags,
+        .offset = range->offset,
+        .file_bytes = UINT64_MAX,
+    };
+    return map_shared(&request, node);
 }
 
 int64_t posix_memory_map_at(const struct posix_map_request *wanted)
@@ -396,6 +492,7 @@ int64_t posix_memory_map_at(const struct posix_map_request *wanted)
         .offset = wanted->offset,
         .kind = wanted->kind,
         .file = wanted->file,
+        .file_bytes = wanted->file != NULL ? wanted->file->bytes : UINT64_MAX,
     };
     int64_t result = map_fixed(&request);
     return result < 0 ? result : 0;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mremap: shrink, grow in place, or move by mapping anew, copying and unmapping. */
+/* mremap: shrink, grow in place, or move by mapping anew, copying and unmapping. A shared mapping
+ * of a file moves by ending and mapping the file again. */
 #include "abi.h"
 #include "slot.h"
+#include <posix/file.h>
 #include <posix/syscalls.h>
 
 #define COPY_BYTES (64ull << 10)
@@ -108,6 +110,46 @@ static int64_t move(const struct remap *remap, const struct posix_region_info *r
     return target;
 }
 
+/* Where the file goes on: in place, at the target, or anywhere. */
+static int64_t map_file_again(const struct remap *remap, struct posix_node *node, uint64_t offset,
+                              const struct posix_region_info *region)
+{
+    struct posix_shared_range range = {remap->old, remap->new_bytes, offset, region->protection};
+    if ((remap->flags & MREMAP_FIXED) != 0) {
+        range.start = remap->target;
+        return posix_memory_map_shared(node, &range, region->flags, true);
+    }
+    int64_t result = posix_memory_map_shared(node, &range, region->flags, true);
+    if (result < 0 && (remap->flags & MREMAP_MAYMOVE) != 0) {
+        range.start = 0;
+        result = posix_memory_map_shared(node, &range, region->flags, false);
+    }
+    return result;
+}
+
+static int64_t move_file(const struct remap *remap, const struct posix_region_info *region)
+{
+    uint64_t offset = 0;
+    struct posix_node *node = posix_shared_node(remap->old, &offset);
+    if (node == NULL) {
+        return -EFAULT;
+    }
+    int64_t result =
+        (remap->flags & MREMAP_FIXED) != 0 ? posix_munmap(remap->target, remap->new_bytes) : 0;
+    result = result == 0 ? posix_munmap(remap->old, remap->old_bytes) : result;
+    if (result == 0) {
+        result = map_file_again(remap, node, offset, region);
+        if (result < 0) { /* as it was */
+            struct posix_shared_range range = {remap->old, remap->old_bytes, offset,
+                                               region->protection};
+            (void)posix_memory_map_shared(node, &range, region->flags, true);
+            result = result == -EEXIST ? -ENOMEM : result;
+        }
+    }
+    posix_shared_node_put(node);
+    return result;
+}
+
 /* @impl ATL-LLR-MEMORY-0017~1 */
 int64_t posix_mremap(uint64_t old, uint64_t old_bytes, uint64_t new_bytes, uint64_t flags,
                      uint64_t target)
@@ -138,12 +180,15 @@ int64_t posix_mremap(uint64_t old, uint64_t old_bytes, uint64_t new_bytes, uint6
                          : posix_munmap(old + remap.new_bytes, remap.old_bytes - remap.new_bytes);
             return result < 0 ? result : (int64_t)old;
         }
-        if (grow_in_place(&remap) == 0) {
+        if (region.kind != POSIX_REGION_FILE && grow_in_place(&remap) == 0) {
             return (int64_t)old;
         }
-        if ((flags & MREMAP_MAYMOVE) == 0) {
+        if ((flags & MREMAP_MAYMOVE) == 0 && region.kind != POSIX_REGION_FILE) {
             return -ENOMEM;
         }
+    }
+    if (region.kind == POSIX_REGION_FILE) {
+        return move_file(&remap, &region);
     }
     return move(&remap, &region);
 }

@@ -236,7 +236,8 @@ void region_split(struct region_tree *tree, struct region *region, uint64_t at,
 bool region_can_merge(const struct region *a, const struct region *b)
 {
     if (a->end != b->start || a->protection != b->protection || a->kind != b->kind ||
-        a->flags != b->flags || a->file != b->file || a->kind == POSIX_REGION_POSIX) {
+        a->flags != b->flags || a->file != b->file || a->kind == POSIX_REGION_POSIX ||
+        a->kind == POSIX_REGION_FILE) {
         return false;
     }
     return a->file == NULL || a->offset + (a->end - a->start) == b->offset;

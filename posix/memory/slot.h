@@ -64,6 +64,11 @@ uint64_t slot_find_place(struct slot *slot, uint64_t bytes, uint64_t alignment);
 uint64_t slot_find_random_place(struct slot *slot, uint64_t bytes, uint64_t alignment);
 /* Locked. Adds a region that reserves addresses for posix/ and maps nothing. */
 int64_t slot_reserve_range(struct slot *slot, uint64_t start, uint64_t end);
+/* mmap.c: maps a file shared at range->start, or anywhere; its address. No lock held. */
+struct posix_node;
+struct posix_shared_range;
+int64_t posix_memory_map_shared(struct posix_node *node, const struct posix_shared_range *range,
+                                uint32_t region_flags, bool fixed);
 /* Locked. Maps the pages of a region's part again as they were at first (image pages). */
 int64_t slot_map_pages(const struct slot_mapping *mapping);
 

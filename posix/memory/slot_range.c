@@ -95,7 +95,7 @@ int64_t slot_map_pages(const struct slot_mapping *mapping)
 {
     uint32_t flags = mapping->gate_flags;
     uint64_t offset = 0;
-    if (mapping->kind == POSIX_REGION_BEYOND_END) {
+    if (mapping->kind == POSIX_REGION_BEYOND_END || mapping->kind == POSIX_REGION_FILE) {
         return 0;
     }
     if (mapping->file != NULL) {
@@ -248,7 +248,8 @@ int64_t slot_protect(struct slot *slot, uint64_t start, uint64_t end, uint32_t p
         if (result == 0 && region->protection != protection) {
             uint32_t cuts = (region->start < at ? 1u : 0u) + (region->end > high ? 1u : 0u);
             result = cuts != 0 ? slot_reserve_nodes(slot, cuts) : 0;
-            if (result == 0 && region->kind != POSIX_REGION_BEYOND_END) {
+            if (result == 0 && region->kind != POSIX_REGION_BEYOND_END &&
+                region->kind != POSIX_REGION_FILE) {
                 result = gate_protect(at, high - at, protection);
             }
             if (result == 0) {

@@ -136,9 +136,48 @@ enum posix_mapping_kind { POSIX_MAPPING_IMAGE, POSIX_MAPPING_ZERO, POSIX_MAPPING
 struct posix_mapping {
     enum posix_mapping_kind kind;
     bool is_readable, is_writable;       /* how the descriptor was opened */
+    uint64_t bytes;                      /* of the file */
     const struct image_file *image_file; /* IMAGE */
-    struct posix_file *file;             /* COPY: referenced, posix_file_put when done */
+    struct posix_file *file;             /* referenced, posix_file_put when done */
 };
+/* Shared mappings of files (file/shared.c). A mapping lies in a region POSIX_REGION_FILE of its
+ * own, made first by the caller, in which the kernel has nothing mapped; file/ maps its pages.
+ * find, attach and join are called between acquire and release, so that two mappings of one file
+ * are made one after the other. */
+struct posix_shared_range {
+    uint64_t start, bytes; /* addresses, page multiples */
+    uint64_t offset;       /* of start in the file */
+    uint32_t protection;
+};
+void posix_shared_acquire(void);
+void posix_shared_release(void);
+/* Where the pages of a range are mapped already: another mapping of them must be there. 0: nowhere;
+ * -ENODEV: only some of them are, or not with these rights. */
+int64_t posix_shared_find(struct posix_node *node, const struct posix_shared_range *range);
+/* Makes range->start the file's memory. -ENOMEM: the caller removes the region. */
+int64_t posix_shared_attach(struct posix_node *node, const struct posix_shared_range *range);
+/* One more mapping where posix_shared_find said; its start. -ENOMEM */
+int64_t posix_shared_join(struct posix_node *node, const struct posix_shared_range *range);
+/* Ends one mapping (or all) of the pages of [start, end), regions POSIX_REGION_FILE only, and the
+ * regions with the last. -ENOMEM: what lies before the failure is done. */
+int64_t posix_shared_detach(uint64_t start, uint64_t end, bool all);
+/* Whether any file is mapped shared. */
+bool posix_shared_exists(void);
+/* After the protection of regions in [start, end) changed: changes that of the pages. */
+void posix_shared_protect(uint64_t start, uint64_t end, uint32_t protection);
+/* The file mapped at an address and the offset there, to be given to posix_shared_node_put; NULL:
+ * none. */
+struct posix_node *posix_shared_node(uint64_t address, uint64_t *offset);
+void posix_shared_node_put(struct posix_node *node);
+/* A page fault with its error code: RESOLVED: repeat the access; BUS: behind the end of the file,
+ * or no memory; OTHER: not about a shared mapping, or against its protection. No lock held. */
+enum posix_shared_fault {
+    POSIX_SHARED_FAULT_OTHER,
+    POSIX_SHARED_FAULT_RESOLVED,
+    POSIX_SHARED_FAULT_BUS,
+};
+enum posix_shared_fault posix_shared_fault(uint64_t address, uint64_t error);
+
 /* -EBADF, -EACCES (O_PATH is EBADF), -ENODEV: cannot be mapped. */
 int64_t posix_file_mapping(uint64_t descriptor, struct posix_mapping *mapping);
 /* Reads at an offset into application memory; bytes read or an error; 0 at the end. */

@@ -25,6 +25,7 @@ enum posix_region_kind {
     POSIX_REGION_ANONYMOUS,
     POSIX_REGION_IMAGE,      /* pages of an image file, written ones are copies */
     POSIX_REGION_BEYOND_END, /* of a file mapping, behind the file's last page: access is SIGBUS */
+    POSIX_REGION_FILE,       /* of a shared mapping of a file: file/ maps its pages (file.h) */
     POSIX_REGION_HEAP,       /* brk */
     POSIX_REGION_STACK,      /* of the first thread */
     POSIX_REGION_POSIX,      /* posix/'s own: no call of the application changes it */
@@ -61,6 +62,9 @@ struct posix_map_request {
     uint64_t offset;
 };
 int64_t posix_memory_map_at(const struct posix_map_request *request);
+
+/* Removes what is in [start, end) of one slot, pages and regions, for file/shared.c. -ENOMEM */
+int64_t posix_memory_remove(uint64_t start, uint64_t end);
 
 /* Maps a whole image file read-only for posix/ itself; stays for ever. NULL: no memory. */
 const uint8_t *posix_memory_map_window(const struct image_file *file);

@@ -14,6 +14,7 @@
 #undef SA_NODEFER
 #undef SA_RESETHAND
 #include <core/internal.h>
+#include <posix/file.h>
 #include <posix/memory.h>
 #include <posix/syscalls.h>
 #include <stdarg.h>
@@ -84,6 +85,13 @@ bool posix_memory_find(uint64_t address, bool at_or_after, struct posix_region_i
     (void)address, (void)at_or_after;
     *info = region;
     return has_region;
+}
+
+static enum posix_shared_fault shared_fault;
+enum posix_shared_fault posix_shared_fault(uint64_t address, uint64_t error)
+{
+    (void)address, (void)error;
+    return shared_fault;
 }
 
 noreturn void gate_exit(uint64_t status, uint64_t signal)
@@ -206,6 +214,14 @@ TEST(page_faults_tell_why)
     info = fault(14, 4, 0x1234);
     CHECK(info.signal == 7 && info.code == 2); /* SIGBUS BUS_ADRERR */
     has_region = false;
+    shared_fault = POSIX_SHARED_FAULT_BUS;
+    info = fault(14, 4, 0x1234);
+    CHECK(info.signal == 7 && info.code == 2);
+    shared_fault = POSIX_SHARED_FAULT_RESOLVED;
+    forced.signal = 0;
+    info = fault(14, 4, 0x1234);
+    CHECK(info.signal == 0); /* the access is repeated */
+    shared_fault = POSIX_SHARED_FAULT_OTHER;
     info = fault(14, 5, 0xffff800000000000); /* nothing is told of the kernel's half */
     CHECK(info.signal == 11 && info.code == 1 && info.fault.address == 0xffff800000000000);
 }

@@ -152,6 +152,32 @@ bool posix_memory_find(uint64_t address, bool at_or_after, struct posix_region_i
     return true;
 }
 
+/* Nothing is mapped in these tests: tests/unit/posix_memory has shared mappings. */
+int64_t gate_map(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t flags,
+                 uint64_t offset)
+{
+    (void)address, (void)bytes, (void)protection, (void)flags, (void)offset;
+    return -ENOMEM;
+}
+
+int64_t gate_unmap(uint64_t address, uint64_t bytes, uint64_t flags)
+{
+    (void)address, (void)bytes, (void)flags;
+    return -EINVAL;
+}
+
+int64_t gate_protect(uint64_t address, uint64_t bytes, uint64_t protection)
+{
+    (void)address, (void)bytes, (void)protection;
+    return -EINVAL;
+}
+
+int64_t posix_memory_remove(uint64_t start, uint64_t end)
+{
+    (void)start, (void)end;
+    return -ENOMEM;
+}
+
 uint64_t posix_memory_mapped_bytes(void)
 {
     return 4096;

@@ -283,7 +283,7 @@ TEST(a_file_of_the_image_is_mapped_copy_on_write)
 }
 
 /* @verifies ATL-LLR-MEMORY-0007~1 */
-TEST(shared_file_mappings_are_read_only)
+TEST(file_mappings_obey_how_the_file_was_opened)
 {
     start();
     int64_t file = open_file("/data", 0);
@@ -295,7 +295,6 @@ TEST(shared_file_mappings_are_read_only)
     CHECK_EQUAL(posix_close((uint64_t)file), 0);
     file = open_file("/new", 0102);
     CHECK_EQUAL(posix_write((uint64_t)file, TEXT("hello"), 5), 5);
-    CHECK_EQUAL(posix_mmap(0, PAGE, READ_WRITE, 1, (uint64_t)file, 0), -ENODEV);
     at = posix_mmap(0, PAGE, 1, 2, (uint64_t)file, 0); /* private: a copy */
     CHECK(at > 0);
     CHECK_BYTES((void *)at, "hello\0", 6);
@@ -310,6 +309,110 @@ TEST(shared_file_mappings_are_read_only)
     CHECK(at > 0);
     *(uint8_t *)at = 1;
     CHECK_EQUAL(posix_munmap((uint64_t)at, PAGE), 0);
+    CHECK_EQUAL(posix_close((uint64_t)file), 0);
+}
+
+/* @verifies ATL-LLR-FILE-0034~1 */
+TEST(a_shared_mapping_is_the_file)
+{
+    char text[6] = {0};
+    start();
+    int64_t file = open_file("/shared", 0102);
+    CHECK_EQUAL(posix_write((uint64_t)file, TEXT("hello"), 5), 5);
+    CHECK_EQUAL(posix_pwrite64((uint64_t)file, TEXT("third"), 5, 2 * PAGE), 5);
+    int64_t at = posix_mmap(0, 4 * PAGE, READ_WRITE, 1, (uint64_t)file, 0);
+    CHECK(at > 0);
+    char *memory = (char *)at;
+    CHECK_BYTES(memory, "hello\0", 6);
+    memory[0] = 'j';
+    CHECK_EQUAL(posix_pread64((uint64_t)file, (uint64_t)text, 5, 0), 5);
+    CHECK_BYTES(text, "jello", 5);
+    CHECK_EQUAL(posix_pwrite64((uint64_t)file, TEXT("T"), 1, 2 * PAGE), 1);
+    CHECK_BYTES(memory + 2 * PAGE, "Third", 5);
+    CHECK_EQUAL(shim_protection_at((uint64_t)at + PAGE), -1); /* a hole: nothing yet */
+    CHECK_EQUAL(posix_shared_fault((uint64_t)at + PAGE, 6), POSIX_SHARED_FAULT_RESOLVED);
+    CHECK_EQUAL(posix_shared_fault((uint64_t)at + 3 * PAGE, 4), POSIX_SHARED_FAULT_BUS);
+    CHECK_EQUAL(posix_shared_fault((uint64_t)at + 4 * PAGE, 4), POSIX_SHARED_FAULT_OTHER);
+    memory[PAGE] = 'm';
+    CHECK_EQUAL(posix_pread64((uint64_t)file, (uint64_t)text, 1, PAGE), 1);
+    CHECK_EQUAL(text[0], 'm');
+    CHECK_EQUAL(posix_mprotect((uint64_t)at, 4 * PAGE, 1), 0);
+    CHECK_EQUAL(shim_protection_at((uint64_t)at), 1);
+    CHECK_EQUAL(posix_pwrite64((uint64_t)file, TEXT("c"), 1, 0), 1);
+    CHECK_BYTES(memory, "cello", 5);
+    CHECK_EQUAL(shim_protection_at((uint64_t)at), 1); /* open for the write only */
+    CHECK_EQUAL(posix_shared_fault((uint64_t)at + PAGE, 6), POSIX_SHARED_FAULT_OTHER);
+    CHECK_EQUAL(posix_ftruncate((uint64_t)file, 3), 0);
+    CHECK_EQUAL(shim_protection_at((uint64_t)at + PAGE), -1);
+    CHECK_BYTES(memory, "cel\0\0", 5);
+    CHECK_EQUAL(posix_ftruncate((uint64_t)file, 2 * PAGE), 0);
+    CHECK_EQUAL(posix_munmap((uint64_t)at, 4 * PAGE), 0);
+    CHECK_EQUAL(shim_protection_at((uint64_t)at), -1);
+    CHECK(!posix_shared_exists());
+    CHECK_EQUAL(posix_pread64((uint64_t)file, (uint64_t)text, 5, 0), 5);
+    CHECK_BYTES(text, "cel\0\0", 5);
+    CHECK_EQUAL(posix_close((uint64_t)file), 0);
+}
+
+/* @verifies ATL-LLR-FILE-0034~1 */
+TEST(shared_mappings_of_one_page_lie_at_one_address)
+{
+    char text[2] = {0};
+    start();
+    int64_t file = open_file("/twice", 0102);
+    CHECK_EQUAL(posix_ftruncate((uint64_t)file, 4 * PAGE), 0);
+    CHECK_EQUAL(posix_pwrite64((uint64_t)file, TEXT("b"), 1, PAGE), 1);
+    int64_t all = posix_mmap(0, 4 * PAGE, READ_WRITE, 1, (uint64_t)file, 0);
+    int64_t part = posix_mmap(0, 2 * PAGE, 1, 1, (uint64_t)file, PAGE);
+    CHECK_EQUAL(part, all + (int64_t)PAGE);
+    /* fixed elsewhere, and more than is mapped: both would need a frame at two addresses */
+    CHECK_EQUAL(posix_mmap((uint64_t)all + 16 * PAGE, PAGE, 1, 0x11, (uint64_t)file, 0), -ENODEV);
+    CHECK_EQUAL(posix_mmap(0, 8 * PAGE, 1, 1, (uint64_t)file, 0), -ENODEV);
+    CHECK_EQUAL(posix_munmap((uint64_t)all, 4 * PAGE), 0);
+    CHECK_EQUAL(shim_protection_at((uint64_t)all + PAGE), 3); /* the other still has it */
+    *(char *)(all + (int64_t)PAGE) = 'c';
+    CHECK_EQUAL(posix_pread64((uint64_t)file, (uint64_t)text, 1, PAGE), 1);
+    CHECK_EQUAL(text[0], 'c');
+    CHECK_EQUAL(posix_munmap((uint64_t)part, PAGE), 0);
+    CHECK_EQUAL(shim_protection_at((uint64_t)part), -1);
+    CHECK(posix_shared_exists());
+    CHECK_EQUAL(posix_munmap((uint64_t)part + PAGE, PAGE), 0);
+    CHECK(!posix_shared_exists());
+    /* a fixed mapping ends all of them */
+    all = posix_mmap(0, 4 * PAGE, READ_WRITE, 1, (uint64_t)file, 0);
+    part = posix_mmap(0, 4 * PAGE, READ_WRITE, 1, (uint64_t)file, 0);
+    CHECK_EQUAL(part, all);
+    CHECK_EQUAL(posix_mmap((uint64_t)all, 4 * PAGE, READ_WRITE, 0x32, UINT64_MAX, 0), all);
+    CHECK(!posix_shared_exists());
+    CHECK_EQUAL(*(char *)(all + (int64_t)PAGE), 0);
+    CHECK_EQUAL(posix_munmap((uint64_t)all, 4 * PAGE), 0);
+    CHECK_EQUAL(posix_close((uint64_t)file), 0);
+}
+
+/* @verifies ATL-LLR-FILE-0034~1 @robust */
+TEST(a_shared_mapping_without_memory_leaves_the_file_as_it_was)
+{
+    char text[2] = {0};
+    start();
+    int64_t file = open_file("/short", 0102);
+    for (uint64_t page = 0; page < 6; page += 2) {
+        CHECK_EQUAL(posix_pwrite64((uint64_t)file, TEXT("x"), 1, page * PAGE), 1);
+    }
+    int64_t at = -ENOMEM;
+    uint64_t failures = 0;
+    while (at == -ENOMEM && failures < 20) {
+        shim_fail_map = ++failures;
+        at = posix_mmap(0, 6 * PAGE, READ_WRITE, 1, (uint64_t)file, 0);
+        CHECK_EQUAL(at == -ENOMEM, shim_fail_map == 0);
+        CHECK_EQUAL(posix_shared_exists(), at > 0);
+        CHECK_EQUAL(posix_pread64((uint64_t)file, (uint64_t)text, 1, 4 * PAGE), 1);
+        CHECK_EQUAL(text[0], 'x');
+    }
+    shim_fail_map = 0;
+    CHECK(failures > 2 && at > 0);
+    shim_fail_map = 1;
+    CHECK_EQUAL(posix_shared_fault((uint64_t)at + PAGE, 6), POSIX_SHARED_FAULT_BUS);
+    CHECK_EQUAL(posix_munmap((uint64_t)at, 6 * PAGE), 0);
     CHECK_EQUAL(posix_close((uint64_t)file), 0);
 }
 
