@@ -17,7 +17,8 @@ static enum result split(struct table_cursor *cursor)
 /* Until the cursor's entry begins at its address and does not reach over the end. */
 static enum result split_within(struct table_cursor *cursor, uint64_t end)
 {
-    while (table_begin(cursor) < cursor->address || table_end(cursor) > end) {
+    while (cursor->level > 1 &&
+           (table_begin(cursor) < cursor->address || table_end(cursor) > end)) {
         TRY(split(cursor));
     }
     return RESULT_OK;
@@ -81,7 +82,7 @@ enum result range_lay(struct table_root root, struct space_range range, uint64_t
         table_seek(&root, at, &cursor);
         enum result divided = split_within(&cursor, end);
         ASSERT(divided == RESULT_OK);
-        unsigned count = table_run(&cursor, end);
+        unsigned count = table_room(&cursor, end); /* all of them are empty */
         table_fill(&cursor, count, lazy);
         at = table_behind(&cursor, count);
     }

@@ -28,22 +28,15 @@ void table_find(const struct table_root *root, uint64_t address, struct table_cu
     }
 }
 
-static unsigned index_of(const struct table_cursor *cursor)
-{
-    return (unsigned)(cursor->address / table_span(cursor->level) % TABLE_ENTRIES);
-}
-
 unsigned table_run(const struct table_cursor *cursor, uint64_t end)
 {
-    const uint64_t *entry = cursor->entry[cursor->level];
-    uint64_t room = TABLE_ENTRIES - index_of(cursor);
-    uint64_t limit = MIN(room, (end - table_begin(cursor)) / table_span(cursor->level));
-    uint64_t value = *entry;
-    unsigned count = 1;
-    while (count < limit && entry[count] == value) {
-        count++;
+    const uint64_t *first = cursor->entry[cursor->level];
+    const uint64_t *last = first + table_room(cursor, end);
+    const uint64_t *entry = first + 1;
+    while (entry < last && *entry == *first) {
+        entry++;
     }
-    return count;
+    return (unsigned)(entry - first);
 }
 
 void table_fill(struct table_cursor *cursor, unsigned count, uint64_t value)

@@ -67,7 +67,17 @@ static inline uint64_t table_behind(const struct table_cursor *cursor, unsigned 
     return table_begin(cursor) + count * table_span(cursor->level);
 }
 
-/* How many entries from the cursor's on are equal and end at `end` or before, at least 1: a run. */
+/* How many entries of the cursor's table, from its own on, end at `end` or before; at least 1. */
+static inline unsigned table_room(const struct table_cursor *cursor, uint64_t end)
+{
+    uint64_t begin = table_begin(cursor);
+    uint64_t table_end =
+        ALIGN_DOWN(begin, table_span(cursor->level + 1)) + table_span(cursor->level + 1);
+    uint64_t count = (MIN(end, table_end) - begin) / table_span(cursor->level);
+    return count > 0 ? (unsigned)count : 1;
+}
+
+/* How many of them equal the first. */
 unsigned table_run(const struct table_cursor *cursor, uint64_t end);
 
 /* Writes count entries from the cursor's on, of which all are in use or none is: everything written

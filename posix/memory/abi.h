@@ -3,6 +3,7 @@
 #ifndef POSIX_MEMORY_ABI_H
 #define POSIX_MEMORY_ABI_H
 
+#define PROT_NONE 0u
 #define PROT_READ 1u
 #define PROT_WRITE 2u
 #define PROT_EXEC 4u

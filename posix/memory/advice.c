@@ -11,8 +11,8 @@ static int64_t discard(struct region *region, uint64_t start, uint64_t end)
     if (region->kind == POSIX_REGION_POSIX) {
         return -EINVAL;
     }
-    if (region->kind == POSIX_REGION_BEYOND_END || region->kind == POSIX_REGION_FILE) {
-        return 0; /* nothing there, or the file itself */
+    if (!slot_is_backed(region->kind, region->flags)) {
+        return 0;
     }
     if (region->kind != POSIX_REGION_IMAGE) {
         return gate_unmap(start, end - start, GATE_UNMAP_DISCARD);

@@ -18,8 +18,11 @@ struct request {
     uint64_t file_bytes; /* of a file that is mapped: behind its last page is nothing */
 };
 
+/* Addresses without rights are names alone: thread libraries and run-times reserve them to give
+ * rights to a part later. */
 static struct slot_mapping mapping_of(const struct request *request, uint64_t start, uint64_t bytes)
 {
+    bool is_reserved = request->kind == POSIX_REGION_ANONYMOUS && request->protection == 0;
     return (struct slot_mapping){
         .start = start,
         .end = start + bytes,
@@ -29,7 +32,7 @@ static struct slot_mapping mapping_of(const struct request *request, uint64_t st
                 ? GATE_MAP_POPULATE
                 : 0,
         .kind = request->kind,
-        .flags = request->region_flags,
+        .flags = request->region_flags | (is_reserved ? POSIX_REGION_RESERVED : 0),
         .file = request->file,
         .offset = request->offset,
     };

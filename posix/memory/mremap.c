@@ -71,23 +71,25 @@ static int64_t copy_pages(uint64_t to, uint64_t from, uint64_t bytes)
 }
 
 /* Makes new_bytes of zero-filled memory at the target, or anywhere. */
-static int64_t map_target(const struct remap *remap)
+static int64_t map_target(const struct remap *remap, uint64_t protection)
 {
     uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS;
     flags |= (remap->flags & MREMAP_FIXED) != 0 ? MAP_FIXED : 0;
     return posix_mmap((remap->flags & MREMAP_FIXED) != 0 ? remap->target : 0, remap->new_bytes,
-                      PROT_READ | PROT_WRITE, flags, UINT64_MAX, 0);
+                      protection, flags, UINT64_MAX, 0);
 }
 
 static int64_t move(const struct remap *remap, const struct posix_region_info *region)
 {
-    int64_t target = map_target(remap);
+    bool is_reserved = (region->flags & POSIX_REGION_RESERVED) != 0; /* nothing to copy */
+    int64_t target = map_target(remap, is_reserved ? PROT_NONE : PROT_READ | PROT_WRITE);
     if (target < 0) {
         return target;
     }
     uint64_t bytes = remap->old_bytes < remap->new_bytes ? remap->old_bytes : remap->new_bytes;
+    bytes = is_reserved ? 0 : bytes;
     int64_t result = 0;
-    if ((region->protection & PROT_READ) == 0) {
+    if ((region->protection & PROT_READ) == 0 && !is_reserved) {
         result = posix_mprotect(remap->old, remap->old_bytes,
                                 region->protection == 0 ? PROT_READ : PROT_READ | PROT_WRITE);
     }
@@ -102,7 +104,7 @@ static int64_t move(const struct remap *remap, const struct posix_region_info *r
     }
     if (result < 0) {
         (void)posix_munmap((uint64_t)target, remap->new_bytes);
-        if ((region->protection & PROT_READ) == 0) {
+        if ((region->protection & PROT_READ) == 0 && !is_reserved) {
             (void)posix_mprotect(remap->old, remap->old_bytes, region->protection);
         }
         return result;

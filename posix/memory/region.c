@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tree of regions: see region.h. Every change ends in rebalance_up from the lowest node whose
- * subtree changed, which restores height and gap_max on the way to the root. */
+ * subtree changed, which restores height and gap_max on the way up. */
 #include "region.h"
 
 static uint8_t height(const struct region *region)
@@ -70,9 +70,12 @@ static struct region *rotate_right(struct region_tree *tree, struct region *regi
     return top;
 }
 
+/* Stops where nothing changes: height and gap_max are what the parent has counted with. */
 static void rebalance_up(struct region_tree *tree, struct region *region)
 {
     while (region != NULL) {
+        uint8_t height_before = region->height;
+        uint64_t gap_before = region->gap_max;
         update(region);
         int balance = (int)height(region->left) - (int)height(region->right);
         if (balance > 1) {
@@ -85,6 +88,9 @@ static void rebalance_up(struct region_tree *tree, struct region *region)
                 (void)rotate_right(tree, region->right);
             }
             region = rotate_left(tree, region);
+        }
+        if (region->height == height_before && region->gap_max == gap_before) {
+            return;
         }
         region = region->parent;
     }
@@ -113,29 +119,39 @@ static void refresh_gap(const struct region_tree *tree, struct region *region)
 }
 
 /* @impl ATL-LLR-MEMORY-0001~1 */
-struct region *region_at_or_after(const struct region_tree *tree, uint64_t address)
+struct region_place region_place_at(const struct region_tree *tree, uint64_t address)
 {
-    struct region *best = NULL;
+    struct region_place place = {NULL, NULL};
     struct region *region = tree->root;
     while (region != NULL) {
         if (region->end > address) {
-            best = region;
+            place.above = region;
             region = region->left;
         } else {
+            place.below = region;
             region = region->right;
         }
     }
-    return best;
+    return place;
+}
+
+struct region *region_at_or_after(const struct region_tree *tree, uint64_t address)
+{
+    return region_place_at(tree, address).above;
+}
+
+static struct region *lowest(struct region *region)
+{
+    while (region != NULL && region->left != NULL) {
+        region = region->left;
+    }
+    return region;
 }
 
 struct region *region_next(const struct region *region)
 {
     if (region->right != NULL) {
-        struct region *next = region->right;
-        while (next->left != NULL) {
-            next = next->left;
-        }
-        return next;
+        return lowest(region->right);
     }
     while (region->parent != NULL && region->parent->right == region) {
         region = region->parent;
@@ -159,23 +175,18 @@ struct region *region_previous(const struct region *region)
 }
 
 /* @impl ATL-LLR-MEMORY-0001~1 */
-void region_insert(struct region_tree *tree, struct region *region)
+void region_insert(struct region_tree *tree, struct region *below, struct region *region)
 {
-    struct region *parent = NULL;
-    struct region **place = &tree->root;
-    while (*place != NULL) {
-        parent = *place;
-        place = region->start < parent->start ? &parent->left : &parent->right;
-    }
-    *place = region;
+    struct region *above = below != NULL ? region_next(below) : lowest(tree->root);
+    bool is_right = below != NULL && below->right == NULL;
     region->left = NULL;
     region->right = NULL;
-    region->parent = parent;
-    struct region *below = region_previous(region);
+    region->height = 0;
+    region->parent = is_right ? below : above; /* one of both has room at that side */
+    *(is_right ? &below->right : above != NULL ? &above->left : &tree->root) = region;
     region->gap = region->start - (below != NULL ? below->end : tree->floor);
     tree->count++;
     rebalance_up(tree, region);
-    struct region *above = region_next(region);
     if (above != NULL) {
         above->gap = above->start - region->end;
         propagate_gap(above);
@@ -198,6 +209,8 @@ void region_remove(struct region_tree *tree, struct region *region)
         replace_child(tree, region->parent, region, above);
         above->left = region->left;
         above->left->parent = above;
+        above->height = region->height;
+        above->gap_max = region->gap_max;
     } else {
         struct region *child = region->left != NULL ? region->left : region->right;
         changed = region->parent;
@@ -230,7 +243,7 @@ void region_split(struct region_tree *tree, struct region *region, uint64_t at,
     upper->start = at;
     upper->offset = region->offset + (at - region->start);
     region->end = at; /* the gap of the region above stays: upper fills it before anyone looks */
-    region_insert(tree, upper);
+    region_insert(tree, region, upper);
 }
 
 bool region_can_merge(const struct region *a, const struct region *b)

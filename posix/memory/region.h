@@ -26,11 +26,16 @@ struct region_tree {
 
 /* Lowest region whose end is above address; NULL: none. */
 struct region *region_at_or_after(const struct region_tree *tree, uint64_t address);
+/* The same and its neighbour below, in one search; NULL: none. */
+struct region_place {
+    struct region *below, *above;
+};
+struct region_place region_place_at(const struct region_tree *tree, uint64_t address);
 struct region *region_next(const struct region *region);
 struct region *region_previous(const struct region *region);
 
-/* Adds a region that overlaps none. */
-void region_insert(struct region_tree *tree, struct region *region);
+/* Adds a region that overlaps none, right above below; NULL: below all others. */
+void region_insert(struct region_tree *tree, struct region *below, struct region *region);
 void region_remove(struct region_tree *tree, struct region *region);
 /* Moves a border of a region without reaching a neighbour; the offset follows the start. */
 void region_resize(struct region_tree *tree, struct region *region, uint64_t start, uint64_t end);

@@ -47,6 +47,13 @@ struct slot_mapping {
     uint64_t offset;
 };
 
+/* Whether the kernel maps something for a region of that kind and with those flags. */
+static inline bool slot_is_backed(uint32_t kind, uint32_t flags)
+{
+    return kind != POSIX_REGION_BEYOND_END && kind != POSIX_REGION_FILE &&
+           (flags & POSIX_REGION_RESERVED) == 0;
+}
+
 /* Locked. Maps and lists a region; merges it with equal neighbours.
  * -ENOMEM | -EEXIST | -EACCES | -EINVAL: nothing changed. */
 int64_t slot_map(struct slot *slot, const struct slot_mapping *mapping);

@@ -56,10 +56,11 @@ static void fill(struct region *region, const struct slot_mapping *mapping)
     region->flags = (uint8_t)mapping->flags;
 }
 
-/* Lists a mapping: widens a neighbour below that is alike (the common case of a growing heap needs
- * no node), else inserts a node, which must be there. */
+/* Lists a mapping at its place: widens a neighbour that is alike (the common case of a growing heap
+ * needs no node), else inserts a node, which must be there. */
 /* @impl ATL-LLR-MEMORY-0019~1 */
-static void list_mapping(struct slot *slot, const struct slot_mapping *mapping)
+static void list_mapping(struct slot *slot, const struct slot_mapping *mapping,
+                         struct region_place place)
 {
     struct region new;
     fill(&new, mapping);
@@ -67,35 +68,25 @@ static void list_mapping(struct slot *slot, const struct slot_mapping *mapping)
     if (new.start <= slot->free_from && slot->free_from < new.end) {
         slot->free_from = new.end;
     }
-    struct region *above = region_at_or_after(&slot->tree, mapping->start);
-    struct region *below;
-    if (above != NULL) {
-        below = region_previous(above);
-    } else {
-        below = slot->tree.root;
-        while (below != NULL && below->right != NULL) {
-            below = below->right;
-        }
-    }
-    if (below != NULL && region_can_merge(below, &new)) {
-        region_resize(&slot->tree, below, below->start, new.end);
-        merge_above(slot, below);
+    if (place.below != NULL && region_can_merge(place.below, &new)) {
+        region_resize(&slot->tree, place.below, place.below->start, new.end);
+        merge_above(slot, place.below);
         return;
     }
-    if (above != NULL && region_can_merge(&new, above)) {
-        region_resize(&slot->tree, above, new.start, above->end);
+    if (place.above != NULL && region_can_merge(&new, place.above)) {
+        region_resize(&slot->tree, place.above, new.start, place.above->end);
         return;
     }
     struct region *node = take_node(slot);
     fill(node, mapping);
-    region_insert(&slot->tree, node);
+    region_insert(&slot->tree, place.below, node);
 }
 
 int64_t slot_map_pages(const struct slot_mapping *mapping)
 {
     uint32_t flags = mapping->gate_flags;
     uint64_t offset = 0;
-    if (mapping->kind == POSIX_REGION_BEYOND_END || mapping->kind == POSIX_REGION_FILE) {
+    if (!slot_is_backed(mapping->kind, mapping->flags)) {
         return 0;
     }
     if (mapping->file != NULL) {
@@ -116,7 +107,9 @@ int64_t slot_map_pages(const struct slot_mapping *mapping)
 /* @impl ATL-LLR-MEMORY-0003~1 */
 int64_t slot_map(struct slot *slot, const struct slot_mapping *mapping)
 {
-    if (!region_is_free(&slot->tree, mapping->start, mapping->end)) {
+    struct region_place place = region_place_at(&slot->tree, mapping->start);
+    if (mapping->start < slot->tree.floor || mapping->end > slot->tree.limit ||
+        (place.above != NULL && place.above->start < mapping->end)) {
         return -EEXIST;
     }
     int64_t result = slot_reserve_nodes(slot, 1);
@@ -124,7 +117,7 @@ int64_t slot_map(struct slot *slot, const struct slot_mapping *mapping)
         result = slot_map_pages(mapping);
     }
     if (result == 0) {
-        list_mapping(slot, mapping);
+        list_mapping(slot, mapping, place);
     }
     return result;
 }
@@ -134,7 +127,7 @@ int64_t slot_reserve_range(struct slot *slot, uint64_t start, uint64_t end)
     int64_t result = slot_reserve_nodes(slot, 1);
     if (result == 0) {
         struct slot_mapping mapping = {.start = start, .end = end, .kind = POSIX_REGION_POSIX};
-        list_mapping(slot, &mapping);
+        list_mapping(slot, &mapping, region_place_at(&slot->tree, start));
     }
     return result;
 }
@@ -147,10 +140,10 @@ static void note_free(struct slot *slot, uint64_t low, uint64_t high)
     }
 }
 
-/* Removes [start, end) from the list; one node is in the pool if a region must be cut in two. */
-static void unlist(struct slot *slot, uint64_t start, uint64_t end)
+/* Removes [start, end) from the list, whose first region is given; one node is in the pool if it
+ * must be cut in two. */
+static void unlist(struct slot *slot, struct region *region, uint64_t start, uint64_t end)
 {
-    struct region *region = region_at_or_after(&slot->tree, start);
     while (region != NULL && region->start < end) {
         uint64_t low = region->start > start ? region->start : start;
         uint64_t high = region->end < end ? region->end : end;
@@ -173,35 +166,30 @@ static void unlist(struct slot *slot, uint64_t start, uint64_t end)
     }
 }
 
-/* Whether one region reaches over both ends, so that removing the range makes two of it. */
-static bool is_inside_one(const struct slot *slot, uint64_t start, uint64_t end)
-{
-    const struct region *region = region_at_or_after(&slot->tree, start);
-    return region != NULL && region->start < start && region->end > end;
-}
-
 /* @impl ATL-LLR-MEMORY-0004~1 */
 /* @impl ATL-LLR-MEMORY-0018~1 */
 int64_t slot_unmap(struct slot *slot, uint64_t start, uint64_t end, bool posix_too)
 {
     uint64_t low = 0;
     uint64_t high = 0;
-    const struct region *region = region_at_or_after(&slot->tree, start);
+    struct region *first = region_at_or_after(&slot->tree, start);
+    const struct region *region = first;
     for (; region != NULL && region->start < end; region = region_next(region)) {
         if (region->kind == POSIX_REGION_POSIX && !posix_too) {
             return -EPERM;
         }
-        if (region->kind != POSIX_REGION_BEYOND_END) {
+        if (region->kind == POSIX_REGION_FILE || slot_is_backed(region->kind, region->flags)) {
             low = high == 0 ? (region->start > start ? region->start : start) : low;
             high = region->end < end ? region->end : end;
         }
     }
-    int64_t result = is_inside_one(slot, start, end) ? slot_reserve_nodes(slot, 1) : 0;
+    bool is_cut_in_two = first != NULL && first->start < start && first->end > end;
+    int64_t result = is_cut_in_two ? slot_reserve_nodes(slot, 1) : 0;
     if (result == 0 && high != 0) {
         result = gate_unmap(low, high - low, 0);
     }
     if (result == 0) {
-        unlist(slot, start, end);
+        unlist(slot, first, start, end);
     }
     return result;
 }
@@ -231,7 +219,19 @@ static struct region *protect_part(struct slot *slot, struct region *region, uin
         region_split(&slot->tree, region, end, upper);
     }
     region->protection = (uint8_t)protection;
+    region->flags &= (uint8_t)~POSIX_REGION_RESERVED; /* rights are added, or nothing is changed */
     return region;
+}
+
+/* The first rights of reserved addresses are a mapping.
+ * @impl ATL-LLR-MEMORY-0020~1 */
+static int64_t protect_pages(const struct region *region, uint64_t start, uint64_t bytes,
+                             uint32_t protection)
+{
+    if ((region->flags & POSIX_REGION_RESERVED) != 0) {
+        return gate_map(start, bytes, protection, 0, 0);
+    }
+    return slot_is_backed(region->kind, region->flags) ? gate_protect(start, bytes, protection) : 0;
 }
 
 /* @impl ATL-LLR-MEMORY-0005~1 */
@@ -248,9 +248,8 @@ int64_t slot_protect(struct slot *slot, uint64_t start, uint64_t end, uint32_t p
         if (result == 0 && region->protection != protection) {
             uint32_t cuts = (region->start < at ? 1u : 0u) + (region->end > high ? 1u : 0u);
             result = cuts != 0 ? slot_reserve_nodes(slot, cuts) : 0;
-            if (result == 0 && region->kind != POSIX_REGION_BEYOND_END &&
-                region->kind != POSIX_REGION_FILE) {
-                result = gate_protect(at, high - at, protection);
+            if (result == 0) {
+                result = protect_pages(region, at, high - at, protection);
             }
             if (result == 0) {
                 merge_around(slot, protect_part(slot, region, at, high, protection));

@@ -34,6 +34,7 @@ enum posix_region_kind {
 #define POSIX_REGION_SHARED 1u       /* MAP_SHARED */
 #define POSIX_REGION_NO_WRITE 2u     /* mprotect may not add PROT_WRITE (file opened for reading) */
 #define POSIX_REGION_THREAD_STACK 4u /* MAP_STACK */
+#define POSIX_REGION_RESERVED 8u     /* never had rights: the kernel knows nothing of it */
 
 struct posix_region_info {
     uint64_t start, end;           /* page multiples */

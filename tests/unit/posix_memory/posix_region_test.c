@@ -48,7 +48,7 @@ static void insert_random(struct region_tree *tree)
     region->start = address_of(start);
     region->end = address_of(end);
     region->offset = 0;
-    region_insert(tree, region);
+    region_insert(tree, region_place_at(tree, region->start).below, region);
     memset(model + start, 1, end - start);
 }
 
@@ -139,7 +139,7 @@ TEST(neighbours_are_found_in_order)
     for (uint32_t i = 0; i < 100; i++) {
         nodes[i] = (struct region){.start = address_of(2 * ((i * 37) % 100)),
                                    .end = address_of(2 * ((i * 37) % 100) + 1)};
-        region_insert(&tree, &nodes[i]);
+        region_insert(&tree, region_place_at(&tree, nodes[i].start).below, &nodes[i]);
     }
     uint32_t count = 0;
     for (struct region *region = region_at_or_after(&tree, 0); region != NULL;
