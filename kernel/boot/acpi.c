@@ -3,16 +3,16 @@
 #include "bytes.h"
 #include "tables.h"
 
-#define RSDP_LENGTH 20u
-#define RSDP_WIDE 24u
+#include <cpu/string.h>
+
+#define RSDP_BYTES_OLD 20u
+#define RSDP_REVISION 15u
 #define FADT_BYTES_MIN 116u /* ACPI 1.0 */
 #define FADT_DSDT 40u
 #define FADT_PM1A 64u
 #define FADT_PM1B 68u
 #define FADT_FLAGS 112u
 #define FADT_WIDE_DSDT 140u
-#define FADT_WIDE_PM1A 172u
-#define FADT_WIDE_PM1B 184u
 #define FADT_SLEEP_CONTROL 244u
 #define FADT_HARDWARE_REDUCED (1u << 20)
 #define ADDRESS_BYTES 12u /* generic address structure */
@@ -21,31 +21,18 @@
 #define PORT_MAX 0xffffu
 #define REGISTER_END (4ull << 30) /* what the boot tables show of devices */
 
-static bool equal(const uint8_t *bytes, const char *text, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (bytes[i] != (uint8_t)text[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* @impl ATL-LLR-BOOT-0006~1 */
-enum result acpi_parse_rsdp(const uint8_t *bytes, size_t bytes_count, struct acpi_root *root)
+enum result acpi_parse_rsdp(const uint8_t *bytes, struct acpi_root *root)
 {
-    if (bytes_count < ACPI_RSDP_BYTES_OLD || !equal(bytes, "RSD PTR ", 8) ||
-        bytes_sum(bytes, ACPI_RSDP_BYTES_OLD) != 0) {
+    if (memcmp(bytes, "RSD PTR ", 8) != 0 || bytes_sum(bytes, RSDP_BYTES_OLD) != 0) {
         return RESULT_FORMAT;
     }
     *root = (struct acpi_root){bytes_u32(bytes + 16), false};
-    bool has_wide = bytes[15] >= 2;
-    if (has_wide && bytes_count >= ACPI_RSDP_BYTES &&
-        bytes_u32(bytes + RSDP_LENGTH) == ACPI_RSDP_BYTES) {
+    if (bytes[RSDP_REVISION] >= 2 && bytes_u32(bytes + 20) == ACPI_RSDP_BYTES) {
         if (bytes_sum(bytes, ACPI_RSDP_BYTES) != 0) {
             return RESULT_FORMAT;
         }
-        uint64_t wide = bytes_u64(bytes + RSDP_WIDE);
+        uint64_t wide = bytes_u64(bytes + 24);
         if (wide != 0) {
             *root = (struct acpi_root){wide, true};
         }
@@ -53,25 +40,12 @@ enum result acpi_parse_rsdp(const uint8_t *bytes, size_t bytes_count, struct acp
     return root->physical == 0 ? RESULT_FORMAT : RESULT_OK;
 }
 
-enum result acpi_parse_header(const uint8_t *header, uint32_t bytes_max, uint32_t *bytes)
-{
-    *bytes = bytes_u32(header + 4);
-    return *bytes < ACPI_HEADER_BYTES || *bytes > bytes_max ? RESULT_FORMAT : RESULT_OK;
-}
-
-bool acpi_signature_is(const uint8_t *table, const char *signature)
-{
-    return equal(table, signature, 4);
-}
-
 /* @impl ATL-LLR-BOOT-0006~1 */
 enum result acpi_check_table(const uint8_t *table, uint32_t bytes, const char *signature)
 {
-    if (bytes < ACPI_HEADER_BYTES || bytes_u32(table + 4) != bytes ||
-        !acpi_signature_is(table, signature) || bytes_sum(table, bytes) != 0) {
-        return RESULT_FORMAT;
-    }
-    return RESULT_OK;
+    bool is_good = bytes >= ACPI_HEADER_BYTES && memcmp(table, signature, 4) == 0 &&
+                   bytes_u32(table + 4) == bytes && bytes_sum(table, bytes) == 0;
+    return is_good ? RESULT_OK : RESULT_FORMAT;
 }
 
 uint64_t acpi_root_entry(const uint8_t *table, uint32_t bytes, bool is_wide, uint32_t index)
@@ -84,42 +58,31 @@ uint64_t acpi_root_entry(const uint8_t *table, uint32_t bytes, bool is_wide, uin
     return is_wide ? bytes_u64(at) : bytes_u32(at);
 }
 
-/* The port of a wide register field, or else of its narrow one; 0: none. */
-static uint16_t port_of(const uint8_t *table, uint32_t bytes, uint32_t narrow, uint32_t wide)
+static uint16_t port_at(const uint8_t *field)
 {
-    uint64_t port = bytes_u32(table + narrow);
-    if (bytes >= wide + ADDRESS_BYTES && bytes_u64(table + wide + 4) != 0) {
-        if (table[wide] != ADDRESS_PORT) {
-            return 0;
-        }
-        port = bytes_u64(table + wide + 4);
-    }
+    uint32_t port = bytes_u32(field);
     return port <= PORT_MAX ? (uint16_t)port : 0;
 }
 
 /* @impl ATL-LLR-BOOT-0007~1 */
-enum result acpi_parse_fadt(const uint8_t *table, uint32_t bytes, struct acpi_power *power)
+enum result acpi_parse_fadt(const uint8_t *table, uint32_t bytes, uint64_t *dsdt,
+                            struct facts *facts)
 {
-    *power = (struct acpi_power){0};
     if (bytes < FADT_BYTES_MIN) {
         return RESULT_FORMAT;
     }
-    power->dsdt = bytes_u32(table + FADT_DSDT);
-    if (bytes >= FADT_WIDE_DSDT + 8 && bytes_u64(table + FADT_WIDE_DSDT) != 0) {
-        power->dsdt = bytes_u64(table + FADT_WIDE_DSDT);
-    }
+    uint64_t wide = bytes >= FADT_WIDE_DSDT + 8 ? bytes_u64(table + FADT_WIDE_DSDT) : 0;
+    *dsdt = wide != 0 ? wide : bytes_u32(table + FADT_DSDT);
     if ((bytes_u32(table + FADT_FLAGS) & FADT_HARDWARE_REDUCED) == 0) {
-        power->pm1a = port_of(table, bytes, FADT_PM1A, FADT_WIDE_PM1A);
-        power->pm1b = port_of(table, bytes, FADT_PM1B, FADT_WIDE_PM1B);
-        return RESULT_OK;
-    }
-    if (bytes >= FADT_SLEEP_CONTROL + ADDRESS_BYTES) {
+        facts->acpi_pm1a_control = port_at(table + FADT_PM1A);
+        facts->acpi_pm1b_control = port_at(table + FADT_PM1B);
+    } else if (bytes >= FADT_SLEEP_CONTROL + ADDRESS_BYTES) {
         uint8_t space = table[FADT_SLEEP_CONTROL];
         uint64_t address = bytes_u64(table + FADT_SLEEP_CONTROL + 4);
         if ((space == ADDRESS_MEMORY && address < REGISTER_END) ||
             (space == ADDRESS_PORT && address <= PORT_MAX)) {
-            power->sleep_control = address;
-            power->sleep_is_memory = space == ADDRESS_MEMORY;
+            facts->acpi_sleep_control = address;
+            facts->acpi_sleep_is_memory = space == ADDRESS_MEMORY;
         }
     }
     return RESULT_OK;
@@ -129,66 +92,46 @@ enum result acpi_parse_fadt(const uint8_t *table, uint32_t bytes, struct acpi_po
  * root character, the name, PackageOp, PkgLength (1 to 4 bytes), the element count, the elements.
  */
 #define AML_NAME 0x08u
-#define AML_PACKAGE 0x12u
-#define AML_ZERO 0x00u
 #define AML_ONE 0x01u
 #define AML_BYTE 0x0au
 #define SLEEP_TYPE_MAX 7u
+/* From behind the PackageOp to the end of the second element, at most. */
+#define PACKAGE_BYTES_MAX 9u
 
-struct cursor {
-    const uint8_t *at, *end;
-};
-
-static bool next(struct cursor *cursor, uint8_t *value)
+/* Takes Zero, One or a byte from *at; more than SLEEP_TYPE_MAX: it is none of these. */
+static uint8_t small_constant(const uint8_t **at)
 {
-    if (cursor->at == cursor->end) {
+    uint8_t code = *(*at)++;
+    return code == AML_BYTE ? *(*at)++ : code <= AML_ONE ? code : UINT8_MAX;
+}
+
+static bool parse_package(const uint8_t *package, struct facts *facts)
+{
+    const uint8_t *at = package + 1 + (package[0] >> 6); /* how many bytes of length follow */
+    uint8_t elements = *at++;
+    uint8_t a = small_constant(&at), b = small_constant(&at);
+    if (elements < 2 || a > SLEEP_TYPE_MAX || b > SLEEP_TYPE_MAX) {
         return false;
     }
-    *value = *cursor->at++;
+    facts->acpi_s5_a = a;
+    facts->acpi_s5_b = b;
     return true;
 }
 
-static bool small_constant(struct cursor *cursor, uint8_t *value)
-{
-    uint8_t code;
-    if (!next(cursor, &code)) {
-        return false;
-    }
-    if (code == AML_ZERO || code == AML_ONE) {
-        *value = code;
-        return true;
-    }
-    return code == AML_BYTE && next(cursor, value) && *value <= SLEEP_TYPE_MAX;
-}
-
-static bool parse_package(struct cursor cursor, uint8_t *type_a, uint8_t *type_b)
-{
-    uint8_t code, length, ignored;
-    if (!next(&cursor, &code) || code != AML_PACKAGE || !next(&cursor, &length)) {
-        return false;
-    }
-    for (uint8_t more = length >> 6; more > 0; more--) {
-        if (!next(&cursor, &ignored)) {
-            return false;
-        }
-    }
-    uint8_t elements;
-    return next(&cursor, &elements) && elements >= 2 && small_constant(&cursor, type_a) &&
-           small_constant(&cursor, type_b);
-}
-
 /* @impl ATL-LLR-BOOT-0007~1 */
-enum result acpi_find_s5(const uint8_t *code, size_t bytes, uint8_t *type_a, uint8_t *type_b)
+enum result acpi_parse_s5(const uint8_t *code, size_t bytes, struct facts *facts)
 {
-    for (size_t i = 1; i + 4 <= bytes; i++) {
-        if (code[i] != '_' || !equal(code + i, "_S5_", 4)) {
-            continue;
-        }
+    for (size_t i = 1; i + 5 <= bytes; i++) {
         bool is_name =
             code[i - 1] == AML_NAME || (i >= 2 && code[i - 1] == '\\' && code[i - 2] == AML_NAME);
-        struct cursor cursor = {code + i + 4, code + bytes};
-        if (is_name && parse_package(cursor, type_a, type_b)) {
-            return RESULT_OK;
+        if (is_name && memcmp(code + i, "_S5_\x12", 5) == 0) {
+            /* What the code does not have of it reads as something that is no constant. */
+            uint8_t package[PACKAGE_BYTES_MAX];
+            memset(package, UINT8_MAX, sizeof(package));
+            memcpy(package, code + i + 5, MIN(sizeof(package), bytes - i - 5));
+            if (parse_package(package, facts)) {
+                return RESULT_OK;
+            }
         }
     }
     return RESULT_INVALID;

@@ -11,7 +11,7 @@
 
 SHARED struct facts shared_facts;
 
-static BOOT_BSS struct boot_loader_report report;
+static BOOT_BSS struct boot_report report;
 
 noreturn void boot_refuse(const char *format, ...)
 {
@@ -57,7 +57,7 @@ __attribute__((no_stack_protector)) void boot_collect(uint32_t loader, uint64_t 
     cpu_apic_discover();
     boot_loader_read(loader, info, &report);
     boot_memory_collect(&report);
-    boot_machine_collect(&report);
+    boot_machine_collect(report.loader.rsdp);
     memcpy((void *)shared_facts.low_page, boot_trampoline_start,
            (size_t)(boot_trampoline_end - boot_trampoline_start));
 }

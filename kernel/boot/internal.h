@@ -3,8 +3,7 @@
 #ifndef KERNEL_BOOT_INTERNAL_H
 #define KERNEL_BOOT_INTERNAL_H
 
-#include "memory_map.h"
-#include "tables.h"
+#include "handover.h"
 
 #include <boot/boot.h>
 
@@ -17,26 +16,24 @@ enum result boot_physical_read(void *to, uint64_t physical, uint64_t bytes);
 #define BOOT_BUFFER_BYTES 65536u
 extern uint8_t boot_buffer[BOOT_BUFFER_BYTES];
 
-/* What the loader told. */
-struct boot_loader_report {
-    struct memory_entry entries[MEMORY_ENTRIES_MAX];
-    uint32_t entry_count;
-    uint64_t rsdp; /* physical; 0: none */
-    uint8_t rsdp_copy[ACPI_RSDP_BYTES];
-    uint32_t rsdp_copy_bytes; /* 0: none */
+/* What the loader told, and behind its memory entries those of the kernel and the image. */
+#define OWN_ENTRIES 2u
+struct boot_report {
+    struct handover loader;
+    struct memory_entry entries[MEMORY_ENTRIES_MAX + OWN_ENTRIES];
 };
 /* Fills the report and the command line in shared_facts, or refuses to boot. */
-void boot_loader_read(uint32_t loader, uint64_t info, struct boot_loader_report *report);
+void boot_loader_read(uint32_t loader, uint64_t info, struct boot_report *report);
 
 /* Until the image is validated: takes the console's mode from what looks like its header, so that
  * an early refusal reaches who made the image. Nothing else is believed. */
 void boot_console_mode_guess(void);
 
 /* Memory ranges into shared_facts; maps what lies above 4 GiB; picks the low page. Or refuses. */
-void boot_memory_collect(const struct boot_loader_report *report);
+void boot_memory_collect(struct boot_report *report);
 
 /* Cores, interrupt routing and power-off into shared_facts, from ACPI or the MP table; a machine
- * without either has one core. */
-void boot_machine_collect(const struct boot_loader_report *report);
+ * without either has one core. @rsdp physical, 0: none */
+void boot_machine_collect(uint64_t rsdp);
 
 #endif

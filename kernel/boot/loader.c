@@ -2,8 +2,6 @@
 /* Reads what the loader left in memory. */
 #include "bytes.h"
 #include "internal.h"
-#include "multiboot2.h"
-#include "pvh.h"
 
 #include <cpu/string.h>
 #include <kernel/facts.h>
@@ -12,7 +10,7 @@
 
 BOOT_BSS uint8_t boot_buffer[BOOT_BUFFER_BYTES];
 _Static_assert(BOOT_BUFFER_BYTES >= MULTIBOOT2_BYTES_MAX, "the whole of it is copied");
-_Static_assert(BOOT_BUFFER_BYTES >= MEMORY_ENTRIES_MAX * PVH_ENTRY_BYTES,
+_Static_assert(BOOT_BUFFER_BYTES >= MEMORY_ENTRIES_MAX * MEMORY_ENTRY_BYTES,
                "the whole map is copied");
 
 enum result boot_physical_read(void *to, uint64_t physical, uint64_t bytes)
@@ -24,77 +22,55 @@ enum result boot_physical_read(void *to, uint64_t physical, uint64_t bytes)
     return RESULT_OK;
 }
 
-/* Takes printable characters up to the first NUL or the room's end. */
-static void keep_command_line(const char *text, size_t bytes_max)
-{
-    char *out = shared_facts.command_line;
-    size_t room = MIN(bytes_max, sizeof(shared_facts.command_line) - 1);
-    for (size_t i = 0; i < room && text[i] != '\0'; i++) {
-        *out++ = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
-    }
-    *out = '\0';
-}
-
-static void read_pvh(uint64_t info, struct boot_loader_report *report)
+static enum result read_pvh(uint64_t info, struct boot_report *report)
 {
     uint8_t bytes[PVH_INFO_BYTES];
-    struct pvh_info pvh;
-    if (boot_physical_read(bytes, info, sizeof(bytes)) != RESULT_OK) {
-        boot_refuse("PVH start information at 0x%lx is out of reach", info);
+    struct handover *loader = &report->loader;
+    TRY(boot_physical_read(bytes, info, sizeof(bytes)));
+    TRY(handover_parse_pvh(bytes, loader));
+    TRY(boot_physical_read(boot_buffer, loader->map, loader->entry_count * MEMORY_ENTRY_BYTES));
+    for (uint32_t i = 0; i < loader->entry_count; i++) {
+        report->entries[i] = handover_parse_entry(boot_buffer + i * MEMORY_ENTRY_BYTES);
     }
-    enum result parsed = pvh_parse_info(bytes, &pvh);
-    if (parsed != RESULT_OK) {
-        boot_refuse("PVH start information is not valid (%s)",
-                    parsed == RESULT_NO_CALL ? "version 0 has no memory map"
-                    : parsed == RESULT_RANGE ? "memory map entries"
-                                             : "magic");
-    }
-    if (boot_physical_read(boot_buffer, pvh.entries, pvh.entry_count * PVH_ENTRY_BYTES) !=
-        RESULT_OK) {
-        boot_refuse("PVH memory map at 0x%lx is out of reach", pvh.entries);
-    }
-    for (uint32_t i = 0; i < pvh.entry_count; i++) {
-        report->entries[i] = pvh_parse_entry(boot_buffer + i * PVH_ENTRY_BYTES);
-    }
-    report->entry_count = pvh.entry_count;
-    report->rsdp = pvh.rsdp;
-    if (pvh.command_line != 0 &&
-        boot_physical_read(boot_buffer, pvh.command_line, FACTS_COMMAND_LINE_BYTES) == RESULT_OK) {
-        keep_command_line((const char *)boot_buffer, FACTS_COMMAND_LINE_BYTES);
-    }
-    shared_facts.loader = "pvh";
+    return RESULT_OK;
 }
 
-static void read_multiboot2(uint64_t info, struct boot_loader_report *report)
+static enum result read_multiboot2(uint64_t info, struct boot_report *report)
 {
     uint8_t header[MULTIBOOT2_HEADER_BYTES];
-    struct multiboot2 parsed;
-    if (boot_physical_read(header, info, sizeof(header)) != RESULT_OK) {
-        boot_refuse("multiboot2 information at 0x%lx is out of reach", info);
-    }
+    TRY(boot_physical_read(header, info, sizeof(header)));
     uint32_t bytes = bytes_u32(header);
-    if (bytes > MULTIBOOT2_BYTES_MAX || boot_physical_read(boot_buffer, info, bytes) != RESULT_OK) {
-        boot_refuse("multiboot2 information has %u bytes", bytes);
+    if (bytes > MULTIBOOT2_BYTES_MAX) {
+        return RESULT_TOO_BIG;
     }
-    if (multiboot2_parse(boot_buffer, bytes, report->entries, &parsed) != RESULT_OK) {
-        boot_refuse("multiboot2 information is not valid");
-    }
-    report->entry_count = parsed.entry_count;
-    if (parsed.rsdp != NULL) {
-        memcpy(report->rsdp_copy, parsed.rsdp, parsed.rsdp_bytes);
-        report->rsdp_copy_bytes = parsed.rsdp_bytes;
-    }
-    if (parsed.command_line != NULL) {
-        keep_command_line(parsed.command_line, FACTS_COMMAND_LINE_BYTES);
-    }
-    shared_facts.loader = "multiboot2";
+    TRY(boot_physical_read(boot_buffer, info, bytes));
+    return handover_parse_multiboot2(boot_buffer, bytes, info, report->entries, &report->loader);
 }
 
-void boot_loader_read(uint32_t loader, uint64_t info, struct boot_loader_report *report)
+/* Takes printable characters up to the first NUL or the room's end. */
+static void read_command_line(uint64_t physical)
 {
-    if (loader == BOOT_LOADER_MULTIBOOT2) {
-        read_multiboot2(info, report);
-    } else {
-        read_pvh(info, report);
+    char *text = shared_facts.command_line;
+    size_t room = sizeof(shared_facts.command_line) - 1;
+    if (boot_physical_read(text, physical, room) == RESULT_OK) {
+        for (size_t i = 0; i < room && text[i] != '\0'; i++) {
+            text[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+        }
     }
+}
+
+void boot_loader_read(uint32_t loader, uint64_t info, struct boot_report *report)
+{
+    bool is_pvh = loader == BOOT_LOADER_PVH;
+    enum result result = is_pvh ? read_pvh(info, report) : read_multiboot2(info, report);
+    shared_facts.loader = is_pvh ? "pvh" : "multiboot2";
+    if (result != RESULT_OK) {
+        boot_refuse("what the loader (%s) left at 0x%lx is not valid: %s", shared_facts.loader,
+                    info,
+                    result == RESULT_FAULT     ? "out of reach"
+                    : result == RESULT_NO_CALL ? "version 0 has no memory map"
+                    : result == RESULT_FORMAT  ? "malformed"
+                                               : "size");
+    }
+    read_command_line(report->loader.command_line);
 }

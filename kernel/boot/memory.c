@@ -36,7 +36,7 @@ void boot_console_mode_guess(void)
 }
 
 /* Validator of the packer's numbers: where the payload is, if there is one. */
-static void take_image_location(const struct boot_loader_report *report)
+static void take_image_location(const struct boot_report *report)
 {
     uint64_t physical = boot_image_location.physical;
     uint64_t bytes = boot_image_location.bytes;
@@ -47,7 +47,8 @@ static void take_image_location(const struct boot_loader_report *report)
         bytes == 0 || bytes > BOOT_MEMORY_LIMIT || physical > BOOT_MEMORY_LIMIT - bytes) {
         boot_refuse("the image lies at 0x%lx with 0x%lx bytes: pack it again", physical, bytes);
     }
-    if (!memory_map_is_ram(report->entries, report->entry_count, physical, physical + bytes)) {
+    if (!memory_map_is_ram(report->entries, report->loader.entry_count, physical,
+                           physical + bytes)) {
         boot_refuse("the image ends at %lu MiB, where this machine has no memory: give it more",
                     (physical + bytes) >> 20);
     }
@@ -100,23 +101,16 @@ static void show_high_memory(void)
     }
 }
 
-static void build(const struct boot_loader_report *report)
+static void build(struct boot_report *report)
 {
-    const struct memory_range used[] = {
-        {0, MEMORY_LOW_END},
-        {KERNEL_PHYSICAL_START, (uint64_t)kernel_physical_end},
-        {shared_facts.image_physical, shared_facts.image_physical + shared_facts.image_bytes},
-    };
+    uint32_t count = report->loader.entry_count;
+    report->entries[count++] = (struct memory_entry){
+        KERNEL_PHYSICAL_START, (uint64_t)kernel_physical_end - KERNEL_PHYSICAL_START,
+        MEMORY_TYPE_USED};
+    report->entries[count++] = (struct memory_entry){shared_facts.image_physical,
+                                                     shared_facts.image_bytes, MEMORY_TYPE_USED};
     uint64_t limit = MIN(BOOT_MEMORY_LIMIT, 1ull << shared_facts.physical_address_bits);
-    struct memory_holes holes = {used, ARRAY_COUNT(used)};
-    switch (memory_map_build(report->entries, report->entry_count, holes, limit, &map)) {
-    case RESULT_OK:
-        break;
-    case RESULT_RANGE:
-        boot_refuse("the memory map has %u entries", report->entry_count);
-    case RESULT_FORMAT:
-        boot_refuse("the memory map has an entry that wraps around");
-    default:
+    if (memory_map_build(report->entries, count, limit, &map) != RESULT_OK) {
         boot_refuse("no memory is left beside the image");
     }
     if (map.dropped != 0) {
@@ -125,17 +119,24 @@ static void build(const struct boot_loader_report *report)
 }
 
 /* @impl ATL-LLR-BOOT-0021~1 */
-void boot_memory_collect(const struct boot_loader_report *report)
+void boot_memory_collect(struct boot_report *report)
 {
+    uint32_t count = report->loader.entry_count;
+    if (memory_map_check(report->entries, count) != RESULT_OK) {
+        boot_refuse("the loader's memory map of %u entries is not valid", count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (report->entries[i].type == MEMORY_TYPE_RAM) {
+            shared_facts.memory_bytes += report->entries[i].bytes;
+        }
+    }
+    if (memory_map_low_page(report->entries, count, &shared_facts.low_page) != RESULT_OK) {
+        boot_refuse("no page of memory below 640 KiB");
+    }
     take_image_location(report);
     build(report);
     show_high_memory();
     memcpy(shared_facts.memory, map.ranges, sizeof(map.ranges));
     shared_facts.memory_range_count = map.count;
-    shared_facts.memory_bytes = map.ram_bytes;
     shared_facts.memory_limit = map.ranges[map.count - 1].end;
-    if (memory_map_low_page(report->entries, report->entry_count, &shared_facts.low_page) !=
-        RESULT_OK) {
-        boot_refuse("no page of memory below 640 KiB");
-    }
 }

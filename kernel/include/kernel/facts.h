@@ -37,7 +37,6 @@ struct facts {
     uint8_t acpi_s5_a, acpi_s5_b;
     uint64_t acpi_sleep_control; /* HW-reduced: address; */
     bool acpi_sleep_is_memory;
-    uint64_t rsdp; /* physical, 0: none */
     /* CPU */
     bool has_smep, has_smap, has_umip, has_rdrand, has_rdseed, has_avx, has_xsaveopt, has_1g_pages,
         has_rdtscp, has_x2apic, has_tsc_deadline;
