@@ -100,7 +100,7 @@ void fuzz_one(const uint8_t *input, size_t bytes)
     }
     const struct image_header *found = NULL;
     const char *reason = NULL;
-    if (image_validate_with(no_crc, payload, count, &found, &reason) == RESULT_OK) {
+    if (image_validate(no_crc, payload, count, &found, &reason) == RESULT_OK) {
         FUZZ_REQUIRE((const void *)found == payload && reason == NULL);
         use(found, payload);
     } else {

@@ -28,8 +28,8 @@ static const struct image_header *image_check(void)
     if (shared_facts.image_bytes == 0) {
         boot_refuse("this kernel carries no program; make an image with ./atoll pack");
     }
-    if (image_validate_with(crc_by_instruction, (const void *)shared_facts.image_physical,
-                            shared_facts.image_bytes, &image, &reason) != RESULT_OK) {
+    if (image_validate(crc_by_instruction, (const void *)shared_facts.image_physical,
+                       shared_facts.image_bytes, &image, &reason) != RESULT_OK) {
         boot_refuse("the image is damaged: %s", reason);
     }
     return image;

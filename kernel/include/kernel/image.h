@@ -106,6 +106,7 @@ uint32_t image_crc32c_by_table(uint32_t state, const void *bytes, uint64_t bytes
 
 /* Checks a payload as a whole, once, before anything of it is used.
  *
+ * @crc         image_crc32c_by_table, or the same by other means
  * @bytes       the payload, 8-aligned; nobody may write it during the call or afterwards
  * @bytes_count what the image location says; any value
  * @header      set to bytes on success: every offset, count, string and section of it holds then
@@ -115,10 +116,7 @@ uint32_t image_crc32c_by_table(uint32_t state, const void *bytes, uint64_t bytes
  * Errors:     RESULT_FORMAT malformed; *header is untouched
  * Source:     layout above; CRC-32C: RFC 3720 appendix B.4
  * Req:        ATL-LLR-IMAGE-0001 .. 0006 */
-enum result image_validate(const void *bytes, uint64_t bytes_count,
+enum result image_validate(image_crc32c_update crc, const void *bytes, uint64_t bytes_count,
                            const struct image_header **header, const char **reason);
-/* The same with another CRC function, for instance the crc32 instruction. */
-enum result image_validate_with(image_crc32c_update crc, const void *bytes, uint64_t bytes_count,
-                                const struct image_header **header, const char **reason);
 
 #endif

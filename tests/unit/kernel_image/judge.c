@@ -25,7 +25,7 @@ int main(int argc, char **argv)
     }
     size_t bytes = fread(payload, 1, PAYLOAD_BYTES_MAX, file);
     fclose(file);
-    enum result result = image_validate(payload, bytes, &header, &reason);
+    enum result result = image_validate(image_crc32c_by_table, payload, bytes, &header, &reason);
     puts(reason);
     free(payload);
     return result == RESULT_OK ? 0 : 1;

@@ -17,7 +17,7 @@ static struct image_file *files;
 static enum result validate(uint64_t bytes, const char **reason)
 {
     const struct image_header *found = NULL;
-    enum result result = image_validate(sample.bytes, bytes, &found, reason);
+    enum result result = image_validate(image_crc32c_by_table, sample.bytes, bytes, &found, reason);
     CHECK((result == RESULT_OK) == (found == header && found != NULL));
     return result;
 }
@@ -80,7 +80,9 @@ TEST(refuses_an_unaligned_image)
     const struct image_header *found = NULL;
     const char *reason = NULL;
     begin();
-    CHECK_EQUAL(image_validate(sample.bytes + 4, SAMPLE_BYTES - 4, &found, &reason), RESULT_FORMAT);
+    CHECK_EQUAL(
+        image_validate(image_crc32c_by_table, sample.bytes + 4, SAMPLE_BYTES - 4, &found, &reason),
+        RESULT_FORMAT);
     CHECK_STRING(reason, "image is not aligned");
 }
 
