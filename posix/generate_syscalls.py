@@ -9,7 +9,7 @@ import tomllib
 
 NOTE = "Generated from posix/syscalls.toml by posix/generate_syscalls.py; do not edit."
 STATES = ("implemented", "refused", "later")
-PARTS = ("core", "thread", "signal", "time", "file", "memory", "load", "net")
+PARTS = ("core", "thread", "signal", "time", "file", "memory", "load", "event", "net")
 REGISTERS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
 FIELDS = {"number", "name", "state", "arguments", "part", "errno"}
 

@@ -46,6 +46,8 @@
 #define F_OFD_SETLK 37u
 #define F_OFD_SETLKW 38u
 #define F_DUPFD_CLOEXEC 1030u
+#define F_SETPIPE_SZ 1031u
+#define F_GETPIPE_SZ 1032u
 #define FD_CLOEXEC 1u
 #define F_RDLCK 0
 #define F_WRLCK 1

@@ -215,10 +215,10 @@ static int64_t console_ioctl(struct posix_file *file, uint64_t request, uint64_t
 
 static uint32_t console_poll(struct posix_file *file)
 {
-    uint32_t ready = POSIX_POLL_OUT;
+    uint32_t ready = POSIX_POLL_WRITABLE;
     if (stream_of(file) == 0 || !is_framed()) {
         int64_t bytes = gate_console(GATE_CONSOLE_POLL, 0, 0, 0);
-        ready |= bytes >= 0 ? POSIX_POLL_IN : 0;
+        ready |= bytes >= 0 ? POSIX_POLL_READABLE : 0;
     }
     return ready;
 }

@@ -140,8 +140,12 @@ static int64_t status_command(struct posix_file *file, uint64_t command, uint64_
     case F_GETSIG:
         return 0;
     default:
-        return -EINVAL;
+        break;
     }
+    if (file->operations->control != NULL) {
+        return file->operations->control(file, (uint32_t)command, argument);
+    }
+    return command == F_GETPIPE_SZ || command == F_SETPIPE_SZ ? -EBADF : -EINVAL;
 }
 
 /* @impl ATL-LLR-FILE-0012~1 */

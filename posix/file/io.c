@@ -278,7 +278,7 @@ int64_t posix_lseek(uint64_t descriptor, uint64_t offset, uint64_t whence)
     int64_t result;
     if ((uint32_t)whence > SEEK_HOLE) {
         result = -EINVAL;
-    } else if (file->operations->ignores_position) {
+    } else if (file->operations->ignores_position || file->operations->ignores_seeking) {
         result = 0;
     } else if (!file->operations->is_seekable) {
         result = -ESPIPE;

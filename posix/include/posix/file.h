@@ -74,13 +74,41 @@ struct posix_vector posix_transfer_front(struct posix_transfer *transfer);
 /* Moves on by bytes <= the front part. */
 void posix_transfer_advance(struct posix_transfer *transfer, uint64_t bytes);
 
-#define POSIX_POLL_IN 1u
-#define POSIX_POLL_OUT 4u
-#define POSIX_POLL_ERR 8u
-#define POSIX_POLL_HUP 16u
+/* Readiness, as poll and epoll number it. */
+#define POSIX_POLL_IN 0x1u
+#define POSIX_POLL_PRI 0x2u
+#define POSIX_POLL_OUT 0x4u
+#define POSIX_POLL_ERR 0x8u
+#define POSIX_POLL_HUP 0x10u
+#define POSIX_POLL_NVAL 0x20u
+#define POSIX_POLL_RDNORM 0x40u
+#define POSIX_POLL_RDBAND 0x80u
+#define POSIX_POLL_WRNORM 0x100u
+#define POSIX_POLL_WRBAND 0x200u
+#define POSIX_POLL_RDHUP 0x2000u
+#define POSIX_POLL_READABLE (POSIX_POLL_IN | POSIX_POLL_RDNORM)
+#define POSIX_POLL_WRITABLE (POSIX_POLL_OUT | POSIX_POLL_WRNORM)
+#define POSIX_POLL_ANY 0xffffu /* of a notification: look again, whatever you wait for */
 
 struct posix_file;
 struct posix_node;
+
+/* Somebody who wants to know when a file's readiness may have changed. */
+struct posix_watch {
+    struct posix_watch *next, *previous; /* guarded by the file's lock */
+    /* Called with POSIX_POLL_* that may hold now, under the file's lock and that of what is behind
+     * the file: must not look at the file, nor block. True: took it (counts for exclusive ones). */
+    bool (*notify)(struct posix_watch *watch, uint32_t events);
+    bool is_exclusive; /* of those, one that takes the notification is enough */
+};
+
+/* From now on the watch hears of changes; whoever adds it looks at the file afterwards.
+ *
+ * @watch      the caller's, with notify set, until it is removed
+ * Context:    a reference on the file is held, and no lock that notify takes */
+void posix_watch_add(struct posix_file *file, struct posix_watch *watch);
+/* When it returns, notify is not running and is not called again. */
+void posix_watch_remove(struct posix_file *file, struct posix_watch *watch);
 
 struct posix_file_operations {
     /* Streams (is_seekable = false). NULL: -EINVAL. Bytes moved, 0 end of file, or an error. */
@@ -89,22 +117,43 @@ struct posix_file_operations {
     int64_t (*stat)(struct posix_file *file, struct posix_stat *stat);
     /* -ENOTTY for what it does not know; FIONBIO, FIOCLEX, FIONCLEX, FIOASYNC never come here. */
     int64_t (*ioctl)(struct posix_file *file, uint64_t request, uint64_t argument);
-    uint32_t (*poll)(struct posix_file *file);      /* POSIX_POLL_* that hold now; NULL: IN | OUT */
+    /* The commands of fcntl that only some kinds of files have; NULL: none. -EINVAL: not this. */
+    int64_t (*control)(struct posix_file *file, uint32_t command, uint64_t argument);
+    /* POSIX_POLL_* that hold now. A file that has it calls posix_file_notify at each change.
+     * NULL: always ready, and not for epoll. */
+    uint32_t (*poll)(struct posix_file *file);
     void (*flags_changed)(struct posix_file *file); /* after F_SETFL or FIONBIO; may be NULL */
     void (*release)(struct posix_file *file); /* last reference gone; frees context; may be NULL */
     bool is_seekable;      /* a node with contents: file/ keeps the position, read/write are NULL */
     bool ignores_position; /* lseek gives 0 and pread is read: memory devices */
+    bool ignores_seeking;  /* lseek gives 0, yet pread is -ESPIPE: event files */
 };
 
 struct posix_file {
     const struct posix_file_operations *operations;
     _Atomic uint32_t references;
     _Atomic uint32_t flags; /* POSIX_O_*: access mode and status flags */
-    struct posix_lock lock; /* position */
+    struct posix_lock lock; /* position, watches */
     uint64_t position;
+    _Atomic(struct posix_watch *) first_watch; /* exclusive ones behind the others */
+    struct posix_watch *last_watch;
     struct posix_node *node; /* NULL for sockets and the like */
     void *context;           /* the operations' own */
 };
+
+/* Tells the file's watches that the events may hold now.
+ *
+ * Context:    the lock that the file's poll operation takes is held, and the change is made: who
+ *             adds a watch and then looks cannot miss both
+ * Ordering:   the look at first_watch needs no lock: a watch that was added before the look of
+ *             poll is seen through that lock; one added later finds the change */
+void posix_watch_notify(struct posix_file *file, uint32_t events);
+static inline void posix_file_notify(struct posix_file *file, uint32_t events)
+{
+    if (atomic_load_explicit(&file->first_watch, memory_order_relaxed) != NULL) {
+        posix_watch_notify(file, events);
+    }
+}
 
 /* A new open file with one reference, which the caller owns; NULL: no memory. */
 struct posix_file *posix_file_create(const struct posix_file_operations *operations, uint32_t flags,

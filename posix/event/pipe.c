@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading and writing pipes: see pipe.h. */
+#include "pipe.h"
+
+#include "../file/abi.h"
+
+#define PAGES_KEPT 4u /* of an empty pipe */
+
+static uint64_t used(const struct pipe *pipe)
+{
+    return pipe->head - pipe->tail;
+}
+
+static uint64_t room(const struct pipe *pipe)
+{
+    return pipe->bytes_max - used(pipe);
+}
+
+int64_t pipe_take_turn(struct pipe *pipe, enum pipe_end end)
+{
+    while (pipe->has_turn[end]) {
+        if (posix_wait(&pipe->turn[end], &pipe->lock, GATE_NEVER) != 0) {
+            return -ERESTARTSYS;
+        }
+        posix_lock_acquire(&pipe->lock);
+    }
+    pipe->has_turn[end] = true;
+    return 0;
+}
+
+void pipe_give_turn(struct pipe *pipe, enum pipe_end end)
+{
+    pipe->has_turn[end] = false;
+    if (pipe->turn[end].first != NULL) {
+        posix_wake(&pipe->turn[end], UINT32_MAX);
+    }
+}
+
+/* The other end may go on. One waiter is enough: it passes the rest on. */
+static void tell(struct pipe *pipe, enum pipe_end end, uint32_t events)
+{
+    if (pipe->waiting[end].first != NULL) {
+        posix_wake(&pipe->waiting[end], 1);
+    }
+    if (pipe->ends[end] != NULL) {
+        posix_file_notify(pipe->ends[end], events);
+    }
+}
+
+/* Waits until the end may move bytes and takes its turn.
+ *
+ * @needed     PIPE_WRITE: bytes of room
+ * Returns the bytes there are, or the room; 0: end of file, no turn taken
+ * Errors:     -EAGAIN | -EPIPE | -ERESTARTSYS */
+static int64_t begin(struct pipe *pipe, const struct posix_file *file, enum pipe_end end,
+                     uint64_t needed)
+{
+    posix_lock_acquire(&pipe->lock);
+    for (;;) {
+        int64_t result = pipe_take_turn(pipe, end);
+        if (result != 0) {
+            return result;
+        }
+        bool is_alone = pipe->ends[PIPE_ENDS - 1 - end] == NULL;
+        uint64_t bytes = end == PIPE_READ ? used(pipe) : room(pipe);
+        bool goes_on = end == PIPE_READ ? bytes != 0 : bytes >= needed && !is_alone;
+        if (goes_on) {
+            posix_lock_release(&pipe->lock);
+            return (int64_t)bytes;
+        }
+        pipe_give_turn(pipe, end);
+        if (is_alone || event_is_nonblocking(file)) {
+            posix_lock_release(&pipe->lock);
+            return !is_alone ? -EAGAIN : end == PIPE_READ ? 0 : -EPIPE;
+        }
+        if (posix_wait(&pipe->waiting[end], &pipe->lock, GATE_NEVER) != 0) {
+            return -ERESTARTSYS;
+        }
+        posix_lock_acquire(&pipe->lock);
+    }
+}
+
+/* Nothing is in the ring and nobody writes: it starts at its first page again, which stays. */
+static void rewind_ring(struct pipe *pipe)
+{
+    pipe->head = 0;
+    pipe->tail = 0;
+    for (uint64_t i = PAGES_KEPT; pipe->page_count > PAGES_KEPT; i++) {
+        if (pipe->pages[i] != NULL) {
+            posix_free(pipe->pages[i]);
+            pipe->pages[i] = NULL;
+            pipe->page_count--;
+        }
+    }
+}
+
+static void end_read(struct pipe *pipe, uint64_t bytes)
+{
+    posix_lock_acquire(&pipe->lock);
+    bool was_full = room(pipe) < PIPE_BYTES_ATOMIC;
+    pipe->tail += bytes;
+    if (used(pipe) == 0) {
+        if (!pipe->has_turn[PIPE_WRITE]) {
+            rewind_ring(pipe);
+        }
+    } else if (pipe->waiting[PIPE_READ].first != NULL) {
+        posix_wake(&pipe->waiting[PIPE_READ], 1);
+    }
+    if (was_full && room(pipe) >= PIPE_BYTES_ATOMIC) {
+        tell(pipe, PIPE_WRITE, POSIX_POLL_WRITABLE);
+    }
+    pipe_give_turn(pipe, PIPE_READ);
+    posix_lock_release(&pipe->lock);
+}
+
+static void end_write(struct pipe *pipe, uint64_t bytes)
+{
+    posix_lock_acquire(&pipe->lock);
+    pipe->head += bytes;
+    if (pipe->waiting[PIPE_WRITE].first != NULL && room(pipe) >= PIPE_BYTES_ATOMIC) {
+        posix_wake(&pipe->waiting[PIPE_WRITE], 1);
+    }
+    if (bytes != 0) {
+        tell(pipe, PIPE_READ, POSIX_POLL_READABLE);
+    }
+    pipe_give_turn(pipe, PIPE_WRITE);
+    posix_lock_release(&pipe->lock);
+}
+
+/* The page at a place of the ring, which only the thread with the turn touches. */
+static uint8_t *page_at(const struct pipe *pipe, uint64_t place)
+{
+    return pipe->pages[(place & (pipe->bytes_max - 1)) / PIPE_PAGE_BYTES];
+}
+
+static uint64_t part_of_page(uint64_t place, uint64_t bytes)
+{
+    uint64_t rest = PIPE_PAGE_BYTES - place % PIPE_PAGE_BYTES;
+    return rest < bytes ? rest : bytes;
+}
+
+/* @impl ATL-LLR-EVENT-0002~1 */
+static int64_t pipe_read(struct posix_file *file, struct posix_transfer *to)
+{
+    struct pipe *pipe = file->context;
+    if (to->remaining == 0) {
+        return 0;
+    }
+    int64_t available = begin(pipe, file, PIPE_READ, 0);
+    if (available <= 0) {
+        return available;
+    }
+    uint64_t wanted = (uint64_t)available < to->remaining ? (uint64_t)available : to->remaining;
+    uint64_t done = 0;
+    int64_t result = 0;
+    while (done < wanted && result >= 0) {
+        uint64_t place = pipe->tail + done;
+        uint64_t part = part_of_page(place, wanted - done);
+        result = posix_transfer_out(to, page_at(pipe, place) + place % PIPE_PAGE_BYTES, part);
+        done += result > 0 ? (uint64_t)result : 0;
+        if (result >= 0 && (uint64_t)result < part) {
+            result = -EFAULT;
+        }
+    }
+    end_read(pipe, done);
+    return done != 0 ? (int64_t)done : result;
+}
+
+/* With the turn: the pages of a range of the ring. Returns how far they reach. */
+static uint64_t need_pages(struct pipe *pipe, uint64_t bytes)
+{
+    uint64_t done = 0;
+    while (done < bytes) {
+        uint64_t index = ((pipe->head + done) & (pipe->bytes_max - 1)) / PIPE_PAGE_BYTES;
+        if (pipe->pages[index] == NULL) {
+            pipe->pages[index] = posix_allocate(PIPE_PAGE_BYTES);
+            if (pipe->pages[index] == NULL) {
+                break;
+            }
+            pipe->page_count++;
+        }
+        done += part_of_page(pipe->head + done, bytes - done);
+    }
+    return done;
+}
+
+/* What fits now. */
+static int64_t write_part(struct posix_file *file, struct posix_transfer *from)
+{
+    struct pipe *pipe = file->context;
+    bool is_atomic = from->remaining <= PIPE_BYTES_ATOMIC;
+    int64_t room_bytes = begin(pipe, file, PIPE_WRITE, is_atomic ? from->remaining : 1);
+    if (room_bytes < 0) {
+        return room_bytes;
+    }
+    uint64_t wanted =
+        (uint64_t)room_bytes < from->remaining ? (uint64_t)room_bytes : from->remaining;
+    uint64_t there = need_pages(pipe, wanted);
+    int64_t result = there == 0 || (is_atomic && there < wanted) ? -ENOMEM : 0;
+    uint64_t done = 0;
+    while (done < there && result >= 0) {
+        uint64_t place = pipe->head + done;
+        uint64_t part = part_of_page(place, there - done);
+        result = posix_transfer_in(from, page_at(pipe, place) + place % PIPE_PAGE_BYTES, part);
+        done += result > 0 ? (uint64_t)result : 0;
+        if (result >= 0 && (uint64_t)result < part) {
+            result = -EFAULT;
+        }
+    }
+    end_write(pipe, done);
+    return done != 0 ? (int64_t)done : result;
+}
+
+/* @impl ATL-LLR-EVENT-0003~1 */
+static int64_t pipe_write(struct posix_file *file, struct posix_transfer *from)
+{
+    int64_t done = 0;
+    int64_t result = 0;
+    while (from->remaining != 0 && result >= 0) {
+        result = write_part(file, from);
+        done += result > 0 ? result : 0;
+    }
+    if (result == -EPIPE) {
+        struct posix_signal_info info = {.signal = SIGPIPE, .code = SI_USER};
+        info.sender.process = POSIX_PROCESS_ID;
+        (void)posix_signal_send(posix_self(), &info);
+    }
+    return done != 0 ? done : result;
+}
+
+static uint32_t read_poll(struct posix_file *file)
+{
+    struct pipe *pipe = file->context;
+    posix_lock_acquire(&pipe->lock);
+    uint32_t ready = used(pipe) != 0 ? POSIX_POLL_READABLE : 0;
+    ready |= pipe->ends[PIPE_WRITE] == NULL ? POSIX_POLL_HUP : 0;
+    posix_lock_release(&pipe->lock);
+    return ready;
+}
+
+static uint32_t write_poll(struct posix_file *file)
+{
+    struct pipe *pipe = file->context;
+    posix_lock_acquire(&pipe->lock);
+    uint32_t ready = room(pipe) >= PIPE_BYTES_ATOMIC ? POSIX_POLL_WRITABLE : 0;
+    ready |= pipe->ends[PIPE_READ] == NULL ? POSIX_POLL_ERR : 0;
+    posix_lock_release(&pipe->lock);
+    return ready;
+}
+
+static void free_pipe(struct pipe *pipe)
+{
+    for (uint64_t i = 0; i < pipe->bytes_max / PIPE_PAGE_BYTES; i++) {
+        posix_free(pipe->pages[i]);
+    }
+    posix_free(pipe->pages);
+    posix_free(pipe);
+}
+
+/* @impl ATL-LLR-EVENT-0004~1 */
+static void pipe_release(struct posix_file *file)
+{
+    struct pipe *pipe = file->context;
+    posix_lock_acquire(&pipe->lock);
+    enum pipe_end end = pipe->ends[PIPE_READ] == file ? PIPE_READ : PIPE_WRITE;
+    enum pipe_end other = PIPE_ENDS - 1 - end;
+    pipe->ends[end] = NULL;
+    posix_wake(&pipe->waiting[other], UINT32_MAX);
+    bool is_last = pipe->ends[other] == NULL;
+    if (!is_last) {
+        posix_file_notify(pipe->ends[other], POSIX_POLL_ANY);
+    }
+    posix_lock_release(&pipe->lock);
+    if (is_last) {
+        free_pipe(pipe);
+    }
+}
+
+static int64_t pipe_stat(struct posix_file *file, struct posix_stat *stat)
+{
+    const struct pipe *pipe = file->context;
+    event_stat(stat, S_IFIFO | 0600, pipe->number);
+    return 0;
+}
+
+static int64_t pipe_ioctl(struct posix_file *file, uint64_t request, uint64_t argument)
+{
+    struct pipe *pipe = file->context;
+    if (request != FIONREAD) {
+        return -ENOTTY;
+    }
+    posix_lock_acquire(&pipe->lock);
+    int32_t bytes = (int32_t)used(pipe);
+    posix_lock_release(&pipe->lock);
+    return posix_copy_out(argument, &bytes, sizeof(bytes));
+}
+
+static int64_t pipe_control(struct posix_file *file, uint32_t command, uint64_t argument)
+{
+    struct pipe *pipe = file->context;
+    if (command == F_SETPIPE_SZ) {
+        return pipe_resize(file, (uint32_t)argument);
+    }
+    if (command != F_GETPIPE_SZ) {
+        return -EINVAL;
+    }
+    posix_lock_acquire(&pipe->lock);
+    int64_t bytes = (int64_t)pipe->bytes_max;
+    posix_lock_release(&pipe->lock);
+    return bytes;
+}
+
+const struct posix_file_operations pipe_read_operations = {
+    .read = pipe_read,
+    .stat = pipe_stat,
+    .ioctl = pipe_ioctl,
+    .control = pipe_control,
+    .poll = read_poll,
+    .release = pipe_release,
+};
+
+const struct posix_file_operations pipe_write_operations = {
+    .write = pipe_write,
+    .stat = pipe_stat,
+    .ioctl = pipe_ioctl,
+    .control = pipe_control,
+    .poll = write_poll,
+    .release = pipe_release,
+};
