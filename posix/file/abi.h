@@ -52,6 +52,10 @@
 #define F_RDLCK 0
 #define F_WRLCK 1
 #define F_UNLCK 2
+#define LOCK_SH 1u
+#define LOCK_EX 2u
+#define LOCK_NB 4u
+#define LOCK_UN 8u
 
 #define TCGETS 0x5401u
 #define TCSETS 0x5402u

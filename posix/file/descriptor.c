@@ -3,6 +3,7 @@
  * the lowest free one. Files are released with the lock not held. */
 #include "descriptor.h"
 #include "node.h"
+#include "record_lock.h"
 
 #define TABLE_START 64u
 
@@ -78,6 +79,9 @@ void posix_file_put(struct posix_file *file)
 {
     /* acq_rel: whoever frees sees everything that the others did with the file. */
     if (atomic_fetch_sub_explicit(&file->references, 1, memory_order_acq_rel) == 1) {
+        if (file->node != NULL) {
+            record_lock_released(file);
+        }
         if (file->operations->release != NULL) {
             file->operations->release(file);
         }
@@ -132,6 +136,16 @@ int64_t posix_descriptor_install(struct posix_file *file, bool close_on_exec, ui
     return result;
 }
 
+/* A descriptor is gone: with it, whatever other descriptors there are, the process's record locks.
+ */
+static void put_closed(struct posix_file *file)
+{
+    if (file->node != NULL) {
+        record_lock_closed(file->node);
+    }
+    posix_file_put(file);
+}
+
 int64_t descriptor_install_at(struct posix_file *file, bool close_on_exec, uint64_t descriptor)
 {
     struct posix_file *old = NULL;
@@ -143,7 +157,7 @@ int64_t descriptor_install_at(struct posix_file *file, bool close_on_exec, uint6
     }
     posix_lock_release(&table.lock);
     if (old != NULL) {
-        posix_file_put(old);
+        put_closed(old);
     }
     return result;
 }
@@ -162,8 +176,17 @@ int64_t descriptor_close(uint64_t descriptor)
     if (file == NULL) {
         return -EBADF;
     }
-    posix_file_put(file);
+    put_closed(file);
     return 0;
+}
+
+bool descriptor_is(uint64_t descriptor, const struct posix_file *file)
+{
+    uint64_t number = (uint32_t)descriptor;
+    posix_lock_acquire(&table.lock);
+    bool is = number < capacity() && entries()[number].file == file;
+    posix_lock_release(&table.lock);
+    return is;
 }
 
 int64_t descriptor_flags(uint64_t descriptor)

@@ -9,6 +9,8 @@
 struct posix_file *descriptor_get_any(uint64_t descriptor);
 /* Puts a file at an exact number, closing what is there; takes over the reference on success. */
 int64_t descriptor_install_at(struct posix_file *file, bool close_on_exec, uint64_t descriptor);
+/* Whether a descriptor still names that open file. */
+bool descriptor_is(uint64_t descriptor, const struct posix_file *file);
 /* -EBADF: not open. */
 int64_t descriptor_close(uint64_t descriptor);
 int64_t descriptor_flags(uint64_t descriptor); /* FD_CLOEXEC or 0; -EBADF */

@@ -2,6 +2,7 @@
 /* close, dup, dup2, dup3, fcntl, ioctl. */
 #include "descriptor.h"
 #include "node.h"
+#include "record_lock.h"
 #include <posix/syscalls.h>
 
 #define SETTABLE_FLAGS                                                                             \
@@ -72,55 +73,6 @@ static void set_status_flags(struct posix_file *file, uint32_t mask, uint32_t fl
     }
 }
 
-/* The start of a lock's range must not be negative. */
-static int64_t check_lock_range(struct posix_file *file, const struct linux_flock *lock)
-{
-    int64_t base = 0;
-    if (lock->whence == SEEK_CUR) {
-        base = (int64_t)file->position;
-    } else if (lock->whence == SEEK_END) {
-        base = file->node != NULL ? (int64_t)node_bytes(file->node) : 0;
-    } else if (lock->whence != SEEK_SET) {
-        return -EINVAL;
-    }
-    int64_t start;
-    int64_t end;
-    if (__builtin_add_overflow(base, lock->start, &start)) {
-        return -EOVERFLOW;
-    }
-    if (__builtin_add_overflow(start, lock->length, &end)) {
-        return -EOVERFLOW;
-    }
-    return start < 0 || end < 0 ? -EINVAL : 0;
-}
-
-/* One process has all descriptors: a record lock never conflicts. */
-static int64_t record_lock(struct posix_file *file, uint64_t command, uint64_t argument)
-{
-    struct linux_flock lock;
-    if (posix_copy_in(&lock, argument, sizeof(lock)) < 0) {
-        return -EFAULT;
-    }
-    if (lock.type != F_RDLCK && lock.type != F_WRLCK &&
-        (lock.type != F_UNLCK || command == F_GETLK)) {
-        return -EINVAL;
-    }
-    int64_t result = check_lock_range(file, &lock);
-    if (result < 0) {
-        return result;
-    }
-    uint32_t access = file->flags & POSIX_O_ACCESS;
-    if (command == F_GETLK) {
-        lock.type = F_UNLCK;
-        return posix_copy_out(argument, &lock, sizeof(lock));
-    }
-    if ((lock.type == F_RDLCK && access == POSIX_O_WRONLY) ||
-        (lock.type == F_WRLCK && access == POSIX_O_RDONLY)) {
-        return -EBADF;
-    }
-    return 0;
-}
-
 static int64_t status_command(struct posix_file *file, uint64_t command, uint64_t argument)
 {
     switch (command) {
@@ -132,6 +84,9 @@ static int64_t status_command(struct posix_file *file, uint64_t command, uint64_
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
+    case F_OFD_GETLK:
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW:
         return record_lock(file, command, argument);
     case F_SETOWN:
     case F_SETSIG:
@@ -177,6 +132,10 @@ int64_t posix_fcntl(uint64_t descriptor, uint64_t command, uint64_t argument)
     int64_t result = -EBADF;
     if (!is_path || number == F_GETFL) {
         result = status_command(file, number, argument);
+    }
+    if ((number == F_SETLK || number == F_SETLKW) && file->node != NULL &&
+        !descriptor_is(descriptor, file)) {
+        record_lock_closed(file->node); /* closed meanwhile: no range outlives that */
     }
     posix_file_put(file);
     return result;

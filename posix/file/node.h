@@ -65,6 +65,7 @@ struct posix_node {
     uint64_t special;                        /* st_rdev */
     int64_t access_ns, modify_ns, change_ns; /* CLOCK_REALTIME */
     struct entry *entry;                     /* one of its names, or NULL; tree_lock */
+    struct file_lock *locks;                 /* advisory: record_lock.h */
     union {
         struct file_data data;
         struct directory directory;

@@ -211,6 +211,20 @@ uint32_t posix_thread_count(void)
     return 1;
 }
 
+/* One thread: nobody would wake it. */
+int64_t posix_wait(struct posix_wait_queue *queue, struct posix_lock *lock, uint64_t deadline)
+{
+    (void)queue, (void)deadline;
+    posix_lock_release(lock);
+    return -EINTR;
+}
+
+uint32_t posix_wake(struct posix_wait_queue *queue, uint32_t count)
+{
+    (void)queue, (void)count;
+    return 0;
+}
+
 int64_t gate_park(uint64_t deadline, uint64_t flags)
 {
     (void)deadline;
