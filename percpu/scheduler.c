@@ -44,13 +44,11 @@ static void queue_prepend(struct thread *thread)
     ready_mask |= 1u << thread->priority;
 }
 
-static void queue_remove(struct thread *thread)
+/* Behind each removal from a run queue. */
+static void ready_mask_update(uint32_t priority)
 {
-    struct thread_queue *queue = &queues[thread->priority];
-    ASSERT(thread->state == THREAD_READY);
-    thread_queue_remove(queue, thread);
-    if (queue->first == NULL) {
-        ready_mask &= ~(1u << thread->priority);
+    if (queues[priority].first == NULL) {
+        ready_mask &= ~(1u << priority);
     }
 }
 
@@ -103,7 +101,8 @@ void percpu_thread_set_priority(struct thread *thread, uint8_t priority)
     }
     bool is_ready = thread->state == THREAD_READY;
     if (is_ready) {
-        queue_remove(thread);
+        thread_queue_remove(&queues[thread->priority], thread);
+        ready_mask_update(thread->priority);
     }
     thread->priority = priority;
     if (is_ready) {
@@ -196,8 +195,10 @@ static void preempt(struct thread *current)
 
 static struct thread *pick(void)
 {
-    struct thread *thread = queues[31 - __builtin_clz(ready_mask)].first;
-    queue_remove(thread);
+    uint32_t priority = 31u - (uint32_t)__builtin_clz(ready_mask);
+    struct thread *thread = thread_queue_take(&queues[priority]);
+    ASSERT(thread != NULL && thread->state == THREAD_READY && thread->priority == priority);
+    ready_mask_update(priority);
     thread->state = THREAD_RUNNING;
     if (thread->quantum_end_ns != 0) {
         thread->quantum_end_ns += percpu_operation_now();

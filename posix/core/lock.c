@@ -31,7 +31,7 @@ static struct bucket *bucket_of(const struct posix_lock *lock)
 }
 _Static_assert(BUCKET_COUNT == 1u << (64 - 58), "bucket_of takes the top bits");
 
-static void wake_all(struct bucket *bucket)
+__attribute__((noinline, cold)) static void wake_all(struct bucket *bucket)
 {
     struct waiter *waiter = atomic_exchange(&bucket->first, NULL);
     while (waiter != NULL) {
@@ -58,7 +58,8 @@ static void wait_for_wake(const struct waiter *waiter)
     }
 }
 
-static void acquire_contended(struct posix_lock *lock)
+/* Apart, so that the way of a free lock saves no registers for it. */
+__attribute__((noinline, cold)) static void acquire_contended(struct posix_lock *lock)
 {
     struct bucket *bucket = bucket_of(lock);
     for (;;) {

@@ -3,9 +3,8 @@
  * the same, there is one address space.
  *
  * The word is compared under the bucket's lock, or a wake between comparison and queueing would be
- * lost. It is application memory: it is read once before, without the lock, so that it is present;
- * under the lock only the kernel may have to fetch it again, which needs nothing of posix/, and a
- * true violation comes back as -EFAULT. */
+ * lost. It is application memory: if it is not present the kernel fetches it, which needs nothing
+ * of posix/, and a true violation comes back as -EFAULT. */
 #include "futex.h"
 
 #include "../core/internal.h"
@@ -24,6 +23,19 @@
 #define FUTEX_CLOCK_REALTIME 256u
 
 #define BUCKET_COUNT 256u
+
+/* Kept apart, so that the frequent calls save no registers for it. */
+#define SELDOM __attribute__((noinline, cold))
+
+static uint32_t command_of(uint64_t operation)
+{
+    return (uint32_t)operation & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
+}
+
+static bool is_realtime(uint64_t operation)
+{
+    return ((uint32_t)operation & FUTEX_CLOCK_REALTIME) != 0;
+}
 
 struct bucket;
 
@@ -76,14 +88,6 @@ static void take_out(struct bucket *bucket, struct waiter *waiter)
     }
 }
 
-static void wake(struct bucket *bucket, struct waiter *waiter)
-{
-    uint64_t handle = waiter->handle;
-    take_out(bucket, waiter);
-    atomic_store_explicit(&waiter->woken, 1, memory_order_release);
-    gate_unpark(handle, 0);
-}
-
 /* The bucket that the waiter is in, locked; a requeue may move it while we wait for the lock. */
 static struct bucket *lock_bucket_of(struct waiter *waiter)
 {
@@ -97,49 +101,44 @@ static struct bucket *lock_bucket_of(struct waiter *waiter)
     }
 }
 
-/* Queues the waiter if the word still has the value; nothing is locked on return.
- * @impl ATL-LLR-FUTEX-0001~1 */
-static int64_t enqueue_if_equal(struct waiter *waiter, uint32_t value)
+/* The waiter's park has ended with result, unless a wake came before we had the lock. */
+SELDOM static int64_t give_up(struct waiter *waiter, int64_t result)
 {
-    uint32_t seen;
-    int64_t loaded = posix_load_u32(waiter->address, &seen);
-    if (loaded != 0 || seen != value) {
-        return loaded != 0 ? loaded : -EAGAIN;
-    }
-    struct bucket *bucket = bucket_of(waiter->address);
-    posix_lock_acquire(&bucket->lock);
-    loaded = posix_load_u32(waiter->address, &seen);
-    if (loaded == 0 && seen == value) {
-        append(bucket, waiter);
-    }
-    posix_lock_release(&bucket->lock);
-    if (loaded == 0 && seen != value) {
-        return -EAGAIN;
-    }
-    return loaded;
-}
-
-/* @impl ATL-LLR-FUTEX-0002~1 */
-static int64_t wait(uint64_t address, uint32_t value, uint32_t bits, uint64_t deadline_ns)
-{
-    struct waiter waiter = {
-        .address = address, .bits = bits, .handle = posix_thread_handle(posix_self())};
-    int64_t result = enqueue_if_equal(&waiter, value);
-    if (result != 0) {
-        return result;
-    }
-    result = posix_park(&waiter.woken, deadline_ns);
-    if (result == 0) {
-        return 0;
-    }
-    struct bucket *bucket = lock_bucket_of(&waiter);
-    if (atomic_load_explicit(&waiter.woken, memory_order_relaxed) != 0) {
+    struct bucket *bucket = lock_bucket_of(waiter);
+    if (atomic_load_explicit(&waiter->woken, memory_order_relaxed) != 0) {
         result = 0;
     } else {
-        take_out(bucket, &waiter);
+        take_out(bucket, waiter);
     }
     posix_lock_release(&bucket->lock);
     return result == -EINTR ? -ERESTARTSYS : result;
+}
+
+/* Waits if the word has the value. @impl ATL-LLR-FUTEX-0001~1
+ * @impl ATL-LLR-FUTEX-0002~1 */
+static int64_t wait(uint64_t address, uint32_t value, uint32_t bits, uint64_t deadline_ns)
+{
+    struct bucket *bucket = bucket_of(address);
+    struct waiter waiter;
+    waiter.address = address;
+    waiter.bits = bits;
+    waiter.handle = posix_thread_handle(posix_self());
+    atomic_init(&waiter.woken, 0);
+    uint32_t seen;
+    posix_lock_acquire(&bucket->lock);
+    int64_t result = posix_load_u32(address, &seen);
+    if (result == 0 && seen != value) {
+        result = -EAGAIN;
+    }
+    if (result == 0) {
+        append(bucket, &waiter);
+    }
+    posix_lock_release(&bucket->lock);
+    if (result == 0) {
+        result = posix_park(&waiter.woken, deadline_ns);
+        return result == 0 ? 0 : give_up(&waiter, result);
+    }
+    return result;
 }
 
 static int64_t wait_again(struct posix_thread *self)
@@ -165,6 +164,39 @@ static int64_t wait_relative(uint64_t address, uint32_t value, uint64_t deadline
     return result;
 }
 
+/* Wakes up to count waiters, at least one, whose bits meet, and returns how many. All but the last
+ * are unparked; *last_handle is left to the caller, once the bucket is free: the woken thread may
+ * want it at once. 0 before the first call and if nobody was woken. */
+static int64_t wake_matching(struct bucket *bucket, uint64_t address, int32_t count, uint32_t bits,
+                             uint64_t *last_handle)
+{
+    int64_t woken = 0;
+    for (struct waiter *waiter = bucket->first; waiter != NULL;) {
+        struct waiter *next = waiter->next;
+        if (waiter->address == address && (waiter->bits & bits) != 0) {
+            if (*last_handle != 0) {
+                gate_unpark(*last_handle, 0);
+            }
+            *last_handle = waiter->handle;
+            take_out(bucket, waiter);
+            /* From now on the waiter may be gone. */
+            atomic_store_explicit(&waiter->woken, 1, memory_order_release);
+            if (++woken >= count) {
+                break;
+            }
+        }
+        waiter = next;
+    }
+    return woken;
+}
+
+static void unpark_last(uint64_t handle)
+{
+    if (handle != 0) {
+        gate_unpark(handle, 0);
+    }
+}
+
 /* @impl ATL-LLR-FUTEX-0003~1 */
 int64_t posix_futex_wake(uint64_t address, uint32_t count, uint32_t bits)
 {
@@ -172,19 +204,11 @@ int64_t posix_futex_wake(uint64_t address, uint32_t count, uint32_t bits)
         return -EINVAL;
     }
     struct bucket *bucket = bucket_of(address);
-    int64_t woken = 0;
+    uint64_t last_handle = 0;
     posix_lock_acquire(&bucket->lock);
-    for (struct waiter *waiter = bucket->first; waiter != NULL;) {
-        struct waiter *next = waiter->next;
-        if (waiter->address == address && (waiter->bits & bits) != 0) {
-            wake(bucket, waiter);
-            if (++woken >= (int32_t)count) {
-                break;
-            }
-        }
-        waiter = next;
-    }
+    int64_t woken = wake_matching(bucket, address, (int32_t)count, bits, &last_handle);
     posix_lock_release(&bucket->lock);
+    unpark_last(last_handle);
     return woken;
 }
 
@@ -212,26 +236,24 @@ struct requeue {
     int32_t wake_count, requeue_count;
 };
 
-static int64_t move_waiters(const struct requeue *request, struct bucket *from, struct bucket *to)
+static int64_t move_waiters(const struct requeue *request, struct bucket *from, struct bucket *to,
+                            uint64_t *last_handle)
 {
     int64_t woken = 0;
     int64_t moved = 0;
-    for (struct waiter *waiter = from->first; waiter != NULL;) {
+    if (request->wake_count > 0) {
+        woken =
+            wake_matching(from, request->from, request->wake_count, POSIX_FUTEX_ANY, last_handle);
+    }
+    for (struct waiter *waiter = from->first; waiter != NULL && moved < request->requeue_count;) {
         struct waiter *next = waiter->next;
         if (waiter->address == request->from) {
-            if (woken < request->wake_count) {
-                wake(from, waiter);
-                woken++;
-            } else if (moved < request->requeue_count) {
-                if (request->to != request->from) {
-                    take_out(from, waiter);
-                    waiter->address = request->to;
-                    append(to, waiter);
-                }
-                moved++;
-            } else {
-                break;
+            if (request->to != request->from) {
+                take_out(from, waiter);
+                waiter->address = request->to;
+                append(to, waiter);
             }
+            moved++;
         }
         waiter = next;
     }
@@ -253,6 +275,7 @@ static int64_t requeue(const struct requeue *request, const uint32_t *expected)
     }
     struct bucket *from = bucket_of(request->from);
     struct bucket *to = bucket_of(request->to);
+    uint64_t last_handle = 0;
     lock_both(from, to);
     int64_t result = 0;
     if (expected != NULL) {
@@ -262,9 +285,10 @@ static int64_t requeue(const struct requeue *request, const uint32_t *expected)
         }
     }
     if (result == 0) {
-        result = move_waiters(request, from, to);
+        result = move_waiters(request, from, to, &last_handle);
     }
     release_both(from, to);
+    unpark_last(last_handle);
     return result;
 }
 
@@ -341,22 +365,6 @@ static int64_t change_word(const struct word_operation *operation, uint64_t addr
     return result;
 }
 
-static int64_t wake_matching(struct bucket *bucket, uint64_t address, int32_t count)
-{
-    int64_t woken = 0;
-    for (struct waiter *waiter = bucket->first; waiter != NULL;) {
-        struct waiter *next = waiter->next;
-        if (waiter->address == address) {
-            wake(bucket, waiter);
-            if (++woken >= count) {
-                break;
-            }
-        }
-        waiter = next;
-    }
-    return woken;
-}
-
 /* @impl ATL-LLR-FUTEX-0005~1 */
 static int64_t wake_with_operation(const struct requeue *request, uint32_t encoded)
 {
@@ -373,25 +381,25 @@ static int64_t wake_with_operation(const struct requeue *request, uint32_t encod
     }
     struct bucket *first = bucket_of(request->from);
     struct bucket *second = bucket_of(request->to);
+    uint64_t last_handle = 0;
     lock_both(first, second);
     result = change_word(&operation, request->to, &old);
     if (result == 0) {
-        result = wake_matching(first, request->from, request->wake_count);
+        result =
+            wake_matching(first, request->from, request->wake_count, POSIX_FUTEX_ANY, &last_handle);
         if (compare(&operation, old)) {
-            result += wake_matching(second, request->to, request->requeue_count);
+            result += wake_matching(second, request->to, request->requeue_count, POSIX_FUTEX_ANY,
+                                    &last_handle);
         }
     }
     release_both(first, second);
+    unpark_last(last_handle);
     return result;
 }
 
-/* Reads a timeout; NULL is never. Relative ones count on the monotonic clock. */
-static int64_t load_deadline(uint64_t at, uint32_t command, bool is_realtime, uint64_t *deadline)
+/* Reads a timeout; relative ones count on the monotonic clock. */
+static int64_t load_deadline(uint64_t at, uint64_t operation, uint64_t *deadline)
 {
-    *deadline = GATE_NEVER;
-    if (at == 0) {
-        return 0;
-    }
     struct posix_timespec timeout;
     int64_t copied = posix_copy_in(&timeout, at, sizeof(timeout));
     if (copied != 0) {
@@ -401,44 +409,44 @@ static int64_t load_deadline(uint64_t at, uint32_t command, bool is_realtime, ui
         return -EINVAL;
     }
     uint64_t ns = posix_timespec_to_ns(&timeout);
-    if (command == FUTEX_WAIT) {
+    if (command_of(operation) == FUTEX_WAIT) {
         *deadline = posix_deadline_after(ns);
     } else {
-        *deadline = is_realtime ? posix_deadline_of_realtime(ns) : ns;
+        *deadline = is_realtime(operation) ? posix_deadline_of_realtime(ns) : ns;
     }
     return 0;
 }
 
-/* @impl ATL-LLR-FUTEX-0006~1 */
-int64_t posix_futex(uint64_t address, uint64_t operation, uint64_t value, uint64_t timeout,
-                    uint64_t address2, uint64_t value3)
+static int64_t check(uint64_t address, uint64_t operation)
 {
-    uint32_t command = (uint32_t)operation & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
-    bool is_realtime = ((uint32_t)operation & FUTEX_CLOCK_REALTIME) != 0;
-    uint64_t deadline_ns = GATE_NEVER;
-    if (command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET) {
-        int64_t loaded = load_deadline(timeout, command, is_realtime, &deadline_ns);
-        if (loaded != 0) {
-            return loaded;
-        }
-    }
-    if (is_realtime && command != FUTEX_WAIT_BITSET) {
+    uint32_t command = command_of(operation);
+    if (is_realtime(operation) && command != FUTEX_WAIT_BITSET) {
         return -ENOSYS;
     }
-    if ((address & 3) != 0 && command <= FUTEX_WAKE_BITSET) {
-        return -EINVAL;
+    return (address & 3) != 0 && command <= FUTEX_WAKE_BITSET ? -EINVAL : 0;
+}
+
+SELDOM static int64_t wait_until(uint64_t address, uint64_t operation, uint32_t value,
+                                 uint64_t timeout, uint32_t bits)
+{
+    uint64_t deadline_ns;
+    int64_t result = load_deadline(timeout, operation, &deadline_ns);
+    result = result != 0 ? result : check(address, operation);
+    if (result != 0) {
+        return result;
     }
-    struct requeue two = {address, address2, (int32_t)value, (int32_t)timeout};
+    if (command_of(operation) == FUTEX_WAIT) {
+        return wait_relative(address, value, deadline_ns);
+    }
+    return bits == 0 ? -EINVAL : wait(address, value, bits, deadline_ns);
+}
+
+SELDOM static int64_t operate_on_two(uint64_t address, uint64_t operation, uint64_t value,
+                                     uint64_t timeout, uint64_t address2, uint64_t value3)
+{
+    const struct requeue two = {address, address2, (int32_t)value, (int32_t)timeout};
     uint32_t expected = (uint32_t)value3;
-    switch (command) {
-    case FUTEX_WAIT:
-        return wait_relative(address, (uint32_t)value, deadline_ns);
-    case FUTEX_WAIT_BITSET:
-        return expected == 0 ? -EINVAL : wait(address, (uint32_t)value, expected, deadline_ns);
-    case FUTEX_WAKE:
-        return posix_futex_wake(address, (uint32_t)value, POSIX_FUTEX_ANY);
-    case FUTEX_WAKE_BITSET:
-        return posix_futex_wake(address, (uint32_t)value, expected);
+    switch (command_of(operation)) {
     case FUTEX_REQUEUE:
         return requeue(&two, NULL);
     case FUTEX_CMP_REQUEUE:
@@ -448,4 +456,28 @@ int64_t posix_futex(uint64_t address, uint64_t operation, uint64_t value, uint64
     default:
         return -ENOSYS; /* priority inheritance needs an owner that the kernel knows */
     }
+}
+
+/* @impl ATL-LLR-FUTEX-0006~1 */
+int64_t posix_futex(uint64_t address, uint64_t operation, uint64_t value, uint64_t timeout,
+                    uint64_t address2, uint64_t value3)
+{
+    uint32_t command = command_of(operation);
+    bool is_wait = command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET;
+    if (is_wait && timeout != 0) {
+        return wait_until(address, operation, (uint32_t)value, timeout, (uint32_t)value3);
+    }
+    int64_t checked = check(address, operation);
+    if (checked != 0) {
+        return checked;
+    }
+    if (is_wait) {
+        uint32_t bits = command == FUTEX_WAIT ? POSIX_FUTEX_ANY : (uint32_t)value3;
+        return bits == 0 ? -EINVAL : wait(address, (uint32_t)value, bits, GATE_NEVER);
+    }
+    if (command == FUTEX_WAKE || command == FUTEX_WAKE_BITSET) {
+        uint32_t bits = command == FUTEX_WAKE ? POSIX_FUTEX_ANY : (uint32_t)value3;
+        return posix_futex_wake(address, (uint32_t)value, bits);
+    }
+    return operate_on_two(address, operation, value, timeout, address2, value3);
 }

@@ -15,12 +15,6 @@ static struct posix_thread *buckets[BUCKET_COUNT];
 static int32_t last_id;
 static _Atomic uint32_t thread_count;
 
-struct posix_thread *posix_self(void)
-{
-    uint64_t stack = (uint64_t)(uintptr_t)__builtin_frame_address(0);
-    return posix_thread_of_stack((void *)(stack & ~(uint64_t)(POSIX_STACK_BYTES - 1))); // NOLINT
-}
-
 int32_t posix_thread_id(const struct posix_thread *thread)
 {
     return thread->id;

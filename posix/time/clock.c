@@ -72,7 +72,8 @@ static uint64_t process_cpu_ns(void)
 static uint64_t thread_cpu_ns(void)
 {
     const struct posix_thread *self = posix_self();
-    return posix_now_ns() - self->start_ns - self->parked_ns;
+    uint64_t parked_ns = posix_ticks_to_ns(self->parked_ticks, posix_info.tsc_multiplier);
+    return posix_now_ns() - self->start_ns - parked_ns;
 }
 
 /* @impl ATL-LLR-POSIX-0031~1 */

@@ -14,7 +14,11 @@ static inline void thread_queue_append(struct thread_queue *queue, struct thread
 {
     thread->next = NULL;
     thread->previous = queue->last;
-    *(queue->last == NULL ? &queue->first : &queue->last->next) = thread;
+    if (queue->last == NULL) {
+        queue->first = thread;
+    } else {
+        queue->last->next = thread;
+    }
     queue->last = thread;
 }
 
@@ -22,15 +26,27 @@ static inline void thread_queue_prepend(struct thread_queue *queue, struct threa
 {
     thread->previous = NULL;
     thread->next = queue->first;
-    *(queue->first == NULL ? &queue->last : &queue->first->previous) = thread;
+    if (queue->first == NULL) {
+        queue->last = thread;
+    } else {
+        queue->first->previous = thread;
+    }
     queue->first = thread;
 }
 
 /* @thread  is in the queue */
 static inline void thread_queue_remove(struct thread_queue *queue, struct thread *thread)
 {
-    *(thread->previous == NULL ? &queue->first : &thread->previous->next) = thread->next;
-    *(thread->next == NULL ? &queue->last : &thread->next->previous) = thread->previous;
+    if (thread->previous == NULL) {
+        queue->first = thread->next;
+    } else {
+        thread->previous->next = thread->next;
+    }
+    if (thread->next == NULL) {
+        queue->last = thread->previous;
+    } else {
+        thread->next->previous = thread->previous;
+    }
     thread->next = NULL;
     thread->previous = NULL;
 }

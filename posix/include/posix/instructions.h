@@ -109,6 +109,23 @@ static inline uint64_t instruction_read_ss(void)
     return value;
 }
 
+/* The stack pointer. Without `volatile`: what is made of it in a function may be kept. */
+static inline uint64_t instruction_rsp(void)
+{
+    uint64_t value;
+    __asm__("mov %%rsp, %0" : "=r"(value));
+    return value;
+}
+
+/* RDTSC, where a few instructions earlier or later do not matter. */
+static inline uint64_t instruction_rdtsc(void)
+{
+    uint32_t low;
+    uint32_t high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
 /* RDTSC, not before earlier loads: or time could seem to go back between cores. SDM volume 2,
  * "RDTSC". */
 static inline uint64_t instruction_rdtsc_ordered(void)

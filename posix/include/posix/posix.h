@@ -49,7 +49,6 @@ extern PERCORE struct gate_words posix_words;
 #define POSIX_STACK_BYTES                                                                          \
     16384u /* one posix stack, aligned to its size; the thread record tops it */
 struct posix_thread;
-struct posix_thread *posix_self(void);                      /* from rsp */
 int32_t posix_thread_id(const struct posix_thread *thread); /* Linux tid; main thread = pid = 1 */
 uint32_t posix_core(void);   /* core that runs this; may change only at a gate call */
 uint64_t posix_now_ns(void); /* CLOCK_MONOTONIC */

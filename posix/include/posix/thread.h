@@ -4,6 +4,7 @@
 #ifndef POSIX_THREAD_H
 #define POSIX_THREAD_H
 
+#include <posix/instructions.h>
 #include <posix/posix.h>
 #include <posix/signal.h>
 
@@ -22,7 +23,7 @@ struct posix_thread {
     uint64_t call;            /* number of the call, or POSIX_CALL_NONE */
     uint64_t clear_child_tid; /* application address, 0: none */
     uint64_t robust_list;
-    uint64_t parked_ns; /* time spent waiting, for the CPU clocks */
+    uint64_t parked_ticks; /* of the TSC, spent waiting, for the CPU clocks */
     uint64_t start_ns;
     uint64_t fs_base, gs_base; /* what it starts with; extended_control likewise */
     uint32_t mxcsr;
@@ -62,6 +63,17 @@ static inline struct posix_thread *posix_thread_of_stack(void *stack)
 {
     return (struct posix_thread *)((uint8_t *)stack + POSIX_STACK_BYTES - POSIX_RECORD_BYTES);
 }
+
+/* The calling thread's record, found from rsp. Hosted tests have stacks of the host. */
+#ifdef ATOLL_HOSTED
+struct posix_thread *posix_self(void);
+#else
+static inline struct posix_thread *posix_self(void)
+{
+    uint64_t stack = instruction_rsp() & ~(uint64_t)(POSIX_STACK_BYTES - 1);
+    return posix_thread_of_stack((void *)stack); // NOLINT
+}
+#endif
 
 /* Where the thread's posix stack is empty: 16-aligned, just below the record. */
 static inline uint64_t posix_stack_top(const struct posix_thread *thread)

@@ -150,6 +150,12 @@ uint64_t posix_now_ns(void)
 static uint8_t *own_stack;
 static void (*body)(void);
 
+struct posix_thread *posix_self(void)
+{
+    uint64_t stack = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+    return posix_thread_of_stack((void *)(stack & ~(uint64_t)(POSIX_STACK_BYTES - 1)));
+}
+
 __attribute__((noinline)) static void run_body(void)
 {
     body();
