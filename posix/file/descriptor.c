@@ -5,6 +5,8 @@
 #include "node.h"
 #include "record_lock.h"
 
+#include <posix/event.h>
+
 #define TABLE_START 64u
 
 struct entry {
@@ -81,6 +83,9 @@ void posix_file_put(struct posix_file *file)
     if (atomic_fetch_sub_explicit(&file->references, 1, memory_order_acq_rel) == 1) {
         if (file->node != NULL) {
             record_lock_released(file);
+        }
+        if (file->first_watch != NULL) {
+            posix_epoll_forget(file);
         }
         if (file->operations->release != NULL) {
             file->operations->release(file);

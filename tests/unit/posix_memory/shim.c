@@ -2,6 +2,7 @@
 /* See shim.h. */
 #include "shim.h"
 
+#include <posix/event.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -280,5 +281,12 @@ void posix_report(const char *format, ...)
 void posix_panic(const char *reason)
 {
     fprintf(stderr, "posix panic: %s\n", reason);
+    abort();
+}
+
+/* Nothing here is ever in an epoll instance. */
+void posix_epoll_forget(struct posix_file *file)
+{
+    (void)file;
     abort();
 }
