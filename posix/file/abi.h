@@ -8,6 +8,8 @@
 #define S_IFMT 0170000u
 #define S_IFIFO 0010000u
 #define S_IFCHR 0020000u
+#define S_IFBLK 0060000u
+#define S_IFSOCK 0140000u
 #define S_IFDIR 0040000u
 #define S_IFREG 0100000u
 #define S_IFLNK 0120000u
@@ -83,6 +85,27 @@
 #define RENAME_NOREPLACE 1u
 #define RENAME_EXCHANGE 2u
 
+#define RWF_HIPRI 1u
+#define RWF_DSYNC 2u
+#define RWF_SYNC 4u
+#define RWF_APPEND 16u
+
+#define CLOSE_RANGE_UNSHARE 2u
+#define CLOSE_RANGE_CLOEXEC 4u
+
+#define MFD_CLOEXEC 1u
+
+#define RESOLVE_NO_XDEV 1u
+#define RESOLVE_NO_MAGICLINKS 2u
+#define RESOLVE_NO_SYMLINKS 4u
+#define RESOLVE_BENEATH 8u
+#define RESOLVE_IN_ROOT 16u
+#define RESOLVE_CACHED 32u
+
+struct linux_open_how {
+    uint64_t flags, mode, resolve;
+};
+
 #define UTIME_NOW 0x3fffffff
 #define UTIME_OMIT 0x3ffffffe
 
@@ -101,6 +124,10 @@ _Static_assert(sizeof(struct linux_flock) == 32, "struct flock");
 
 struct linux_timespec {
     int64_t s, ns;
+};
+
+struct linux_timeval {
+    int64_t s, us;
 };
 
 struct linux_winsize {
@@ -148,6 +175,8 @@ struct linux_dirent64 {
     uint8_t type;
 };
 #define DIRENT_NAME_OFFSET 19u
+/* In getdents: the name follows the length, the type is the record's last byte. */
+#define DIRENT_OLD_NAME_OFFSET 18u
 
 /* Device numbers as stat shows them, for majors and minors below 256. */
 #define DEVICE_NUMBER(major, minor) ((uint64_t)(major) << 8 | (minor))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls that change what a file is: mode, owner, times, size; and the ones that say "now to disk".
+/* Calls that change what a file is: mode, owner, size (times: times.c); and the ones that say "now
+ * to disk".
  */
 #include "descriptor.h"
 #include "status.h"
@@ -13,31 +14,27 @@ static void set_mode(struct posix_node *node, uint32_t mode)
     posix_lock_release(&node->lock);
 }
 
-/* The node of a descriptor that has one, referenced; -EBADF, -EINVAL. */
-static int64_t descriptor_to_node(uint64_t descriptor, struct posix_node **node)
-{
-    struct posix_file *file = posix_file_get(descriptor);
-    if (file == NULL) {
-        return -EBADF;
-    }
-    int64_t result = file->node != NULL ? 0 : -EINVAL;
-    if (result == 0) {
-        *node = node_get(file->node);
-    }
-    posix_file_put(file);
-    return result;
-}
-
 /* @impl ATL-LLR-FILE-0026~1 */
-int64_t posix_fchmodat(uint64_t directory, uint64_t text, uint64_t mode)
+int64_t posix_fchmodat2(uint64_t directory, uint64_t text, uint64_t mode, uint64_t flags)
 {
+    if (((uint32_t)flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) {
+        return -EINVAL;
+    }
     struct posix_node *node = NULL;
-    int64_t result = status_find(directory, text, 0, &node);
+    int64_t result = status_find(directory, text, (uint32_t)flags, &node);
     if (result == 0) {
-        set_mode(node, (uint32_t)mode);
+        result = node->kind == NODE_LINK ? -EOPNOTSUPP : 0;
+        if (result == 0) {
+            set_mode(node, (uint32_t)mode);
+        }
         node_put(node);
     }
     return result;
+}
+
+int64_t posix_fchmodat(uint64_t directory, uint64_t text, uint64_t mode)
+{
+    return posix_fchmodat2(directory, text, mode, 0);
 }
 
 int64_t posix_chmod(uint64_t text, uint64_t mode)
@@ -48,7 +45,7 @@ int64_t posix_chmod(uint64_t text, uint64_t mode)
 int64_t posix_fchmod(uint64_t descriptor, uint64_t mode)
 {
     struct posix_node *node = NULL;
-    int64_t result = descriptor_to_node(descriptor, &node);
+    int64_t result = status_find_open(descriptor, &node);
     if (result == 0) {
         set_mode(node, (uint32_t)mode);
         node_put(node);
@@ -94,67 +91,9 @@ int64_t posix_lchown(uint64_t text, uint64_t user, uint64_t group)
 int64_t posix_fchown(uint64_t descriptor, uint64_t user, uint64_t group)
 {
     struct posix_node *node = NULL;
-    int64_t result = descriptor_to_node(descriptor, &node);
+    int64_t result = status_find_open(descriptor, &node);
     if (result == 0) {
         set_owner(node, (uint32_t)user, (uint32_t)group);
-        node_put(node);
-    }
-    return result;
-}
-
-static bool time_is_valid(const struct linux_timespec *time)
-{
-    return time->ns == UTIME_NOW || time->ns == UTIME_OMIT ||
-           (time->ns >= 0 && time->ns < 1000000000);
-}
-
-static int64_t time_value(const struct linux_timespec *time, int64_t before, int64_t now)
-{
-    if (time->ns == UTIME_OMIT) {
-        return before;
-    }
-    if (time->ns == UTIME_NOW) {
-        return now;
-    }
-    const int64_t limit = INT64_MAX / 1000000000 - 1; /* what nanoseconds in 64 bits can say */
-    int64_t s = time->s > limit ? limit : time->s < -limit ? -limit : time->s;
-    return s * 1000000000 + time->ns;
-}
-
-static void set_times(struct posix_node *node, const struct linux_timespec times[2])
-{
-    int64_t now = node_now_ns();
-    posix_lock_acquire(&node->lock);
-    node->access_ns = time_value(&times[0], node->access_ns, now);
-    node->modify_ns = time_value(&times[1], node->modify_ns, now);
-    node->change_ns = now;
-    posix_lock_release(&node->lock);
-}
-
-/* @impl ATL-LLR-FILE-0026~1 */
-int64_t posix_utimensat(uint64_t directory, uint64_t text, uint64_t times_at, uint64_t flags)
-{
-    struct linux_timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
-    if (times_at != 0 && posix_copy_in(times, times_at, sizeof(times)) < 0) {
-        return -EFAULT;
-    }
-    if (!time_is_valid(&times[0]) || !time_is_valid(&times[1])) {
-        return -EINVAL;
-    }
-    if (times[0].ns == UTIME_OMIT && times[1].ns == UTIME_OMIT) {
-        return 0;
-    }
-    struct posix_node *node = NULL;
-    int64_t result;
-    if (text == 0 && (int32_t)directory != AT_FDCWD) {
-        result = flags != 0 ? -EINVAL : descriptor_to_node(directory, &node);
-    } else if (((uint32_t)flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) {
-        result = -EINVAL;
-    } else {
-        result = status_find(directory, text, (uint32_t)flags, &node);
-    }
-    if (result == 0) {
-        set_times(node, times);
         node_put(node);
     }
     return result;
@@ -298,6 +237,35 @@ int64_t posix_syncfs(uint64_t descriptor)
     }
     posix_file_put(file);
     return 0;
+}
+
+/* Everything is in memory: there is nothing to read ahead. */
+int64_t posix_readahead(uint64_t descriptor, uint64_t offset, uint64_t bytes)
+{
+    (void)offset, (void)bytes;
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    bool is_readable = (file->flags & POSIX_O_ACCESS) != POSIX_O_WRONLY;
+    bool is_file = file->node != NULL && file->node->kind == NODE_FILE;
+    posix_file_put(file);
+    return !is_readable ? -EBADF : is_file ? 0 : -EINVAL;
+}
+
+int64_t posix_sync_file_range(uint64_t descriptor, uint64_t offset, uint64_t bytes, uint64_t flags)
+{
+    const uint32_t known = 7; /* wait before, write, wait after */
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    bool is_file = file->operations->is_seekable;
+    posix_file_put(file);
+    if (((uint32_t)flags & ~known) != 0 || offset > INT64_MAX || bytes > INT64_MAX - offset) {
+        return -EINVAL;
+    }
+    return is_file ? 0 : -ESPIPE;
 }
 
 /* Checks what Linux checks; the advice itself has no effect on files in memory. */

@@ -13,6 +13,27 @@ int64_t posix_close(uint64_t descriptor)
     return descriptor_close(descriptor);
 }
 
+/* The table is this process's alone: CLOSE_RANGE_UNSHARE changes nothing. */
+/* @impl ATL-LLR-FILE-0012~1 */
+int64_t posix_close_range(uint64_t first, uint64_t last, uint64_t flags)
+{
+    uint64_t end = (uint32_t)last;
+    if (((uint32_t)flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) != 0 ||
+        (uint32_t)first > end) {
+        return -EINVAL;
+    }
+    int64_t next = descriptor_next((uint32_t)first);
+    while (next >= 0 && (uint64_t)next <= end) {
+        if ((flags & CLOSE_RANGE_CLOEXEC) != 0) {
+            (void)descriptor_set_flags((uint64_t)next, true);
+        } else {
+            (void)descriptor_close((uint64_t)next);
+        }
+        next = descriptor_next((uint64_t)next + 1);
+    }
+    return 0;
+}
+
 static int64_t duplicate(uint64_t descriptor, bool close_on_exec, uint64_t minimum)
 {
     struct posix_file *file = descriptor_get_any(descriptor);

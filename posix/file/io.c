@@ -3,21 +3,16 @@
  *
  * The position of an open file is claimed before the bytes move and corrected after: no lock is
  * held while the application's memory is touched, yet two threads never get the same bytes. */
+#include "io.h"
 #include "node.h"
 #include <posix/syscalls.h>
 
-/* One call: where it reads or writes. */
-struct span {
-    bool is_positioned; /* pread and pwrite: offset; else the file's position */
-    uint64_t offset;
-};
-
-static bool can_read(const struct posix_file *file)
+bool io_can_read(const struct posix_file *file)
 {
     return (file->flags & POSIX_O_ACCESS) != POSIX_O_WRONLY;
 }
 
-static bool can_write(const struct posix_file *file)
+bool io_can_write(const struct posix_file *file)
 {
     return (file->flags & POSIX_O_ACCESS) != POSIX_O_RDONLY;
 }
@@ -65,7 +60,7 @@ static int64_t read_seekable(struct posix_file *file, struct posix_transfer *to,
 static int64_t read_file(struct posix_file *file, struct posix_transfer *to,
                          const struct span *span)
 {
-    if (!can_read(file)) {
+    if (!io_can_read(file)) {
         return -EBADF;
     }
     if (file->operations->is_seekable) {
@@ -78,13 +73,12 @@ static int64_t read_file(struct posix_file *file, struct posix_transfer *to,
 }
 
 static int64_t write_seekable(struct posix_file *file, struct posix_transfer *from,
-                              const struct span *span)
+                              const struct span *span, bool append)
 {
     if (file->node->kind != NODE_FILE) {
         return -EIO;
     }
     uint64_t wanted = from->remaining;
-    bool append = (file->flags & POSIX_O_APPEND) != 0;
     uint64_t end = 0;
     if (span->is_positioned) {
         return node_write(file->node, from, span->offset, append, &end);
@@ -105,19 +99,31 @@ static int64_t write_seekable(struct posix_file *file, struct posix_transfer *fr
 }
 
 /* @impl ATL-LLR-FILE-0010~1 */
-static int64_t write_file(struct posix_file *file, struct posix_transfer *from,
-                          const struct span *span)
+static int64_t write_any(struct posix_file *file, struct posix_transfer *from,
+                         const struct span *span, bool append)
 {
-    if (!can_write(file)) {
+    if (!io_can_write(file)) {
         return -EBADF;
     }
     if (file->operations->is_seekable) {
-        return write_seekable(file, from, span);
+        return write_seekable(file, from, span, append);
     }
     if (span->is_positioned && !file->operations->ignores_position) {
         return -ESPIPE;
     }
     return file->operations->write != NULL ? file->operations->write(file, from) : -EINVAL;
+}
+
+static int64_t write_file(struct posix_file *file, struct posix_transfer *from,
+                          const struct span *span)
+{
+    return write_any(file, from, span, (file->flags & POSIX_O_APPEND) != 0);
+}
+
+static int64_t append_file(struct posix_file *file, struct posix_transfer *from,
+                           const struct span *span)
+{
+    return write_any(file, from, span, true);
 }
 
 typedef int64_t (*move_function)(struct posix_file *, struct posix_transfer *, const struct span *);
@@ -216,12 +222,53 @@ int64_t posix_pwritev(uint64_t descriptor, uint64_t vectors, uint64_t count, uin
     return move_many(descriptor, vectors, count, &span, write_file);
 }
 
+/* Flags that say how a regular file's bytes go out are met by any write to memory. */
+static int64_t check_flags(uint64_t flags, uint32_t known)
+{
+    return ((uint32_t)flags & ~known) != 0 ? -EOPNOTSUPP : 0;
+}
+
+/* As preadv, at the position if the offset is -1. */
+int64_t posix_preadv2(uint64_t descriptor, uint64_t vectors, uint64_t count, uint64_t low,
+                      uint64_t high, uint64_t flags)
+{
+    int64_t result = check_flags(flags, RWF_HIPRI | RWF_DSYNC | RWF_SYNC);
+    if (result < 0) {
+        return result;
+    }
+    return low == UINT64_MAX ? posix_readv(descriptor, vectors, count)
+                             : posix_preadv(descriptor, vectors, count, low, high);
+}
+
+/* @impl ATL-LLR-FILE-0010~1 */
+int64_t posix_pwritev2(uint64_t descriptor, uint64_t vectors, uint64_t count, uint64_t low,
+                       uint64_t high, uint64_t flags)
+{
+    int64_t result = check_flags(flags, RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND);
+    if (result < 0) {
+        return result;
+    }
+    if ((flags & RWF_APPEND) != 0) {
+        struct span span = {low != UINT64_MAX, low != UINT64_MAX ? low : 0};
+        return move_many(descriptor, vectors, count, &span, append_file);
+    }
+    return low == UINT64_MAX ? posix_writev(descriptor, vectors, count)
+                             : posix_pwritev(descriptor, vectors, count, low, high);
+}
+
 int64_t posix_file_read_at(struct posix_file *file, uint64_t to, uint64_t bytes, uint64_t offset)
 {
     struct posix_vector vector = {to, bytes};
     struct posix_transfer transfer = {&vector, 1, 0, bytes};
     struct span span = {true, offset};
     return read_file(file, &transfer, &span);
+}
+
+int64_t io_write(struct posix_file *file, uint64_t from, uint64_t bytes, const struct span *span)
+{
+    struct posix_vector vector = {from, bytes};
+    struct posix_transfer transfer = {&vector, 1, 0, bytes};
+    return write_file(file, &transfer, span);
 }
 
 static int64_t seek_data(struct posix_node *node, int64_t offset, bool hole)

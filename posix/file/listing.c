@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Directories as a program reads them: getdents64, chdir, fchdir, getcwd. */
+/* Directories as a program reads them: getdents64, getdents, chdir, fchdir, getcwd. */
 #include "descriptor.h"
 #include "status.h"
 #include "tree.h"
@@ -14,6 +14,7 @@ struct listing {
     size_t capacity, used;
     uint64_t position; /* where the next call goes on */
     bool is_full;
+    bool is_old; /* records of getdents */
 };
 
 struct record {
@@ -25,7 +26,9 @@ struct record {
 
 static void put_record(struct listing *listing, const struct record *record)
 {
-    size_t bytes = (DIRENT_NAME_OFFSET + record->name_bytes + 1 + 7) & ~7ull;
+    size_t name_at = listing->is_old ? DIRENT_OLD_NAME_OFFSET : DIRENT_NAME_OFFSET;
+    size_t end_bytes = listing->is_old ? 2 : 1; /* NUL, and the type */
+    size_t bytes = (name_at + record->name_bytes + end_bytes + 7) & ~7ull;
     if (listing->is_full || listing->capacity - listing->used < bytes) {
         listing->is_full = true;
         return;
@@ -34,8 +37,11 @@ static void put_record(struct listing *listing, const struct record *record)
                                   record->type};
     uint8_t *at = listing->buffer + listing->used;
     __builtin_memset(at, 0, bytes);
-    __builtin_memcpy(at, &head, DIRENT_NAME_OFFSET);
-    __builtin_memcpy(at + DIRENT_NAME_OFFSET, record->name, record->name_bytes);
+    __builtin_memcpy(at, &head, name_at);
+    __builtin_memcpy(at + name_at, record->name, record->name_bytes);
+    if (listing->is_old) {
+        at[bytes - 1] = record->type;
+    }
     listing->used += bytes;
     listing->position = record->next_position;
 }
@@ -99,8 +105,7 @@ static int64_t list(struct posix_file *file, struct listing *listing)
     return result == 0 && listing->used == 0 && listing->is_full ? -EINVAL : result;
 }
 
-/* @impl ATL-LLR-FILE-0024~1 */
-int64_t posix_getdents64(uint64_t descriptor, uint64_t to, uint64_t bytes)
+static int64_t read_directory(uint64_t descriptor, uint64_t to, uint64_t bytes, bool old)
 {
     struct posix_file *file = posix_file_get(descriptor);
     if (file == NULL) {
@@ -109,7 +114,8 @@ int64_t posix_getdents64(uint64_t descriptor, uint64_t to, uint64_t bytes)
     int64_t result = -ENOTDIR;
     if (file->node != NULL && file->node->kind == NODE_DIRECTORY) {
         uint64_t room = (uint32_t)bytes;
-        struct listing listing = {.capacity = room < BUFFER_BYTES_MAX ? room : BUFFER_BYTES_MAX};
+        struct listing listing = {.capacity = room < BUFFER_BYTES_MAX ? room : BUFFER_BYTES_MAX,
+                                  .is_old = old};
         listing.buffer = posix_allocate(listing.capacity);
         posix_lock_acquire(&file->lock);
         listing.position = file->position;
@@ -128,6 +134,17 @@ int64_t posix_getdents64(uint64_t descriptor, uint64_t to, uint64_t bytes)
     }
     posix_file_put(file);
     return result;
+}
+
+/* @impl ATL-LLR-FILE-0024~1 */
+int64_t posix_getdents64(uint64_t descriptor, uint64_t to, uint64_t bytes)
+{
+    return read_directory(descriptor, to, bytes, false);
+}
+
+int64_t posix_getdents(uint64_t descriptor, uint64_t to, uint64_t bytes)
+{
+    return read_directory(descriptor, to, bytes, true);
 }
 
 static int64_t change_to(struct posix_node *node)

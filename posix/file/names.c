@@ -88,6 +88,32 @@ int64_t posix_mkdir(uint64_t text, uint64_t mode)
     return posix_mkdirat((uint64_t)AT_FDCWD, text, mode);
 }
 
+/* Regular files; other kinds are of no use here and are EPERM, as where a file system lacks them.
+ */
+/* @impl ATL-LLR-FILE-0021~1 */
+int64_t posix_mknodat(uint64_t directory, uint64_t text, uint64_t mode, uint64_t device)
+{
+    (void)device;
+    uint32_t kind = (uint32_t)mode & S_IFMT;
+    if (kind != 0 && kind != S_IFREG) {
+        bool is_known = kind == S_IFDIR || kind == S_IFCHR || kind == S_IFBLK || kind == S_IFIFO ||
+                        kind == S_IFSOCK;
+        return is_known ? -EPERM : -EINVAL;
+    }
+    struct posix_node *node = node_create(NODE_FILE, S_IFREG | (mode & S_IALL & ~open_mask()));
+    if (node == NULL) {
+        return -ENOSPC;
+    }
+    int64_t result = add_name(directory, text, node, true);
+    node_put(node);
+    return result;
+}
+
+int64_t posix_mknod(uint64_t text, uint64_t mode, uint64_t device)
+{
+    return posix_mknodat((uint64_t)AT_FDCWD, text, mode, device);
+}
+
 /* @impl ATL-LLR-FILE-0021~1 */
 int64_t posix_symlinkat(uint64_t target, uint64_t directory, uint64_t text)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* open and openat; creat is open with flags. */
+/* open, openat and openat2 (creat is open with flags), and memfd_create. */
 #include "image.h"
 #include "status.h"
 #include "tree.h"
@@ -14,6 +14,11 @@
      POSIX_O_DIRECT | POSIX_O_LARGEFILE | POSIX_O_DIRECTORY | POSIX_O_NOFOLLOW | POSIX_O_NOATIME | \
      POSIX_O_SYNC | POSIX_O_PATH | POSIX_O_TMPFILE)
 #define TMPFILE_FLAG (POSIX_O_TMPFILE & ~POSIX_O_DIRECTORY)
+
+/* What is wanted, checked. */
+struct opening {
+    uint32_t flags, mode, walk_flags;
+};
 
 static _Atomic uint32_t mask = 022;
 
@@ -94,15 +99,16 @@ static int64_t truncate_node(struct posix_node *node)
 }
 
 /* The node that open is about, referenced. */
-static int64_t find_node(const struct path *path, uint32_t flags, uint32_t mode,
+static int64_t find_node(const struct path *path, const struct opening *opening,
                          struct posix_node **node)
 {
+    uint32_t flags = opening->flags;
     struct walk walk;
     bool exclusive = (flags & (POSIX_O_CREAT | POSIX_O_EXCL)) == (POSIX_O_CREAT | POSIX_O_EXCL);
     bool follow = (flags & POSIX_O_NOFOLLOW) == 0 && !exclusive;
     tree_acquire();
-    uint32_t walk_flags =
-        (follow ? WALK_FOLLOW : 0) | ((flags & POSIX_O_CREAT) != 0 ? WALK_CREATE : 0);
+    uint32_t walk_flags = (follow ? WALK_FOLLOW : 0) |
+                          ((flags & POSIX_O_CREAT) != 0 ? WALK_CREATE : 0) | opening->walk_flags;
     int64_t result = walk_path(&walk, path->start, path->text, walk_flags);
     bool is_created = false;
     if (result == 0 && walk.node != NULL) {
@@ -110,7 +116,7 @@ static int64_t find_node(const struct path *path, uint32_t flags, uint32_t mode,
         *node = result == 0 ? node_get(walk.node) : NULL;
     } else if (result == 0) {
         is_created = (flags & POSIX_O_CREAT) != 0;
-        result = is_created ? create_file(&walk, mode, node) : -ENOENT;
+        result = is_created ? create_file(&walk, opening->mode, node) : -ENOENT;
     }
     walk_finish(&walk);
     tree_release();
@@ -124,11 +130,12 @@ static int64_t find_node(const struct path *path, uint32_t flags, uint32_t mode,
 }
 
 /* O_TMPFILE: a file without a name. */
-static int64_t make_unnamed(const struct path *path, uint32_t mode, struct posix_node **node)
+static int64_t make_unnamed(const struct path *path, const struct opening *opening,
+                            struct posix_node **node)
 {
     struct walk walk;
     tree_acquire();
-    int64_t result = walk_path(&walk, path->start, path->text, WALK_FOLLOW);
+    int64_t result = walk_path(&walk, path->start, path->text, WALK_FOLLOW | opening->walk_flags);
     if (result == 0) {
         result = walk.node == NULL                   ? -ENOENT
                  : walk.node->kind != NODE_DIRECTORY ? -ENOTDIR
@@ -138,7 +145,7 @@ static int64_t make_unnamed(const struct path *path, uint32_t mode, struct posix
     walk_finish(&walk);
     tree_release();
     if (result == 0) {
-        *node = node_create(NODE_FILE, S_IFREG | (mode & S_IALL & ~open_mask()));
+        *node = node_create(NODE_FILE, S_IFREG | (opening->mode & S_IALL & ~open_mask()));
         result = *node != NULL ? 0 : -ENOSPC;
     }
     return result;
@@ -187,27 +194,117 @@ static int64_t open_node(struct posix_node *node, uint32_t flags)
     return result;
 }
 
-/* @impl ATL-LLR-FILE-0016~1 */
-int64_t posix_openat(uint64_t directory, uint64_t text, uint64_t wanted, uint64_t mode)
+static int64_t open_path(uint64_t directory, uint64_t text, const struct opening *opening)
 {
-    uint32_t flags = (uint32_t)wanted;
-    int64_t result = check_flags(&flags);
     struct path path;
-    if (result == 0) {
-        result = path_load(&path, directory, text, false);
+    int64_t result = path_load(&path, directory, text, false);
+    if (result == 0 && (opening->walk_flags & (WALK_BENEATH | WALK_IN_ROOT)) != 0 &&
+        path.text[0] == '/') {
+        result = path_start_again(&path, directory); /* an absolute path starts there as well */
     }
     if (result < 0) {
         return result;
     }
     struct posix_node *node = NULL;
-    bool is_unnamed = (flags & TMPFILE_FLAG) != 0;
-    result = is_unnamed ? make_unnamed(&path, (uint32_t)mode, &node)
-                        : find_node(&path, flags, (uint32_t)mode, &node);
+    bool is_unnamed = (opening->flags & TMPFILE_FLAG) != 0;
+    result = is_unnamed ? make_unnamed(&path, opening, &node) : find_node(&path, opening, &node);
     path_free(&path);
     if (result == 0) {
-        result = open_node(node, flags);
+        result = open_node(node, opening->flags);
         node_put(node);
     }
+    return result;
+}
+
+/* @impl ATL-LLR-FILE-0016~1 */
+int64_t posix_openat(uint64_t directory, uint64_t text, uint64_t wanted, uint64_t mode)
+{
+    struct opening opening = {.flags = (uint32_t)wanted, .mode = (uint32_t)mode};
+    int64_t result = check_flags(&opening.flags);
+    return result < 0 ? result : open_path(directory, text, &opening);
+}
+
+/* openat2 refuses what openat overlooks. */
+static int64_t check_how(const struct linux_open_how *how)
+{
+    const uint64_t path_flags =
+        POSIX_O_PATH | POSIX_O_CLOEXEC | POSIX_O_DIRECTORY | POSIX_O_NOFOLLOW;
+    bool makes = (how->flags & (POSIX_O_CREAT | TMPFILE_FLAG)) != 0;
+    bool is_path = (how->flags & POSIX_O_PATH) != 0;
+    if ((how->flags & ~(uint64_t)KNOWN_FLAGS) != 0 || how->resolve >= 2 * RESOLVE_CACHED ||
+        (how->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) ==
+            (RESOLVE_BENEATH | RESOLVE_IN_ROOT) ||
+        (how->mode & ~(uint64_t)S_IALL) != 0 || (!makes && how->mode != 0) ||
+        (is_path && (how->flags & ~path_flags) != 0)) {
+        return -EINVAL;
+    }
+    /* What is looked up is in memory, what is made is not. */
+    bool is_change = makes || (how->flags & POSIX_O_TRUNC) != 0;
+    return (how->resolve & RESOLVE_CACHED) != 0 && is_change ? -EAGAIN : 0;
+}
+
+/* Structures of later Linux versions are taken if what we do not know of them is zero. */
+static int64_t load_how(struct linux_open_how *how, uint64_t from, uint64_t bytes)
+{
+    if (bytes < sizeof(*how)) {
+        return -EINVAL;
+    }
+    if (bytes > POSIX_PATH_BYTES_MAX) { /* a page */
+        return -E2BIG;
+    }
+    for (uint64_t at = sizeof(*how); at < bytes; at++) {
+        uint8_t byte;
+        if (posix_copy_in(&byte, from + at, 1) < 0) {
+            return -EFAULT;
+        }
+        if (byte != 0) {
+            return -E2BIG;
+        }
+    }
+    return posix_copy_in(how, from, sizeof(*how));
+}
+
+/* @impl ATL-LLR-FILE-0039~1 */
+int64_t posix_openat2(uint64_t directory, uint64_t text, uint64_t how_at, uint64_t bytes)
+{
+    static const uint32_t walk_flags[] = {WALK_NO_CROSSING, WALK_NO_MAGIC, WALK_NO_LINKS,
+                                          WALK_BENEATH, WALK_IN_ROOT};
+    struct linux_open_how how;
+    int64_t result = load_how(&how, how_at, bytes);
+    if (result == 0) {
+        result = check_how(&how);
+    }
+    if (result < 0) {
+        return result;
+    }
+    struct opening opening = {.flags = (uint32_t)how.flags, .mode = (uint32_t)how.mode};
+    for (uint32_t bit = 0; bit < sizeof(walk_flags) / sizeof(walk_flags[0]); bit++) {
+        opening.walk_flags |= (how.resolve >> bit & 1) != 0 ? walk_flags[bit] : 0;
+    }
+    result = check_flags(&opening.flags);
+    return result < 0 ? result : open_path(directory, text, &opening);
+}
+
+/* A file without a name. Sealing is not offered. */
+/* @impl ATL-LLR-FILE-0016~1 */
+int64_t posix_memfd_create(uint64_t name, uint64_t flags)
+{
+    char copy[250]; /* the longest name is 249 bytes; nobody sees it again */
+    if (((uint32_t)flags & ~MFD_CLOEXEC) != 0) {
+        return -EINVAL;
+    }
+    int64_t length = posix_copy_in_string(copy, name, sizeof(copy));
+    if (length < 0) {
+        return length == -ENAMETOOLONG ? -EINVAL : length;
+    }
+    struct posix_node *node = node_create(NODE_FILE, S_IFREG | 0777);
+    if (node == NULL) {
+        return -ENOMEM;
+    }
+    bool close_on_exec = (flags & MFD_CLOEXEC) != 0;
+    int64_t result =
+        open_node(node, POSIX_O_RDWR | POSIX_O_LARGEFILE | (close_on_exec ? POSIX_O_CLOEXEC : 0));
+    node_put(node);
     return result;
 }
 

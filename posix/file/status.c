@@ -35,6 +35,20 @@ int64_t status_find(uint64_t directory, uint64_t text, uint32_t flags, struct po
     return result;
 }
 
+int64_t status_find_open(uint64_t descriptor, struct posix_node **node)
+{
+    struct posix_file *file = posix_file_get(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    int64_t result = file->node != NULL ? 0 : -EINVAL;
+    if (result == 0) {
+        *node = node_get(file->node);
+    }
+    posix_file_put(file);
+    return result;
+}
+
 /* Of a path, or of the descriptor itself if the path is empty and that is allowed. */
 static int64_t stat_at(uint64_t directory, uint64_t text, uint32_t flags, struct posix_stat *stat)
 {

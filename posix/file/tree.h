@@ -63,6 +63,12 @@ struct walk {
 #define WALK_FOLLOW 1u /* the last name too, if it is a symbolic link */
 #define WALK_NAME 4u   /* the last name itself is meant, slash or not: callers check has_slash */
 #define WALK_CREATE 2u /* for a file that is created: a slash behind the last name is -EISDIR */
+/* Of openat2, besides: */
+#define WALK_NO_CROSSING 8u /* not into another file system: -EXDEV */
+#define WALK_NO_MAGIC 16u   /* links of /proc/self/fd are -ELOOP */
+#define WALK_NO_LINKS 32u   /* any symbolic link is -ELOOP */
+#define WALK_BENEATH 64u    /* whatever leads out of start is -EXDEV */
+#define WALK_IN_ROOT 128u   /* start is the root */
 /* Walks a path from start (absolute paths: from the root). 0 even if the last name does not exist.
  * -ENOENT -ENOTDIR -ELOOP -ENAMETOOLONG -ENOMEM. walk_finish always follows, lock still held. */
 int64_t walk_path(struct walk *walk, struct posix_node *start, const char *path, uint32_t flags);
@@ -79,6 +85,8 @@ struct path {
  * May be called with no lock held only.
  * @allow_empty: an empty path is no error: start is the descriptor's node, whatever it is */
 int64_t path_load(struct path *path, uint64_t directory, uint64_t text, bool allow_empty);
+/* Makes the path start from the directory though it is absolute. On failure the path is freed. */
+int64_t path_start_again(struct path *path, uint64_t directory);
 void path_free(struct path *path);
 
 /* The working directory, referenced; no lock held. */

@@ -11,7 +11,20 @@ struct progress {
     struct posix_node *at;
     const char *rest;
     uint32_t links;
+    uint32_t flags;
+    struct posix_node *root; /* what "/" is, and where ".." ends */
 };
+
+/* Where an absolute path goes on. */
+static int64_t go_to_root(struct progress *progress)
+{
+    if ((progress->flags & WALK_BENEATH) != 0 || ((progress->flags & WALK_NO_CROSSING) != 0 &&
+                                                  progress->at->device != progress->root->device)) {
+        return -EXDEV;
+    }
+    progress->at = progress->root;
+    return 0;
+}
 
 static const char *skip_slashes(const char *path)
 {
@@ -33,7 +46,7 @@ static size_t component_bytes(const char *path)
 /* Goes on with the link's target followed by the rest of the path. */
 static int64_t expand(struct walk *walk, struct progress *progress, const struct posix_node *link)
 {
-    if (++progress->links > LINKS_MAX) {
+    if (++progress->links > LINKS_MAX || (progress->flags & WALK_NO_LINKS) != 0) {
         return -ELOOP;
     }
     if (link->link.target_bytes == 0) {
@@ -49,10 +62,7 @@ static int64_t expand(struct walk *walk, struct progress *progress, const struct
     posix_free(walk->buffer);
     walk->buffer = path;
     progress->rest = path;
-    if (path[0] == '/') {
-        progress->at = tree_root();
-    }
-    return 0;
+    return path[0] == '/' ? go_to_root(progress) : 0;
 }
 
 static void replace_transient(struct walk *walk, struct posix_node *node)
@@ -73,17 +83,28 @@ static void look_up_dynamic(struct walk *walk, const struct directory *directory
     walk->node = node;
 }
 
+/* "." or "..". */
+static int64_t look_up_dots(struct walk *walk, const struct progress *progress)
+{
+    walk->node = walk->directory;
+    if (walk->name_bytes == 2) {
+        bool is_end = walk->directory == progress->root;
+        if (is_end && (progress->flags & WALK_BENEATH) != 0) {
+            return -EXDEV;
+        }
+        walk->node = is_end ? walk->directory : walk->directory->directory.parent;
+    }
+    return walk->node != NULL ? 0 : -ENOENT; /* ".." of a removed directory */
+}
+
 /* Looks walk->name up in walk->directory. */
-static int64_t look_up(struct walk *walk)
+static int64_t look_up(struct walk *walk, const struct progress *progress)
 {
     struct directory *directory = &walk->directory->directory;
     walk->entry = NULL;
     walk->node = NULL;
     if (walk->is_dots) {
-        bool is_parent = walk->name_bytes == 2;
-        struct posix_node *parent = directory->parent;
-        walk->node = !is_parent ? walk->directory : parent;
-        return walk->node != NULL ? 0 : -ENOENT; /* ".." of a removed directory */
+        return look_up_dots(walk, progress);
     }
     if (walk->name_bytes > POSIX_NAME_BYTES_MAX) {
         return -ENAMETOOLONG;
@@ -121,6 +142,9 @@ static int64_t step(struct walk *walk, struct progress *progress, uint32_t flags
     if (node == NULL) {
         return is_last ? 1 : -ENOENT;
     }
+    if ((flags & WALK_NO_CROSSING) != 0 && node->device != walk->directory->device) {
+        return -EXDEV;
+    }
     if (is_last && (flags & WALK_NAME) != 0) {
         return 1;
     }
@@ -131,6 +155,10 @@ static int64_t step(struct walk *walk, struct progress *progress, uint32_t flags
         return result < 0 ? result : 0;
     }
     if (node->kind == NODE_MAGIC && follow) {
+        const uint32_t forbidden = WALK_NO_MAGIC | WALK_NO_LINKS | WALK_BENEATH | WALK_IN_ROOT;
+        if ((flags & forbidden) != 0) {
+            return (flags & (WALK_NO_MAGIC | WALK_NO_LINKS)) != 0 ? -ELOOP : -EXDEV;
+        }
         if (node->magic_target == NULL) {
             return -ENXIO;
         }
@@ -153,7 +181,13 @@ static int64_t step(struct walk *walk, struct progress *progress, uint32_t flags
 int64_t walk_path(struct walk *walk, struct posix_node *start, const char *path, uint32_t flags)
 {
     *walk = (struct walk){0};
-    struct progress progress = {.at = path[0] == '/' ? tree_root() : start, .rest = path};
+    bool is_confined = (flags & (WALK_BENEATH | WALK_IN_ROOT)) != 0;
+    struct progress progress = {
+        .at = start, .rest = path, .flags = flags, .root = is_confined ? start : tree_root()};
+    int64_t result = path[0] == '/' ? go_to_root(&progress) : 0;
+    if (result < 0) {
+        return result;
+    }
     for (;;) {
         progress.rest = skip_slashes(progress.rest);
         if (progress.at->kind != NODE_DIRECTORY) {
@@ -171,7 +205,7 @@ int64_t walk_path(struct walk *walk, struct posix_node *start, const char *path,
             *skip_slashes(progress.rest) == '\0') {
             return -EISDIR;
         }
-        int64_t result = look_up(walk);
+        result = look_up(walk, &progress);
         if (result == 0) {
             result = step(walk, &progress, flags);
         }
@@ -236,6 +270,16 @@ int64_t path_load(struct path *path, uint64_t directory, uint64_t text, bool all
         bool is_absolute = path->text[0] == '/';
         result = load_start(path, is_absolute ? (uint64_t)AT_FDCWD : directory, bytes != 0);
     }
+    if (result < 0) {
+        posix_free(path->allocated);
+    }
+    return result;
+}
+
+int64_t path_start_again(struct path *path, uint64_t directory)
+{
+    node_put(path->start);
+    int64_t result = load_start(path, directory, true);
     if (result < 0) {
         posix_free(path->allocated);
     }
