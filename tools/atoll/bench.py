@@ -25,6 +25,7 @@ from atoll.paths import ROOT, build_directory
 from atoll.run import exit_status
 
 PROGRAMS = ROOT / "bench" / "programs"
+GATE = ROOT / "isolation" / "gate" / "gate.toml"
 PLUGIN = ROOT / "bench" / "plugin" / "instructions.c"
 MEMORY_MIB = 256
 GUEST_SECONDS = 300
@@ -61,11 +62,16 @@ def build_plugin():
 
 
 def build_program(source):
+    """The program, with the headers of the gate for those that call it themselves."""
     target = build_directory() / "bench" / source.stem
+    headers = build_directory() / "bench" / "include"
     with locked(target.parent):
-        newest = max(f.stat().st_mtime for f in PROGRAMS.iterdir())
+        newest = max(f.stat().st_mtime for f in [*PROGRAMS.iterdir(), GATE])
         if not target.exists() or target.stat().st_mtime < newest:
-            compile_program([COMPILERS.get(source.stem, "musl-gcc"), "-std=gnu2x", "-O2", "-Wall", "-Wextra", "-static", "-pthread",
+            compile_program([sys.executable, str(ROOT / "tools" / "gate_generate.py"), str(GATE), "--out",
+                             str(headers)])
+            compile_program([COMPILERS.get(source.stem, "musl-gcc"), "-std=gnu2x", "-O2", "-Wall",
+                             "-Wextra", "-static", "-pthread", f"-I{ROOT / 'isolation' / 'include'}", f"-I{headers}",
                              str(source), "-o", str(target)])
     return target
 
