@@ -10,15 +10,6 @@
 /* Passes of one drain before a flooded core goes on with its own work. */
 #define DRAIN_PASSES_MAX 4u
 
-/* What this core knows about its channels with one peer. */
-struct channel {
-    uint32_t head;                               /* of our ring to the peer */
-    uint32_t tail;                               /* of the peer's ring to us */
-    uint32_t credits;                            /* free */
-    uint32_t deferred;                           /* the peer's requests that we have not answered */
-    struct thread *waiting_first, *waiting_last; /* for a credit */
-};
-
 PERCORE uint64_t percpu_messages_sent;
 
 static PERCORE struct channel channels[CORE_COUNT_MAX];
@@ -30,7 +21,11 @@ PERCORE bool percpu_channel_is_due;
 void channel_initialize(void)
 {
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        channels[core] = (struct channel){.credits = PERCPU_REQUESTS_MAX};
+        channels[core] = (struct channel){
+            .own = &outbox_own()->peers[core],
+            .peer = &outbox_of_remote((core_id_t){core})->peers[percpu_self.value],
+            .credits = PERCPU_REQUESTS_MAX,
+        };
     }
     for (uint32_t kind = 0; kind < PERCPU_MESSAGE_KINDS; kind++) {
         request_handlers[kind] = NULL;
@@ -65,17 +60,16 @@ static struct channel *channel_to(core_id_t to)
 static void transmit(core_id_t to, const struct percpu_message *message, bool is_reply)
 {
     struct channel *channel = channel_to(to);
-    struct outbox_peer *own = &outbox_own()->peers[to.value];
-    const struct outbox_peer *peer = &outbox_of_remote(to)->peers[percpu_self.value];
     ASSERT(message->kind > PERCPU_MESSAGE_NONE && message->kind < PERCPU_MESSAGE_KINDS);
-    ASSERT(channel->head - atomic_load_explicit(&peer->tail, memory_order_acquire) < OUTBOX_SLOTS);
-    struct percpu_message *slot = &own->slots[channel->head % OUTBOX_SLOTS];
+    ASSERT(channel->head - atomic_load_explicit(&channel->peer->tail, memory_order_acquire) <
+           OUTBOX_SLOTS);
+    struct percpu_message *slot = &channel->own->slots[channel->head % OUTBOX_SLOTS];
     *slot = *message;
     slot->is_reply = is_reply;
     channel->head++;
     percpu_messages_sent++;
     PERCPU_PERTURB(PERTURB_SEND_SLOT);
-    atomic_store_explicit(&own->head, channel->head, memory_order_release);
+    atomic_store_explicit(&channel->own->head, channel->head, memory_order_release);
     PERCPU_PERTURB(PERTURB_SEND_HEAD);
     outbox_notify_remote(to);
 }
@@ -107,13 +101,7 @@ void percpu_channel_await_credit(core_id_t to, struct thread *thread)
 {
     struct channel *channel = channel_to(to);
     ASSERT(thread->state == THREAD_WAITING && thread->continuation != NULL);
-    thread->next = NULL;
-    if (channel->waiting_first == NULL) {
-        channel->waiting_first = thread;
-    } else {
-        channel->waiting_last->next = thread;
-    }
-    channel->waiting_last = thread;
+    thread_queue_append(&channel->waiting, thread);
     if (channel->credits > 0) {
         percpu_channel_is_due = true;
     }
@@ -123,11 +111,9 @@ void percpu_channel_await_credit(core_id_t to, struct thread *thread)
  * credit, so the walk ends with the thread that was last at its start. */
 static void credits_distribute(struct channel *channel)
 {
-    struct thread *last = channel->waiting_last;
-    while (channel->credits > 0 && channel->waiting_first != NULL) {
-        struct thread *thread = channel->waiting_first;
-        channel->waiting_first = thread->next;
-        thread->next = NULL;
+    struct thread *last = channel->waiting.last;
+    while (channel->credits > 0 && channel->waiting.first != NULL) {
+        struct thread *thread = thread_queue_take(&channel->waiting);
         ASSERT(thread->state == THREAD_WAITING && thread->continuation != NULL);
         thread->continuation(thread, NULL);
         if (thread == last) {
@@ -162,18 +148,15 @@ static void request_deliver(core_id_t from, const struct percpu_message *request
 }
 
 /* Takes at most one ring's length from one peer. */
-static void ring_take(core_id_t from)
+static void ring_take(core_id_t from, struct channel *channel)
 {
-    struct channel *channel = &channels[from.value];
-    const struct outbox_peer *peer = &outbox_of_remote(from)->peers[percpu_self.value];
-    struct outbox_peer *own = &outbox_own()->peers[from.value];
-    uint32_t head = atomic_load_explicit(&peer->head, memory_order_acquire);
+    uint32_t head = atomic_load_explicit(&channel->peer->head, memory_order_acquire);
     ASSERT(head - channel->tail <= OUTBOX_SLOTS);
     while (channel->tail != head) {
-        struct percpu_message message = peer->slots[channel->tail % OUTBOX_SLOTS];
+        struct percpu_message message = channel->peer->slots[channel->tail % OUTBOX_SLOTS];
         channel->tail++;
         /* Before the handler, which may answer: the answer must not be overtaken by the tail. */
-        atomic_store_explicit(&own->tail, channel->tail, memory_order_release);
+        atomic_store_explicit(&channel->own->tail, channel->tail, memory_order_release);
         PERCPU_PERTURB(PERTURB_TAKE);
         ASSERT(message.kind > PERCPU_MESSAGE_NONE && message.kind < PERCPU_MESSAGE_KINDS);
         if (message.is_reply) {
@@ -182,6 +165,12 @@ static void ring_take(core_id_t from)
             request_deliver(from, &message);
         }
     }
+}
+
+static bool signal_is_pending(const struct channel *channel)
+{
+    return atomic_load_explicit(&channel->peer->groups, memory_order_acquire) !=
+           channel->groups_seen;
 }
 
 static void attention_publish(uint64_t value)
@@ -193,27 +182,23 @@ static void attention_publish(uint64_t value)
 static void take_everything(void)
 {
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        if (core == percpu_self.value) {
-            continue;
+        struct channel *channel = &channels[core];
+        ring_take((core_id_t){core}, channel);
+        if (signal_is_pending(channel)) {
+            signal_take((core_id_t){core}, channel);
         }
-        ring_take((core_id_t){core});
-        if (signal_is_pending((core_id_t){core})) {
-            signal_take((core_id_t){core});
+        if (channel->waiting.first != NULL) {
+            credits_distribute(channel);
         }
-        credits_distribute(&channels[core]);
     }
 }
 
 bool channel_has_work(void)
 {
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        if (core == percpu_self.value) {
-            continue;
-        }
-        const struct outbox_peer *peer =
-            &outbox_of_remote((core_id_t){core})->peers[percpu_self.value];
-        if (atomic_load_explicit(&peer->head, memory_order_acquire) != channels[core].tail ||
-            signal_is_pending((core_id_t){core})) {
+        const struct channel *channel = &channels[core];
+        if (atomic_load_explicit(&channel->peer->head, memory_order_acquire) != channel->tail ||
+            signal_is_pending(channel)) {
             return true;
         }
     }
@@ -243,9 +228,9 @@ uint64_t percpu_channel_credits_free(void)
 {
     uint64_t sum = 0;
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        sum += core == percpu_self.value ? 0 : channels[core].credits;
+        sum += channels[core].credits;
     }
-    return sum;
+    return sum - channels[percpu_self.value].credits;
 }
 
 uint64_t percpu_channel_credits_total(void)

@@ -31,7 +31,7 @@ struct search {
     uint16_t peer;    /* the one being asked */
     uint16_t asked;   /* in this round */
     uint32_t rounds;
-    struct thread *waiting_first, *waiting_last;
+    struct thread_queue waiting;
     struct thread credit; /* stands in the credit queue for the search; in no pool */
 };
 
@@ -43,17 +43,14 @@ static void finish(enum result status)
 {
     struct percpu_message message = {
         .kind = PERCPU_MESSAGE_BLOCK_GRANT, .is_reply = true, .status = status};
-    struct thread *thread = search.waiting_first;
+    struct thread_queue waiting = search.waiting;
     search.is_active = false;
-    search.waiting_first = NULL;
-    search.waiting_last = NULL;
-    while (thread != NULL) {
-        struct thread *next = thread->next;
-        thread->next = NULL;
+    search.waiting = (struct thread_queue){0};
+    struct thread *thread;
+    while ((thread = thread_queue_take(&waiting)) != NULL) {
         ASSERT(thread->state == THREAD_WAITING && thread->continuation != NULL);
         /* May ask again: that is a new search with a new queue. */
         thread->continuation(thread, &message);
-        thread = next;
     }
 }
 
@@ -99,13 +96,7 @@ enum result percpu_frames_grant_request(struct thread *thread)
     if (percpu_core_count == 1) {
         return RESULT_NO_MEMORY;
     }
-    thread->next = NULL;
-    if (search.waiting_first == NULL) {
-        search.waiting_first = thread;
-    } else {
-        search.waiting_last->next = thread;
-    }
-    search.waiting_last = thread;
+    thread_queue_append(&search.waiting, thread);
     if (!search.is_active) {
         search.is_active = true;
         search.must_repeat = false;

@@ -70,7 +70,6 @@ void percpu_initialize(const struct percpu_config *config)
     thread_initialize();
     scheduler_initialize();
     channel_initialize();
-    signal_initialize();
     grant_initialize();
 }
 

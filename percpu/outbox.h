@@ -23,6 +23,7 @@
 #define PERCPU_OUTBOX_H
 
 #include <percpu/channel.h>
+#include <percpu/queue.h>
 #include <percpu/scheduler.h>
 
 #define OUTBOX_LINE 64u
@@ -98,17 +99,21 @@ static inline void outbox_full_fence(void)
 /* After something was published to `to` (all of it stored): interrupts it if it needs that. */
 void outbox_notify_remote(core_id_t to);
 
-/* signal.c, for drain. */
-extern PERCORE uint64_t signal_groups_seen[CORE_COUNT_MAX];
-static inline bool signal_is_pending(core_id_t from)
-{
-    const struct outbox_peer *peer = &outbox_of_remote(from)->peers[percpu_self.value];
-    return atomic_load_explicit(&peer->groups, memory_order_acquire) !=
-           signal_groups_seen[from.value];
-}
-/* Takes the signals of one peer. */
-void signal_take(core_id_t from);
-void signal_initialize(void);
+/* What this core knows about its channels with one peer. The entry of this core itself is that of a
+ * peer that never sends: both sides are one part of its own outbox, which nobody writes. */
+struct channel {
+    struct outbox_peer *own;        /* our part for the peer */
+    const struct outbox_peer *peer; /* the peer's part for us */
+    uint32_t head;                  /* of our ring to the peer */
+    uint32_t tail;                  /* of the peer's ring to us */
+    uint32_t credits;               /* free */
+    uint32_t deferred;              /* the peer's requests that we have not answered */
+    uint64_t groups_seen;           /* as we have published it */
+    struct thread_queue waiting;    /* for a credit */
+};
+
+/* signal.c, for drain: takes the signals of one peer. */
+void signal_take(core_id_t from, struct channel *channel);
 
 /* True if a drain would find something. */
 bool channel_has_work(void);

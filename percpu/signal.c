@@ -6,16 +6,6 @@
 
 #include <percpu/perturb.h>
 
-/* Private copies of .groups_seen, which the peers read. */
-PERCORE uint64_t signal_groups_seen[CORE_COUNT_MAX];
-
-void signal_initialize(void)
-{
-    for (uint16_t core = 0; core < CORE_COUNT_MAX; core++) {
-        signal_groups_seen[core] = 0;
-    }
-}
-
 static struct outbox_signals *leaf_in(const struct outbox *outbox, core_id_t peer, uint32_t group)
 {
     return &outbox->signals[peer.value * percpu_group_count + group];
@@ -104,21 +94,18 @@ static void deliver(uint32_t group, uint64_t pending, bool interrupt)
 
 /* Each fence keeps a later look (leaves, or the thread's own memory) behind the acknowledgement: a
  * sender that found the bit pending relies on that look. */
-void signal_take(core_id_t from)
+void signal_take(core_id_t from, struct channel *channel)
 {
-    const struct outbox *peer = outbox_of_remote(from);
-    uint64_t groups =
-        atomic_load_explicit(&peer->peers[percpu_self.value].groups, memory_order_acquire);
-    uint64_t pending_groups = groups ^ signal_groups_seen[from.value];
-    signal_groups_seen[from.value] = groups;
-    atomic_store_explicit(&outbox_own()->peers[from.value].groups_seen, groups,
-                          memory_order_release);
+    uint64_t groups = atomic_load_explicit(&channel->peer->groups, memory_order_acquire);
+    uint64_t pending_groups = groups ^ channel->groups_seen;
+    channel->groups_seen = groups;
+    atomic_store_explicit(&channel->own->groups_seen, groups, memory_order_release);
     PERCPU_PERTURB(PERTURB_SIGNAL_TAKE);
     outbox_full_fence();
     while (pending_groups != 0) {
         uint32_t group = (uint32_t)__builtin_ctzll(pending_groups);
         pending_groups &= pending_groups - 1;
-        const struct outbox_signals *leaf = leaf_in(peer, percpu_self, group);
+        const struct outbox_signals *leaf = leaf_in(outbox_of_remote(from), percpu_self, group);
         struct outbox_signals *own = leaf_in(outbox_own(), from, group);
         uint64_t unparked = acknowledge(&own->unpark_seen, &leaf->unpark);
         uint64_t interrupted = acknowledge(&own->interrupt_seen, &leaf->interrupt);

@@ -4,19 +4,8 @@
 #include "outbox.h"
 
 /* First in, first out: a slot rests as long as possible before its index is used again. */
-static PERCORE struct thread *free_first, *free_last;
+static PERCORE struct thread_queue free_threads;
 static PERCORE uint32_t live_count;
-
-static void free_append(struct thread *thread)
-{
-    thread->next = NULL;
-    if (free_first == NULL) {
-        free_first = thread;
-    } else {
-        free_last->next = thread;
-    }
-    free_last = thread;
-}
 
 /* Senders compare with this: 0 while the slot is free. */
 static void generation_publish(const struct thread *thread)
@@ -28,8 +17,7 @@ static void generation_publish(const struct thread *thread)
 
 void thread_initialize(void)
 {
-    free_first = NULL;
-    free_last = NULL;
+    free_threads = (struct thread_queue){0};
     live_count = 0;
     for (uint32_t index = 0; index < percpu_config.thread_count; index++) {
         struct thread *thread = &percpu_config.threads[index];
@@ -40,19 +28,18 @@ void thread_initialize(void)
         thread->deadline_slot = DEADLINE_NONE;
         thread->extended =
             (uint8_t *)percpu_config.extended + (uint64_t)index * percpu_config.extended_stride;
-        free_append(thread);
+        thread_queue_append(&free_threads, thread);
     }
 }
 
 /* @impl ATL-LLR-PERCPU-0012~1 */
 enum result percpu_thread_allocate(struct thread **result)
 {
-    struct thread *thread = free_first;
+    struct thread *thread = thread_queue_take(&free_threads);
     if (thread == NULL) {
         return RESULT_AGAIN;
     }
     ASSERT(thread->state == THREAD_FREE);
-    free_first = thread->next;
     *thread = (struct thread){
         .index = thread->index,
         .generation = thread->generation,
@@ -85,7 +72,7 @@ void percpu_thread_free(struct thread *thread)
         percpu_current = NULL;
         percpu_reschedule = true;
     }
-    free_append(thread);
+    thread_queue_append(&free_threads, thread);
 }
 
 uint64_t percpu_thread_handle(const struct thread *thread)

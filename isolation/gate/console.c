@@ -10,8 +10,7 @@
 #define CONSOLE_CORE ((core_id_t){0})
 
 /* This core's side: one thread at a time has the staging page, the others wait in line. */
-static PERCORE struct thread *writing;
-static PERCORE struct thread *line_first, *line_last;
+static PERCORE struct gate_line writing;
 
 /* Core 0's side: writes that wait for room in the device's ring, at most one from each core. */
 struct pending_write {
@@ -26,35 +25,10 @@ static PERCORE struct pending_write pending[CORE_COUNT_MAX];
 static PERCORE uint64_t readers[READERS_MAX];
 static PERCORE uint32_t reader_count;
 
-static void line_join(struct thread *thread)
-{
-    thread->next = NULL;
-    if (line_last != NULL) {
-        line_last->next = thread;
-    } else {
-        line_first = thread;
-    }
-    line_last = thread;
-}
-
-static void staging_release(void)
-{
-    writing = NULL;
-    struct thread *next = line_first;
-    if (next != NULL) {
-        line_first = next->next;
-        if (line_first == NULL) {
-            line_last = NULL;
-        }
-        next->next = NULL;
-        percpu_thread_ready(next); /* repeats its call */
-    }
-}
-
 static void write_finished(struct thread *thread, int64_t taken)
 {
-    ASSERT(writing == thread);
-    staging_release();
+    ASSERT(writing.owner == thread);
+    gate_line_release(&writing);
     gate_complete(thread, taken);
 }
 
@@ -90,9 +64,7 @@ static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
     if ((stream != 1 && stream != 2) || bytes == 0 || bytes > GATE_CONSOLE_BYTES_MAX) {
         return RESULT_INVALID;
     }
-    if (writing != NULL) {
-        line_join(thread);
-        gate_wait_and_repeat(thread);
+    if (!gate_line_is_free(&writing)) {
         return 0;
     }
     uint64_t fault_address = 0;
@@ -102,7 +74,7 @@ static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
     }
     uint64_t token = percpu_thread_handle(thread);
     if (percpu_self.value == CONSOLE_CORE.value) {
-        writing = thread;
+        writing.owner = thread;
         percpu_thread_wait(thread, NULL);
         write_for(CONSOLE_CORE, token, stream, bytes);
         return 0;
@@ -114,7 +86,7 @@ static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
     };
     gate_request_or_repeat(CONSOLE_CORE, &request, thread, write_replied);
     if (thread->continuation == write_replied) {
-        writing = thread;
+        writing.owner = thread;
     }
     return 0;
 }

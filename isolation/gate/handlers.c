@@ -32,6 +32,25 @@ void gate_wait_and_repeat(struct thread *thread)
     percpu_thread_wait(thread, NULL);
 }
 
+bool gate_line_is_free(struct gate_line *line)
+{
+    if (line->owner == NULL) {
+        return true;
+    }
+    gate_wait_and_repeat(percpu_current);
+    thread_queue_append(&line->waiting, percpu_current);
+    return false;
+}
+
+void gate_line_release(struct gate_line *line)
+{
+    line->owner = NULL;
+    struct thread *next = thread_queue_take(&line->waiting);
+    if (next != NULL) {
+        percpu_thread_ready(next); /* repeats its call */
+    }
+}
+
 int64_t gate_fetch_and_repeat(uint64_t fault_address, enum space_access access)
 {
     struct thread *thread = percpu_current;

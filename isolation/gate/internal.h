@@ -5,6 +5,7 @@
 
 #include <gate/gate.h>
 #include <isolation/space.h>
+#include <percpu/queue.h>
 
 /* A handler's answer: a value, or a negated errno; a handler that made the thread wait or park
  * returns anything, and the completion sets frame.rax. */
@@ -27,6 +28,15 @@ void gate_request_or_repeat(core_id_t to, const struct percpu_message *request,
 void gate_complete(struct thread *thread, int64_t result);
 /* A continuation that answers the call with the reply's status. */
 void gate_complete_by_status(struct thread *thread, const struct percpu_message *reply);
+
+/* A resource of this core that one thread has at a time; the others wait and repeat their call. */
+struct gate_line {
+    struct thread *owner;
+    struct thread_queue waiting;
+};
+/* True: nobody has it, and the caller may set .owner. False: the current thread waits. */
+bool gate_line_is_free(struct gate_line *line);
+void gate_line_release(struct gate_line *line);
 
 const struct gate_services *gate_services(void);
 void gate_console_initialize(void);

@@ -16,25 +16,13 @@ struct moved_thread {
     uint32_t extended_bytes, reserved;
 };
 
-static PERCORE struct thread *moving;
-static PERCORE struct thread *line_first;
+static PERCORE struct gate_line moving;
 static PERCORE uint32_t extended_bytes;
 
 void gate_move_set_extended_bytes(uint32_t bytes)
 {
     ASSERT(sizeof(struct moved_thread) + bytes <= PAGE_BYTES);
     extended_bytes = bytes;
-}
-
-static void finish(void)
-{
-    moving = NULL;
-    struct thread *next = line_first;
-    if (next != NULL) {
-        line_first = next->next;
-        next->next = NULL;
-        percpu_thread_ready(next);
-    }
 }
 
 static void move_requested(core_id_t from, const struct percpu_message *request)
@@ -64,8 +52,8 @@ static void move_requested(core_id_t from, const struct percpu_message *request)
 
 static void move_replied(struct thread *thread, const struct percpu_message *reply)
 {
-    ASSERT(moving == thread);
-    finish();
+    ASSERT(moving.owner == thread);
+    gate_line_release(&moving);
     if (reply->status != RESULT_OK) {
         gate_complete(thread, reply->status);
         return;
@@ -76,10 +64,7 @@ static void move_replied(struct thread *thread, const struct percpu_message *rep
 int64_t gate_move_to(struct thread *thread, core_id_t core)
 {
     ASSERT(thread == percpu_current);
-    if (moving != NULL) {
-        thread->next = line_first;
-        line_first = thread;
-        gate_wait_and_repeat(thread);
+    if (!gate_line_is_free(&moving)) {
         return 0;
     }
     gate_unload(thread, true);
@@ -101,7 +86,7 @@ int64_t gate_move_to(struct thread *thread, core_id_t core)
     };
     gate_request_or_repeat(core, &request, thread, move_replied);
     if (thread->continuation == move_replied) {
-        moving = thread;
+        moving.owner = thread;
     }
     return 0;
 }
