@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <cpu/apic.h>
+#include <cpu/core.h>
 #include <cpu/features.h>
 #include <cpu/string.h>
 #include <driver/console.h>
@@ -50,6 +51,7 @@ __attribute__((no_stack_protector)) void boot_collect(uint32_t loader, uint64_t 
 {
     __stack_chk_guard = BOOT_CANARY; /* no caller or callee is protected by the old value */
     shared_facts.tsc_base = tsc;
+    cpu_core_early_exceptions();
     console_discover();
     boot_console_mode_guess();
     check_processor();

@@ -44,6 +44,14 @@ void cpu_apic_send_ipi(core_id_t core)
     send(shared_facts.apic_id[core.value], COMMAND_ASSERT | VECTOR_IPI);
 }
 
+/* @impl ATL-LLR-BOOT-0034~1 */
+void cpu_apic_send_stop(core_id_t core)
+{
+    ASSERT(core.value < shared_facts.core_count);
+    send(shared_facts.apic_id[core.value], COMMAND_ASSERT | VECTOR_STOP);
+}
+
+/* @impl ATL-LLR-BOOT-0034~1 */
 void cpu_apic_send_nmi(core_id_t core)
 {
     ASSERT(core.value < shared_facts.core_count);

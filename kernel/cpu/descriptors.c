@@ -4,7 +4,7 @@
 #include "descriptors.h"
 #include "vectors.h"
 
-#include <cpu/instructions.h>
+#include <cpu/core.h>
 #include <kernel/stacks.h>
 
 #define VECTOR_COUNT 256u
@@ -46,7 +46,7 @@ static SHARED alignas(16) struct interrupt_gate shared_idt[VECTOR_COUNT];
 static PERCORE alignas(16) struct task_state task_state;
 static PERCORE alignas(16) uint64_t gdt[GDT_ENTRIES];
 
-void descriptors_build_idt(void)
+static void build_idt(bool has_stacks)
 {
     for (uint32_t vector = 0; vector < VECTOR_COUNT; vector++) {
         uintptr_t stub = trap_stubs[vector];
@@ -54,12 +54,29 @@ void descriptors_build_idt(void)
         shared_idt[vector] = (struct interrupt_gate){
             .offset_low = (uint16_t)stub,
             .selector = SELECTOR_KERNEL_CODE,
-            .stack = vector_stack(vector),
+            .stack = has_stacks ? vector_stack(vector) : 0,
             .type = (uint8_t)(GATE_PRESENT | GATE_INTERRUPT | (is_for_programs ? GATE_DPL3 : 0)),
             .offset_middle = (uint16_t)(stub >> 16),
             .offset_high = (uint32_t)(stub >> 32),
         };
     }
+}
+
+void descriptors_build_idt(void)
+{
+    build_idt(true);
+}
+
+static void load_idt(void)
+{
+    cpu_lidt(&(struct cpu_descriptor_table){sizeof(shared_idt) - 1, (uint64_t)shared_idt});
+}
+
+/* @impl ATL-LLR-BOOT-0035~1 */
+void cpu_core_early_exceptions(void)
+{
+    build_idt(false);
+    load_idt();
 }
 
 static void fill_task_state(void)
@@ -94,6 +111,5 @@ void descriptors_load(void)
     cpu_lgdt(&table);
     cpu_reload_segments();
     cpu_ltr(SELECTOR_TSS);
-    table = (struct cpu_descriptor_table){sizeof(shared_idt) - 1, (uint64_t)shared_idt};
-    cpu_lidt(&table);
+    load_idt();
 }

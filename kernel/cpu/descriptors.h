@@ -5,7 +5,7 @@
 
 #include <percpu/base.h>
 
-/* Fills the one IDT that all cores load. Core 0, before seal. */
+/* Gives each vector of the one IDT that all cores load its interrupt stack. Core 0, before seal. */
 void descriptors_build_idt(void);
 /* Fills and loads this core's GDT and TSS, and loads the IDT. */
 void descriptors_load(void);

@@ -89,9 +89,7 @@ static void percpu_start(core_id_t self)
     };
     for (uint32_t core = 0; core < shared_facts.core_count; core++) {
         config.outbox[core] = outbox_of(core);
-        gate_staging_set((core_id_t){(uint16_t)core}, outbox_of(core) +
-                                                          shared_regions[core].outbox_bytes -
-                                                          REGION_STAGING_PAGES * PAGE_BYTES);
+        gate_staging_set((core_id_t){(uint16_t)core}, region_staging(core));
     }
     percpu_initialize(&config);
     struct percpu_frames_config frames = {

@@ -15,7 +15,21 @@ void console_service_interrupt(void);
 /* Sends the exit record (enum console_exit, status, signal) and turns the machine off. Any core. */
 noreturn void end_machine(uint8_t kind, uint8_t status, uint8_t signal);
 
-/* Prints the reason and the registers or NULL, and stops the machine. Any core, any state. */
+/* Before this core's last words: the other cores stop, within a bounded time, and this core's
+ * output is polled from here on. Any core, any state. */
+void stop_others(void);
+/* Another core has asked this one, where its kernel is left or halted. */
+noreturn void stop_self(void);
+/* An NMI has come: stops if another core wants it. Touches no memory that can fault. */
+void stop_at_nmi(void);
+
+/* The running thread's access to address ends the cell for want of memory: keeps what is to be said
+ * about it until core 0 ends the machine. Own core. */
+void note_out_of_memory(uint64_t address);
+/* Core 0: a line for each core that ran out of memory. */
+void report_out_of_memory(void);
+
+/* Prints the registers and stops the machine. Any core, any state. */
 struct kernel_trap {
     uint64_t r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax;
     uint64_t vector, error;

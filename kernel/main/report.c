@@ -3,6 +3,7 @@
  * polled output, no allocation, no messages. */
 #include "main.h"
 
+#include <cpu/core.h>
 #include <cpu/instructions.h>
 #include <driver/console.h>
 #include <driver/power.h>
@@ -38,37 +39,37 @@ noreturn void end_machine(uint8_t kind, uint8_t status, uint8_t signal)
     power_off();
 }
 
-static noreturn void stop(uint8_t kind)
+/* On the boot tables there are no PERCORE variables, and only one core. */
+static uint32_t own_number(void)
 {
-    end_machine(kind, 0, 0);
+    return cpu_is_on_boot_tables() ? 0 : percpu_self.value;
 }
 
 noreturn void percpu_operation_panic(const char *reason)
 {
-    cpu_cli();
-    console_panic_begin();
-    console_log(CONSOLE_ERROR, "atoll: panic: %s\n", reason);
-    stop(CONSOLE_EXIT_PANIC);
+    stop_others();
+    console_log(CONSOLE_ERROR, "atoll: panic: core %u: %s\n", own_number(), reason);
+    end_machine(CONSOLE_EXIT_PANIC, 0, 0);
 }
 
 noreturn void percpu_assert_failed(const char *expression, const char *file, int line)
 {
-    cpu_cli();
-    console_panic_begin();
-    console_log(CONSOLE_ERROR, "atoll: panic: core %u: assertion failed: %s (%s:%d)\n",
-                percpu_self.value, expression, file, line);
-    stop(CONSOLE_EXIT_PANIC);
+    stop_others();
+    console_log(CONSOLE_ERROR, "atoll: panic: core %u: assertion failed: %s (%s:%u)\n",
+                own_number(), expression, file, (unsigned)line);
+    end_machine(CONSOLE_EXIT_PANIC, 0, 0);
 }
 
+/* @impl ATL-LLR-BOOT-0035~1 */
 noreturn void report_kernel_trap(const struct kernel_trap *trap, uint64_t address)
 {
-    cpu_cli();
-    console_panic_begin();
-    console_log(CONSOLE_ERROR, "atoll: panic: core %u: exception %lu (error 0x%lx) in the kernel\n",
-                percpu_self.value, trap->vector, trap->error);
-    console_log(CONSOLE_ERROR, "  rip 0x%lx rsp 0x%lx rflags 0x%lx cr2 0x%lx\n", trap->rip,
-                trap->rsp, trap->rflags, address);
+    stop_others();
+    console_log(CONSOLE_ERROR,
+                "atoll: panic: core %u: exception %lu (error 0x%lx) in the kernel, rip 0x%lx\n",
+                own_number(), trap->vector, trap->error, trap->rip);
+    console_log(CONSOLE_ERROR, "  rsp 0x%lx rflags 0x%lx cr2 0x%lx\n", trap->rsp, trap->rflags,
+                address);
     console_log(CONSOLE_ERROR, "  rax 0x%lx rcx 0x%lx rdx 0x%lx rsi 0x%lx rdi 0x%lx\n", trap->rax,
                 trap->rcx, trap->rdx, trap->rsi, trap->rdi);
-    stop(CONSOLE_EXIT_PANIC);
+    end_machine(CONSOLE_EXIT_PANIC, 0, 0);
 }

@@ -34,6 +34,8 @@ static void interrupt(uint64_t vector)
     gate_counts.interrupts++;
     if (vector == VECTOR_UART) {
         console_service_interrupt();
+    } else if (vector == VECTOR_STOP) {
+        stop_self();
     } else if (vector == VECTOR_IPI) {
         percpu_channel_is_due = true;
     } else if (vector == VECTOR_TIMER) {
@@ -69,6 +71,7 @@ static void page_fault(uint64_t error, uint64_t address)
         return;
     }
     if (resolved == RESULT_NO_MEMORY) {
+        note_out_of_memory(address);
         gate_end_by_signal(percpu_current, SIGNAL_KILL);
     } else if (gate_upcall_fault(percpu_current, VECTOR_PAGE_FAULT, error, address) ==
                RESULT_FAULT) {
@@ -101,6 +104,7 @@ void trap_in_kernel(struct kernel_trap *trap, uint64_t address)
         return;
     }
     if (trap->vector == VECTOR_NMI) {
+        stop_at_nmi();
         return;
     }
     if (trap->vector == VECTOR_DEBUG) {

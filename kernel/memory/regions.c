@@ -110,7 +110,8 @@ static void sizes(struct region *region)
     region->thread_count = thread_count();
     region->percore_bytes = (uint64_t)(percore_end - percore_start);
     region->outbox_bytes =
-        page_up(percpu_outbox_bytes(shared_facts.core_count, region->thread_count, limit)) +
+        page_up(percpu_outbox_bytes(shared_facts.core_count, region->thread_count, limit) +
+                REGION_LAST_WORDS_BYTES) +
         REGION_STAGING_PAGES * PAGE_BYTES;
     region->threads_bytes = region->thread_count * sizeof(struct thread);
     region->extended_bytes =

@@ -4,6 +4,7 @@
 #ifndef KERNEL_REGION_H
 #define KERNEL_REGION_H
 
+#include <kernel/layout.h>
 #include <percpu/base.h>
 
 struct region {
@@ -19,10 +20,19 @@ struct region {
     uint32_t thread_count;
 };
 
-/* Staging pages of the gate lie at the end of the outbox. */
+/* At the end of the outbox lie the gate's staging pages, and before them a line for what a core
+ * says when it cannot go on (kernel/main/stop.c). */
 #define REGION_STAGING_PAGES 4u
+#define REGION_LAST_WORDS_BYTES 64u
 
 extern struct region shared_regions[CORE_COUNT_MAX];
+
+/* On every core's own root. */
+static inline uint8_t *region_staging(uint32_t core)
+{
+    uint64_t end = core * (uint64_t)LAYOUT_OUTBOX_STRIDE + shared_regions[core].outbox_bytes;
+    return (uint8_t *)(LAYOUT_OUTBOX_BASE + end - REGION_STAGING_PAGES * PAGE_BYTES);
+}
 
 /* Splits memory among shared_facts.core_count cores and builds every core's region and kernel-half
  * page tables. Boot core, boot tables, once. RESULT_NO_MEMORY: the report names what is missing. */

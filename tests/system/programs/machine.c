@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a program can see of the machine; the argument chooses. */
+#define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -87,6 +91,61 @@ static void read_late(void)
     }
 }
 
+static atomic_int written;
+
+/* The thread of core 1 moves to core 0 once that one is writing. */
+static void *move_away(void *nothing)
+{
+    cpu_set_t first;
+    CPU_ZERO(&first);
+    CPU_SET(0, &first);
+    while (written < 200) {
+        sched_yield();
+    }
+    if (sched_getcpu() == 1) {
+        sched_setaffinity(0, sizeof(first), &first);
+    }
+    return nothing;
+}
+
+static void write_while_another_moves(void)
+{
+    char line[202] = {[200] = '\n'};
+    pthread_t threads[8];
+    for (int i = 0; i < 200; i++) {
+        line[i] = (char)('0' + i % 10);
+    }
+    for (int i = 0; i < 8; i++) {
+        pthread_create(&threads[i], NULL, move_away, NULL);
+    }
+    while (write(STDOUT_FILENO, line, 201) > 0) {
+        written++;
+    }
+}
+
+static void *touch_all(void *nothing)
+{
+    size_t bytes = 1ull << 30;
+    char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    for (size_t at = 0; at < bytes; at += 4096) {
+        memory[at] = 1;
+    }
+    return nothing;
+}
+
+/* Each core's threads want more memory than the machine has. */
+static void touch_everywhere(void)
+{
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) {
+        pthread_create(&threads[i], NULL, touch_all, NULL);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
 int main(int count_of_arguments, char **arguments)
 {
     const char *what = count_of_arguments > 1 ? arguments[1] : "";
@@ -105,6 +164,10 @@ int main(int count_of_arguments, char **arguments)
     } else if (strcmp(what, "sgdt") == 0) {
         char table[10];
         __asm__ volatile("sgdt %0" : "=m"(table));
+    } else if (strcmp(what, "move") == 0) {
+        write_while_another_moves();
+    } else if (strcmp(what, "exhaust") == 0) {
+        touch_everywhere();
     } else if (strcmp(what, "abort") == 0) {
         abort();
     } else {

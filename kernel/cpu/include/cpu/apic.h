@@ -63,7 +63,8 @@ void cpu_apic_initialize(void);
 
 /* Makes core take VECTOR_IPI soon; merges with one that is pending there. */
 void cpu_apic_send_ipi(core_id_t core);
-/* Non-maskable: for stopping cores at a panic. */
+/* For stopping cores at a panic: VECTOR_STOP, and what a core cannot put off. */
+void cpu_apic_send_stop(core_id_t core);
 void cpu_apic_send_nmi(core_id_t core);
 /* @apic_id  of a core that has not started; @page below 1 MiB, where it starts in real mode */
 void cpu_apic_send_init(uint32_t apic_id);

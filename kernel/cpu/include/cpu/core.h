@@ -6,6 +6,10 @@
 #include <cpu/instructions.h>
 #include <percpu/base.h>
 
+/* Until cpu_core_initialize: exceptions of the boot core reach trap_in_kernel on the stack in use.
+ * Context: boot core, boot tables, whose code selector is SELECTOR_KERNEL_CODE */
+void cpu_core_early_exceptions(void);
+
 /* Prepares this core: GDT, TSS with its interrupt stacks, IDT, control registers, EFER, XCR0, the
  * registers of SYSCALL, TSC_AUX = core, local APIC with its timer stopped. Interrupts stay off.
  * Context: first thing on the core's own root, on its gate stack; core 0 before the others

@@ -181,6 +181,11 @@ static inline void cpu_cli(void)
     __asm__ volatile("cli" : : : "memory", "cc");
 }
 
+static inline void cpu_hlt(void)
+{
+    __asm__ volatile("hlt" : : : "memory");
+}
+
 /* Waits with interrupts on and returns with them off. One sequence: STI holds interrupts back for
  * one instruction, so none can be lost between it and HLT. */
 static inline void cpu_halt_until_interrupt(void)

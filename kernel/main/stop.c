@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a core tells the others when it cannot go on. The line is core 0's: before another core uses
+ * it, that one has finished the frame that it was sending. A core that is asked to stop does so
+ * where its kernel is left or halted, or, if that takes too long, by an NMI wherever it is. */
+#include "main.h"
+
+#include <cpu/apic.h>
+#include <cpu/core.h>
+#include <cpu/time.h>
+#include <driver/console.h>
+#include <kernel/region.h>
+#include <percpu/frames.h>
+#include <percpu/scheduler.h>
+
+#define ANSWER_NS_MAX 1000000000ull /* once for the interrupt, once for the NMI */
+
+enum core_state {
+    CORE_RUNS, /* the page is zero at start */
+    CORE_PANICS,
+    CORE_STOPPED,
+};
+
+/* Written by its core, read by all others. */
+struct last_words {
+    _Atomic uint32_t state;
+    bool is_out_of_memory;
+    uint64_t address, rip, frames_free, frames_total;
+};
+_Static_assert(sizeof(struct last_words) <= REGION_LAST_WORDS_BYTES, "its place");
+
+static struct last_words *words_of_remote(uint32_t core)
+{
+    return (struct last_words *)(region_staging(core) - REGION_LAST_WORDS_BYTES);
+}
+
+static uint32_t state_of_remote(uint32_t core)
+{
+    return atomic_load_explicit(&words_of_remote(core)->state, memory_order_acquire);
+}
+
+static void state_set(enum core_state state)
+{
+    struct last_words *own = words_of_remote(percpu_self.value);
+    atomic_store_explicit(&own->state, state, memory_order_release);
+}
+
+/* Of several cores that panic the lowest goes on. */
+static bool another_panics(void)
+{
+    uint32_t self = percpu_self.value;
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        bool is_mine = core == self || (core > self && state_of_remote(self) == CORE_PANICS);
+        if (!is_mine && state_of_remote(core) == CORE_PANICS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static noreturn void halt(void)
+{
+    cpu_cli();
+    state_set(CORE_STOPPED);
+    for (;;) {
+        cpu_hlt();
+    }
+}
+
+/* @impl ATL-LLR-BOOT-0034~1 */
+noreturn void stop_self(void)
+{
+    console_panic_begin();
+    halt();
+}
+
+/* @impl ATL-LLR-BOOT-0034~1 */
+void stop_at_nmi(void)
+{
+    if (another_panics()) {
+        halt();
+    }
+}
+
+/* Sends to every core that has not stopped; true: all have, in time. */
+static bool stop_by(void (*send)(core_id_t core))
+{
+    uint32_t running = 0;
+    for (uint16_t core = 0; core < percpu_core_count; core++) {
+        if (core != percpu_self.value && state_of_remote(core) != CORE_STOPPED) {
+            send((core_id_t){core});
+        }
+    }
+    uint64_t deadline = cpu_now_ns() + ANSWER_NS_MAX;
+    do {
+        if (another_panics()) {
+            stop_self();
+        }
+        running = 0;
+        for (uint32_t core = 0; core < percpu_core_count; core++) {
+            running += core != percpu_self.value && state_of_remote(core) != CORE_STOPPED;
+        }
+        cpu_pause();
+    } while (running > 0 && cpu_now_ns() < deadline);
+    return running == 0;
+}
+
+/* @impl ATL-LLR-BOOT-0034~1 */
+void stop_others(void)
+{
+    cpu_cli();
+    if (!cpu_is_on_boot_tables() && percpu_core_count > 1) {
+        state_set(CORE_PANICS);
+        if (!stop_by(cpu_apic_send_stop)) {
+            (void)stop_by(cpu_apic_send_nmi);
+        }
+    }
+    console_panic_begin();
+}
+
+/* @impl ATL-LLR-BOOT-0036~1 */
+void note_out_of_memory(uint64_t address)
+{
+    struct last_words *own = words_of_remote(percpu_self.value);
+    own->address = address;
+    own->rip = percpu_current->frame.rip;
+    own->frames_free = percpu_frames_free_count();
+    own->frames_total = percpu_frames_total_count();
+    own->is_out_of_memory = true;
+}
+
+/* @impl ATL-LLR-BOOT-0036~1 */
+void report_out_of_memory(void)
+{
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        const struct last_words *words = words_of_remote(core);
+        if (words->is_out_of_memory) {
+            console_log(CONSOLE_ERROR,
+                        "atoll: out of memory: core %u has %lu of %lu frames left, and no other "
+                        "core gave it more, for address 0x%lx (rip 0x%lx)\n",
+                        core, words->frames_free, words->frames_total, words->address, words->rip);
+        }
+    }
+}

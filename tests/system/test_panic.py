@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is seen when the kernel or the program cannot go on. A kernel breaks where the test has put an
+instruction that is not defined over the beginning of one of its functions."""
+import re
+
+from lib import PAIRWISE, system_test
+
+from atoll.elf import PT_LOAD, Elf
+
+KERNEL_BASE = 0xffffffff80000000
+UD2 = b"\x0f\x0b"
+STATUS_PANIC, STATUS_KILLED = 255, 137
+
+
+def broken_image(guest, function, program, *arguments):
+    """(image whose kernel cannot execute the function, the function's address)"""
+    image = bytearray(guest.pack(program, *arguments))
+    address = Elf(guest.parts()[0].read_bytes(), "kernel").symbols()[function]
+    for segment in Elf(image, "image").segments:
+        inside = address - KERNEL_BASE - segment.physical
+        if segment.kind == PT_LOAD and 0 <= inside < segment.file_bytes:
+            image[segment.offset + inside:segment.offset + inside + 2] = UD2
+            return bytes(image), address
+    raise AssertionError(f"{function} is not in the image")
+
+
+# @verifies ATL-LLR-BOOT-0035~1
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2),
+             function=("boot_loader_read", "boot_machine_collect", "memory_regions_build"))
+def test_exception_while_booting_is_reported(guest):
+    image, address = broken_image(guest, guest.function, guest.build("hello.c"))
+    result = guest.boot(image).expect(status=STATUS_PANIC, stdout=b"")
+    line = f"panic: core 0: exception 6 (error 0x0) in the kernel, rip {address:#x}".encode()
+    result.expect_that(line in result.kernel_errors, "vector, error code and instruction are named")
+
+
+# @verifies ATL-LLR-BOOT-0034~1 ATL-LLR-BOOT-0035~1
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(2, 4))
+def test_panic_of_another_core_waits_for_whole_frames(guest):
+    image, address = broken_image(guest, "gate_move_to", guest.build("machine.c"), "move")
+    result = guest.boot(image)
+    result.expect(status=STATUS_PANIC)
+    report = re.fullmatch(rb"atoll: panic: core 1: exception 6 \(error 0x0\) in the kernel, "
+                          rb"rip 0x([0-9a-f]+)\n(  \S.*\n)+", result.kernel_errors)
+    result.expect_that(report and int(report[1], 16) == address, "the report is whole")
+    line = b"0123456789" * 20 + b"\n"
+    lines = len(result.stdout) // len(line) + 1
+    result.expect_that(len(result.stdout) > 100 * len(line), "core 0 was writing")
+    result.expect_that((line * lines).startswith(result.stdout), "the program's output is whole")
+    result.expect_that(not re.search(rb"[^\r\n]", result.outcome.noise), "no byte is outside frames")
+
+
+# @verifies ATL-LLR-BOOT-0036~1
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2))
+def test_want_of_memory_is_explained(guest):
+    result = guest.run(guest.build("machine.c"), "exhaust", memory=48)
+    result.expect(status=STATUS_KILLED, stdout=b"")
+    line = (rb"out of memory: core (\d+) has \d+ of (\d+) frames left, .*"
+            rb"for address 0x[0-9a-f]+ \(rip 0x[0-9a-f]+\)\n")
+    found = re.search(line, result.kernel_errors)
+    result.expect_that(found and 500 < int(found[2]) < 12288, "core, frames and access are named")
