@@ -42,4 +42,5 @@ if(TARGET kernel.elf)
         PROPERTIES COMPILE_OPTIONS "${coverage_options}")
     # Brings coverage_dump, ATOLL_COVERAGE=1 for the code that calls it, and __llvm_profile_runtime.
     target_link_libraries(kernel.elf PRIVATE coverage)
+    target_sources(kernel.elf PRIVATE ${coverage_folder}/leave.c)
 endif()

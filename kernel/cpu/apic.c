@@ -4,12 +4,8 @@
 
 #define APIC_SOFTWARE_ENABLE 0x100u
 #define LVT_NMI (4u << 8)
-#define LVT_TIMER_TSC_DEADLINE (2u << 17)
 #define DIVIDE_BY_1 0xbu
 #define COMMAND_PENDING (1u << 12)
-#define COMMAND_NMI (4u << 8)
-#define COMMAND_INIT (5u << 8)
-#define COMMAND_STARTUP (6u << 8)
 #define COMMAND_ASSERT (1u << 14)
 #define COMMAND_WAIT_MAX 100000u
 #define XAPIC_DESTINATION_SHIFT 24
@@ -17,8 +13,12 @@
 #define PIC_PRIMARY_MASK 0x21
 #define PIC_SECONDARY_MASK 0xa1
 
-static void send(uint32_t apic_id, uint32_t command)
+/* @impl ATL-LLR-BOOT-0016~1 */
+void cpu_apic_send(core_id_t core, uint32_t command)
 {
+    ASSERT(core.value < shared_facts.core_count);
+    uint32_t apic_id = shared_facts.apic_id[core.value];
+    command |= COMMAND_ASSERT;
     if (shared_facts.x2apic) {
         /* WRMSR to the x2APIC does not wait for stores: without the fence the receiver might look
          * before it can see what the interrupt is about. */
@@ -27,46 +27,14 @@ static void send(uint32_t apic_id, uint32_t command)
         cpu_wrmsr(MSR_X2APIC + (APIC_COMMAND >> 4), ((uint64_t)apic_id << 32) | command);
         return;
     }
-    volatile uint32_t *page = cpu_apic_page();
     for (uint32_t i = 0; i < COMMAND_WAIT_MAX; i++) {
-        if ((page[APIC_COMMAND / sizeof(uint32_t)] & COMMAND_PENDING) == 0) {
+        if ((cpu_apic_read(APIC_COMMAND) & COMMAND_PENDING) == 0) {
             break;
         }
         cpu_pause();
     }
     cpu_apic_write(APIC_COMMAND_HIGH, apic_id << XAPIC_DESTINATION_SHIFT);
     cpu_apic_write(APIC_COMMAND, command);
-}
-
-void cpu_apic_send_ipi(core_id_t core)
-{
-    ASSERT(core.value < shared_facts.core_count);
-    send(shared_facts.apic_id[core.value], COMMAND_ASSERT | VECTOR_IPI);
-}
-
-/* @impl ATL-LLR-BOOT-0034~1 */
-void cpu_apic_send_stop(core_id_t core)
-{
-    ASSERT(core.value < shared_facts.core_count);
-    send(shared_facts.apic_id[core.value], COMMAND_ASSERT | VECTOR_STOP);
-}
-
-/* @impl ATL-LLR-BOOT-0034~1 */
-void cpu_apic_send_nmi(core_id_t core)
-{
-    ASSERT(core.value < shared_facts.core_count);
-    send(shared_facts.apic_id[core.value], COMMAND_ASSERT | COMMAND_NMI);
-}
-
-void cpu_apic_send_init(uint32_t apic_id)
-{
-    send(apic_id, COMMAND_ASSERT | COMMAND_INIT);
-}
-
-void cpu_apic_send_startup(uint32_t apic_id, uint64_t page)
-{
-    ASSERT(IS_ALIGNED(page, PAGE_BYTES) && page < (1ull << 20));
-    send(apic_id, COMMAND_ASSERT | COMMAND_STARTUP | (uint32_t)(page / PAGE_BYTES));
 }
 
 static void enable_mode(void)
@@ -89,8 +57,7 @@ void cpu_apic_initialize(void)
     cpu_apic_write(APIC_LVT_ERROR, APIC_LVT_MASKED);
     cpu_apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
     cpu_apic_write(APIC_TIMER_INITIAL, 0);
-    cpu_apic_write(APIC_LVT_TIMER,
-                   VECTOR_TIMER | (shared_facts.has_tsc_deadline ? LVT_TIMER_TSC_DEADLINE : 0));
+    cpu_apic_write(APIC_LVT_TIMER, VECTOR_TIMER);
     /* An APIC that served the firmware may hold an interrupt in service. */
     cpu_apic_end_of_interrupt();
 }

@@ -28,14 +28,6 @@ uint64_t clock_hz_from_scale(uint32_t scale, int8_t shift)
     return accepted(shift < 0 ? hz << -shift : hz >> shift);
 }
 
-uint64_t clock_hz_from_crystal(uint32_t denominator, uint32_t numerator, uint32_t crystal_hz)
-{
-    if (denominator == 0) {
-        return 0;
-    }
-    return accepted((uint64_t)crystal_hz * numerator / denominator);
-}
-
 uint64_t clock_hz_from_ratio(uint64_t ticks, uint64_t reference_ticks, uint64_t reference_hz)
 {
     /* Bounds keep the product in 64 bits: 2^34 ticks is more than 100 ms of any TSC. */

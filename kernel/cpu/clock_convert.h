@@ -15,10 +15,8 @@ uint64_t clock_multiplier(uint64_t hz);
  * pair is not a frequency that we accept. */
 uint64_t clock_hz_from_scale(uint32_t scale, int8_t shift);
 
-/* CPUID 15h: hz = crystal * numerator / denominator; 0: not told or not accepted. */
-uint64_t clock_hz_from_crystal(uint32_t denominator, uint32_t numerator, uint32_t crystal_hz);
-
-/* ticks counted while a clock of reference_hz advanced by reference_ticks; 0: not accepted. */
+/* ticks counted while a clock of reference_hz advanced by reference_ticks; 0: not accepted. Also
+ * the ratio of CPUID 15h to a crystal. */
 uint64_t clock_hz_from_ratio(uint64_t ticks, uint64_t reference_ticks, uint64_t reference_hz);
 
 /* Registers of the MC146818 as they were read, register 0x0b for the format. */
@@ -27,5 +25,9 @@ struct clock_rtc {
 };
 /* Seconds since 1970; years are 1970..2069. RESULT_INVALID: not a date. */
 enum result clock_rtc_decode(const struct clock_rtc *rtc, uint64_t *seconds);
+
+/* Seconds since 1970 from the MC146818 (rtc.c), or 0: there is none or it does not show a date.
+ * Core 0, before seal. */
+uint64_t rtc_seconds(void);
 
 #endif

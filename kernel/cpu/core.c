@@ -8,6 +8,12 @@
 #include <cpu/msr.h>
 #include <kernel/facts.h>
 #include <kernel/layout.h>
+#include <kernel/region.h>
+
+_Static_assert(offsetof(struct facts, core_count) == FACTS_CORE_COUNT, "assembly");
+_Static_assert(offsetof(struct facts, apic_id) == FACTS_APIC_ID, "assembly");
+_Static_assert(sizeof(struct region) == REGION_BYTES, "assembly");
+_Static_assert(offsetof(struct region, root) == REGION_ROOT, "assembly");
 
 PERCORE core_id_t cpu_core_self;
 
@@ -50,5 +56,4 @@ void cpu_core_initialize(core_id_t core)
     write_control_registers();
     write_call_registers(core);
     cpu_apic_initialize();
-    start_report(core);
 }

@@ -66,7 +66,6 @@ enum result cpu_features_decode(const struct cpu_leaves *leaves, struct facts *f
     facts->has_rdrand = BIT(leaves->basic.ecx, 30);
     facts->has_rdseed = BIT(leaves->structure.ebx, 18);
     facts->has_x2apic = BIT(leaves->basic.ecx, 21);
-    facts->has_tsc_deadline = BIT(leaves->basic.ecx, 24);
     facts->has_1g_pages = BIT(leaves->extended.edx, 26);
     facts->has_rdtscp = BIT(leaves->extended.edx, 27);
     facts->has_xsaveopt = BIT(leaves->extended_state[1].eax, 0);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The battery clock: MC146818, ports 0x70 and 0x71. */
-#include "rtc.h"
-
 #include "clock_convert.h"
 
 #include <cpu/instructions.h>

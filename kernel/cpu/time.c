@@ -3,7 +3,6 @@
  * CPUID), the processor's (CPUID 15h), measured against the APIC timer where its rate is known
  * (QEMU without acceleration: 1 GHz), measured against the PIT. */
 #include "clock_convert.h"
-#include "rtc.h"
 
 #include <cpu/apic.h>
 #include <cpu/msr.h>
@@ -138,7 +137,7 @@ static uint64_t crystal_hz(void)
         return 0;
     }
     struct cpu_id id = cpu_cpuid(LEAF_CRYSTAL, 0);
-    uint64_t hz = clock_hz_from_crystal(id.eax, id.ebx, id.ecx);
+    uint64_t hz = clock_hz_from_ratio(id.ebx, id.eax, id.ecx);
     if (hz != 0) {
         shared_facts.lapic_timer_hz = id.ecx; /* SDM: the timer runs at the crystal's rate */
     }
@@ -270,7 +269,7 @@ enum result cpu_time_initialize(void)
     }
     shared_facts.tsc_hz = hz;
     shared_facts.tsc_multiplier = clock_multiplier(hz);
-    if (shared_facts.lapic_timer_hz == 0 && !shared_facts.has_tsc_deadline) {
+    if (shared_facts.lapic_timer_hz == 0) {
         shared_facts.lapic_timer_hz = apic_hz(hz);
     }
     uint64_t wall = wall_now_ns(), now = cpu_now_ns();
@@ -278,35 +277,15 @@ enum result cpu_time_initialize(void)
     return RESULT_OK;
 }
 
-static uint64_t tsc_at(uint64_t ns)
-{
-    uint64_t high = ns >> 32;
-    if (high >= shared_facts.tsc_multiplier) {
-        return UINT64_MAX; /* centuries away: the quotient does not fit */
-    }
-    uint64_t ticks = cpu_div128(high, ns << 32, shared_facts.tsc_multiplier) + 1;
-    return ticks > UINT64_MAX - shared_facts.tsc_base ? UINT64_MAX : shared_facts.tsc_base + ticks;
-}
-
-static void arm_count(uint64_t deadline_ns)
-{
-    uint64_t now = cpu_now_ns();
-    uint64_t distance = deadline_ns > now ? deadline_ns - now : 0;
-    distance = MIN(distance, NS_PER_SECOND);
-    /* 1 s at most, so the product fits; one tick more than the truncation lost. */
-    uint64_t ticks = distance * (shared_facts.lapic_timer_hz / 1000) / 1000000 + 1;
-    cpu_apic_write(APIC_TIMER_INITIAL, (uint32_t)MIN(ticks, UINT32_MAX));
-}
-
 /* @impl ATL-LLR-BOOT-0020~1 */
 void cpu_timer_arm(uint64_t deadline_ns)
 {
     percpu_timer_ns = deadline_ns;
-    if (shared_facts.has_tsc_deadline) {
-        cpu_wrmsr(MSR_TSC_DEADLINE, deadline_ns == CPU_TIME_NEVER ? 0 : tsc_at(deadline_ns));
-    } else if (deadline_ns == CPU_TIME_NEVER) {
-        cpu_apic_write(APIC_TIMER_INITIAL, 0);
-    } else {
-        arm_count(deadline_ns);
+    uint64_t ticks = 0, now = cpu_now_ns();
+    if (deadline_ns != CPU_TIME_NEVER) {
+        /* 1 s at most, so the product fits; one tick more than the truncation lost. */
+        uint64_t distance = MIN(deadline_ns > now ? deadline_ns - now : 0, NS_PER_SECOND);
+        ticks = distance * (shared_facts.lapic_timer_hz / 1000) / 1000000 + 1;
     }
+    cpu_apic_write(APIC_TIMER_INITIAL, (uint32_t)MIN(ticks, UINT32_MAX));
 }

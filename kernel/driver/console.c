@@ -22,13 +22,8 @@
 
 /* Set before seal: IMAGE_FLAG_FRAMED, IMAGE_FLAG_VERBOSE. */
 static SHARED uint32_t shared_console_flags;
-/* Input that was waiting when the port was set up; core 0 reads it when interrupts start. */
-static SHARED uint8_t shared_early_input[UART_FIFO_BYTES];
-static SHARED uint32_t shared_early_input_count;
-
 /* Core 0's, from console_start_interrupts on. */
 static PERCORE bool has_interrupts;
-static PERCORE bool has_input;
 static PERCORE bool is_dead; /* the line took nothing for too long */
 static PERCORE uint8_t enabled;
 static PERCORE struct ring transmit, receive;
@@ -44,16 +39,6 @@ static bool is_framed(void)
 static bool is_buffered(void)
 {
     return !cpu_is_on_boot_tables() && has_interrupts;
-}
-
-static void keep_early_input(uint8_t byte)
-{
-    shared_early_input[shared_early_input_count++] = byte;
-}
-
-void console_discover(void)
-{
-    uart_discover(keep_early_input);
 }
 
 void console_set_mode(uint32_t image_flags)
@@ -207,7 +192,7 @@ int64_t console_input_available(void)
     if (ring_used(&receive) > 0) {
         return ring_used(&receive);
     }
-    return input.is_ended || !has_input ? 0 : (int64_t)RESULT_AGAIN;
+    return input.is_ended || !has_interrupts ? 0 : (int64_t)RESULT_AGAIN;
 }
 
 /* @impl ATL-LLR-BOOT-0028~1 */
@@ -235,20 +220,10 @@ void console_start_interrupts(void)
 {
     transmit = (struct ring){.bytes = transmit_bytes, .size = TRANSMIT_RING_BYTES};
     receive = (struct ring){.bytes = receive_bytes, .size = RECEIVE_RING_BYTES};
-    const struct ioapic_route route = {
-        .gsi = shared_facts.uart_gsi,
-        .vector = VECTOR_UART,
-        .is_level = shared_facts.uart_level,
-        .is_active_low = shared_facts.uart_active_low,
-    };
-    if (shared_facts.uart_port == 0 || ioapic_route(&route) != RESULT_OK) {
+    if (shared_facts.uart_port == 0 || ioapic_route_uart(VECTOR_UART) != RESULT_OK) {
         return; /* output stays polled; there is no input */
     }
     has_interrupts = true;
-    has_input = true;
-    for (uint32_t i = 0; i < shared_early_input_count; i++) {
-        take_input(shared_early_input[i]);
-    }
     enable(UART_ENABLE_RECEIVE);
 }
 

@@ -31,22 +31,18 @@ static void write_register(uint32_t index, uint32_t value)
     *at(WINDOW_OFFSET) = value;
 }
 
-enum result ioapic_route(const struct ioapic_route *route)
+enum result ioapic_route_uart(uint8_t vector)
 {
-    if (shared_facts.ioapic_physical == 0 || route->gsi < shared_facts.ioapic_gsi_base ||
-        shared_facts.apic_id[0] > DESTINATION_MAX) {
+    const struct facts *facts = &shared_facts;
+    uint32_t input = facts->uart_gsi - facts->ioapic_gsi_base;
+    if (facts->ioapic_physical == 0 || facts->uart_gsi < facts->ioapic_gsi_base ||
+        facts->apic_id[0] > DESTINATION_MAX ||
+        input > ((read_register(REGISTER_VERSION) >> 16) & 0xffu)) {
         return RESULT_INVALID;
     }
-    uint32_t input = route->gsi - shared_facts.ioapic_gsi_base;
-    uint32_t last_input = (read_register(REGISTER_VERSION) >> 16) & 0xffu;
-    if (input > last_input) {
-        return RESULT_INVALID;
-    }
-    uint32_t low = route->vector;
-    low |= route->is_active_low ? REDIRECTION_ACTIVE_LOW : 0;
-    low |= route->is_level ? REDIRECTION_LEVEL : 0;
-    write_register(REGISTER_REDIRECTION + 2 * input + 1,
-                   shared_facts.apic_id[0] << DESTINATION_SHIFT);
-    write_register(REGISTER_REDIRECTION + 2 * input, low);
+    uint32_t index = REGISTER_REDIRECTION + 2 * input;
+    write_register(index + 1, facts->apic_id[0] << DESTINATION_SHIFT);
+    write_register(index, vector | (facts->uart_active_low ? REDIRECTION_ACTIVE_LOW : 0) |
+                              (facts->uart_level ? REDIRECTION_LEVEL : 0));
     return RESULT_OK;
 }

@@ -5,14 +5,9 @@
 
 #include <percpu/base.h>
 
-struct ioapic_route {
-    uint32_t gsi;
-    uint8_t vector;
-    bool is_level, is_active_low;
-};
-/* Sends an interrupt to core 0 from now on.
+/* Sends the serial port's interrupt to core 0 from now on.
  * Errors: RESULT_INVALID there is no I/O APIC, or it has no such input, or core 0's APIC id is not
  *         one that it can address */
-enum result ioapic_route(const struct ioapic_route *route);
+enum result ioapic_route_uart(uint8_t vector);
 
 #endif

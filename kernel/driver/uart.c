@@ -2,6 +2,7 @@
 #include "uart.h"
 
 #include <cpu/instructions.h>
+#include <driver/console.h>
 #include <kernel/facts.h>
 
 #define UART_PORT 0x3f8
@@ -20,8 +21,8 @@
 
 #define LINE_DIVISOR 0x80u
 #define LINE_8N1 0x03u
-#define FIFO_ENABLE_RESET 0xc7u /* on, both cleared, receive interrupt at 14 bytes or idle */
-#define MODEM_ON 0x0bu          /* DTR, RTS, and OUT2, which lets interrupts through */
+#define FIFO_ENABLE 0xc1u /* receive interrupt at 14 bytes or idle; received bytes stay */
+#define MODEM_ON 0x0bu    /* DTR, RTS, and OUT2, which lets interrupts through */
 #define STATUS_RECEIVED 0x01u
 #define STATUS_HOLDING_EMPTY 0x20u
 #define STATUS_ALL_EMPTY 0x40u
@@ -44,7 +45,8 @@ static bool is_present(uint16_t base)
     return first && cpu_in8(scratch) == 0xa5;
 }
 
-void uart_discover(void (*keep)(uint8_t byte))
+/* 115200 8N1 and FIFOs, no interrupts. */
+void console_discover(void)
 {
     shared_facts.uart_port = 0;
     if (!is_present(UART_PORT)) {
@@ -56,11 +58,7 @@ void uart_discover(void (*keep)(uint8_t byte))
     cpu_out8(port(REGISTER_DATA), 1); /* 115200 / 1 */
     cpu_out8(port(REGISTER_DIVISOR_HIGH), 0);
     cpu_out8(port(REGISTER_LINE), LINE_8N1);
-    uint8_t byte;
-    for (uint32_t i = 0; i < UART_FIFO_BYTES && uart_receive(&byte); i++) {
-        keep(byte);
-    }
-    cpu_out8(port(REGISTER_FIFO), FIFO_ENABLE_RESET);
+    cpu_out8(port(REGISTER_FIFO), FIFO_ENABLE);
     cpu_out8(port(REGISTER_MODEM), MODEM_ON);
 }
 

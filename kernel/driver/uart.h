@@ -10,10 +10,6 @@
 #define UART_ENABLE_RECEIVE 1u
 #define UART_ENABLE_TRANSMIT 2u
 
-/* Boot core: finds the port, sets 115200 8N1 and FIFOs, no interrupts. Bytes that were waiting are
- * handed to keep (a FIFO that is turned on forgets them). */
-void uart_discover(void (*keep)(uint8_t byte));
-
 /* Bytes that the transmitter takes now without waiting: 0 or UART_FIFO_BYTES. */
 uint32_t uart_transmit_room(void);
 void uart_transmit(uint8_t byte);

@@ -4,9 +4,9 @@
 #include "main.h"
 
 #include <boot/boot.h>
+#include <cpu/apic.h>
 #include <cpu/core.h>
 #include <cpu/instructions.h>
-#include <cpu/smp.h>
 #include <cpu/time.h>
 #include <crypto/entropy.h>
 #include <driver/console.h>
@@ -20,7 +20,6 @@
 #include <kernel/region.h>
 #include <percpu/frames.h>
 #include <percpu/operations.h>
-#include <percpu/perturb.h>
 
 enum boot_stage {
     STAGE_CORES_START, /* core 0 starts the others one after another; each prepares itself */
@@ -28,8 +27,12 @@ enum boot_stage {
     STAGE_SEAL,        /* everything is written: each core makes the boot facts read-only */
 };
 
-static SHARED _Atomic uint32_t shared_stage;       /* core 0 writes, the others wait for it */
-static SHARED _Atomic uint32_t shared_cores_ready; /* each core adds one at the end of a stage */
+/* Stages that each core has finished: written by it before seal, read by core 0, for which it
+ * waits; core 0 is the last in each, and the others wait for it. */
+static SHARED _Atomic uint32_t shared_stages_of[CORE_COUNT_MAX];
+
+/* Generous: on a loaded host the other virtual CPUs may not get to run for long. */
+#define STAGE_NS_MAX 30000000000ull
 
 /* In the staging page of each core, for core 0: this core has sealed and judged itself. */
 struct sealed {
@@ -40,14 +43,18 @@ struct sealed {
 
 static void stage_finish(enum boot_stage stage)
 {
-    atomic_fetch_add(&shared_cores_ready, 1);
-    if (percpu_self.value == 0) {
-        while (atomic_load(&shared_cores_ready) < shared_facts.core_count * (stage + 1u)) {
-            cpu_pause();
+    uint64_t deadline = cpu_now_ns() + STAGE_NS_MAX;
+    uint32_t core = percpu_self.value == 0 ? 1 : shared_facts.core_count;
+    while (core < shared_facts.core_count) {
+        if (atomic_load(&shared_stages_of[core]) > (uint32_t)stage) {
+            core++;
+        } else if (cpu_now_ns() > deadline) {
+            boot_refuse("core %u did not start", core);
         }
-        atomic_store(&shared_stage, stage + 1u);
+        cpu_pause();
     }
-    while (atomic_load(&shared_stage) <= (uint32_t)stage) {
+    atomic_store(&shared_stages_of[percpu_self.value], stage + 1u);
+    while (atomic_load(&shared_stages_of[0]) <= (uint32_t)stage) {
         cpu_pause();
     }
 }
@@ -172,28 +179,6 @@ static void entropy_start(core_id_t self)
     canary_choose();
 }
 
-#ifdef ATOLL_PERTURB
-static SHARED uint64_t shared_perturb_seed; /* core 0 writes it before it starts the others */
-
-/* The build that delays at random says with what seed, so that a failure can be run again. */
-static void perturb_start(core_id_t self)
-{
-    if (self.value == 0) {
-        shared_perturb_seed = boot_image()->seed;
-        if ((boot_image()->flags & IMAGE_FLAG_FIXED_SEED) == 0) {
-            entropy_fill(&shared_perturb_seed, sizeof(shared_perturb_seed));
-        }
-        console_log(CONSOLE_LOG, "atoll: delays with seed %lu\n", shared_perturb_seed);
-    }
-    percpu_perturb_seed((shared_perturb_seed | 1) + 2 * self.value);
-}
-#else
-static void perturb_start(core_id_t self)
-{
-    (void)self;
-}
-#endif
-
 static void clock_start(void)
 {
     if (cpu_time_initialize() != RESULT_OK) {
@@ -204,11 +189,12 @@ static void clock_start(void)
                 shared_facts.tsc_hz / 1000, shared_facts.tsc_source);
 }
 
+/* @impl ATL-LLR-BOOT-0015~1 */
 static void other_cores_start(void)
 {
-    uint32_t started = cpu_smp_start();
-    if (started < shared_facts.core_count) {
-        boot_refuse("core %u did not start", started);
+    for (uint16_t core = 1; core < shared_facts.core_count; core++) {
+        cpu_apic_send((core_id_t){core}, APIC_COMMAND_INIT);
+        cpu_apic_send((core_id_t){core}, APIC_COMMAND_STARTUP(shared_facts.low_page));
     }
 }
 

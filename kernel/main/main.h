@@ -36,4 +36,17 @@ struct kernel_trap {
     uint64_t rip, cs, rflags, rsp, ss;
 };
 noreturn void report_kernel_trap(const struct kernel_trap *trap, uint64_t address);
+
+/* Parts of builds for tests: tests/system/hooks, certification/coverage. */
+#ifdef ATOLL_PERTURB
+void perturb_start(core_id_t self);
+#else
+#define perturb_start(self) ((void)(self))
+#endif
+#ifdef ATOLL_COVERAGE
+void coverage_leave(void);
+#else
+#define coverage_leave() ((void)0)
+#endif
+
 #endif

@@ -15,7 +15,7 @@
 void percpu_operation_ipi(core_id_t core)
 {
     gate_counts.ipis_sent++;
-    cpu_apic_send_ipi(core);
+    cpu_apic_send(core, VECTOR_IPI);
 }
 
 void percpu_operation_invalidate(uint64_t address, uint64_t bytes)

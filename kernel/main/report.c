@@ -10,27 +10,6 @@
 #include <percpu/operations.h>
 #include <percpu/scheduler.h>
 
-#ifdef ATOLL_COVERAGE
-#include <coverage.h>
-
-#define DEBUG_CONSOLE_PORT 0xe9
-
-static void coverage_put(uint8_t byte)
-{
-    cpu_out8(DEBUG_CONSOLE_PORT, byte);
-}
-
-/* The instrumented build hands out what it has counted. */
-static void coverage_leave(void)
-{
-    coverage_dump(coverage_put);
-}
-#else
-static void coverage_leave(void)
-{
-}
-#endif
-
 /* @impl ATL-LLR-BOOT-0029~1 */
 noreturn void end_machine(uint8_t kind, uint8_t status, uint8_t signal)
 {

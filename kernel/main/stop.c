@@ -82,12 +82,12 @@ void stop_at_nmi(void)
 }
 
 /* Sends to every core that has not stopped; true: all have, in time. */
-static bool stop_by(void (*send)(core_id_t core))
+static bool stop_by(uint32_t command)
 {
     uint32_t running = 0;
     for (uint16_t core = 0; core < percpu_core_count; core++) {
         if (core != percpu_self.value && state_of_remote(core) != CORE_STOPPED) {
-            send((core_id_t){core});
+            cpu_apic_send((core_id_t){core}, command);
         }
     }
     uint64_t deadline = cpu_now_ns() + ANSWER_NS_MAX;
@@ -110,8 +110,8 @@ void stop_others(void)
     cpu_cli();
     if (!cpu_is_on_boot_tables() && percpu_core_count > 1) {
         state_set(CORE_PANICS);
-        if (!stop_by(cpu_apic_send_stop)) {
-            (void)stop_by(cpu_apic_send_nmi);
+        if (!stop_by(VECTOR_STOP)) {
+            (void)stop_by(APIC_COMMAND_NMI);
         }
     }
     console_panic_begin();

@@ -39,7 +39,7 @@ struct facts {
     bool acpi_sleep_is_memory;
     /* CPU */
     bool has_smep, has_smap, has_umip, has_rdrand, has_rdseed, has_avx, has_xsaveopt, has_1g_pages,
-        has_rdtscp, has_x2apic, has_tsc_deadline;
+        has_rdtscp, has_x2apic;
     bool meltdown_possible;
     uint64_t extended_mask;  /* XCR0 */
     uint32_t extended_bytes; /* of an XSAVE area for it */

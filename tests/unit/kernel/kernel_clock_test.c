@@ -46,10 +46,10 @@ TEST(impossible_frequencies_are_refused)
     CHECK_EQUAL(clock_hz_from_scale(1, -33), 0);
     CHECK_EQUAL(clock_hz_from_scale(1, 0), 0);
     CHECK_EQUAL(clock_hz_from_scale(0xffffffff, 32), 0);
-    CHECK_EQUAL(clock_hz_from_crystal(0, 1, 24000000), 0);
-    CHECK_EQUAL(clock_hz_from_crystal(2, 0, 24000000), 0);
-    CHECK_EQUAL(clock_hz_from_crystal(2, 250, 0), 0);
-    CHECK_EQUAL(clock_hz_from_crystal(2, 250, 24000000), 3000000000);
+    CHECK_EQUAL(clock_hz_from_ratio(1, 0, 24000000), 0);
+    CHECK_EQUAL(clock_hz_from_ratio(0, 2, 24000000), 0);
+    CHECK_EQUAL(clock_hz_from_ratio(250, 2, 0), 0);
+    CHECK_EQUAL(clock_hz_from_ratio(250, 2, 24000000), 3000000000);
     CHECK_EQUAL(clock_hz_from_ratio(1, 0, 1000), 0);
     CHECK_EQUAL(clock_hz_from_ratio(1ull << 34, 1, 1000), 0);
     CHECK_EQUAL(clock_hz_from_ratio(1, 1, 1ull << 30), 0);

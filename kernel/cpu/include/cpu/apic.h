@@ -61,14 +61,12 @@ static inline void cpu_apic_end_of_interrupt(void)
 /* Enables the APIC with everything masked but NMI on LINT1. Part of cpu_core_initialize. */
 void cpu_apic_initialize(void);
 
-/* Makes core take VECTOR_IPI soon; merges with one that is pending there. */
-void cpu_apic_send_ipi(core_id_t core);
-/* For stopping cores at a panic: VECTOR_STOP, and what a core cannot put off. */
-void cpu_apic_send_stop(core_id_t core);
-void cpu_apic_send_nmi(core_id_t core);
-/* @apic_id  of a core that has not started; @page below 1 MiB, where it starts in real mode */
-void cpu_apic_send_init(uint32_t apic_id);
-void cpu_apic_send_startup(uint32_t apic_id, uint64_t page);
+/* What one core sends another: a vector, which merges with the same one that is pending there, or
+ * one of these. */
+#define APIC_COMMAND_NMI (4u << 8)
+#define APIC_COMMAND_INIT (5u << 8)
+#define APIC_COMMAND_STARTUP(page) ((6u << 8) | (uint32_t)((page) / PAGE_BYTES)) /* below 1 MiB */
+void cpu_apic_send(core_id_t core, uint32_t command);
 
 /* Boot core on boot tables: masks the PIC, finds the APIC's address and mode (into shared_facts).
  */

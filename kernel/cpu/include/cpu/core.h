@@ -13,7 +13,7 @@ void cpu_core_early_exceptions(void);
 /* Prepares this core: GDT, TSS with its interrupt stacks, IDT, control registers, EFER, XCR0, the
  * registers of SYSCALL, TSC_AUX = core, local APIC with its timer stopped. Interrupts stay off.
  * Context: first thing on the core's own root, on its gate stack; core 0 before the others
- * State:   writes the IDT on core 0; tells cpu_smp_start that this core runs */
+ * State:   writes the IDT on core 0 */
 void cpu_core_initialize(core_id_t core);
 
 /* Leaves the boot tables for the core's own root and its gate stack: kernel_core_main(core).

@@ -224,14 +224,6 @@ static inline bool cpu_rdseed(uint64_t *value)
     return is_valid;
 }
 
-/* (high:low) / divisor. @high < divisor, or the instruction faults */
-static inline uint64_t cpu_div128(uint64_t high, uint64_t low, uint64_t divisor)
-{
-    uint64_t quotient;
-    __asm__("divq %3" : "=a"(quotient), "+d"(high) : "0"(low), "rm"(divisor) : "cc");
-    return quotient;
-}
-
 /* Needs SSE4.2; works on general registers. */
 static inline uint64_t cpu_crc32q(uint64_t crc, uint64_t value)
 {

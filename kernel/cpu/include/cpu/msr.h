@@ -9,7 +9,6 @@
 #define MSR_APIC_BASE_ADDRESS 0x000ffffffffff000ull
 #define MSR_ARCH_CAPABILITIES 0x10au
 #define MSR_ARCH_CAPABILITIES_RDCL_NO 1ull
-#define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC 0x800u
 #define MSR_EFER 0xc0000080u
 #define MSR_EFER_SCE 1ull
