@@ -42,7 +42,7 @@ static void check_start(const struct cell *cell, const struct gate_thread_start 
     enum result result = gate_validate_thread_start(cell, start);
     FUZZ_REQUIRE(result != RESULT_OK ||
                  (start->entry >= cell->text_begin && start->entry < cell->text_end &&
-                  start->stack < 1ull << 47 && start->stack % 16 == 0 && start->priority < 32));
+                  start->stack < 1ull << 47 && start->stack % 16 == 0 && start->priority < 64));
 }
 
 void fuzz_one(const uint8_t *bytes, size_t count)
@@ -61,7 +61,7 @@ void fuzz_one(const uint8_t *bytes, size_t count)
         check_range(&cell, ALIGN_DOWN(a, PAGE_BYTES), ALIGN_DOWN(b, PAGE_BYTES));
         check_map(&cell, a, b, c);
         check_map(&cell, a & 15, b & 7, c);
-        struct gate_thread_start start = {.entry = a, .stack = b, .cookie = c, .priority = c & 63};
+        struct gate_thread_start start = {.entry = a, .stack = b, .cookie = c, .priority = c & 127};
         check_start(&cell, &start);
     }
 }

@@ -77,7 +77,8 @@ void percpu_thread_ready(struct thread *thread)
     queue_append(thread);
     if (!is_running(current) || thread->priority > current->priority) {
         percpu_reschedule = true;
-    } else if (thread->priority == current->priority && current->quantum_end_ns == 0) {
+    } else if (thread->priority == current->priority && current->quantum_end_ns == 0 &&
+               !current->fifo) {
         quantum_begin(percpu_current);
         /* A timer that fires before leads to the scheduler, which arms it anew. */
         percpu_reschedule |= current->quantum_end_ns < percpu_timer_ns;
@@ -95,8 +96,10 @@ void percpu_thread_wait(struct thread *thread, thread_continuation continuation)
 /* @impl ATL-LLR-PERCPU-0014~1 */
 void percpu_thread_set_priority(struct thread *thread, uint8_t priority)
 {
-    ASSERT(thread->state != THREAD_FREE && priority < PRIORITIES);
-    if (thread->priority == priority) {
+    ASSERT(thread->state != THREAD_FREE && priority < 2 * PRIORITIES);
+    bool fifo = priority >= PRIORITIES;
+    priority %= PRIORITIES;
+    if (thread->priority == priority && thread->fifo == fifo) {
         return;
     }
     bool is_ready = thread->state == THREAD_READY;
@@ -105,6 +108,10 @@ void percpu_thread_set_priority(struct thread *thread, uint8_t priority)
         ready_mask_update(thread->priority);
     }
     thread->priority = priority;
+    thread->fifo = fifo;
+    if (fifo) {
+        thread->quantum_end_ns = 0;
+    }
     if (is_ready) {
         queue_append(thread);
     }
@@ -206,10 +213,10 @@ static struct thread *pick(void)
     return thread;
 }
 
-/* Starts or stops the count of the running thread's quantum. */
+/* Starts or stops the count of the running thread's quantum. @impl ATL-LLR-PERCPU-0050~1 */
 static void quantum_update(struct thread *current)
 {
-    if ((ready_mask & (1u << current->priority)) == 0) {
+    if (current->fifo || (ready_mask & (1u << current->priority)) == 0) {
         current->quantum_end_ns = 0;
     } else if (current->quantum_end_ns == 0) {
         quantum_begin(current);

@@ -152,21 +152,31 @@ enum result gate_thread_start(const struct gate_thread_start *start, uint64_t *h
     return RESULT_OK;
 }
 
+static void reply_value(core_id_t to, const struct percpu_message *request, uint64_t value)
+{
+    struct percpu_message reply = {
+        .kind = request->kind, .token = request->token, .arguments = {value}};
+    percpu_channel_reply(to, &reply);
+}
+
+/* A continuation that answers the call with the reply's value, which may be a negated errno. */
+static void complete_by_value(struct thread *thread, const struct percpu_message *reply)
+{
+    gate_complete(thread, (int64_t)reply->arguments[0]);
+}
+
+static int64_t create_here(const struct gate_thread_start *start)
+{
+    uint64_t handle = 0;
+    enum result made = gate_thread_start(start, &handle);
+    return made != RESULT_OK ? (int64_t)made : (int64_t)handle;
+}
+
 static void create_requested(core_id_t from, const struct percpu_message *request)
 {
     struct gate_thread_start start = {request->arguments[0], request->arguments[1],
                                       request->arguments[2], request->arguments[3]};
-    struct percpu_message reply = {.kind = request->kind, .token = request->token};
-    uint64_t handle = 0;
-    reply.status = gate_thread_start(&start, &handle);
-    reply.arguments[0] = handle;
-    percpu_channel_reply(from, &reply);
-}
-
-static void create_replied(struct thread *thread, const struct percpu_message *reply)
-{
-    gate_complete(thread,
-                  reply->status != RESULT_OK ? reply->status : (int64_t)reply->arguments[0]);
+    reply_value(from, request, (uint64_t)create_here(&start));
 }
 
 /* @impl ATL-LLR-GATE-0021~1 */
@@ -179,9 +189,7 @@ int64_t gate_handle_thread_create(uint64_t core, uint64_t entry, uint64_t stack,
         return RESULT_INVALID;
     }
     if (core == percpu_self.value) {
-        uint64_t handle = 0;
-        enum result made = gate_thread_start(&start, &handle);
-        return made != RESULT_OK ? (int64_t)made : (int64_t)handle;
+        return create_here(&start);
     }
     TRY(gate_validate_thread_start(&gate_cell, &start));
     struct percpu_message request = {
@@ -189,7 +197,8 @@ int64_t gate_handle_thread_create(uint64_t core, uint64_t entry, uint64_t stack,
         .token = percpu_thread_handle(percpu_current),
         .arguments = {entry, stack, cookie, priority},
     };
-    gate_request_or_repeat((core_id_t){(uint16_t)core}, &request, percpu_current, create_replied);
+    gate_request_or_repeat((core_id_t){(uint16_t)core}, &request, percpu_current,
+                           complete_by_value);
     return 0;
 }
 
@@ -214,32 +223,53 @@ int64_t gate_handle_thread_exit(uint64_t done, uint64_t a, uint64_t b, uint64_t 
     return 0;
 }
 
-/* @impl ATL-LLR-GATE-0023~1 */
+static int64_t set_here(uint64_t handle, uint64_t priority)
+{
+    struct thread *thread = percpu_thread_find(handle);
+    if (thread == NULL) {
+        return RESULT_NO_THREAD;
+    }
+    if (priority != GATE_KEEP) {
+        percpu_thread_set_priority(thread, (uint8_t)priority);
+    }
+    return (int64_t)gate_run_ns(thread);
+}
+
+static void set_requested(core_id_t from, const struct percpu_message *request)
+{
+    reply_value(from, request, (uint64_t)set_here(request->arguments[0], request->arguments[1]));
+}
+
+/* @impl ATL-LLR-GATE-0023~2 */
 int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority, uint64_t core, uint64_t a,
                                uint64_t b, uint64_t c)
 {
     (void)a, (void)b, (void)c;
     struct thread *thread = percpu_current;
-    if (handle != 0 && handle != percpu_thread_handle(thread)) {
-        if (GATE_THREAD_CORE(handle) != percpu_self.value || core != GATE_KEEP) {
-            return RESULT_PERMISSION;
-        }
-        thread = percpu_thread_find(handle);
-        if (thread == NULL) {
-            return RESULT_NO_THREAD;
-        }
-    }
-    if ((priority != GATE_KEEP && priority >= GATE_PRIORITY_COUNT) ||
-        (core != GATE_KEEP && core >= percpu_core_count)) {
+    uint32_t owner = handle != 0 ? GATE_THREAD_CORE(handle) : percpu_self.value;
+    if ((priority != GATE_KEEP && priority >= GATE_PRIORITY_FIFO + GATE_PRIORITY_COUNT) ||
+        (core != GATE_KEEP && (core >= percpu_core_count || handle != 0))) {
         return RESULT_INVALID;
     }
-    if (priority != GATE_KEEP) {
-        percpu_thread_set_priority(thread, (uint8_t)priority);
+    if (owner >= percpu_core_count) {
+        return RESULT_NO_THREAD;
     }
-    if (core != GATE_KEEP && core != percpu_self.value) {
-        return gate_move_to(thread, (core_id_t){(uint16_t)core});
+    if (owner != percpu_self.value) {
+        struct percpu_message request = {
+            .kind = PERCPU_MESSAGE_THREAD_SET,
+            .token = percpu_thread_handle(thread),
+            .arguments = {handle, priority},
+        };
+        gate_request_or_repeat((core_id_t){(uint16_t)owner}, &request, thread, complete_by_value);
+        return 0;
     }
-    return (int64_t)percpu_thread_handle(thread);
+    uint64_t self = percpu_thread_handle(thread);
+    int64_t run_ns = set_here(handle != 0 ? handle : self, priority);
+    if (handle != 0) {
+        return run_ns;
+    }
+    return core != GATE_KEEP && core != owner ? gate_move_to(thread, (core_id_t){(uint16_t)core})
+                                              : (int64_t)self;
 }
 
 /* @impl ATL-LLR-GATE-0024~1 */
@@ -340,4 +370,5 @@ int64_t gate_handle_random(uint64_t buffer, uint64_t bytes, uint64_t a, uint64_t
 void gate_threads_initialize(void)
 {
     percpu_channel_handle(PERCPU_MESSAGE_THREAD_CREATE, create_requested);
+    percpu_channel_handle(PERCPU_MESSAGE_THREAD_SET, set_requested);
 }

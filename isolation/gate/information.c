@@ -5,12 +5,14 @@
 
 #include <cpu/string.h>
 #include <percpu/frames.h>
+#include <percpu/operations.h>
 
 extern PERCORE uint64_t gate_counts_calls;
 extern PERCORE uint64_t gate_counts_reflections;
 
 static void counts_publish(void)
 {
+    gate_counts.busy_ns = percpu_operation_now() - gate_counts.idle_ns;
     gate_counts.frames_free = percpu_frames_free_count();
     gate_counts.frames_total = percpu_frames_total_count();
     gate_counts.threads_live = percpu_threads_live();

@@ -48,6 +48,8 @@ void gate_threads_initialize(void);
 /* Saves what the hardware holds of the thread that was loaded last, so that it can leave this core
  * or be freed. */
 void gate_unload(struct thread *thread, bool save);
+/* How long a thread of this core has run, in nanoseconds. */
+uint64_t gate_run_ns(const struct thread *thread);
 
 noreturn void gate_return_slow(int64_t result);
 noreturn void gate_resume_call(struct thread *thread);

@@ -34,6 +34,7 @@ PERCORE uint8_t gate_ring;
  * that a thread that waits and goes on alone costs no switch. */
 static PERCORE struct thread *loaded;
 static PERCORE bool cell_is_loaded;
+static PERCORE uint64_t loaded_ns; /* since when it runs, moved on by the time that was idle */
 
 void gate_initialize(void)
 {
@@ -46,9 +47,16 @@ void gate_initialize(void)
     gate_threads_initialize();
 }
 
+/* @impl ATL-LLR-GATE-0034~1 */
+uint64_t gate_run_ns(const struct thread *thread)
+{
+    return thread->run_ns + (thread == loaded ? percpu_operation_now() - loaded_ns : 0);
+}
+
 void gate_unload(struct thread *thread, bool save)
 {
     if (loaded == thread) {
+        thread->run_ns = gate_run_ns(thread);
         if (save) {
             percpu_operation_switch(thread, NULL);
         }
@@ -66,6 +74,11 @@ static void load(struct thread *thread)
         cell_is_loaded = true;
     }
     if (loaded != thread) {
+        uint64_t now_ns = percpu_operation_now();
+        if (loaded != NULL) {
+            loaded->run_ns += now_ns - loaded_ns;
+        }
+        loaded_ns = now_ns;
         percpu_operation_switch(loaded, thread);
         loaded = thread;
         gate_counts.switches++;
@@ -81,7 +94,9 @@ static void idle(void)
     }
     uint64_t start = percpu_operation_now();
     percpu_operation_idle(percpu_next_event_ns());
-    gate_counts.idle_ns += percpu_operation_now() - start;
+    uint64_t idle_ns = percpu_operation_now() - start;
+    gate_counts.idle_ns += idle_ns;
+    loaded_ns += idle_ns;
 }
 
 static bool is_in(uint64_t rip, uint64_t begin, uint64_t end)

@@ -11,7 +11,7 @@ struct moved_thread {
     struct thread_frame frame;
     uint64_t fs_base, gs_base;
     uint64_t words[4];
-    uint64_t priority;
+    uint64_t priority, run_ns;
     uint64_t permit, interrupt;
     uint32_t extended_bytes, reserved;
 };
@@ -41,6 +41,7 @@ static void move_requested(core_id_t from, const struct percpu_message *request)
         thread->interrupt = state->interrupt != 0;
         thread->cell = &gate_cell;
         thread->resume = RESUME_GATE;
+        thread->run_ns = state->run_ns;
         percpu_thread_set_priority(thread, (uint8_t)state->priority);
         thread->frame.rax = percpu_thread_handle(thread);
         reply.arguments[0] = thread->frame.rax;
@@ -73,7 +74,8 @@ int64_t gate_move_to(struct thread *thread, core_id_t core)
         .frame = thread->frame,
         .fs_base = thread->fs_base,
         .gs_base = thread->gs_base,
-        .priority = thread->priority,
+        .priority = thread->priority + (thread->fifo ? GATE_PRIORITY_FIFO : 0),
+        .run_ns = thread->run_ns,
         .permit = thread->permit,
         .interrupt = thread->interrupt,
         .extended_bytes = extended_bytes,

@@ -51,7 +51,7 @@ enum result gate_validate_thread_start(const struct cell *cell,
 {
     if (start->entry < cell->text_begin || start->entry >= cell->text_end ||
         start->stack >= USER_END || start->stack < USER_FLOOR || !IS_ALIGNED(start->stack, 16ull) ||
-        start->priority >= GATE_PRIORITY_COUNT) {
+        start->priority >= GATE_PRIORITY_FIFO + GATE_PRIORITY_COUNT) {
         return RESULT_INVALID;
     }
     return RESULT_OK;

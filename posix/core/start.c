@@ -4,6 +4,7 @@
 
 #include <posix/instructions.h>
 #include <posix/memory.h>
+#include <posix/time.h>
 
 #define FLAGS_START 0x202u /* interrupts on, the always-set bit */
 
@@ -49,6 +50,7 @@ __attribute__((optimize("no-stack-protector"))) noreturn void posix_start(struct
     posix_thread_initialize(self);
     posix_memory_initialize();
     posix_file_initialize();
+    posix_clock_initialize();
     struct posix_program program = {0};
     posix_program_load(&program);
     name_thread(self, posix_image_string(posix_image()->program_path_offset));

@@ -139,14 +139,15 @@ static struct limit limit_of(uint32_t resource)
     case RLIMIT_NOFILE:
         return (struct limit){posix_descriptor_limit(), FILES_HARD};
     case RLIMIT_SIGPENDING:
-        return (struct limit){256, 256};
+        return (struct limit){posix_signal_limit(), POSIX_SIGNAL_LIMIT_MAX};
     default:
         return (struct limit){RLIM_INFINITY, RLIM_INFINITY};
     }
 }
 
-/* Only the number of descriptors can be changed; for the others the value they have is accepted,
- * and a lower soft limit too, since none of them would ever be reached. @impl ATL-LLR-POSIX-0042~1
+/* The numbers of descriptors and queued signals can be changed; for the others the value they have
+ * is accepted, and a lower soft limit too, since none of them would ever be reached. @impl
+ * ATL-LLR-POSIX-0042~1
  */
 static int64_t set_limit(uint32_t resource, const struct limit *wanted)
 {
@@ -159,6 +160,9 @@ static int64_t set_limit(uint32_t resource, const struct limit *wanted)
     }
     if (resource == RLIMIT_NOFILE) {
         posix_descriptor_set_limit(wanted->soft);
+    }
+    if (resource == RLIMIT_SIGPENDING) {
+        posix_signal_set_limit(wanted->soft);
     }
     return 0;
 }

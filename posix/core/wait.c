@@ -37,8 +37,6 @@ static void unlink_waiter(struct posix_wait_queue *queue, struct posix_waiter *w
 
 int64_t posix_park(const _Atomic uint32_t *woken, uint64_t deadline_ns)
 {
-    struct posix_thread *self = posix_self();
-    uint64_t start = instruction_rdtsc();
     int64_t result = 0;
     while (atomic_load_explicit(woken, memory_order_acquire) == 0) {
         if (posix_signal_is_pending()) {
@@ -51,7 +49,6 @@ int64_t posix_park(const _Atomic uint32_t *woken, uint64_t deadline_ns)
         }
         gate_park(deadline_ns, GATE_PARK_KEEP_EXTENDED);
     }
-    self->parked_ticks += instruction_rdtsc() - start;
     return result;
 }
 

@@ -143,10 +143,12 @@ int64_t posix_rt_sigtimedwait(uint64_t from, uint64_t info_to, uint64_t timeout_
     /* Open to the set while waiting, so that a sender chooses and wakes us. */
     static const _Atomic uint32_t never_woken = 0;
     uint64_t blocked = atomic_load(&self->blocked);
+    atomic_store(&self->awaited, blocked);
     posix_signal_set_blocked(self, blocked & ~set);
     int64_t waited = posix_park(&never_woken, deadline_ns);
     bool taken = posix_signal_take(self, set, &info);
     posix_signal_set_blocked(self, blocked);
+    atomic_store(&self->awaited, 0);
     if (taken) {
         return store_info(info_to, &info);
     }
@@ -194,71 +196,70 @@ static struct posix_signal_info info_of_sender(int32_t signal, int32_t code)
     return info;
 }
 
+/* After the process or thread was found: Linux looks at the number last. */
+static int64_t check_signal(int32_t signal)
+{
+    return signal == 0 || is_signal(signal) ? 0 : -EINVAL;
+}
+
 /* Only this process exists; 0 means its group. @impl ATL-LLR-SIGNAL-0045~1 */
 int64_t posix_kill(uint64_t process, uint64_t number)
 {
     int32_t id = (int32_t)process;
     int32_t signal = (int32_t)number;
-    if (signal != 0 && !is_signal(signal)) {
-        return -EINVAL;
-    }
     if (id != 0 && id != POSIX_PROCESS_ID) {
         return -ESRCH;
     }
-    if (signal == 0) {
-        return 0;
+    int64_t checked = check_signal(signal);
+    if (checked != 0 || signal == 0) {
+        return checked;
     }
     struct posix_signal_info info = info_of_sender(signal, SI_USER);
     return posix_signal_send(NULL, &info);
 }
 
 struct send_request {
-    const struct posix_signal_info *info; /* NULL: only look */
+    const struct posix_signal_info *info;
     int64_t result;
 };
 
 static bool send_to_thread(struct posix_thread *thread, void *context)
 {
     struct send_request *request = context;
-    request->result = request->info != NULL ? posix_signal_send(thread, request->info) : 0;
+    int32_t signal = request->info->signal;
+    request->result = check_signal(signal);
+    if (request->result == 0 && signal != 0) {
+        request->result = posix_signal_send(thread, request->info);
+    }
     return true;
 }
 
-static int64_t send_to_id(int32_t id, int32_t signal, const struct posix_signal_info *info)
+static int64_t send_to_id(int32_t id, const struct posix_signal_info *info)
 {
-    struct send_request request = {signal != 0 ? info : NULL, 0};
+    struct send_request request = {info, 0};
     return posix_thread_visit(id, send_to_thread, &request) ? request.result : -ESRCH;
 }
 
 int64_t posix_tkill(uint64_t thread, uint64_t number)
 {
-    int32_t signal = (int32_t)number;
-    if ((int32_t)thread <= 0 || (signal != 0 && !is_signal(signal))) {
-        return -EINVAL;
-    }
-    struct posix_signal_info info = info_of_sender(signal, SI_TKILL);
-    return send_to_id((int32_t)thread, signal, &info);
+    struct posix_signal_info info = info_of_sender((int32_t)number, SI_TKILL);
+    return (int32_t)thread <= 0 ? -EINVAL : send_to_id((int32_t)thread, &info);
 }
 
 int64_t posix_tgkill(uint64_t process, uint64_t thread, uint64_t number)
 {
-    if ((int32_t)process <= 0) {
+    if ((int32_t)process <= 0 || (int32_t)thread <= 0) {
         return -EINVAL;
     }
-    int64_t result = posix_tkill(thread, (int32_t)process == POSIX_PROCESS_ID ? number : 0);
-    return result == 0 && (int32_t)process != POSIX_PROCESS_ID ? -ESRCH : result;
+    return (int32_t)process == POSIX_PROCESS_ID ? posix_tkill(thread, number) : -ESRCH;
 }
 
 static int64_t load_info(uint64_t from, uint64_t number, struct posix_signal_info *info)
 {
-    int32_t signal = (int32_t)number;
     if (posix_copy_in(info, from, sizeof(*info)) != 0) {
         return -EFAULT;
     }
-    if (signal != 0 && !is_signal(signal)) {
-        return -EINVAL;
-    }
-    info->signal = signal;
+    info->signal = (int32_t)number;
     return 0;
 }
 
@@ -272,7 +273,8 @@ int64_t posix_rt_sigqueueinfo(uint64_t process, uint64_t number, uint64_t from)
     if ((int32_t)process != POSIX_PROCESS_ID) {
         return -ESRCH;
     }
-    return info.signal == 0 ? 0 : posix_signal_send(NULL, &info);
+    int64_t checked = check_signal(info.signal);
+    return checked != 0 || info.signal == 0 ? checked : posix_signal_send(NULL, &info);
 }
 
 int64_t posix_rt_tgsigqueueinfo(uint64_t process, uint64_t thread, uint64_t number, uint64_t from)
@@ -285,6 +287,5 @@ int64_t posix_rt_tgsigqueueinfo(uint64_t process, uint64_t thread, uint64_t numb
     if ((int32_t)process <= 0 || (int32_t)thread <= 0) {
         return -EINVAL;
     }
-    return (int32_t)process == POSIX_PROCESS_ID ? send_to_id((int32_t)thread, info.signal, &info)
-                                                : -ESRCH;
+    return (int32_t)process == POSIX_PROCESS_ID ? send_to_id((int32_t)thread, &info) : -ESRCH;
 }

@@ -4,7 +4,7 @@
  * last case prints the number of distinct cores). Fault injection: --break CASE.
  *
  * @verifies ATL-HLR-CONF-0001~1
- *   ATL-LLR-GATE-0021~1 ATL-LLR-GATE-0022~1 ATL-LLR-GATE-0023~1 */
+ *   ATL-LLR-GATE-0021~1 ATL-LLR-GATE-0022~1 ATL-LLR-GATE-0023~2 */
 #include "check.h"
 #include <stdint.h>
 #include <sys/syscall.h>

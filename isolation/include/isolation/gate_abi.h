@@ -112,9 +112,10 @@ typedef uint64_t gate_thread_t;
 #define GATE_THREAD_GENERATION(handle) ((uint32_t)((handle) >> 32))
 
 #define GATE_PRIORITY_COUNT 32u
-#define GATE_PRIORITY_DEFAULT 16u /* a larger number runs first */
-#define GATE_NEVER UINT64_MAX     /* deadline: no limit */
-#define GATE_KEEP (UINT64_MAX)    /* thread_set: leave as it is */
+#define GATE_PRIORITY_DEFAULT 1u /* a larger number runs first */
+#define GATE_PRIORITY_FIFO 32u   /* added to a priority: no quantum */
+#define GATE_NEVER UINT64_MAX    /* deadline: no limit */
+#define GATE_KEEP (UINT64_MAX)   /* thread_set: leave as it is */
 
 /* park */
 #define GATE_PARK_KEEP_EXTENDED 1u /* the thread holds an application call's vector registers */
@@ -148,7 +149,7 @@ struct gate_core_counts {
     uint64_t threads_live, threads_max;
     uint64_t credits_free, credits_total; /* summed over this core's outgoing channels */
     uint64_t gate_calls, reflections, interrupts, faults, messages_sent, ipis_sent, switches;
-    uint64_t idle_ns;
+    uint64_t idle_ns, busy_ns; /* since boot; their sum is the core's monotonic time */
 };
 
 #endif

@@ -46,6 +46,7 @@ uint32_t percpu_threads_live(void);
 void percpu_thread_ready(struct thread *thread);
 /* Current thread stops running: RUNNING -> WAITING (continuation set by the caller) or PARKED. */
 void percpu_thread_wait(struct thread *thread, thread_continuation continuation);
+/* @priority   0..31, and 32 more for a thread that shares its core with equals without a quantum */
 void percpu_thread_set_priority(struct thread *thread, uint8_t priority);
 
 /* RESULT_OK: the permit was there and is taken; RESULT_AGAIN: current is now PARKED, until a permit

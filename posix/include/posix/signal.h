@@ -35,6 +35,8 @@
 #define SIGURG 23
 #define SIGXCPU 24
 #define SIGXFSZ 25
+#define SIGVTALRM 26
+#define SIGPROF 27
 #define SIGWINCH 28
 #define SIGSYS 31
 #define POSIX_SIGNAL_REALTIME_MIN 32
@@ -43,6 +45,7 @@
 #define SI_USER 0
 #define SI_KERNEL 0x80
 #define SI_QUEUE (-1)
+#define SI_TIMER (-2)
 #define SI_TKILL (-6)
 
 /* Bit of a signal in a set, as in Linux's 64-bit sigset. */
@@ -61,6 +64,10 @@ struct posix_signal_info {
             uint32_t user;
             uint64_t value;
         } sender; /* SI_USER, SI_TKILL, SI_QUEUE */
+        struct {
+            int32_t id, overrun;
+            uint64_t value;
+        } timer; /* SI_TIMER */
         struct {
             uint64_t address;
         } fault;
@@ -108,6 +115,31 @@ struct posix_thread;
  * Context:    the target is the caller or the table of threads is locked (NULL: it is not locked)
  * Errors:     -EAGAIN: no room for a real-time signal with a value */
 int64_t posix_signal_send(struct posix_thread *target, const struct posix_signal_info *info);
+
+/* ---- signals of timers: a place in the queue that is reserved, so that no signal is lost, and a
+ * call when the signal leaves the queue to be delivered or waited for, without locks. The call may
+ * change *info; its owner may have unreserved the place meanwhile and must know from the key. */
+typedef void (*posix_signal_taken)(uint64_t key, struct posix_signal_info *info);
+struct posix_signal_node;
+/* NULL: as many are queued or reserved as RLIMIT_SIGPENDING allows. */
+struct posix_signal_node *posix_signal_reserve(posix_signal_taken taken);
+/* What is queued at the place stays, without a call. */
+void posix_signal_unreserve(struct posix_signal_node *node);
+/* Queues the signal at the place, as posix_signal_send; key is for the call. False: it is ignored,
+ * or queued already. */
+bool posix_signal_send_reserved(struct posix_thread *target, struct posix_signal_node *node,
+                                const struct posix_signal_info *info, uint64_t key);
+
+/* How many signals may be queued with what comes with them: RLIMIT_SIGPENDING. */
+#define POSIX_SIGNAL_LIMIT_MAX 256u
+uint64_t posix_signal_limit(void);
+void posix_signal_set_limit(uint64_t limit);
+
+/* Who is told of each signal that becomes pending, blocked or not, for any thread or the process
+ * (descriptors that signals are read from). One function; called with the table of threads locked
+ * or not: it may take locks below that and wake waiters. */
+typedef void (*posix_signal_observer)(int signal);
+void posix_signal_observe(posix_signal_observer observe);
 
 /* A signal of the calling thread's own fault: delivered even if blocked or ignored, then by its
  * default action. */

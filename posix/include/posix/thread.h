@@ -23,8 +23,6 @@ struct posix_thread {
     uint64_t call;            /* number of the call, or POSIX_CALL_NONE */
     uint64_t clear_child_tid; /* application address, 0: none */
     uint64_t robust_list;
-    uint64_t parked_ticks; /* of the TSC, spent waiting, for the CPU clocks */
-    uint64_t start_ns;
     uint64_t fs_base, gs_base; /* what it starts with; extended_control likewise */
     uint32_t mxcsr;
     uint16_t x87_control;
@@ -37,6 +35,7 @@ struct posix_thread {
     char name[POSIX_THREAD_NAME_BYTES];
     /* the thread itself; read by senders of signals */
     _Atomic uint64_t blocked;
+    _Atomic uint64_t awaited; /* blocked before rt_sigtimedwait opened a part of it */
     /* its creator, then constant */
     _Atomic uint64_t handle; /* 0: not known yet; HANDLE_AWAITED: the thread parks for it */
     int32_t id;
@@ -46,7 +45,7 @@ struct posix_thread {
     /* others, with INTERRUPT */
     _Atomic uint64_t affinity; /* bit c: may run on core c */
     _Atomic bool has_to_move;
-    _Atomic bool is_interrupted; /* someone wants it out of a wait once */
+    _Atomic uint64_t run_ns; /* processor time that others have seen, never goes back */
     /* guarded by the lock of the table */
     struct posix_thread *next, *previous; /* all threads */
     struct posix_thread *next_in_bucket;

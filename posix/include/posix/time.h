@@ -36,6 +36,17 @@ static inline struct posix_timespec posix_timespec_of_ns(uint64_t ns)
     return (struct posix_timespec){(int64_t)(ns / POSIX_NS_PER_S), (int64_t)(ns % POSIX_NS_PER_S)};
 }
 
+/* Linux's struct timeval. */
+struct posix_timeval {
+    int64_t seconds, microseconds;
+};
+
+static inline struct posix_timeval posix_timeval_of_ns(uint64_t ns)
+{
+    return (struct posix_timeval){(int64_t)(ns / POSIX_NS_PER_S),
+                                  (int64_t)(ns % POSIX_NS_PER_S / 1000)};
+}
+
 /* TSC ticks since tsc_base to nanoseconds, as struct gate_info says. */
 static inline uint64_t posix_ticks_to_ns(uint64_t ticks, uint64_t multiplier)
 {
@@ -46,6 +57,8 @@ static inline uint64_t posix_ticks_to_ns(uint64_t ticks, uint64_t multiplier)
 uint64_t posix_deadline_after(uint64_t ns);
 /* Deadline of a CLOCK_REALTIME instant; one in the past is 0. */
 uint64_t posix_deadline_of_realtime(uint64_t ns);
+/* The program starts: what the processors did before is not counted as its time. */
+void posix_clock_initialize(void);
 /* CLOCK_REALTIME now. */
 uint64_t posix_realtime_ns(void);
 

@@ -123,7 +123,7 @@ static int64_t attack_thread(unsigned number, unsigned long long *random)
                     0, 0, 0, 0);
     case GATE_THREAD_SET: /* never moves: the core is kept or invalid */
         return call(GATE_THREAD_SET, some_handle(random),
-                    PICK(random, GATE_KEEP, 16, 32, 1ull << 32, wild(random)),
+                    PICK(random, GATE_KEEP, 1, 33, 64, 1ull << 32, wild(random)),
                     PICK(random, GATE_KEEP, GATE_KEEP, 0xffff, 1ull << 32, 1ull << 63), 0, 0);
     case GATE_PARK: /* a short wait, or flags that are refused */
         return check_random(random) % 2

@@ -7,7 +7,7 @@
  * is seen through pthreads: each makes exactly one such call. Fault injection: --break CASE.
  *
  * @verifies ATL-HLR-CONF-0013~1 @robust
- * @verifies ATL-LLR-GATE-0020~1 ATL-LLR-GATE-0021~1 ATL-LLR-GATE-0022~1 ATL-LLR-GATE-0023~1
+ * @verifies ATL-LLR-GATE-0020~1 ATL-LLR-GATE-0021~1 ATL-LLR-GATE-0022~1 ATL-LLR-GATE-0023~2
  * @verifies ATL-LLR-GATE-0024~1 ATL-LLR-GATE-0025~1 ATL-LLR-GATE-0026~1 ATL-LLR-GATE-0027~1 */
 #include "gate_raw.h"
 
@@ -46,10 +46,11 @@ static void thread_results(uint64_t self)
     expect(GATE_THREAD_CREATE, call(GATE_THREAD_CREATE, 0, KERNEL_ADDRESS, 0, 0, 16), -EINVAL);
     expect(GATE_THREAD_EXIT, call(GATE_THREAD_EXIT, KERNEL_ADDRESS, 0, 0, 0, 0), -EFAULT);
     expect(GATE_THREAD_EXIT, call(GATE_THREAD_EXIT, 1, 0, 0, 0, 0), -EINVAL);
-    CHECK(seen(GATE_THREAD_SET, call(GATE_THREAD_SET, self, 16, GATE_KEEP, 0, 0)) > 0);
-    expect(GATE_THREAD_SET, call(GATE_THREAD_SET, self, 32, GATE_KEEP, 0, 0), -EINVAL);
-    expect(GATE_THREAD_SET, call(GATE_THREAD_SET, stale, 16, GATE_KEEP, 0, 0), -ESRCH);
-    expect(GATE_THREAD_SET, call(GATE_THREAD_SET, missing, 16, other_core, 0, 0), -EPERM);
+    CHECK(seen(GATE_THREAD_SET, call(GATE_THREAD_SET, self, 1, GATE_KEEP, 0, 0)) > 0);
+    expect(GATE_THREAD_SET, call(GATE_THREAD_SET, self, 64, GATE_KEEP, 0, 0), -EINVAL);
+    expect(GATE_THREAD_SET, call(GATE_THREAD_SET, stale, 1, GATE_KEEP, 0, 0), -ESRCH);
+    expect(GATE_THREAD_SET, call(GATE_THREAD_SET, self, 1, other_core, 0, 0), -EINVAL);
+    expect(GATE_THREAD_SET, call(GATE_THREAD_SET, missing, 1, GATE_KEEP, 0, 0), -ESRCH);
     expect(GATE_UNPARK, call(GATE_UNPARK, self, 0, 0, 0, 0), 0);
     expect(GATE_PARK, call(GATE_PARK, GATE_NEVER, 0, 0, 0, 0), 0);
     expect(GATE_PARK, call(GATE_PARK, 0, 2, 0, 0, 0), -EINVAL);

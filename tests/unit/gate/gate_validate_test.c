@@ -76,7 +76,9 @@ TEST(thread_starts_inside_the_library_os)
     CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_INVALID);
     bad = good, bad.stack = 0xffff800000000000;
     CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_INVALID);
-    bad = good, bad.priority = 32;
+    bad = good, bad.priority = GATE_PRIORITY_FIFO + 31;
+    CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_OK);
+    bad = good, bad.priority = GATE_PRIORITY_FIFO + 32;
     CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_INVALID);
 }
 

@@ -306,6 +306,33 @@ TEST(a_lone_thread_has_no_quantum)
     host_leave();
 }
 
+/* 32 more than its priority is a thread without a quantum.
+ * @verifies ATL-LLR-PERCPU-0050~1 */
+TEST(a_fifo_thread_runs_until_it_waits_or_a_higher_one_is_ready)
+{
+    reset();
+    create(0, 16);
+    percpu_thread_set_priority(threads[0], 32 + 16);
+    CHECK(percpu_schedule() == threads[0]);
+    create(1, 16);
+    CHECK(percpu_schedule() == threads[0]);
+    CHECK(percpu_next_event_ns() == THREAD_NEVER);
+    host_time_set(model.now += 10 * QUANTUM);
+    CHECK(percpu_schedule() == threads[0]);
+    create(2, 17);
+    CHECK(percpu_schedule() == threads[2]);
+    CHECK_EQUAL(percpu_park(THREAD_NEVER), RESULT_AGAIN);
+    CHECK(percpu_schedule() == threads[0]);
+    percpu_reschedule = false;
+    percpu_thread_set_priority(threads[0], 16);
+    CHECK(percpu_reschedule);
+    CHECK(percpu_schedule() == threads[0]);
+    CHECK_EQUAL(percpu_next_event_ns(), model.now + QUANTUM);
+    host_time_set(model.now += QUANTUM);
+    CHECK(percpu_schedule() == threads[1]);
+    host_leave();
+}
+
 /* @verifies ATL-LLR-PERCPU-0014~1 */
 TEST(a_higher_priority_preempts_and_the_preempted_stays_first)
 {

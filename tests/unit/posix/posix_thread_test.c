@@ -7,6 +7,7 @@
 #undef SI_KERNEL
 #undef SI_QUEUE
 #undef SI_TKILL
+#undef SI_TIMER
 #undef SIG_DFL
 #undef SIG_IGN
 #undef SA_SIGINFO

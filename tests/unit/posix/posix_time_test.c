@@ -78,8 +78,8 @@ TEST(sleeping_takes_its_time)
     CHECK_EQUAL(posix_nanosleep(at(&time), 0), -EINVAL);
     CHECK_EQUAL(posix_nanosleep(UNMAPPED, 0), -EFAULT);
     time = (struct posix_timespec){0, 0};
-    CHECK_EQUAL(posix_clock_nanosleep(3, 0, at(&time), 0), -EINVAL);
-    CHECK_EQUAL(posix_clock_nanosleep(2, 0, at(&time), 0), -EOPNOTSUPP);
+    CHECK_EQUAL(posix_clock_nanosleep(3, 0, at(&time), 0), -EOPNOTSUPP);
+    CHECK_EQUAL(posix_clock_nanosleep(2, 0, at(&time), 0), 0);
 }
 
 struct sleep {

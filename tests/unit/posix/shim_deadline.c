@@ -4,6 +4,8 @@
 
 #include <core/internal.h>
 
+#include <stdlib.h>
+
 static void serve(void *argument)
 {
     (void)argument;
@@ -31,4 +33,14 @@ int64_t gate_thread_create(uint64_t core, uint64_t entry, uint64_t stack, uint64
 {
     (void)core, (void)entry, (void)stack, (void)cookie, (void)priority;
     return shim_id_of(shim_start(serve, NULL)) + 100;
+}
+
+void *posix_allocate(size_t bytes)
+{
+    return calloc(1, bytes);
+}
+
+void posix_free(void *memory)
+{
+    free(memory);
 }
