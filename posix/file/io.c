@@ -7,6 +7,8 @@
 #include "node.h"
 #include <posix/syscalls.h>
 
+#define SETTING_BYTES_MAX 64u
+
 bool io_can_read(const struct posix_file *file)
 {
     return (file->flags & POSIX_O_ACCESS) != POSIX_O_WRONLY;
@@ -72,9 +74,31 @@ static int64_t read_file(struct posix_file *file, struct posix_transfer *to,
     return file->operations->read != NULL ? file->operations->read(file, to) : -EINVAL;
 }
 
+/* One write is one setting. */
+static int64_t write_synthetic(const struct posix_node *node, struct posix_transfer *from)
+{
+    char text[SETTING_BYTES_MAX] = {0};
+    if (node->synthetic.take == NULL) {
+        return -EIO;
+    }
+    if (from->remaining >= sizeof(text)) {
+        return -EINVAL;
+    }
+    uint64_t bytes = from->remaining;
+    int64_t got = posix_transfer_in(from, text, bytes);
+    if (got < (int64_t)bytes) {
+        return -EFAULT;
+    }
+    int64_t result = node->synthetic.take(text, node->synthetic.argument);
+    return result < 0 ? result : got;
+}
+
 static int64_t write_seekable(struct posix_file *file, struct posix_transfer *from,
                               const struct span *span, bool append)
 {
+    if (file->node->kind == NODE_SYNTHETIC) {
+        return write_synthetic(file->node, from);
+    }
     if (file->node->kind != NODE_FILE) {
         return -EIO;
     }

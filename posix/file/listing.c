@@ -85,7 +85,7 @@ static void put_dynamic(struct listing *listing, const struct directory *directo
             rest /= 10;
         } while (rest != 0);
         struct record record = {(uint64_t)number + 1, DYNAMIC_COOKIE + (uint64_t)number + 1,
-                                name + at, sizeof(name) - at, DT_FROM_MODE(S_IFLNK)};
+                                name + at, sizeof(name) - at, DT_FROM_MODE(directory->next_type)};
         put_record(listing, &record);
         number = directory->next((uint64_t)number + 1);
     }

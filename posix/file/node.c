@@ -32,6 +32,19 @@ struct posix_node *node_create(enum node_kind kind, uint32_t mode)
     return node;
 }
 
+/* A directory that came and went (/proc/self/task/N) still has its fixed names; others are empty.
+ */
+static void drop_entries(struct directory *directory)
+{
+    while (directory->first != NULL) {
+        struct entry *entry = directory->first;
+        directory->first = entry->next;
+        entry->node->entry = NULL;
+        node_put(entry->node);
+        posix_free(entry);
+    }
+}
+
 void node_put(struct posix_node *node)
 {
     if (atomic_fetch_sub_explicit(&node->references, 1, memory_order_acq_rel) != 1) {
@@ -42,6 +55,7 @@ void node_put(struct posix_node *node)
         data_free(&node->data);
         break;
     case NODE_DIRECTORY:
+        drop_entries(&node->directory);
         posix_free(node->directory.buckets);
         posix_free((void *)(uintptr_t)node->directory.image_prefix);
         break;

@@ -50,6 +50,7 @@ struct directory {
      * node or NULL; next the lowest number >= from, -1: none. */
     struct posix_node *(*find)(const char *name, size_t name_bytes);
     int64_t (*next)(uint64_t from);
+    uint32_t next_type; /* S_IFLNK, S_IFDIR or S_IFREG: what next's names are */
     /* Adds the names that are not the image's, at the first look; NULL: done or none. */
     int64_t (*populate)(struct posix_node *directory);
 };
@@ -80,6 +81,8 @@ struct posix_node {
         struct {
             int64_t (*make)(struct text *text, uint64_t argument);
             uint64_t argument;
+            /* What a write means, NUL-terminated; NULL: -EIO. 0 or an error. */
+            int64_t (*take)(const char *text, uint64_t argument);
         } synthetic;
         struct posix_node *magic_target; /* referenced; NULL: not a node (a socket) */
     };
@@ -149,6 +152,8 @@ void text_append(struct text *text, const char *bytes, size_t count);
 void text_string(struct text *text, const char *string);
 void text_number(struct text *text, uint64_t value);
 void text_hexadecimal(struct text *text, uint64_t value, uint32_t digits);
+/* At least digits digits. */
+void text_octal(struct text *text, uint64_t value, uint32_t digits);
 /* A number right-aligned in width characters. */
 void text_number_padded(struct text *text, uint64_t value, uint32_t width);
 

@@ -403,6 +403,30 @@ void posix_shared_node_put(struct posix_node *node)
     node_put(node);
 }
 
+uint64_t shared_describe(uint64_t address, char **path)
+{
+    static const char gone[] = "/ (deleted)";
+    uint64_t offset = 0;
+    struct posix_node *node = posix_shared_node(address, &offset);
+    *path = NULL;
+    if (node == NULL) {
+        return 0;
+    }
+    char *text = posix_allocate(POSIX_PATH_BYTES_MAX);
+    if (text != NULL) {
+        tree_acquire();
+        int64_t length = tree_path(node, text, POSIX_PATH_BYTES_MAX);
+        tree_release();
+        if (length < 0) {
+            __builtin_memcpy(text, gone, sizeof(gone));
+        }
+    }
+    *path = text;
+    uint64_t number = node->number;
+    node_put(node);
+    return number;
+}
+
 static bool is_allowed(uint64_t address, uint64_t error)
 {
     uint32_t rights = rights_at(address);

@@ -30,4 +30,8 @@ void shared_page_remove(uint64_t address);
 uint32_t shared_page_open(uint64_t address, bool write);
 void shared_page_close(uint64_t address, uint32_t rights, bool write);
 
+/* The inode of the file mapped at an address (0: none); *path: its name, to be freed, or NULL. No
+ * lock held. */
+uint64_t shared_describe(uint64_t address, char **path);
+
 #endif

@@ -2,16 +2,16 @@
 /* Which names /proc, /sys and /dev have. The texts are made in process_text.c and system_text.c. */
 #include "synthetic.h"
 #include "console.h"
-#include "descriptor.h"
 #include "device.h"
 #include "tree.h"
+#include <posix/instructions.h>
 #include <posix/memory.h>
 
 #define TEXT(string) .make = text_constant, .argument = (uintptr_t)(string "\n")
+#define CACHES_MAX 8u
 #define NUMBER(value) .make = text_constant_number, .argument = (value)
 
-/* A directory below a mount, made if it is not there; borrowed. NULL: no memory. */
-static struct posix_node *make_directory(struct posix_node *parent, const char *name, size_t bytes)
+struct posix_node *synthetic_directory(struct posix_node *parent, const char *name, size_t bytes)
 {
     int64_t error = 0;
     struct entry *entry = tree_find(parent, name, bytes, &error);
@@ -37,6 +37,7 @@ static struct posix_node *make_node(const struct synthetic_file *file)
         if (node != NULL) {
             node->synthetic.make = file->make;
             node->synthetic.argument = file->argument;
+            node->synthetic.take = file->take;
         }
         return node;
     }
@@ -75,7 +76,7 @@ int64_t synthetic_add(struct posix_node *mount, const struct synthetic_file *fil
     struct posix_node *directory = mount;
     for (const char *at = name; *at != '\0'; at++) {
         if (*at == '/') {
-            directory = make_directory(directory, name, (size_t)(at - name));
+            directory = synthetic_directory(directory, name, (size_t)(at - name));
             if (directory == NULL) {
                 return -ENOMEM;
             }
@@ -96,37 +97,28 @@ static int64_t add_all(struct posix_node *mount, const struct synthetic_file *fi
     return 0;
 }
 
-static struct posix_node *find_descriptor(const char *name, size_t name_bytes)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < name_bytes; i++) {
-        if (name[i] < '0' || name[i] > '9' || number > POSIX_FILE_LIMIT_HARD ||
-            (i != 0 && name[0] == '0')) {
-            return NULL;
-        }
-        number = number * 10 + (uint64_t)(name[i] - '0');
-    }
-    struct posix_node *target = NULL;
-    if (!descriptor_node(number, &target)) {
-        return NULL;
-    }
-    struct posix_node *node = node_create(NODE_MAGIC, S_IFLNK | 0700);
-    if (node == NULL) {
-        if (target != NULL) {
-            node_put(target);
-        }
-        return NULL;
-    }
-    node->magic_target = target;
-    node->link_count = 1;
-    return node;
-}
+#define MOUNTS                                                                                     \
+    "rootfs / rootfs rw 0 0\nproc /proc proc rw 0 0\nsysfs /sys sysfs rw 0 0\n"                    \
+    "devtmpfs /dev devtmpfs rw 0 0"
+#define MOUNT_INFORMATION                                                                          \
+    "1 1 0:2 / / rw - rootfs rootfs rw\n2 1 0:3 / /proc rw - proc proc rw\n"                       \
+    "3 1 0:4 / /sys rw - sysfs sysfs rw\n4 1 0:5 / /dev rw - devtmpfs devtmpfs rw"
 
 static const struct synthetic_file process_files[] = {
     {.path = "self", .link = "1"},
-    {.path = "thread-self", .link = "1/task/1"},
+    {.path = "thread-self", .link = "1/task/1"}, /* found by process_names.c */
     {.path = "mounts", .link = "self/mounts"},
+    {.path = "1/cwd", .link = "/"}, /* likewise */
+    {.path = "1/root", .link = "/"},
     {.path = "1/maps", .mode = 0444, .make = text_maps},
+    {.path = "1/smaps", .mode = 0444, .make = text_smaps},
+    {.path = "1/auxv", .mode = 0400, .make = text_auxiliary},
+    {.path = "1/io", .mode = 0400, .make = text_io},
+    {.path = "1/oom_score_adj",
+     .mode = 0644,
+     .make = text_oom_adjustment,
+     .take = take_oom_adjustment},
+    {.path = "1/oom_score", .mode = 0444, NUMBER(0)},
     {.path = "1/stat", .mode = 0444, .make = text_process_stat},
     {.path = "1/statm", .mode = 0444, .make = text_process_statm},
     {.path = "1/status", .mode = 0444, .make = text_process_status},
@@ -134,28 +126,39 @@ static const struct synthetic_file process_files[] = {
     {.path = "1/comm", .mode = 0644, .make = text_command_name},
     {.path = "1/environ", .mode = 0400, .make = text_environment},
     {.path = "1/limits", .mode = 0444, .make = text_limits},
-    {.path = "1/mounts", .mode = 0444, TEXT("rootfs / rootfs rw 0 0")},
-    {.path = "1/mountinfo", .mode = 0444, TEXT("1 1 0:2 / / rw - rootfs rootfs rw")},
+    {.path = "1/mounts", .mode = 0444, TEXT(MOUNTS)},
+    {.path = "1/mountinfo", .mode = 0444, TEXT(MOUNT_INFORMATION)},
     {.path = "1/cgroup", .mode = 0444, TEXT("0::/")},
-    {.path = "1/task/1/stat", .mode = 0444, .make = text_process_stat},
-    {.path = "1/task/1/status", .mode = 0444, .make = text_process_status},
-    {.path = "1/task/1/comm", .mode = 0644, .make = text_command_name},
     {.path = "cpuinfo", .mode = 0444, .make = text_cpu_information},
     {.path = "meminfo", .mode = 0444, .make = text_memory_information},
     {.path = "stat", .mode = 0444, .make = text_system_stat},
     {.path = "loadavg", .mode = 0444, .make = text_load_average},
     {.path = "uptime", .mode = 0444, .make = text_uptime},
     {.path = "version", .mode = 0444, .make = text_version},
-    {.path = "filesystems", .mode = 0444, TEXT("nodev\trootfs")},
+    {.path = "interrupts", .mode = 0444, .make = text_interrupts},
+    {.path = "vmstat", .mode = 0444, .make = text_vm_statistics},
+    {.path = "filesystems",
+     .mode = 0444,
+     TEXT("nodev\trootfs\nnodev\tproc\nnodev\tsysfs\nnodev\tdevtmpfs")},
+    {.path = "swaps", .mode = 0444, TEXT("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority")},
     {.path = "sys/vm/overcommit_memory", .mode = 0644, NUMBER(0)},
     {.path = "sys/vm/max_map_count", .mode = 0644, NUMBER(65530)},
+    {.path = "sys/vm/swappiness", .mode = 0644, NUMBER(60)},
     {.path = "sys/kernel/hostname", .mode = 0644, .make = text_host_name},
+    {.path = "sys/kernel/ostype", .mode = 0444, TEXT("Linux")},
+    {.path = "sys/kernel/osrelease", .mode = 0444, TEXT(SYNTHETIC_RELEASE)},
+    {.path = "sys/kernel/version", .mode = 0444, TEXT("#1 SMP")},
     {.path = "sys/kernel/pid_max", .mode = 0644, NUMBER(4194304)},
     {.path = "sys/kernel/threads-max", .mode = 0644, NUMBER(4194304)},
+    {.path = "sys/kernel/ngroups_max", .mode = 0444, NUMBER(65536)},
+    {.path = "sys/kernel/cap_last_cap", .mode = 0444, NUMBER(40)},
     {.path = "sys/kernel/random/uuid", .mode = 0444, .make = text_uuid},
+    {.path = "sys/kernel/random/boot_id", .mode = 0444, .make = text_boot_id},
     {.path = "sys/kernel/random/entropy_avail", .mode = 0444, NUMBER(256)},
+    {.path = "sys/kernel/random/poolsize", .mode = 0444, NUMBER(256)},
     {.path = "sys/net/core/somaxconn", .mode = 0644, NUMBER(4096)},
     {.path = "sys/fs/nr_open", .mode = 0644, NUMBER(POSIX_FILE_LIMIT_HARD)},
+    {.path = "sys/fs/file-max", .mode = 0644, NUMBER(POSIX_FILE_LIMIT_HARD)},
 };
 
 /* @impl ATL-LLR-FILE-0029~1 */
@@ -168,45 +171,144 @@ int64_t process_populate(struct posix_node *directory)
             .path = "1/exe", .link = posix_image_string(posix_image()->program_path_offset)};
         result = synthetic_add(directory, &program);
     }
-    int64_t error = 0;
-    struct entry *self = result == 0 ? tree_find(directory, "1", 1, &error) : NULL;
-    struct posix_node *descriptors = self != NULL ? make_directory(self->node, "fd", 2) : NULL;
-    if (descriptors == NULL) {
-        return -ENOMEM;
-    }
-    descriptors->directory.find = find_descriptor;
-    descriptors->directory.next = descriptor_next;
-    return 0;
+    return result == 0 ? process_add_names(directory) : result;
 }
 
 static const struct synthetic_file system_files[] = {
     {.path = "devices/system/cpu/online", .mode = 0444, .make = text_cpu_range},
     {.path = "devices/system/cpu/possible", .mode = 0444, .make = text_cpu_range},
     {.path = "devices/system/cpu/present", .mode = 0444, .make = text_cpu_range},
+    {.path = "devices/system/cpu/offline", .mode = 0444, TEXT("")},
+    {.path = "devices/system/cpu/kernel_max", .mode = 0444, NUMBER(63)},
     {.path = "devices/system/node/online", .mode = 0444, NUMBER(0)},
+    {.path = "devices/system/node/possible", .mode = 0444, NUMBER(0)},
+    {.path = "devices/system/node/has_cpu", .mode = 0444, NUMBER(0)},
+    {.path = "devices/system/node/has_memory", .mode = 0444, NUMBER(0)},
     {.path = "devices/system/node/node0/cpulist", .mode = 0444, .make = text_cpu_range},
+    {.path = "devices/system/node/node0/cpumap",
+     .mode = 0444,
+     .make = text_cpu_mask,
+     .argument = CPU_MASK_ALL},
+    {.path = "devices/system/node/node0/distance", .mode = 0444, NUMBER(10)},
     {.path = "devices/system/clocksource/clocksource0/current_clocksource",
      .mode = 0644,
+     TEXT("tsc")},
+    {.path = "devices/system/clocksource/clocksource0/available_clocksource",
+     .mode = 0444,
      TEXT("tsc")},
     {.path = "kernel/mm/transparent_hugepage/enabled",
      .mode = 0644,
      TEXT("[always] madvise never")},
+    {.path = "kernel/mm/transparent_hugepage/defrag",
+     .mode = 0644,
+     TEXT("always defer defer+madvise madvise [never]")},
+    {.path = "kernel/mm/transparent_hugepage/use_zero_page", .mode = 0644, NUMBER(0)},
     {.path = "kernel/mm/transparent_hugepage/hpage_pmd_size", .mode = 0444, NUMBER(2 << 20)},
 };
 
-/* "devices/system/cpu/cpuN/topology/<name>" */
-static int64_t add_topology(struct posix_node *directory, uint32_t core, const char *name,
-                            uint64_t value)
+/* Below devices/system/cpu/cpuN; CORE_ITSELF stands for the core. */
+#define CORE_ITSELF UINT64_MAX
+static const struct synthetic_file core_files[] = {
+    {.path = "online", .mode = 0644, NUMBER(1)},
+    {.path = "topology/core_id", .mode = 0444, NUMBER(CORE_ITSELF)},
+    {.path = "topology/physical_package_id", .mode = 0444, NUMBER(0)},
+    {.path = "topology/die_id", .mode = 0444, NUMBER(0)},
+    {.path = "topology/thread_siblings_list", .mode = 0444, NUMBER(CORE_ITSELF)},
+    {.path = "topology/core_cpus_list", .mode = 0444, NUMBER(CORE_ITSELF)},
+    {.path = "topology/core_siblings_list", .mode = 0444, .make = text_cpu_range},
+    {.path = "topology/package_cpus_list", .mode = 0444, .make = text_cpu_range},
+    {.path = "topology/thread_siblings",
+     .mode = 0444,
+     .make = text_cpu_mask,
+     .argument = CORE_ITSELF},
+    {.path = "topology/core_cpus", .mode = 0444, .make = text_cpu_mask, .argument = CORE_ITSELF},
+    {.path = "topology/core_siblings",
+     .mode = 0444,
+     .make = text_cpu_mask,
+     .argument = CPU_MASK_ALL},
+    {.path = "topology/package_cpus",
+     .mode = 0444,
+     .make = text_cpu_mask,
+     .argument = CPU_MASK_ALL},
+};
+
+/* Adds a file of a core's folder. */
+static int64_t add_core_file(struct posix_node *directory, uint32_t core,
+                             const struct synthetic_file *wanted)
 {
     struct text path = {0};
     text_string(&path, "devices/system/cpu/cpu");
     text_number(&path, core);
-    text_string(&path, "/topology/");
-    text_string(&path, name);
+    text_string(&path, "/");
+    text_string(&path, wanted->path);
     text_append(&path, "", 1);
-    struct synthetic_file file = {.path = path.bytes, .mode = 0444, NUMBER(value)};
+    struct synthetic_file file = *wanted;
+    file.path = path.bytes;
+    file.argument = file.argument == CORE_ITSELF ? core : file.argument;
     int64_t result = path.is_full ? -ENOMEM : synthetic_add(directory, &file);
     posix_free(path.bytes);
+    return result;
+}
+
+/* What CPUID leaf 4 tells of one cache, as cache/indexN. */
+static int64_t add_cache(struct posix_node *directory, uint32_t core, uint32_t index,
+                         const struct instruction_cpuid_result *leaf)
+{
+    static const char *const types[] = {"", "Data\n", "Instruction\n", "Unified\n"};
+    uint64_t line = (leaf->ebx & 0xfff) + 1;
+    uint64_t ways = (leaf->ebx >> 22) + 1;
+    uint64_t sets = (uint64_t)leaf->ecx + 1;
+    uint64_t bytes = line * ways * sets * ((leaf->ebx >> 12 & 0x3ff) + 1);
+    bool is_shared = (leaf->eax >> 14 & 0xfff) != 0;
+    const struct synthetic_file files[] = {
+        {.path = "level", .mode = 0444, NUMBER(leaf->eax >> 5 & 7)},
+        {.path = "type",
+         .mode = 0444,
+         .make = text_constant,
+         .argument = (uintptr_t)types[leaf->eax & 3]},
+        {.path = "size", .mode = 0444, .make = text_kilobytes, .argument = bytes},
+        {.path = "coherency_line_size", .mode = 0444, NUMBER(line)},
+        {.path = "ways_of_associativity", .mode = 0444, NUMBER(ways)},
+        {.path = "number_of_sets", .mode = 0444, NUMBER(sets)},
+        {.path = "shared_cpu_list",
+         .mode = 0444,
+         .make = is_shared ? text_cpu_range : text_constant_number,
+         .argument = core},
+        {.path = "shared_cpu_map",
+         .mode = 0444,
+         .make = text_cpu_mask,
+         .argument = is_shared ? CPU_MASK_ALL : core},
+    };
+    int64_t result = 0;
+    for (size_t i = 0; result == 0 && i < sizeof(files) / sizeof(files[0]); i++) {
+        struct text name = {0};
+        text_string(&name, "cache/index");
+        text_number(&name, index);
+        text_string(&name, "/");
+        text_string(&name, files[i].path);
+        text_append(&name, "", 1);
+        struct synthetic_file file = files[i];
+        file.path = name.bytes;
+        result = name.is_full ? -ENOMEM : add_core_file(directory, core, &file);
+        posix_free(name.bytes);
+    }
+    return result;
+}
+
+static int64_t add_core(struct posix_node *directory, uint32_t core)
+{
+    int64_t result = 0;
+    for (size_t i = 0; result == 0 && i < sizeof(core_files) / sizeof(core_files[0]); i++) {
+        result = add_core_file(directory, core, &core_files[i]);
+    }
+    bool has_leaf = instruction_cpuid(0, 0).eax >= 4;
+    for (uint32_t index = 0; result == 0 && has_leaf && index < CACHES_MAX; index++) {
+        struct instruction_cpuid_result leaf = instruction_cpuid(4, index);
+        if ((leaf.eax & 0x1f) == 0 || (leaf.eax & 0x1f) > 3) {
+            break;
+        }
+        result = add_cache(directory, core, index, &leaf);
+    }
     return result;
 }
 
@@ -216,10 +318,7 @@ int64_t system_populate(struct posix_node *directory)
     int64_t result =
         add_all(directory, system_files, sizeof(system_files) / sizeof(system_files[0]));
     for (uint32_t core = 0; result == 0 && core < posix_info.core_count; core++) {
-        result = add_topology(directory, core, "core_id", core);
-        if (result == 0) {
-            result = add_topology(directory, core, "physical_package_id", 0);
-        }
+        result = add_core(directory, core);
     }
     return result;
 }
@@ -274,7 +373,7 @@ int64_t devices_populate(struct posix_node *directory)
     if (result == 0) {
         result = add_device(directory, &console);
     }
-    struct posix_node *shared = result == 0 ? make_directory(directory, "shm", 3) : NULL;
+    struct posix_node *shared = result == 0 ? synthetic_directory(directory, "shm", 3) : NULL;
     if (shared == NULL) {
         return -ENOMEM;
     }

@@ -5,6 +5,8 @@
 
 #include "node.h"
 
+#define SYNTHETIC_RELEASE "6.1.0-atoll" /* as uname says */
+
 typedef int64_t (*text_maker)(struct text *text, uint64_t argument);
 
 /* A file below a mount; exactly one of make and link is set. */
@@ -13,7 +15,8 @@ struct synthetic_file {
     uint32_t mode;    /* permission bits */
     text_maker make;
     uint64_t argument;
-    const char *link; /* target of a symbolic link */
+    const char *link;                                     /* target of a symbolic link */
+    int64_t (*take)(const char *text, uint64_t argument); /* what a write means, or NULL */
 };
 
 /* Puts a file into a directory, with the directories on the way. tree_lock held. -ENOMEM; a name
@@ -24,8 +27,20 @@ int64_t process_populate(struct posix_node *directory);
 int64_t system_populate(struct posix_node *directory);
 int64_t devices_populate(struct posix_node *directory);
 
+/* A directory below a mount, made if it is not there; borrowed. NULL: no memory. */
+struct posix_node *synthetic_directory(struct posix_node *parent, const char *name, size_t bytes);
+/* The names of /proc/self and below it that come and go (process_names.c). -ENOMEM */
+int64_t process_add_names(struct posix_node *mount);
+
 /* Texts (process_text.c, system_text.c). */
 int64_t text_maps(struct text *text, uint64_t argument);
+int64_t text_smaps(struct text *text, uint64_t argument);
+int64_t text_auxiliary(struct text *text, uint64_t argument);
+int64_t text_io(struct text *text, uint64_t argument);
+int64_t text_oom_adjustment(struct text *text, uint64_t argument);
+int64_t take_oom_adjustment(const char *text, uint64_t argument);
+int64_t text_descriptor(struct text *text, uint64_t argument); /* argument: its number */
+/* argument: the thread's id; 0: the process */
 int64_t text_process_stat(struct text *text, uint64_t argument);
 int64_t text_process_statm(struct text *text, uint64_t argument);
 int64_t text_process_status(struct text *text, uint64_t argument);
@@ -39,8 +54,15 @@ int64_t text_system_stat(struct text *text, uint64_t argument);
 int64_t text_load_average(struct text *text, uint64_t argument);
 int64_t text_uptime(struct text *text, uint64_t argument);
 int64_t text_version(struct text *text, uint64_t argument);
+int64_t text_interrupts(struct text *text, uint64_t argument);
+int64_t text_vm_statistics(struct text *text, uint64_t argument);
 int64_t text_host_name(struct text *text, uint64_t argument);
 int64_t text_uuid(struct text *text, uint64_t argument);
+int64_t text_boot_id(struct text *text, uint64_t argument);
+/* A set of cores as a hexadecimal mask; argument: CPU_MASK_ALL, or one of them. */
+#define CPU_MASK_ALL 64u
+int64_t text_kilobytes(struct text *text, uint64_t argument); /* argument: bytes */
+int64_t text_cpu_mask(struct text *text, uint64_t argument);
 int64_t text_cpu_range(struct text *text, uint64_t argument);
 /* argument: the number, or the address of a constant string. */
 int64_t text_constant_number(struct text *text, uint64_t argument);

@@ -242,6 +242,36 @@ int64_t text_system_stat(struct text *text, uint64_t argument)
     return 0;
 }
 
+int64_t text_interrupts(struct text *text, uint64_t argument)
+{
+    (void)argument;
+    text_string(text, "     ");
+    for (uint32_t core = 0; core < posix_info.core_count; core++) {
+        text_string(text, "       CPU");
+        text_number(text, core);
+    }
+    text_string(text, "\nINT:");
+    for (uint32_t core = 0; core < posix_info.core_count; core++) {
+        struct gate_core_counts one = {0};
+        (void)gate_information(GATE_INFORMATION_CORE, core, (uintptr_t)&one, sizeof(one));
+        text_string(text, " ");
+        text_number_padded(text, one.interrupts, 10);
+    }
+    text_string(text, "   All interrupts\n");
+    return 0;
+}
+
+int64_t text_vm_statistics(struct text *text, uint64_t argument)
+{
+    (void)argument;
+    struct machine_counts counts;
+    machine_count(&counts);
+    text_string(text, "nr_free_pages ");
+    text_number(text, counts.frames_free);
+    text_string(text, "\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\noom_kill 0\n");
+    return 0;
+}
+
 int64_t text_load_average(struct text *text, uint64_t argument)
 {
     (void)argument;
@@ -274,7 +304,7 @@ int64_t text_uptime(struct text *text, uint64_t argument)
 int64_t text_version(struct text *text, uint64_t argument)
 {
     (void)argument;
-    text_string(text, "Linux version 6.1.0-atoll (atoll) #1 SMP\n");
+    text_string(text, "Linux version " SYNTHETIC_RELEASE " (atoll) #1 SMP\n");
     return 0;
 }
 
@@ -286,15 +316,11 @@ int64_t text_host_name(struct text *text, uint64_t argument)
     return 0;
 }
 
-/* A fresh version-4 UUID at each read; RFC 4122 section 4.4. */
-int64_t text_uuid(struct text *text, uint64_t argument)
+/* A version-4 UUID; RFC 4122 section 4.4. */
+static int64_t append_uuid(struct text *text, const uint8_t random[16])
 {
-    (void)argument;
     uint8_t bytes[16];
-    int64_t result = gate_random((uintptr_t)bytes, sizeof(bytes));
-    if (result < 0) {
-        return result;
-    }
+    __builtin_memcpy(bytes, random, sizeof(bytes));
     bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
     bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
     for (size_t i = 0; i < sizeof(bytes); i++) {
@@ -302,6 +328,51 @@ int64_t text_uuid(struct text *text, uint64_t argument)
         text_string(text, i == 3 || i == 5 || i == 7 || i == 9 ? "-" : "");
     }
     text_string(text, "\n");
+    return 0;
+}
+
+/* A fresh one at each read. */
+int64_t text_uuid(struct text *text, uint64_t argument)
+{
+    (void)argument;
+    uint8_t bytes[16];
+    int64_t result = gate_random((uintptr_t)bytes, sizeof(bytes));
+    return result < 0 ? result : append_uuid(text, bytes);
+}
+
+/* One for each boot: drawn at the first read. */
+int64_t text_boot_id(struct text *text, uint64_t argument)
+{
+    static struct posix_lock lock;
+    static uint8_t bytes[16];
+    static bool is_drawn;
+    (void)argument;
+    posix_lock_acquire(&lock);
+    int64_t result = is_drawn ? 0 : gate_random((uintptr_t)bytes, sizeof(bytes));
+    is_drawn = result >= 0;
+    posix_lock_release(&lock);
+    return result < 0 ? result : append_uuid(text, bytes);
+}
+
+int64_t text_cpu_mask(struct text *text, uint64_t argument)
+{
+    uint64_t all = posix_info.core_count < 64 ? (1ull << posix_info.core_count) - 1 : UINT64_MAX;
+    uint64_t mask = argument == CPU_MASK_ALL ? all : 1ull << argument;
+    if (posix_info.core_count > 32) { /* words of 32 bits */
+        text_hexadecimal(text, mask >> 32, 1);
+        text_string(text, ",");
+        text_hexadecimal(text, mask & UINT32_MAX, 8);
+    } else {
+        text_hexadecimal(text, mask, 1);
+    }
+    text_string(text, "\n");
+    return 0;
+}
+
+int64_t text_kilobytes(struct text *text, uint64_t argument)
+{
+    text_number(text, argument / 1024);
+    text_string(text, "K\n");
     return 0;
 }
 

@@ -73,3 +73,14 @@ void text_hexadecimal(struct text *text, uint64_t value, uint32_t digits)
     } while (at != 0 && (value != 0 || sizeof(buffer) - at < digits));
     text_append(text, buffer + at, sizeof(buffer) - at);
 }
+
+void text_octal(struct text *text, uint64_t value, uint32_t digits)
+{
+    char buffer[22];
+    size_t at = sizeof(buffer);
+    do {
+        buffer[--at] = (char)('0' + value % 8);
+        value /= 8;
+    } while (at != 0 && (value != 0 || sizeof(buffer) - at < digits));
+    text_append(text, buffer + at, sizeof(buffer) - at);
+}

@@ -382,10 +382,15 @@ int64_t tree_path(const struct posix_node *node, char *buffer, size_t bytes)
     return (int64_t)length;
 }
 
+struct posix_node *tree_working_directory_locked(void)
+{
+    return working_directory != NULL ? working_directory : root;
+}
+
 struct posix_node *tree_working_directory(void)
 {
     tree_acquire();
-    struct posix_node *node = node_get(working_directory != NULL ? working_directory : root);
+    struct posix_node *node = node_get(tree_working_directory_locked());
     tree_release();
     return node;
 }

@@ -89,6 +89,8 @@ int64_t path_load(struct path *path, uint64_t directory, uint64_t text, bool all
 int64_t path_start_again(struct path *path, uint64_t directory);
 void path_free(struct path *path);
 
+/* The working directory, borrowed. */
+struct posix_node *tree_working_directory_locked(void);
 /* The working directory, referenced; no lock held. */
 struct posix_node *tree_working_directory(void);
 /* Takes over the reference; no lock held. */

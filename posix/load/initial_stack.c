@@ -15,6 +15,8 @@ enum {
 static const char platform[] = "x86_64";
 
 /* Where the next thing goes; bytes count down from the buffer's end. */
+#define AUXILIARY_MAX 40u
+
 struct writer {
     uint8_t *end;
     uint64_t top;
@@ -70,10 +72,24 @@ static void put_pointers(uint8_t **at, const char *strings, uint32_t count, uint
     put_word(at, 0);
 }
 
+/* As it was given to the program, for /proc/self/auxv. */
+static uint64_t auxiliary_given[2 * AUXILIARY_MAX];
+static size_t auxiliary_words;
+
 static void put_auxiliary(uint8_t **at, uint64_t type, uint64_t value)
 {
     put_word(at, type);
     put_word(at, value);
+    if (auxiliary_words + 2 <= 2 * AUXILIARY_MAX) {
+        auxiliary_given[auxiliary_words++] = type;
+        auxiliary_given[auxiliary_words++] = value;
+    }
+}
+
+const uint64_t *posix_auxiliary(size_t *bytes)
+{
+    *bytes = auxiliary_words * sizeof(auxiliary_given[0]);
+    return auxiliary_given;
 }
 
 /* @impl ATL-LLR-LOAD-0002~1 */
@@ -96,6 +112,7 @@ size_t posix_initial_stack_build(const struct posix_initial_stack *content, uint
     writer.used += words_count(content) * WORD;
     writer.used = (writer.used + 15) & ~(size_t)15;
     uint8_t *at = writer.end - writer.used;
+    auxiliary_words = 0;
     put_word(&at, content->argument_count);
     put_pointers(&at, content->arguments, content->argument_count, arguments);
     put_pointers(&at, content->environment, content->environment_count, environment);

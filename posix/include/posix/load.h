@@ -73,4 +73,7 @@ size_t posix_initial_stack_bytes(const struct posix_initial_stack *content);
 size_t posix_initial_stack_build(const struct posix_initial_stack *content, uint8_t *buffer,
                                  size_t buffer_bytes, uint64_t top);
 
+/* The auxiliary vector as the program got it, its end included. */
+const uint64_t *posix_auxiliary(size_t *bytes);
+
 #endif

@@ -3,6 +3,7 @@
 #include "shim.h"
 
 #include <posix/event.h>
+#include <posix/load.h>
 #include <posix/memory.h>
 #include <posix/thread.h>
 #include <stdarg.h>
@@ -179,6 +180,13 @@ int64_t posix_memory_remove(uint64_t start, uint64_t end)
     return -ENOMEM;
 }
 
+const uint64_t *posix_auxiliary(size_t *bytes)
+{
+    static const uint64_t words[] = {6, 4096, 0, 0};
+    *bytes = sizeof(words);
+    return words;
+}
+
 uint64_t posix_memory_mapped_bytes(void)
 {
     return 4096;
@@ -204,6 +212,28 @@ uint64_t posix_now_ns(void)
 bool posix_signal_is_pending(void)
 {
     return shim_signal_pending;
+}
+
+static struct posix_thread only_thread = {.id = POSIX_PROCESS_ID};
+
+struct posix_thread *posix_self(void)
+{
+    return &only_thread;
+}
+
+int32_t posix_thread_id(const struct posix_thread *thread)
+{
+    return thread->id;
+}
+
+bool posix_thread_visit(int32_t id, posix_thread_visitor visitor, void *context)
+{
+    return id == only_thread.id && visitor(&only_thread, context);
+}
+
+bool posix_thread_visit_all(posix_thread_visitor visitor, void *context)
+{
+    return visitor(&only_thread, context);
 }
 
 /* One thread: nobody would wake it. */

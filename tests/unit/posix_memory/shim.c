@@ -3,6 +3,8 @@
 #include "shim.h"
 
 #include <posix/event.h>
+#include <posix/load.h>
+#include <posix/thread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -210,6 +212,35 @@ uint32_t posix_thread_count(void);
 uint32_t posix_thread_count(void)
 {
     return 1;
+}
+
+/* Of load/, for the tests without it. */
+__attribute__((weak)) const uint64_t *posix_auxiliary(size_t *bytes)
+{
+    *bytes = 0;
+    return NULL;
+}
+
+static struct posix_thread only_thread = {.id = POSIX_PROCESS_ID};
+
+struct posix_thread *posix_self(void)
+{
+    return &only_thread;
+}
+
+int32_t posix_thread_id(const struct posix_thread *thread)
+{
+    return thread->id;
+}
+
+bool posix_thread_visit(int32_t id, posix_thread_visitor visitor, void *context)
+{
+    return id == only_thread.id && visitor(&only_thread, context);
+}
+
+bool posix_thread_visit_all(posix_thread_visitor visitor, void *context)
+{
+    return visitor(&only_thread, context);
 }
 
 /* One thread: nobody would wake it. */
