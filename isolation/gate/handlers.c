@@ -318,6 +318,7 @@ static int64_t space_result(enum result result)
     return result == SPACE_PENDING ? 0 : (int64_t)result;
 }
 
+/* @impl ATL-LLR-GATE-0039~1 */
 int64_t gate_handle_map(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t flags,
                         uint64_t offset, uint64_t a)
 {
@@ -328,6 +329,7 @@ int64_t gate_handle_map(uint64_t address, uint64_t bytes, uint64_t protection, u
                                             (uint32_t)protection, (uint32_t)flags, offset));
 }
 
+/* @impl ATL-LLR-GATE-0039~1 */
 int64_t gate_handle_unmap(uint64_t address, uint64_t bytes, uint64_t flags, uint64_t a, uint64_t b,
                           uint64_t c)
 {
@@ -340,6 +342,7 @@ int64_t gate_handle_unmap(uint64_t address, uint64_t bytes, uint64_t flags, uint
                                               (uint32_t)flags));
 }
 
+/* @impl ATL-LLR-GATE-0039~1 */
 int64_t gate_handle_protect(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t a,
                             uint64_t b, uint64_t c)
 {

@@ -6,6 +6,9 @@
 #include "status.h"
 #include "synthetic.h"
 #include "tree.h"
+
+#include "../time/cpu.h"
+
 #include <posix/load.h>
 #include <posix/memory.h>
 #include <posix/thread.h>
@@ -48,10 +51,8 @@ struct facts {
 static bool read_facts(struct posix_thread *thread, void *context)
 {
     struct facts *facts = context;
-    uint64_t age_ns = posix_now_ns() - thread->start_ns;
     facts->id = (uint64_t)thread->id;
     facts->start_ns = thread->start_ns;
-    facts->busy_ns = age_ns > thread->parked_ns ? age_ns - thread->parked_ns : 0;
     __builtin_memcpy(facts->name, thread->name, POSIX_THREAD_NAME_BYTES);
     return true;
 }
@@ -62,12 +63,7 @@ static int64_t find_facts(uint64_t argument, struct facts *facts)
     *facts = (struct facts){.id = POSIX_PROCESS_ID};
     int32_t id = argument != 0 ? (int32_t)argument : POSIX_PROCESS_ID;
     bool is_there = posix_thread_visit(id, read_facts, facts);
-    if (argument == 0) {
-        struct machine_counts counts;
-        machine_count(&counts);
-        uint64_t total_ns = posix_now_ns() * posix_info.core_count;
-        facts->busy_ns = total_ns > counts.idle_ns ? total_ns - counts.idle_ns : 0;
-    }
+    cpu_clock_read((int32_t)argument, &facts->busy_ns);
     return is_there || argument == 0 ? 0 : -ESRCH;
 }
 

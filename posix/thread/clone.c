@@ -127,6 +127,7 @@ static int64_t create(const struct clone_request *request)
     struct posix_thread *child = posix_thread_of_stack(stack);
     prepare_record(child, self, request);
     child->stack_core = core;
+    child->start_ns = posix_now_ns();
     posix_thread_insert(child);
     int32_t id = child->id; /* the record may be gone once the child runs */
     if ((request->flags & CLONE_PARENT_SETTID) != 0) {

@@ -70,6 +70,7 @@ void posix_thread_initialize(struct posix_thread *thread)
     *thread = (struct posix_thread){.id = POSIX_PROCESS_ID, .call = POSIX_CALL_NONE};
     atomic_store(&thread->affinity, posix_core_mask());
     thread->signal_stack.flags = 2; /* SS_DISABLE */
+    thread->start_ns = posix_now_ns();
     posix_thread_handle(thread);
     last_id = POSIX_PROCESS_ID;
     link_thread(thread);

@@ -23,6 +23,7 @@ struct posix_thread {
     uint64_t call;            /* number of the call, or POSIX_CALL_NONE */
     uint64_t clear_child_tid; /* application address, 0: none */
     uint64_t robust_list;
+    uint64_t start_ns;         /* monotonic */
     uint64_t fs_base, gs_base; /* what it starts with; extended_control likewise */
     uint32_t mxcsr;
     uint16_t x87_control;

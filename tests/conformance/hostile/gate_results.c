@@ -8,6 +8,7 @@
  *
  * @verifies ATL-HLR-CONF-0013~1 @robust
  * @verifies ATL-LLR-GATE-0020~1 ATL-LLR-GATE-0021~1 ATL-LLR-GATE-0022~1 ATL-LLR-GATE-0023~2
+ * @verifies ATL-LLR-GATE-0039~1 @robust
  * @verifies ATL-LLR-GATE-0024~1 ATL-LLR-GATE-0025~1 ATL-LLR-GATE-0026~1 ATL-LLR-GATE-0027~1 */
 #include "gate_raw.h"
 
