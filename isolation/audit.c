@@ -105,6 +105,7 @@ enum result isolation_audit(struct audit_report *report)
     ASSERT(space_cell != NULL);
     *report = (struct audit_report){0};
     struct audit audit = {.report = report, .cell = space_cell};
+    audit_ranges_build();
     audit_marks_clear();
     walk_all(&audit, space_cell->root);
     judge_idle_root(&audit, space_cell->root);

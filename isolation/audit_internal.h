@@ -16,20 +16,40 @@ enum audit_rights {
     AUDIT_AS_ASKED,
 };
 
+enum audit_frames {
+    AUDIT_FRAMES_NONE,
+    AUDIT_FRAMES_LINEAR, /* of the range's piece of physical memory */
+    AUDIT_FRAMES_DIRECT, /* at its physical address, this core's own */
+    AUDIT_FRAMES_OWN,    /* this core's own */
+    AUDIT_FRAMES_SLOT,   /* the kind that the entry claims is true */
+};
+
+#define AUDIT_CLASS(name_, is_user_, frames_, rights_) AUDIT_CLASS_##name_,
+enum audit_class_index {
+#include <mapping_classes.inc>
+    AUDIT_CLASS_COUNT
+};
+#undef AUDIT_CLASS
+
 struct audit_class {
     const char *name;
     bool is_user;
-    /* True if the class holds the address; *first is set to the first address of the class. */
-    bool (*range)(uint64_t address, uint64_t *first);
-    /* True if the class may map that frame there. */
-    bool (*frames)(uint64_t address, uint64_t entry);
+    enum audit_frames frames;
     enum audit_rights rights;
 };
 extern const struct audit_class audit_classes[];
-extern const unsigned audit_class_count;
 
-/* The first class in the table's order that holds the address; NULL: none. */
-const struct audit_class *audit_class_of(uint64_t address);
+/* audit_ranges.c: where a class lies on this core; what comes first wins. */
+struct audit_range {
+    const struct audit_class *class;
+    uint64_t start, end, physical; /* physical: of AUDIT_FRAMES_LINEAR */
+};
+#define AUDIT_RANGES_MAX (CORE_COUNT_MAX + 40u)
+extern PERCORE struct audit_range audit_ranges[AUDIT_RANGES_MAX];
+extern PERCORE unsigned audit_range_count;
+void audit_ranges_build(void);
+/* The range that holds the address; NULL: none. */
+const struct audit_range *audit_range_of(uint64_t address);
 
 /* What is known of a frame from the mappings seen so far. */
 enum audit_mark {

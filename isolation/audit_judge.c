@@ -2,6 +2,7 @@
 /* The judgement of one entry of the tables. */
 #include "audit_internal.h"
 #include "cell.h"
+#include "physical.h"
 #include "table.h"
 
 #include <kernel/layout.h>
@@ -56,12 +57,55 @@ static bool are_rights_right(const struct audit *audit, const struct audit_class
     return false;
 }
 
+static bool is_own_memory(paddr_t frame)
+{
+    return percpu_frame_is_own(frame) && !physical_is_image(frame);
+}
+
+static bool is_kind_true(paddr_t frame, uint64_t entry)
+{
+    switch (entry_frame(entry)) {
+    case ENTRY_FRAME_OWN:
+        return is_own_memory(frame);
+    case ENTRY_FRAME_FOREIGN:
+        return frame.value < shared_facts.memory_limit && !physical_is_image(frame) &&
+               percpu_frame_owner_remote(frame).value != percpu_self.value;
+    case ENTRY_FRAME_IMAGE:
+        return physical_is_image(frame) && (entry & ENTRY_WRITE) == 0;
+    case ENTRY_FRAME_NONE:
+        break;
+    }
+    return false;
+}
+
+/* Of an entry that maps bytes at the address. */
+static bool are_frames_right(const struct audit_range *range, uint64_t address, uint64_t entry,
+                             uint64_t bytes)
+{
+    paddr_t first = entry_address(entry);
+    paddr_t last = {first.value + bytes - PAGE_BYTES};
+    uint64_t offset = address - range->start;
+    switch (range->class->frames) {
+    case AUDIT_FRAMES_NONE:
+        return false;
+    case AUDIT_FRAMES_LINEAR:
+        return first.value == range->physical + offset;
+    case AUDIT_FRAMES_DIRECT:
+        return first.value == offset && is_own_memory(first) && is_own_memory(last);
+    case AUDIT_FRAMES_OWN:
+        return is_own_memory(first);
+    case AUDIT_FRAMES_SLOT:
+        return is_kind_true(first, entry);
+    }
+    return false;
+}
+
 /* The direct map is the owner's declared alias of everything else, and the image's read-only alias
  * is of the program's own pages: neither says what a frame is for. */
 static uint32_t marks_of(const struct audit_class *class, uint64_t entry)
 {
-    uint64_t first;
-    if (class->range(LAYOUT_DIRECT_BASE, &first) || class->range(LAYOUT_IMAGE_BASE, &first)) {
+    if (class == &audit_classes[AUDIT_CLASS_direct_map] ||
+        class == &audit_classes[AUDIT_CLASS_image]) {
         return 0;
     }
     return (class->is_user ? AUDIT_MARK_USER : AUDIT_MARK_KERNEL) |
@@ -77,10 +121,7 @@ static void judge_frames(struct audit *audit, const struct audit_class *class, u
         .marks = marks_of(class, entry),
         .is_single = kind == ENTRY_FRAME_OWN || kind == ENTRY_FRAME_FOREIGN,
     };
-    if (frame.marks == 0) {
-        return;
-    }
-    for (uint64_t at = 0; at < span; at += PAGE_BYTES) {
+    for (uint64_t at = 0; frame.marks != 0 && at < span; at += PAGE_BYTES) {
         frame.physical = entry_address(entry).value + at;
         const char *rule = audit_frame_judge(audit, &frame);
         if (rule != NULL) {
@@ -92,40 +133,39 @@ static void judge_frames(struct audit *audit, const struct audit_class *class, u
 /* @impl ATL-LLR-ISOL-0032~1 */
 static void judge_present(struct audit *audit, uint64_t address, uint64_t entry, unsigned level)
 {
-    const struct audit_class *class = audit_class_of(address);
+    const struct audit_range *range = audit_range_of(address);
     uint64_t span = table_span(level);
     audit->report->mappings_judged++;
-    if (class == NULL) {
+    if (range == NULL) {
         audit_violation(audit, "mapped_in_no_class", address, entry);
         return;
     }
-    uint64_t pages = level > 1 ? ENTRY_ADDRESS & ~(span - 1) : ENTRY_ADDRESS;
-    bool is_whole = audit_class_of(address + span - PAGE_BYTES) == class &&
-                    (entry & ENTRY_ADDRESS & ~pages) == 0 && (level == 1 || !class->is_user);
-    if (!is_whole || !are_rights_right(audit, class, entry) || !are_walker_bits_set(entry) ||
-        !is_user_bit_right(audit, address, entry) || !class->frames(address, entry) ||
-        !class->frames(address + span - PAGE_BYTES, entry + span - PAGE_BYTES)) {
-        audit_violation(audit, class->name, address, entry);
+    bool is_whole = span <= range->end - address && (entry & ENTRY_ADDRESS & (span - 1)) == 0 &&
+                    (level == 1 || !range->class->is_user);
+    if (!is_whole || !are_rights_right(audit, range->class, entry) || !are_walker_bits_set(entry) ||
+        !is_user_bit_right(audit, address, entry) ||
+        !are_frames_right(range, address, entry, span)) {
+        audit_violation(audit, range->class->name, address, entry);
     }
-    judge_frames(audit, class, address, entry, span);
+    judge_frames(audit, range->class, address, entry, span);
 }
 
 /* Lazy entries are this core's memory of what a page will be; only shared slots have them. */
 static void judge_lazy(struct audit *audit, uint64_t address, uint64_t entry, unsigned level)
 {
-    const struct audit_class *class = audit_class_of(address);
-    bool is_here = class != NULL && class->rights == AUDIT_AS_ASKED;
+    const struct audit_range *range = audit_range_of(address);
+    bool is_here = range != NULL && range->class->rights == AUDIT_AS_ASKED;
     const uint32_t write_execute = GATE_WRITE | GATE_EXECUTE;
     if (!is_here || ((entry_rights(entry) & write_execute) == write_execute &&
                      !audit->cell->allow_write_execute)) {
-        audit_violation(audit, is_here ? class->name : "lazy_in_no_slot", address, entry);
+        audit_violation(audit, is_here ? range->class->name : "lazy_in_no_slot", address, entry);
         return;
     }
     if (entry_lazy(entry) == ENTRY_LAZY_RETAINED) {
-        if (level != 1 || !class->frames(address, entry)) {
-            audit_violation(audit, class->name, address, entry);
+        if (level != 1 || !are_frames_right(range, address, entry, PAGE_BYTES)) {
+            audit_violation(audit, range->class->name, address, entry);
         }
-        judge_frames(audit, class, address, entry | ENTRY_NO_EXECUTE, PAGE_BYTES);
+        judge_frames(audit, range->class, address, entry | ENTRY_NO_EXECUTE, PAGE_BYTES);
     }
 }
 

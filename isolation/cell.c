@@ -7,6 +7,7 @@
 #include "physical.h"
 #include "seal.h"
 #include "space.h"
+#include "table.h"
 
 #include <kernel/region.h>
 #include <percpu/scheduler.h>
@@ -37,6 +38,25 @@ enum result cell_frame(paddr_t *frame)
 {
     TRY(percpu_frame_allocate(frame));
     physical_page_zero(*frame);
+    return RESULT_OK;
+}
+
+/* @impl ATL-LLR-ISOL-0023~1 */
+enum result cell_entry(paddr_t root, uint64_t address, unsigned level, uint64_t **entry)
+{
+    uint64_t user = address < LAYOUT_USER_END && cell_image()->ring == 3 ? ENTRY_USER : 0;
+    uint64_t *table = physical_own(root);
+    for (unsigned at = TABLE_LEVEL_TOP + 1; at > level; at--) {
+        uint64_t *up = &table[address / table_span(at) % TABLE_ENTRIES];
+        if (*up == 0) {
+            paddr_t frame;
+            TRY(cell_frame(&frame));
+            *up = entry_make_table(frame, 0, user);
+        }
+        ASSERT(entry_is_table(*up));
+        table = physical_own(entry_address(*up));
+    }
+    *entry = &table[address / table_span(level) % TABLE_ENTRIES];
     return RESULT_OK;
 }
 
@@ -95,7 +115,7 @@ enum result isolation_cell_build(struct cell *cell)
 {
     const struct image_header *image = cell_image();
     ASSERT(CELL_SLOTS_PER_CORE * percpu_core_count < GATE_PRIVATE_SLOT);
-    TRY(direct_prepare(shared_regions[percpu_self.value].root));
+    TRY(direct_prepare());
     if (percpu_self.value == 0) {
         TRY(plan_make());
     }

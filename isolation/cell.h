@@ -10,22 +10,27 @@
 #include <kernel/image.h>
 #include <percpu/frames.h>
 
-#define PLAN_RUNS_MAX 48u
+/* What every core maps of posix/, in the order of the mapping classes. */
+enum plan_place_index {
+    PLAN_TEXT,
+    PLAN_RODATA,
+    PLAN_RELRO,
+    PLAN_DATA,
+    PLAN_GATE,
+    PLAN_INFO,
+    PLAN_INDEX,
+    PLAN_PLACES,
+};
 
-/* Frames of a section that is copied once and mapped by every core. */
-struct plan_section {
-    uint32_t run_count;
-    struct {
-        paddr_t first;
-        uint32_t count;
-    } runs[PLAN_RUNS_MAX];
+struct plan_place {
+    uint64_t address, bytes;
+    paddr_t physical; /* one piece of memory */
 };
 
 /* What core 0 decides and makes, and every core maps. */
 struct plan {
     uint64_t posix_base, index_address;
-    struct plan_section relro, data;
-    paddr_t gate_page, info_page;
+    struct plan_place places[PLAN_PLACES];
 };
 extern struct plan shared_plan;
 
@@ -39,9 +44,8 @@ const struct gate_posix_header *cell_posix_header(void);
 /* Core 0: chooses addresses, copies and relocates, fills the gate and information pages.
  * RESULT_NO_MEMORY, RESULT_FORMAT. */
 enum result plan_make(void);
-/* The frame of the n-th page of a section. */
-paddr_t plan_frame(const struct plan_section *section, uint64_t page);
-
+/* The section holds [address, address + bytes), offsets from posix's base. */
+bool posix_section_holds(const struct image_section *section, uint64_t address, uint64_t bytes);
 /* Checks posix's own header against its sections. RESULT_FORMAT. */
 enum result posix_header_validate(const struct image_header *image,
                                   const struct gate_posix_header *header);
@@ -52,8 +56,11 @@ enum result private_slot_build(struct cell *cell);
 
 /* A zeroed frame of this core. */
 enum result cell_frame(paddr_t *frame);
+/* Steps down from a root of this core to the entry of the address at a level, 1 page .. 3, with new
+ * tables where there are none. RESULT_NO_MEMORY. */
+enum result cell_entry(paddr_t root, uint64_t address, unsigned level, uint64_t **entry);
 
 /* Makes sure that this core's direct map has tables for every block that may be granted to it. */
-enum result direct_prepare(paddr_t root);
+enum result direct_prepare(void);
 
 #endif

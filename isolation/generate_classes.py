@@ -9,7 +9,8 @@ import tomllib
 RIGHTS = {"none": "AUDIT_NONE", "R": "AUDIT_READ", "RX": "AUDIT_READ_EXECUTE",
           "RW": "AUDIT_READ_WRITE", "user": "AUDIT_AS_ASKED"}
 HALVES = {"kernel": "false", "user": "true"}
-KEYS = {"name", "half", "range", "frames", "rights", "writer"}
+KEYS = {"name", "half", "frames", "rights", "writer"}
+FRAMES = {"none", "linear", "direct", "own", "slot"}
 NOTE = "Generated from isolation/mapping_classes.toml by isolation/generate_classes.py; do not edit."
 
 
@@ -22,15 +23,16 @@ def load(path):
             sys.exit(f"{path}: class {entry.get('name')!r} must have exactly the keys {sorted(KEYS)}")
         if entry["name"] in seen:
             sys.exit(f"{path}: class {entry['name']!r} is there twice")
-        if entry["rights"] not in RIGHTS or entry["half"] not in HALVES:
-            sys.exit(f"{path}: class {entry['name']!r} has unknown rights or an unknown half")
+        if (entry["rights"] not in RIGHTS or entry["half"] not in HALVES
+                or entry["frames"] not in FRAMES):
+            sys.exit(f"{path}: class {entry['name']!r} has unknown rights, frames or an unknown half")
         seen.add(entry["name"])
     return classes
 
 
 def table(classes):
-    lines = [f"/* {NOTE}", " * AUDIT_CLASS(name, is_user, range, frames, rights) */"]
-    lines += [f"AUDIT_CLASS({c['name']}, {HALVES[c['half']]}, {c['range']}, {c['frames']}, "
+    lines = [f"/* {NOTE}", " * AUDIT_CLASS(name, is_user, frames, rights) */"]
+    lines += [f"AUDIT_CLASS({c['name']}, {HALVES[c['half']]}, AUDIT_FRAMES_{c['frames'].upper()}, "
               f"{RIGHTS[c['rights']]})" for c in classes]
     return "\n".join(lines) + "\n"
 

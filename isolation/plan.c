@@ -4,6 +4,7 @@
 #include "cell.h"
 
 #include "physical.h"
+#include "space.h"
 
 #include <crypto/entropy.h>
 #include <kernel/region.h>
@@ -11,7 +12,6 @@
 SHARED struct plan shared_plan; /* core 0 writes in plan_make; all read after that boot stage */
 
 #define PRIVATE_BASE ((uint64_t)GATE_PRIVATE_SLOT * GATE_SLOT_BYTES)
-#define RUN_PAGES_MAX 512u
 
 /* The lead's page code: the gate page's contents for a ring. */
 void isolation_gate_page_fill(void *page, uint8_t ring);
@@ -57,84 +57,63 @@ static enum result place(const struct image_header *image)
     return RESULT_OK;
 }
 
-static enum result allocate_run(uint32_t *count, paddr_t *first)
+static struct plan_place *place_set(enum plan_place_index index, uint64_t offset, uint64_t bytes)
 {
-    for (; *count > 1; *count /= 2) {
-        if (percpu_frame_run_allocate(*count, first) == RESULT_OK) {
-            return RESULT_OK;
-        }
-    }
-    return percpu_frame_allocate(first);
+    struct plan_place *place = &shared_plan.places[index];
+    place->address = shared_plan.posix_base + offset;
+    place->bytes = bytes;
+    return place;
 }
 
-/* Frames for a section, in runs of powers of two. Boot only: on failure boot ends. */
-static enum result section_allocate(struct plan_section *plan, uint64_t pages)
+/* A section straight from the image. */
+static enum result section_show(enum plan_place_index index, const struct image_section *section)
 {
-    while (pages > 0) {
-        uint32_t count = RUN_PAGES_MAX;
-        while (count > pages) {
-            count /= 2;
-        }
-        paddr_t first;
-        if (plan->run_count == PLAN_RUNS_MAX) {
-            return RESULT_NO_MEMORY;
-        }
-        TRY(allocate_run(&count, &first));
-        plan->runs[plan->run_count].first = first;
-        plan->runs[plan->run_count].count = count;
-        plan->run_count++;
-        pages -= count;
-    }
-    return RESULT_OK;
+    struct plan_place *place = place_set(index, section->address, section->memory_bytes);
+    place->physical.value = shared_facts.image_physical + section->offset;
+    bool is_inside = section->offset < shared_facts.image_bytes &&
+                     section->memory_bytes <= shared_facts.image_bytes - section->offset;
+    return is_inside ? RESULT_OK : RESULT_FORMAT;
 }
 
-paddr_t plan_frame(const struct plan_section *section, uint64_t page)
+/* Memory of one piece, zeroed: of a run that is a power of two, what is not needed goes back. */
+static enum result place_allocate(struct plan_place *place)
 {
-    for (uint32_t i = 0; i < section->run_count; i++) {
-        if (page < section->runs[i].count) {
-            return (paddr_t){section->runs[i].first.value + page * PAGE_BYTES};
-        }
-        page -= section->runs[i].count;
+    uint32_t count = 1;
+    while (count * PAGE_BYTES < place->bytes) {
+        count *= 2;
     }
-    ASSERT(false);
-    return (paddr_t){0};
-}
-
-static enum result section_copy(struct plan_section *plan, const struct image_section *section)
-{
-    TRY(section_allocate(plan, section->memory_bytes / PAGE_BYTES));
-    for (uint64_t at = 0; at < section->memory_bytes; at += PAGE_BYTES) {
-        paddr_t frame = plan_frame(plan, at / PAGE_BYTES);
-        physical_page_zero(frame);
-        if (at < section->file_bytes) {
-            paddr_t from = {shared_facts.image_physical + section->offset + at};
-            memcpy(physical_own(frame), physical_image(from),
-                   MIN(PAGE_BYTES, section->file_bytes - at));
-        }
+    if (percpu_frame_run_allocate(count, &place->physical) != RESULT_OK) {
+        return RESULT_NO_MEMORY;
+    }
+    memset(physical_own(place->physical), 0, place->bytes);
+    for (uint64_t at = place->bytes; at < count * PAGE_BYTES; at += PAGE_BYTES) {
+        percpu_frame_free((paddr_t){place->physical.value + at});
     }
     return RESULT_OK;
 }
 
-static bool section_holds(const struct image_section *section, uint64_t address, uint64_t bytes)
+static enum result section_copy(enum plan_place_index index, const struct image_section *section)
 {
-    return address >= section->address && bytes <= section->memory_bytes &&
-           address - section->address <= section->memory_bytes - bytes;
+    struct plan_place *place = place_set(index, section->address, section->memory_bytes);
+    TRY(place_allocate(place));
+    paddr_t from = {shared_facts.image_physical + section->offset};
+    memcpy(physical_own(place->physical), physical_image(from), section->file_bytes);
+    return RESULT_OK;
 }
 
 /* The word at an offset from posix's base, in a copied section; NULL: in none, or not aligned. */
-static uint64_t *word_at(const struct image_header *image, uint64_t address)
+static uint64_t *word_at(const struct image_header *image, uint64_t offset)
 {
     const struct image_section *relro = &image->posix[IMAGE_POSIX_RELRO];
     const struct image_section *data = &image->posix[IMAGE_POSIX_DATA];
-    const bool is_relro = section_holds(relro, address, sizeof(uint64_t));
-    if (!IS_ALIGNED(address, sizeof(uint64_t)) ||
-        (!is_relro && !section_holds(data, address, sizeof(uint64_t)))) {
+    const bool is_relro = posix_section_holds(relro, offset, sizeof(uint64_t));
+    if (!IS_ALIGNED(offset, sizeof(uint64_t)) ||
+        (!is_relro && !posix_section_holds(data, offset, sizeof(uint64_t)))) {
         return NULL;
     }
-    uint64_t offset = address - (is_relro ? relro : data)->address;
-    paddr_t frame =
-        plan_frame(is_relro ? &shared_plan.relro : &shared_plan.data, offset / PAGE_BYTES);
-    return (uint64_t *)((uint8_t *)physical_own(frame) + offset % PAGE_BYTES);
+    uint64_t inside = offset - (is_relro ? relro : data)->address;
+    uint8_t *bytes = physical_own(shared_plan.places[is_relro ? PLAN_RELRO : PLAN_DATA].physical);
+    return (uint64_t *)(bytes + inside);
 }
 
 static enum result relocate(const struct image_header *image)
@@ -165,7 +144,7 @@ static void info_fill(const struct image_header *image, struct gate_info *info)
         .index_address = shared_plan.index_address,
         .index_bytes = image->index_bytes,
         .shared_slot_count = CELL_SLOTS_PER_CORE * shared_facts.core_count,
-        .user_floor = 0x10000,
+        .user_floor = USER_FLOOR,
         .extended_bytes = shared_facts.extended_bytes,
         .write_execute = (image->flags & IMAGE_FLAG_WRITE_EXECUTE) != 0,
         .extended_mask = shared_facts.extended_mask,
@@ -178,12 +157,19 @@ enum result plan_make(void)
     const struct image_header *image = cell_image();
     TRY(posix_header_validate(image, cell_posix_header()));
     TRY(place(image));
-    TRY(section_copy(&shared_plan.relro, &image->posix[IMAGE_POSIX_RELRO]));
-    TRY(section_copy(&shared_plan.data, &image->posix[IMAGE_POSIX_DATA]));
+    const struct gate_posix_header *header = cell_posix_header();
+    TRY(section_show(PLAN_TEXT, &image->posix[IMAGE_POSIX_TEXT]));
+    TRY(section_show(PLAN_RODATA, &image->posix[IMAGE_POSIX_RODATA]));
+    TRY(section_copy(PLAN_RELRO, &image->posix[IMAGE_POSIX_RELRO]));
+    TRY(section_copy(PLAN_DATA, &image->posix[IMAGE_POSIX_DATA]));
     TRY(relocate(image));
-    TRY(cell_frame(&shared_plan.gate_page));
-    isolation_gate_page_fill(physical_own(shared_plan.gate_page), (uint8_t)image->ring);
-    TRY(cell_frame(&shared_plan.info_page));
-    info_fill(image, physical_own(shared_plan.info_page));
+    struct plan_place *gate = place_set(PLAN_GATE, header->gate_page, PAGE_BYTES);
+    TRY(place_allocate(gate));
+    isolation_gate_page_fill(physical_own(gate->physical), (uint8_t)image->ring);
+    struct plan_place *info = place_set(PLAN_INFO, header->info_page, PAGE_BYTES);
+    TRY(place_allocate(info));
+    info_fill(image, physical_own(info->physical));
+    shared_plan.places[PLAN_INDEX] = (struct plan_place){
+        shared_plan.index_address, image->index_bytes, {shared_facts.image_physical}};
     return RESULT_OK;
 }

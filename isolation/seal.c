@@ -12,33 +12,28 @@
 
 extern const uint8_t boot_facts_start[], boot_facts_end[];
 
-/* The entry that maps a kernel address in this core's tables, and how much it maps; NULL: none. */
-static uint64_t *entry_of(uint64_t address, uint64_t *span)
+/* The entry of a kernel address in this core's tables. */
+static enum result kernel_entry(uint64_t address, unsigned level, uint64_t **entry)
 {
-    uint64_t *table = physical_own(shared_regions[percpu_self.value].root);
-    for (unsigned shift = 39;; shift -= 9) {
-        uint64_t *entry = &table[(address >> shift) % 512];
-        if ((*entry & ENTRY_PRESENT) == 0) {
-            return NULL;
-        }
-        if (shift == 12 || (*entry & ENTRY_LARGE) != 0) {
-            *span = 1ull << shift;
-            return entry;
-        }
-        table = physical_own(entry_address(*entry));
-    }
+    return cell_entry(shared_regions[percpu_self.value].root, address, level, entry);
+}
+
+/* The same, where boot has made the tables. */
+static uint64_t *kernel_entry_there(uint64_t address, unsigned level)
+{
+    uint64_t *entry;
+    enum result found = kernel_entry(address, level, &entry);
+    ASSERT(found == RESULT_OK);
+    return entry;
 }
 
 /* @impl ATL-LLR-ISOL-0024~1 */
 static void facts_protect(void)
 {
-    for (uint64_t at = (uint64_t)boot_facts_start; at < (uint64_t)boot_facts_end;) {
-        uint64_t span = 0;
-        uint64_t *entry = entry_of(at, &span);
-        ASSERT(entry != NULL && span == PAGE_BYTES);
-        *entry &= ~(ENTRY_WRITE | ENTRY_DIRTY);
+    for (uint64_t at = (uint64_t)boot_facts_start; at < (uint64_t)boot_facts_end;
+         at += PAGE_BYTES) {
+        *kernel_entry_there(at, 1) &= ~(ENTRY_WRITE | ENTRY_DIRTY);
         percpu_operation_invalidate(at, PAGE_BYTES);
-        at += span;
     }
 }
 
@@ -54,32 +49,14 @@ void isolation_seal(void)
 
 static uint64_t *block_entry(paddr_t block)
 {
-    uint64_t address = LAYOUT_DIRECT_BASE + block.value;
-    uint64_t *root = physical_own(shared_regions[percpu_self.value].root);
-    ASSERT((root[(address >> 39) % 512] & ENTRY_PRESENT) != 0);
-    uint64_t *level3 = physical_own(entry_address(root[(address >> 39) % 512]));
-    ASSERT((level3[(address >> 30) % 512] & ENTRY_PRESENT) != 0);
-    uint64_t *level2 = physical_own(entry_address(level3[(address >> 30) % 512]));
-    return &level2[(address >> 21) % 512];
+    return kernel_entry_there(LAYOUT_DIRECT_BASE + block.value, 2);
 }
 
-enum result direct_prepare(paddr_t root_address)
+enum result direct_prepare(void)
 {
-    const uint64_t flags = ENTRY_PRESENT | ENTRY_WRITE | ENTRY_ACCESSED;
-    uint64_t *root = physical_own(root_address);
     for (uint64_t at = 0; at < shared_facts.memory_limit; at += HUGE_PAGE_BYTES) {
-        uint64_t address = LAYOUT_DIRECT_BASE + at;
-        uint64_t *level4 = &root[(address >> 39) % 512];
-        paddr_t table;
-        if (*level4 == 0) {
-            TRY(cell_frame(&table));
-            *level4 = table.value | flags;
-        }
-        uint64_t *level3 = physical_own(entry_address(*level4));
-        if (level3[(address >> 30) % 512] == 0) {
-            TRY(cell_frame(&table));
-            level3[(address >> 30) % 512] = table.value | flags;
-        }
+        uint64_t *entry;
+        TRY(kernel_entry(LAYOUT_DIRECT_BASE + at, 2, &entry));
     }
     return RESULT_OK;
 }

@@ -69,9 +69,12 @@ static uint64_t user_bit(void)
 /* Gives the first page of a class rights that the class does not have. */
 static bool break_class(const struct audit_class *class)
 {
-    uint64_t first;
-    (void)class->range(0, &first);
-    uint64_t *entry = page_entry(first);
+    const struct audit_range *range = audit_ranges;
+    audit_ranges_build();
+    while (range->class != class) {
+        range++;
+    }
+    uint64_t *entry = page_entry(range->start);
     if (entry == NULL) {
         return false;
     }
@@ -208,10 +211,10 @@ static bool mutate(unsigned index)
         break_table_count,
         break_table_entry,
     };
-    if (index < audit_class_count) {
+    if (index < AUDIT_CLASS_COUNT) {
         return break_class(&audit_classes[index]);
     }
-    index -= audit_class_count;
+    index -= AUDIT_CLASS_COUNT;
     return index < ARRAY_COUNT(others) && others[index]();
 }
 
