@@ -8,8 +8,32 @@
 #include <percpu/operations.h>
 #include <percpu/scheduler.h>
 
+/* What an access to an entry means. */
+enum fault_class {
+    FAULT_VIOLATION, /* no such right */
+    FAULT_STALE,     /* allowed now: the core used an old translation */
+    FAULT_ZERO,      /* lazy: a zeroed frame goes there */
+    FAULT_COPY,      /* write to an image page: a copy goes there */
+    FAULT_SETTLE,    /* write to a fresh copy: a round must precede it */
+};
+
+/* A fault on a page of this core's slots: of a thread of this core, or of another core's, which
+ * asks with frames that it gives. */
+struct fault {
+    struct cell *cell;
+    uint64_t page;
+    enum space_access access;
+    struct space_origin origin;
+    /* of another core */
+    paddr_t first; /* frames that came along */
+    uint32_t count;
+    paddr_t copy_of; /* the image page of which the first is a copy, or 0 */
+    uint32_t used;   /* answer: how many of them are mapped */
+    paddr_t image;   /* answer: the first must be a copy of this image page */
+};
+
 /* @impl ATL-LLR-ISOL-0007~1 */
-enum fault_class fault_classify(uint64_t entry, enum space_access access)
+static enum fault_class classify(uint64_t entry, enum space_access access)
 {
     static const uint32_t needed[] = {
         [SPACE_ACCESS_READ] = GATE_READ,
@@ -29,60 +53,39 @@ enum fault_class fault_classify(uint64_t entry, enum space_access access)
 }
 
 /* Memory is mostly touched upwards: a page whose predecessor is in use brings its successors. */
-unsigned fault_window(const struct table_cursor *cursor)
+static unsigned window(const struct table_cursor *cursor)
 {
     const uint64_t *entry = cursor->entry[1];
-    unsigned index = (unsigned)(cursor->address / PAGE_BYTES % TABLE_ENTRIES);
-    bool follows = index > 0 && entry_is_present(entry[-1]) &&
+    bool follows = cursor->address % table_span(2) != 0 && entry_is_present(entry[-1]) &&
                    entry_frame(entry[-1]) != ENTRY_FRAME_IMAGE &&
                    entry_rights(entry[-1]) == entry_rights(*entry);
-    unsigned limit = follows ? MIN(FAULT_AROUND_PAGES, TABLE_ENTRIES - index) : 1;
-    unsigned count = 1;
-    while (count < limit && entry[count] == *entry) {
-        count++;
-    }
-    return count;
+    return follows ? FAULT_AROUND_PAGES : 1;
 }
 
-/* Puts a frame at the n-th page from the cursor's on. */
-static void install(const struct table_cursor *first, unsigned n, paddr_t frame,
-                    enum entry_frame kind)
-{
-    struct table_cursor cursor = *first;
-    cursor.address += n * PAGE_BYTES;
-    cursor.entry[1] += n;
-    uint32_t rights = entry_rights(table_value(&cursor));
-    table_set(&cursor, entry_make_page(frame, kind, rights, cursor.user));
-}
-
-/* @impl ATL-LLR-ISOL-0008~1 */
-static enum result fill_own(struct table_cursor *cursor)
+/* Own frames, zeroed, or the frames of another core, into the page and those behind that are like
+ * it.
+ *
+ * @impl ATL-LLR-ISOL-0008~1
+ * @impl ATL-LLR-ISOL-0012~1 */
+static enum result fill(struct fault *fault, struct table_cursor *cursor)
 {
     TRY(range_split_to_page(cursor));
-    unsigned count = fault_window(cursor);
-    for (unsigned n = 0; n < count; n++) {
-        paddr_t frame;
-        enum result result = percpu_frame_allocate(&frame);
-        if (result != RESULT_OK) {
-            return n == 0 ? result : RESULT_OK; /* the page that is needed is there */
+    bool is_own = fault->origin.thread != NULL;
+    unsigned limit = is_own ? window(cursor) : fault->count;
+    unsigned count = MIN(limit, table_run(cursor, fault->page + limit * PAGE_BYTES));
+    uint32_t rights = entry_rights(table_value(cursor));
+    for (; fault->used < count; fault->used++) {
+        paddr_t frame = {fault->first.value + fault->used * PAGE_BYTES};
+        if (is_own) {
+            enum result result = percpu_frame_allocate(&frame);
+            if (result != RESULT_OK) {
+                return fault->used == 0 ? result : RESULT_OK; /* what is needed is there */
+            }
+            physical_page_zero(frame);
         }
-        physical_page_zero(frame);
-        install(cursor, n, frame, ENTRY_FRAME_OWN);
-    }
-    return RESULT_OK;
-}
-
-/* The frames of another core, count from first on; *used tells how many went in. */
-static enum result fill_donated(struct table_cursor *cursor, paddr_t first, uint32_t count,
-                                uint32_t *used)
-{
-    TRY(range_split_to_page(cursor));
-    uint64_t lazy = table_value(cursor);
-    unsigned room = TABLE_ENTRIES - (unsigned)(cursor->address / PAGE_BYTES % TABLE_ENTRIES);
-    unsigned limit = MIN(count, room);
-    for (unsigned n = 0; n < limit && cursor->entry[1][n] == lazy; n++) {
-        install(cursor, n, (paddr_t){first.value + n * PAGE_BYTES}, ENTRY_FRAME_FOREIGN);
-        *used = n + 1;
+        enum entry_frame kind = is_own ? ENTRY_FRAME_OWN : ENTRY_FRAME_FOREIGN;
+        table_set(cursor, entry_make_page(frame, kind, rights, cursor->user));
+        cursor->entry[1]++;
     }
     return RESULT_OK;
 }
@@ -127,7 +130,7 @@ void fault_piece(struct operation *operation)
 {
     struct table_cursor cursor;
     table_find(&operation->root, operation->start, &cursor);
-    enum fault_class class = fault_classify(table_value(&cursor), SPACE_ACCESS_WRITE);
+    enum fault_class class = classify(table_value(&cursor), SPACE_ACCESS_WRITE);
     if (operation->is_prepared || (class != FAULT_COPY && class != FAULT_SETTLE)) {
         if (operation->is_prepared && class == FAULT_SETTLE) {
             table_set(&cursor, table_value(&cursor) | ENTRY_WRITE | ENTRY_DIRTY);
@@ -146,39 +149,46 @@ void fault_piece(struct operation *operation)
     }
 }
 
-static struct operation *settle_allocate(struct cell *cell, uint64_t page)
+static enum result settle(struct fault *fault)
 {
-    const struct space_request request = {.kind = OPERATION_FAULT, .range = {page, PAGE_BYTES}};
-    return operation_allocate(cell, &request);
+    const struct space_request request = {.kind = OPERATION_FAULT,
+                                          .range = {fault->page, PAGE_BYTES},
+                                          .offset = fault->copy_of.value};
+    struct operation *operation;
+    TRY(operation_begin(fault->cell, &request, &fault->origin, &operation));
+    operation->donated = fault->copy_of.value != 0 ? fault->first : (paddr_t){0};
+    enum result result = operation_start(operation);
+    fault->used = operation->used; /* the record's contents stay until it is given out again */
+    return result;
 }
 
-static enum result settle_own(struct thread *thread, uint64_t page)
+static enum result resolve(struct fault *fault)
 {
-    struct operation *operation = settle_allocate(thread->cell, page);
-    if (operation == NULL) {
-        operation_await_free(thread);
-        return SPACE_PENDING;
-    }
-    return operation_start(operation, thread);
-}
-
-static enum result fault_own(struct thread *thread, uint64_t page, enum space_access access)
-{
-    struct table_root root = space_root(thread->cell, page);
+    struct table_root root = space_root(fault->cell, fault->page);
     struct table_cursor cursor;
-    table_find(&root, page, &cursor);
-    switch (fault_classify(table_value(&cursor), access)) {
+    table_find(&root, fault->page, &cursor);
+    uint64_t value = table_value(&cursor);
+    bool is_own = fault->origin.thread != NULL;
+    switch (classify(value, fault->access)) {
     case FAULT_VIOLATION:
         return RESULT_FAULT;
     case FAULT_ZERO:
-        return fill_own(&cursor);
+        /* A copy that came along is not zero: nothing is used, and the fault comes again. */
+        return fault->copy_of.value == 0 ? fill(fault, &cursor) : RESULT_OK;
     case FAULT_COPY:
+        if (!is_own && fault->copy_of.value != entry_address(value).value) {
+            fault->image = entry_address(value);
+            return RESULT_OK;
+        }
+        return settle(fault);
     case FAULT_SETTLE:
-        return settle_own(thread, page);
+        return settle(fault);
     case FAULT_STALE:
         break;
     }
-    percpu_operation_invalidate(page, PAGE_BYTES);
+    if (is_own) {
+        percpu_operation_invalidate(fault->page, PAGE_BYTES);
+    }
     return RESULT_OK;
 }
 
@@ -186,19 +196,6 @@ static void memory_answered(struct thread *thread, const struct percpu_message *
 {
     fault_verdict_keep(thread, message->status);
     percpu_thread_ready(thread);
-}
-
-/* No frame here: asks the other cores for a block; the access is then repeated. */
-static enum result await_memory(struct thread *thread, uint64_t key)
-{
-    if (percpu_core_count == 1) {
-        return RESULT_NO_MEMORY;
-    }
-    thread->work[WORK_FAULT] = key;
-    percpu_thread_wait(thread, memory_answered);
-    enum result asked = percpu_frames_grant_request(thread);
-    ASSERT(asked == RESULT_OK);
-    return SPACE_PENDING;
 }
 
 enum result isolation_space_fault(struct thread *thread, uint64_t address, enum space_access access)
@@ -210,97 +207,42 @@ enum result isolation_space_fault(struct thread *thread, uint64_t address, enum 
         return RESULT_FAULT;
     }
     TRY(fault_verdict_take(thread, key));
-    enum result result = owner.value == percpu_self.value ? fault_own(thread, page, access)
-                                                          : fault_ask_owner(thread, page, access);
-    return result == RESULT_NO_MEMORY ? await_memory(thread, key) : result;
+    enum result result =
+        owner.value != percpu_self.value
+            ? fault_ask_owner(thread, page, access)
+            : resolve(&(struct fault){thread->cell, page, access, .origin = {.thread = thread}});
+    if (result == RESULT_NO_MEMORY) {
+        thread->work[WORK_FAULT] = key;
+        return space_await_memory(thread, memory_answered);
+    }
+    return result;
 }
 
 /* ---- other cores' faults in slots of this core */
 
-struct asked {
-    struct cell *cell;
-    uint64_t page;
-    enum space_access access;
-    paddr_t first; /* frames that came along */
-    uint32_t count;
-    paddr_t copy_of; /* the image page of which the first is a copy, or 0 */
-};
-
-static bool asked_read(const struct percpu_message *request, struct asked *asked)
-{
-    asked->cell = space_cell_find(request->arguments[0]);
-    asked->page = request->arguments[1];
-    asked->access = (enum space_access)request->arguments[2];
-    asked->first.value = ALIGN_DOWN(request->arguments[3], PAGE_BYTES);
-    asked->count = (uint32_t)(request->arguments[3] % PAGE_BYTES);
-    asked->copy_of.value = request->arguments[4];
-    core_id_t owner;
-    return asked->cell != NULL && asked->access <= SPACE_ACCESS_EXECUTE &&
-           isolation_slot_owner(asked->cell, asked->page, &owner) == RESULT_OK &&
-           owner.value == percpu_self.value;
-}
-
-static enum result settle_asked(core_id_t from, const struct percpu_message *request,
-                                const struct asked *asked, uint32_t *used)
-{
-    struct operation *operation = settle_allocate(asked->cell, asked->page);
-    if (operation == NULL) {
-        return RESULT_AGAIN;
-    }
-    operation->from = from;
-    operation->request = *request;
-    operation->donated = asked->copy_of.value != 0 ? asked->first : (paddr_t){0};
-    operation->offset = asked->copy_of.value;
-    enum result result = operation_start(operation, NULL);
-    *used = operation->used; /* the record's contents stay until it is given out again */
-    return result;
-}
-
-/* @impl ATL-LLR-ISOL-0012~1 */
-static enum result resolve_asked(core_id_t from, const struct percpu_message *request,
-                                 const struct asked *asked, struct percpu_message *reply)
-{
-    struct table_root root = space_root(asked->cell, asked->page);
-    struct table_cursor cursor;
-    uint32_t used = 0;
-    enum result result = RESULT_OK;
-    table_find(&root, asked->page, &cursor);
-    uint64_t value = table_value(&cursor);
-    switch (fault_classify(value, asked->access)) {
-    case FAULT_VIOLATION:
-        return RESULT_FAULT;
-    case FAULT_STALE:
-        return RESULT_OK;
-    case FAULT_ZERO:
-        if (asked->copy_of.value == 0) { /* else: what came along is not zero; asked again */
-            result = fill_donated(&cursor, asked->first, asked->count, &used);
-        }
-        break;
-    case FAULT_COPY:
-        if (asked->copy_of.value != entry_address(value).value) {
-            reply->arguments[1] = entry_address(value).value;
-            return RESULT_OK;
-        }
-        result = settle_asked(from, request, asked, &used);
-        break;
-    case FAULT_SETTLE:
-        result = settle_asked(from, request, asked, &used);
-        break;
-    }
-    reply->arguments[0] = used;
-    return result;
-}
-
 static void fault_asked(core_id_t from, const struct percpu_message *request)
 {
-    struct percpu_message reply = {.kind = request->kind, .is_reply = 1, .token = request->token};
-    struct asked asked;
-    enum result result = RESULT_FAULT;
-    if (asked_read(request, &asked)) {
-        result = resolve_asked(from, request, &asked, &reply);
-    }
+    const uint64_t *arguments = request->arguments;
+    struct fault fault = {
+        .cell = space_cell_find(arguments[0]),
+        .page = arguments[1],
+        .access = (enum space_access)arguments[2],
+        .origin = {.from = from, .message = request},
+        .first = {ALIGN_DOWN(arguments[3], PAGE_BYTES)},
+        .count = (uint32_t)(arguments[3] % PAGE_BYTES),
+        .copy_of = {arguments[4]},
+    };
+    core_id_t owner;
+    bool is_ours = fault.cell != NULL && arguments[2] <= SPACE_ACCESS_EXECUTE &&
+                   isolation_slot_owner(fault.cell, fault.page, &owner) == RESULT_OK &&
+                   owner.value == percpu_self.value;
+    enum result result = is_ours ? resolve(&fault) : RESULT_FAULT;
     if (result != SPACE_PENDING) {
-        reply.status = result;
+        const struct percpu_message reply = {.kind = request->kind,
+                                             .is_reply = 1,
+                                             .status = result,
+                                             .token = request->token,
+                                             .arguments = {fault.used, fault.image.value}};
         percpu_channel_reply(from, &reply);
     }
 }

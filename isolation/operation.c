@@ -11,6 +11,8 @@
 #define RETURN_RUNS_MAX (PERCPU_MESSAGE_ARGUMENTS)
 
 static PERCORE struct operation operations[OPERATIONS_MAX];
+/* What each has taken out: address | enum entry_frame. */
+static PERCORE uint64_t operation_frames[OPERATIONS_MAX][PIECE_FRAMES_MAX];
 /* Stands in a peer's credit queue for all operations that lack a credit; in no pool. */
 static PERCORE struct thread credit_waiter;
 static PERCORE bool credit_is_awaited;
@@ -18,28 +20,7 @@ static PERCORE struct thread *waiting_first, *waiting_last; /* threads that wait
 
 /* ---- records */
 
-struct operation *operation_allocate(struct cell *cell, const struct space_request *request)
-{
-    for (uint16_t i = 0; i < OPERATIONS_MAX; i++) {
-        struct operation *operation = &operations[i];
-        if (operation->kind == OPERATION_FREE) {
-            memset(operation, 0, offsetof(struct operation, frames));
-            operation->kind = request->kind;
-            operation->index = i;
-            operation->cell = cell;
-            operation->root = space_root(cell, request->range.address);
-            operation->start = operation->cursor = request->range.address;
-            operation->end = request->range.address + request->range.bytes;
-            operation->protection = request->protection;
-            operation->flags = request->flags;
-            operation->offset = request->offset;
-            return operation;
-        }
-    }
-    return NULL;
-}
-
-void operation_await_free(struct thread *thread)
+static void await_free(struct thread *thread)
 {
     percpu_thread_wait(thread, NULL);
     thread->work[WORK_NEXT] = 0;
@@ -49,6 +30,59 @@ void operation_await_free(struct thread *thread)
         waiting_last->work[WORK_NEXT] = (uint64_t)(uintptr_t)thread;
     }
     waiting_last = thread;
+}
+
+static struct operation *find_free(void)
+{
+    for (unsigned i = 0; i < OPERATIONS_MAX; i++) {
+        if (operations[i].kind == OPERATION_FREE) {
+            return &operations[i];
+        }
+    }
+    return NULL;
+}
+
+enum result operation_begin(struct cell *cell, const struct space_request *request,
+                            const struct space_origin *origin, struct operation **begun)
+{
+    struct operation *operation = *begun = find_free();
+    if (operation != NULL) {
+        *operation = (struct operation){
+            .kind = request->kind,
+            .cell = cell,
+            .root = space_root(cell, request->range.address),
+            .thread = origin->thread,
+            .from = origin->from,
+            .start = request->range.address,
+            .cursor = request->range.address,
+            .end = request->range.address + request->range.bytes,
+            .protection = entry_rights_effective(request->protection),
+            .flags = request->flags,
+            .offset = request->offset,
+        };
+        if (origin->thread == NULL) {
+            operation->request = *origin->message;
+        }
+        return RESULT_OK;
+    }
+    if (origin->thread == NULL) {
+        return RESULT_AGAIN;
+    }
+    if (request->kind != OPERATION_FAULT) {
+        origin->thread->resume = RESUME_RESTART;
+    }
+    await_free(origin->thread);
+    return SPACE_PENDING;
+}
+
+static uint16_t index_of(const struct operation *operation)
+{
+    return (uint16_t)(operation - operations);
+}
+
+static uint64_t *frames_of(const struct operation *operation)
+{
+    return operation_frames[index_of(operation)];
 }
 
 static void operation_free(struct operation *operation)
@@ -82,7 +116,7 @@ void operation_take_frame(struct operation *operation, paddr_t frame, enum entry
         return; /* shared for ever */
     }
     ASSERT(operation->frame_count < PIECE_FRAMES_MAX);
-    operation->frames[operation->frame_count++] = frame.value | kind;
+    frames_of(operation)[operation->frame_count++] = frame.value | kind;
 }
 
 void operation_prune(struct operation *operation, struct table_cursor *cursor)
@@ -137,17 +171,17 @@ static bool ask(struct operation *operation, core_id_t core)
     const struct percpu_message request = {
         .kind = PERCPU_MESSAGE_INVALIDATE,
         .arguments = {operation->cell->id, operation->stale_start,
-                      operation->stale_end - operation->stale_start, operation->index},
+                      operation->stale_end - operation->stale_start, index_of(operation)},
     };
     return request_or_await(core, &request) == RESULT_OK;
 }
 
 static void round_ask(struct operation *operation)
 {
-    for (uint16_t core = 0; core < percpu_core_count; core++) {
-        uint64_t bit = 1ull << core;
-        if ((operation->unasked & bit) != 0 && ask(operation, (core_id_t){core})) {
-            operation->unasked &= ~bit;
+    for (uint64_t rest = operation->unasked; rest != 0; rest &= rest - 1) {
+        core_id_t core = {(uint16_t)__builtin_ctzll(rest)};
+        if (ask(operation, core)) {
+            operation->unasked &= ~(1ull << core.value);
             operation->unanswered++;
         }
     }
@@ -188,13 +222,13 @@ static void answer_invalidate(core_id_t from, const struct percpu_message *reque
 
 static void free_own_frames(struct operation *operation)
 {
+    uint64_t *frames = frames_of(operation);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < operation->frame_count; i++) {
-        uint64_t frame = operation->frames[i];
-        if ((frame & ~ENTRY_ADDRESS) == ENTRY_FRAME_OWN) {
-            percpu_frame_free((paddr_t){frame & ENTRY_ADDRESS});
+        if ((frames[i] & ~ENTRY_ADDRESS) == ENTRY_FRAME_OWN) {
+            percpu_frame_free((paddr_t){frames[i] & ENTRY_ADDRESS});
         } else {
-            operation->frames[kept++] = frame;
+            frames[kept++] = frames[i];
         }
     }
     operation->frame_count = kept;
@@ -204,12 +238,9 @@ static void free_own_frames(struct operation *operation)
  * took out rising addresses, so a run grows downwards. */
 static bool run_add(uint64_t runs[static RETURN_RUNS_MAX], uint32_t *count, paddr_t frame)
 {
-    if (*count > 0) {
-        uint64_t *run = &runs[*count - 1];
-        if (frame.value + PAGE_BYTES == ALIGN_DOWN(*run, PAGE_BYTES)) {
-            *run = frame.value | (*run % PAGE_BYTES + 1);
-            return true;
-        }
+    if (*count > 0 && frame.value + PAGE_BYTES == ALIGN_DOWN(runs[*count - 1], PAGE_BYTES)) {
+        runs[*count - 1] = frame.value | (runs[*count - 1] % PAGE_BYTES + 1);
+        return true;
     }
     if (*count == RETURN_RUNS_MAX) {
         return false;
@@ -218,30 +249,25 @@ static bool run_add(uint64_t runs[static RETURN_RUNS_MAX], uint32_t *count, padd
     return true;
 }
 
-/* One message for the owner of the last frame, with as many of its frames as fit. False: no credit.
- */
+/* One message for the owner of the last frame, with the frames at the end that are its own, too, as
+ * many as fit. False: no credit. */
 static bool return_some(struct operation *operation)
 {
     struct percpu_message request = {.kind = PERCPU_MESSAGE_FRAMES_RETURN};
-    uint64_t kept[PIECE_FRAMES_MAX];
-    uint32_t kept_count = 0, runs = 0;
-    paddr_t last = {operation->frames[operation->frame_count - 1] & ENTRY_ADDRESS};
-    core_id_t owner = percpu_frame_owner_remote(last);
-    for (uint32_t i = operation->frame_count; i-- > 0;) {
-        paddr_t frame = {operation->frames[i] & ENTRY_ADDRESS};
+    const uint64_t *frames = frames_of(operation);
+    uint32_t left = operation->frame_count, runs = 0;
+    core_id_t owner = percpu_frame_owner_remote((paddr_t){frames[left - 1] & ENTRY_ADDRESS});
+    for (; left > 0; left--) {
+        paddr_t frame = {frames[left - 1] & ENTRY_ADDRESS};
         if (percpu_frame_owner_remote(frame).value != owner.value ||
             !run_add(request.arguments, &runs, frame)) {
-            kept[kept_count++] = operation->frames[i];
+            break;
         }
     }
     if (request_or_await(owner, &request) != RESULT_OK) {
         return false;
     }
-    operation->frame_count = kept_count;
-    while (kept_count > 0) { /* back in rising order */
-        kept_count--;
-        operation->frames[operation->frame_count - 1 - kept_count] = kept[kept_count];
-    }
+    operation->frame_count = left;
     return true;
 }
 
@@ -278,7 +304,7 @@ static void finish(struct operation *operation)
     struct thread *thread = operation->thread;
     operation->is_done = true;
     if (operation->is_entered) {
-        return; /* enter takes the result and frees the record */
+        return; /* operation_start takes the result and frees the record */
     }
     if (thread == NULL) {
         struct percpu_message reply = {
@@ -315,7 +341,7 @@ static void give_way(struct operation *operation)
     if (thread->state == THREAD_RUNNING) {
         percpu_thread_wait(thread, NULL);
     }
-    thread->work[WORK_OPERATION] = operation->index + 1u;
+    thread->work[WORK_OPERATION] = index_of(operation) + 1u;
     thread->resume = RESUME_RESTART;
     percpu_thread_ready(thread);
 }
@@ -373,7 +399,7 @@ static void advance(struct operation *operation)
     }
 }
 
-static enum result enter(struct operation *operation)
+enum result operation_start(struct operation *operation)
 {
     struct thread *thread = operation->thread;
     operation->is_entered = true;
@@ -390,12 +416,6 @@ static enum result enter(struct operation *operation)
     return SPACE_PENDING;
 }
 
-enum result operation_start(struct operation *operation, struct thread *thread)
-{
-    operation->thread = thread;
-    return enter(operation);
-}
-
 enum result operation_resume(struct thread *thread)
 {
     uint64_t index = thread->work[WORK_OPERATION] - 1;
@@ -403,13 +423,7 @@ enum result operation_resume(struct thread *thread)
     struct operation *operation = &operations[index];
     ASSERT(operation->thread == thread && operation->state == OPERATION_RUN);
     thread->work[WORK_OPERATION] = 0;
-    return enter(operation);
-}
-
-void operation_cancel(struct operation *operation)
-{
-    ASSERT(operation->state == OPERATION_RUN && operation->frame_count == 0);
-    operation_free(operation);
+    return operation_start(operation);
 }
 
 static void retry_all(void)

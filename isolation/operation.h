@@ -34,12 +34,13 @@
 #define PIECE_FRAMES_MAX (PIECE_ENTRIES_MAX + 16u)
 #define PIECE_FRAMES_SLACK 3u /* one leaf and the tables that it may empty */
 
+/* A request has the kind of the message that carries it from another core. */
 enum operation_kind {
-    OPERATION_FREE,
-    OPERATION_MAP,
-    OPERATION_UNMAP,
-    OPERATION_PROTECT,
-    OPERATION_FAULT,
+    OPERATION_FREE = PERCPU_MESSAGE_NONE,
+    OPERATION_MAP = PERCPU_MESSAGE_MAP,
+    OPERATION_UNMAP = PERCPU_MESSAGE_UNMAP,
+    OPERATION_PROTECT = PERCPU_MESSAGE_PROTECT,
+    OPERATION_FAULT = PERCPU_MESSAGE_FAULT,
 };
 
 enum operation_state {
@@ -54,7 +55,6 @@ struct operation {
     bool is_finished;    /* no piece is left */
     bool is_done;        /* finished while is_entered */
     bool is_prepared;    /* what precedes the first change is done (edges, check for holes, copy) */
-    uint16_t index;
     enum result result;
 
     struct cell *cell;
@@ -74,8 +74,7 @@ struct operation {
     bool has_left;                   /* other cores must drop them too */
     uint64_t unasked;                /* cores to ask, a bit each */
     uint32_t unanswered;
-    uint32_t frame_count;
-    uint64_t frames[PIECE_FRAMES_MAX]; /* address | enum entry_frame */
+    uint32_t frame_count; /* taken out: operation_frames */
 };
 _Static_assert(CORE_COUNT_MAX <= 64, "unasked has a bit for each core");
 
@@ -87,17 +86,21 @@ struct space_request {
     uint64_t offset;
 };
 
-/* A free record, or NULL. */
-struct operation *operation_allocate(struct cell *cell, const struct space_request *request);
-/* Drives the operation of a local thread or, with thread NULL, of a remote requester (record.from
- * and record.request are set). Returns its result, or SPACE_PENDING: it will answer. */
-enum result operation_start(struct operation *operation, struct thread *thread);
+/* Who asks: a thread of this core, or, with NULL, another core by a message. */
+struct space_origin {
+    struct thread *thread;
+    core_id_t from;
+    const struct percpu_message *message;
+};
+
+/* A record for the request. RESULT_AGAIN: none is free, and a core asked; SPACE_PENDING: a thread
+ * asked, which repeats what it did when one may be free. */
+enum result operation_begin(struct cell *cell, const struct space_request *request,
+                            const struct space_origin *origin, struct operation **operation);
+/* Drives the operation. Returns its result, or SPACE_PENDING: it will answer. */
+enum result operation_start(struct operation *operation);
 /* The thread's call is repeated: goes on with its operation. */
 enum result operation_resume(struct thread *thread);
-/* Frees a record that was not started. */
-void operation_cancel(struct operation *operation);
-/* The calling thread waits until a record may be free; then it repeats what it did. */
-void operation_await_free(struct thread *thread);
 
 /* For pieces: notes a page that translations may exist of; if has_left, on other cores too. */
 void operation_stale(struct operation *operation, uint64_t address, bool has_left);

@@ -17,8 +17,10 @@ static enum result split(struct table_cursor *cursor)
 /* Until the cursor's entry begins at its address and does not reach over the end. */
 static enum result split_within(struct table_cursor *cursor, uint64_t end)
 {
-    while (cursor->level > 1 &&
-           (table_begin(cursor) < cursor->address || table_end(cursor) > end)) {
+    if (cursor->level == 1) {
+        return RESULT_OK;
+    }
+    while (table_begin(cursor) < cursor->address || table_end(cursor) > end) {
         TRY(split(cursor));
     }
     return RESULT_OK;
@@ -66,19 +68,18 @@ static bool is_empty(const struct table_cursor *first, const struct table_root *
 }
 
 /* @impl ATL-LLR-ISOL-0001~1 */
-enum result range_lay(struct table_root root, struct space_range range, uint64_t lazy)
+enum result range_lay(struct table_root root, uint64_t start, uint64_t end, uint64_t lazy)
 {
-    uint64_t end = range.address + range.bytes;
     struct table_cursor cursor;
-    table_find(&root, range.address, &cursor);
+    table_find(&root, start, &cursor);
     if (!is_empty(&cursor, &root, end)) {
         return RESULT_EXISTS;
     }
     if (!is_in_one_table(&cursor, end) &&
-        tables_at(&root, range.address) + tables_at(&root, end) > percpu_frames_free_count()) {
+        tables_at(&root, start) + tables_at(&root, end) > percpu_frames_free_count()) {
         return RESULT_NO_MEMORY;
     }
-    for (uint64_t at = range.address; at < end;) {
+    for (uint64_t at = start; at < end;) {
         table_seek(&root, at, &cursor);
         enum result divided = split_within(&cursor, end);
         ASSERT(divided == RESULT_OK);
@@ -123,6 +124,15 @@ void range_populate_piece(struct operation *operation)
     enum entry_lazy expected =
         (operation->flags & GATE_MAP_IMAGE) != 0 ? ENTRY_LAZY_RESERVED : ENTRY_LAZY_ZERO;
     struct table_cursor cursor = {.level = 0};
+    if (!operation->is_prepared) {
+        operation->is_prepared = true;
+        operation->result = range_lay(operation->root, operation->start, operation->end,
+                                      entry_make_lazy(expected, operation->protection));
+        if (operation->result != RESULT_OK) {
+            operation->is_finished = true;
+            return;
+        }
+    }
     for (unsigned n = 0; n < PIECE_ENTRIES_MAX && operation->cursor < operation->end; n++) {
         table_seek(&operation->root, operation->cursor, &cursor);
         if (entry_lazy(table_value(&cursor)) != expected) { /* others changed it meanwhile */

@@ -24,12 +24,12 @@ struct table_root space_root(const struct cell *cell, uint64_t address)
     return (struct table_root){cell->slot_tables[slot], cell->ring == 3 ? ENTRY_USER : 0};
 }
 
-static bool is_in_one_slot(const struct cell *cell, struct space_range range)
+/* The slot that holds the whole range, whose owner is set. */
+static bool is_in_one_slot(const struct cell *cell, struct space_range range, core_id_t *owner)
 {
-    core_id_t owner;
     return IS_ALIGNED(range.address | range.bytes, PAGE_BYTES) && range.bytes > 0 &&
            range.bytes <= GATE_SLOT_BYTES && range.address >= USER_FLOOR &&
-           isolation_slot_owner(cell, range.address, &owner) == RESULT_OK &&
+           isolation_slot_owner(cell, range.address, owner) == RESULT_OK &&
            range.address / GATE_SLOT_BYTES == (range.address + range.bytes - 1) / GATE_SLOT_BYTES;
 }
 
@@ -40,9 +40,13 @@ static bool is_in_image(const struct space_request *request)
            request->range.bytes <= bytes - request->offset;
 }
 
-/* @impl ATL-LLR-ISOL-0014~1
+/* The request is one that the owner of the slot can execute: range in one shared slot above the
+ * floor, known rights and flags. RESULT_INVALID, RESULT_ACCESS.
+ *
+ * @impl ATL-LLR-ISOL-0014~1
  * @impl ATL-LLR-ISOL-0015~1 */
-enum result space_request_check(const struct cell *cell, const struct space_request *request)
+static enum result check(const struct cell *cell, const struct space_request *request,
+                         core_id_t *owner)
 {
     static const uint32_t flags_known[] = {
         [OPERATION_MAP] = GATE_MAP_POPULATE | GATE_MAP_IMAGE,
@@ -50,7 +54,8 @@ enum result space_request_check(const struct cell *cell, const struct space_requ
         [OPERATION_PROTECT] = 0,
     };
     const uint32_t image_populated = GATE_MAP_POPULATE | GATE_MAP_IMAGE;
-    if (!is_in_one_slot(cell, request->range) ||
+    const uint32_t write_execute = GATE_WRITE | GATE_EXECUTE;
+    if (!is_in_one_slot(cell, request->range, owner) ||
         (request->flags & ~flags_known[request->kind]) != 0 ||
         (request->protection & ~ENTRY_RIGHTS_ALL) != 0) {
         return RESULT_INVALID;
@@ -59,70 +64,34 @@ enum result space_request_check(const struct cell *cell, const struct space_requ
         ((request->flags & image_populated) == image_populated || !is_in_image(request))) {
         return RESULT_INVALID;
     }
-    const uint32_t write_execute = GATE_WRITE | GATE_EXECUTE;
-    if ((request->protection & write_execute) == write_execute && !cell->allow_write_execute) {
-        return RESULT_ACCESS;
-    }
-    return RESULT_OK;
+    return (request->protection & write_execute) == write_execute && !cell->allow_write_execute
+               ? RESULT_ACCESS
+               : RESULT_OK;
 }
 
-static enum result lay(struct cell *cell, const struct space_request *request)
-{
-    bool is_image = (request->flags & GATE_MAP_IMAGE) != 0;
-    return range_lay(space_root(cell, request->range.address), request->range,
-                     entry_make_lazy(is_image ? ENTRY_LAZY_RESERVED : ENTRY_LAZY_ZERO,
-                                     entry_rights_effective(request->protection)));
-}
-
-/* Who asks: a thread of this core, or, with NULL, another core by a message, which is sent a reply
- * when SPACE_PENDING is returned. */
-struct space_origin {
-    struct thread *thread;
-    core_id_t from;
-    const struct percpu_message *message;
-};
-
-/* Does the operation on this core, which owns the slot. */
+/* On this core, which owns the slot. */
 static enum result execute(struct cell *cell, const struct space_request *request,
                            const struct space_origin *origin)
 {
-    bool is_map = request->kind == OPERATION_MAP;
-    if (is_map && request->flags == 0) {
-        return lay(cell, request);
+    if (request->kind == OPERATION_MAP && request->flags == 0) {
+        uint64_t start = request->range.address;
+        return range_lay(
+            space_root(cell, start), start, start + request->range.bytes,
+            entry_make_lazy(ENTRY_LAZY_ZERO, entry_rights_effective(request->protection)));
     }
-    struct operation *operation = operation_allocate(cell, request);
-    if (operation == NULL) {
-        if (origin->thread == NULL) {
-            return RESULT_AGAIN;
-        }
-        origin->thread->resume = RESUME_RESTART;
-        operation_await_free(origin->thread);
-        return SPACE_PENDING;
-    }
-    enum result result = is_map ? lay(cell, request) : RESULT_OK;
-    if (result != RESULT_OK) {
-        operation_cancel(operation);
-        return result;
-    }
-    operation->protection = entry_rights_effective(request->protection);
-    if (origin->thread == NULL) {
-        operation->from = origin->from;
-        operation->request = *origin->message;
-    }
-    return operation_start(operation, origin->thread);
+    struct operation *operation;
+    TRY(operation_begin(cell, request, origin, &operation));
+    return operation_start(operation);
 }
 
-/* ---- a thread of this core, a slot of another */
+/* ---- a thread of this core */
 
-static const uint16_t message_kinds[] = {
-    [OPERATION_MAP] = PERCPU_MESSAGE_MAP,
-    [OPERATION_UNMAP] = PERCPU_MESSAGE_UNMAP,
-    [OPERATION_PROTECT] = PERCPU_MESSAGE_PROTECT,
-};
-
+/* The answer of a slot's owner, or what came of a want of memory; NULL: a credit came back. */
 static void call_complete(struct thread *thread, const struct percpu_message *reply)
 {
-    if (reply == NULL || reply->status == RESULT_AGAIN) {
+    bool has_memory =
+        reply != NULL && reply->kind == PERCPU_MESSAGE_BLOCK_GRANT && reply->status == RESULT_OK;
+    if (reply == NULL || reply->status == RESULT_AGAIN || has_memory) {
         thread->resume = RESUME_RESTART;
     } else {
         thread->frame.rax = (uint64_t)(int64_t)reply->status;
@@ -136,7 +105,7 @@ static enum result call_owner(struct thread *thread, core_id_t owner,
 {
     const struct cell *cell = thread->cell;
     const struct percpu_message message = {
-        .kind = message_kinds[request->kind],
+        .kind = request->kind,
         .token = percpu_thread_handle(thread),
         .arguments = {cell->id, request->range.address, request->range.bytes, request->protection,
                       request->flags, request->offset},
@@ -148,46 +117,31 @@ static enum result call_owner(struct thread *thread, core_id_t owner,
     return SPACE_PENDING;
 }
 
-static void memory_answered(struct thread *thread, const struct percpu_message *message)
-{
-    if (message->status == RESULT_OK) {
-        thread->resume = RESUME_RESTART;
-        percpu_thread_ready(thread);
-        return;
-    }
-    call_complete(thread, message);
-}
-
-/* Nothing has changed for want of a frame: asks the other cores for a block, then repeats the call.
- */
-static enum result await_memory(struct thread *thread)
+/* @impl ATL-LLR-PERCPU-0020~1 */
+enum result space_await_memory(struct thread *thread, thread_continuation answered)
 {
     if (percpu_core_count == 1) {
         return RESULT_NO_MEMORY;
     }
-    percpu_thread_wait(thread, memory_answered);
+    percpu_thread_wait(thread, answered);
     enum result asked = percpu_frames_grant_request(thread);
     ASSERT(asked == RESULT_OK);
     return SPACE_PENDING;
 }
 
-static enum result call_here(struct thread *thread, const struct space_request *request)
+static enum result call(struct thread *thread, const struct space_request *request)
 {
+    core_id_t owner;
+    thread->work[WORK_VERDICT] = 0;
+    TRY(check(thread->cell, request, &owner));
+    if (owner.value != percpu_self.value) {
+        return call_owner(thread, owner, request);
+    }
     enum result result =
         thread->work[WORK_OPERATION] != 0
             ? operation_resume(thread)
             : execute(thread->cell, request, &(struct space_origin){.thread = thread});
-    return result == RESULT_NO_MEMORY ? await_memory(thread) : result;
-}
-
-static enum result call(struct thread *thread, const struct space_request *request)
-{
-    thread->work[WORK_VERDICT] = 0;
-    core_id_t owner;
-    TRY(space_request_check(thread->cell, request));
-    TRY(isolation_slot_owner(thread->cell, request->range.address, &owner));
-    return owner.value == percpu_self.value ? call_here(thread, request)
-                                            : call_owner(thread, owner, request);
+    return result == RESULT_NO_MEMORY ? space_await_memory(thread, call_complete) : result;
 }
 
 enum result isolation_space_map(struct thread *thread, struct space_range range,
@@ -209,32 +163,30 @@ enum result isolation_space_protect(struct thread *thread, struct space_range ra
 
 /* ---- another core's thread, a slot of this core */
 
-static void requested(core_id_t from, const struct percpu_message *message,
-                      enum operation_kind kind)
+static enum result execute_asked(core_id_t from, const struct percpu_message *message)
 {
     const uint64_t *arguments = message->arguments;
     const struct space_request request = {
-        .kind = (uint8_t)kind,
+        .kind = (uint8_t)message->kind,
         .range = {arguments[1], arguments[2]},
         .protection = (uint32_t)arguments[3],
         .flags = (uint32_t)arguments[4],
         .offset = arguments[5],
     };
     struct cell *cell = space_cell_find(arguments[0]);
-    enum result result = RESULT_INVALID;
-    if (cell != NULL) {
-        result = space_request_check(cell, &request);
+    core_id_t owner;
+    if (cell == NULL) {
+        return RESULT_INVALID;
     }
-    core_id_t owner = {0};
-    if (result == RESULT_OK) {
-        result = isolation_slot_owner(cell, request.range.address, &owner);
-    }
-    if (result == RESULT_OK && owner.value != percpu_self.value) {
-        result = RESULT_INVALID;
-    }
-    if (result == RESULT_OK) {
-        result = execute(cell, &request, &(struct space_origin){.from = from, .message = message});
-    }
+    TRY(check(cell, &request, &owner));
+    return owner.value != percpu_self.value
+               ? RESULT_INVALID
+               : execute(cell, &request, &(struct space_origin){.from = from, .message = message});
+}
+
+static void asked(core_id_t from, const struct percpu_message *message)
+{
+    enum result result = execute_asked(from, message);
     if (result != SPACE_PENDING) {
         const struct percpu_message reply = {
             .kind = message->kind, .is_reply = 1, .status = result, .token = message->token};
@@ -242,26 +194,11 @@ static void requested(core_id_t from, const struct percpu_message *message,
     }
 }
 
-static void map_requested(core_id_t from, const struct percpu_message *message)
-{
-    requested(from, message, OPERATION_MAP);
-}
-
-static void unmap_requested(core_id_t from, const struct percpu_message *message)
-{
-    requested(from, message, OPERATION_UNMAP);
-}
-
-static void protect_requested(core_id_t from, const struct percpu_message *message)
-{
-    requested(from, message, OPERATION_PROTECT);
-}
-
 void space_register_handlers(void)
 {
-    percpu_channel_handle(PERCPU_MESSAGE_MAP, map_requested);
-    percpu_channel_handle(PERCPU_MESSAGE_UNMAP, unmap_requested);
-    percpu_channel_handle(PERCPU_MESSAGE_PROTECT, protect_requested);
+    percpu_channel_handle(PERCPU_MESSAGE_MAP, asked);
+    percpu_channel_handle(PERCPU_MESSAGE_UNMAP, asked);
+    percpu_channel_handle(PERCPU_MESSAGE_PROTECT, asked);
     operation_register_handlers();
     fault_register_handlers();
 }

@@ -25,13 +25,9 @@ struct cell *space_cell_find(uint64_t id);
 /* The root of a slot of this core that holds the address. */
 struct table_root space_root(const struct cell *cell, uint64_t address);
 
-/* The request is one that the owner can execute: range in one shared slot above the floor, known
- * rights and flags. RESULT_INVALID, RESULT_ACCESS. */
-enum result space_request_check(const struct cell *cell, const struct space_request *request);
-
-/* range.c: lays lazy entries over the whole range at once. RESULT_EXISTS, RESULT_NO_MEMORY: nothing
+/* range.c: lays lazy entries over [start, end) at once. RESULT_EXISTS, RESULT_NO_MEMORY: nothing
  * changed. */
-enum result range_lay(struct table_root root, struct space_range range, uint64_t lazy);
+enum result range_lay(struct table_root root, uint64_t start, uint64_t end, uint64_t lazy);
 /* Steps down to a page's entry, with tables of this core. RESULT_NO_MEMORY: the meaning of the
  * tables has not changed. */
 enum result range_split_to_page(struct table_cursor *cursor);
@@ -44,17 +40,10 @@ void fault_verdict_keep(struct thread *thread, int32_t status);
 enum result fault_verdict_take(struct thread *thread, uint64_t key);
 /* RESULT_NO_MEMORY: no frame here to give. Else SPACE_PENDING. */
 enum result fault_ask_owner(struct thread *thread, uint64_t page, enum space_access access);
-/* What an access to an entry means. */
-enum fault_class {
-    FAULT_VIOLATION, /* no such right */
-    FAULT_STALE,     /* allowed now: the core used an old translation */
-    FAULT_ZERO,      /* lazy: a zeroed frame goes there */
-    FAULT_COPY,      /* write to an image page: a copy goes there */
-    FAULT_SETTLE,    /* write to a fresh copy: a round must precede it */
-};
-enum fault_class fault_classify(uint64_t entry, enum space_access access);
-/* How many pages from the cursor's on are worth filling at once: 1..FAULT_AROUND_PAGES. */
-#define FAULT_AROUND_PAGES 16u
-unsigned fault_window(const struct table_cursor *cursor);
+#define FAULT_AROUND_PAGES 16u /* that a fault brings at most */
+
+/* Nothing has changed for want of a frame: asks the other cores for a block of memory; answered is
+ * then called with the outcome. RESULT_NO_MEMORY: there is no other core. Else SPACE_PENDING. */
+enum result space_await_memory(struct thread *thread, thread_continuation answered);
 
 #endif

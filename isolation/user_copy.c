@@ -13,34 +13,27 @@ static bool is_user(uint64_t address, uint64_t bytes)
     return address >= USER_FLOOR && address < USER_END && bytes <= USER_END - address;
 }
 
-enum result isolation_copy_from_user(void *to, uint64_t from, uint64_t bytes,
-                                     uint64_t *fault_address)
+/* user: the side that lies there. */
+static enum result copy(void *to, const void *from, uint64_t user, uint64_t bytes,
+                        uint64_t *fault_address)
 {
     ASSERT(bytes <= COPY_BYTES_MAX);
     if (bytes == 0) {
         return RESULT_OK;
     }
-    if (!is_user(from, bytes)) {
-        *fault_address = from;
-        return RESULT_FAULT;
-    }
-    uint64_t missing = cpu_user_copy(to, (const void *)(uintptr_t)from, bytes);
-    *fault_address = from + (bytes - missing);
+    uint64_t missing = is_user(user, bytes) ? cpu_user_copy(to, from, bytes) : bytes;
+    *fault_address = user + (bytes - missing);
     return missing == 0 ? RESULT_OK : RESULT_FAULT;
+}
+
+enum result isolation_copy_from_user(void *to, uint64_t from, uint64_t bytes,
+                                     uint64_t *fault_address)
+{
+    return copy(to, (const void *)(uintptr_t)from, from, bytes, fault_address);
 }
 
 enum result isolation_copy_to_user(uint64_t to, const void *from, uint64_t bytes,
                                    uint64_t *fault_address)
 {
-    ASSERT(bytes <= COPY_BYTES_MAX);
-    if (bytes == 0) {
-        return RESULT_OK;
-    }
-    if (!is_user(to, bytes)) {
-        *fault_address = to;
-        return RESULT_FAULT;
-    }
-    uint64_t missing = cpu_user_copy((void *)(uintptr_t)to, from, bytes);
-    *fault_address = to + (bytes - missing);
-    return missing == 0 ? RESULT_OK : RESULT_FAULT;
+    return copy((void *)(uintptr_t)to, from, to, bytes, fault_address);
 }
