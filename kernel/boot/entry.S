@@ -7,7 +7,6 @@
 #define LOADER_PVH 1
 #define LOADER_MULTIBOOT2 2
 #define MULTIBOOT2_MAGIC 0xe85250d6
-#define MULTIBOOT2_ENTERED 0x36d76289
 #define PVH_NOTE_TYPE 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
 
 #define ENTRY_TABLE 3      /* present, writable */
@@ -68,8 +67,6 @@ boot_pvh_entry:
 boot_multiboot2_entry:
     cli
     cld
-    cmp $MULTIBOOT2_ENTERED, %eax
-    jne unknown_loader
     mov $LOADER_MULTIBOOT2, %edi
     jmp enter
 
@@ -131,13 +128,9 @@ enter_long_mode:
     lgdt boot_gdt_pointer
     ljmp $SELECTOR_CODE, $long_mode
 
-/* Nothing works yet but the serial port: eax = NUL-terminated text. */
-unknown_loader:
-    mov $text_loader, %esi
-    jmp complain
+/* Nothing works yet but the serial port. */
 no_long_mode:
     mov $text_long_mode, %esi
-complain:
     mov $(UART + 1), %edx
     xor %eax, %eax
     out %al, %dx
@@ -183,8 +176,6 @@ boot_gdt_pointer:
 boot_no_idt:
     .word 0
     .long 0
-text_loader:
-    .asciz "atoll: cannot start: unknown loader (PVH or multiboot2 is needed)\r\n"
 text_long_mode:
     .asciz "atoll: cannot start: this processor has no 64-bit mode or no NX\r\n"
 

@@ -7,9 +7,8 @@
 #include <kernel/facts.h>
 
 #define TABLE_ENTRIES 512u
-#define ENTRY_TABLE 3ull    /* present, writable */
-#define ENTRY_LARGE 0x83ull /* 2 MiB or 1 GiB page, by level */
-#define MAPPED_AT_ENTRY (4ull << 30)
+#define ENTRY_LARGE 0x83ull /* present, writable, 1 GiB page */
+#define MAPPED_AT_ENTRY_GIB 4ull
 
 extern const uint8_t kernel_physical_end[]; /* its address is the value */
 extern uint64_t boot_pdpt_low[TABLE_ENTRIES];
@@ -56,46 +55,14 @@ static void take_image_location(const struct boot_report *report)
     shared_facts.image_bytes = bytes;
 }
 
-/* A page for the boot tables from the end of the last range below 4 GiB; it is not given back. */
-static uint64_t take_table(void)
-{
-    for (uint32_t i = map.count; i > 0; i--) {
-        struct memory_range *range = &map.ranges[i - 1];
-        if (range->end <= MAPPED_AT_ENTRY && range->end - range->start > PAGE_BYTES) {
-            range->end -= PAGE_BYTES;
-            memset((void *)range->end, 0, PAGE_BYTES);
-            return range->end;
-        }
-    }
-    boot_refuse("no memory below 4 GiB for page tables");
-}
-
-static void show_gib(uint64_t gib)
-{
-    uint64_t *entry = &boot_pdpt_low[gib];
-    if (*entry != 0) {
-        return;
-    }
-    if (shared_facts.has_1g_pages) {
-        *entry = gib * HUGE_PAGE_BYTES | ENTRY_LARGE;
-        return;
-    }
-    uint64_t *table = (uint64_t *)take_table();
-    for (uint64_t i = 0; i < TABLE_ENTRIES; i++) {
-        table[i] = (gib * HUGE_PAGE_BYTES + i * LARGE_PAGE_BYTES) | ENTRY_LARGE;
-    }
-    *entry = (uint64_t)table | ENTRY_TABLE;
-}
-
 /* Entries go from absent to present only: no flush is needed. */
 static void show_high_memory(void)
 {
     for (uint32_t i = 0; i < map.count; i++) {
-        if (map.ranges[i].end > MAPPED_AT_ENTRY) {
-            uint64_t first = map.ranges[i].start / HUGE_PAGE_BYTES;
-            uint64_t last = (map.ranges[i].end - 1) / HUGE_PAGE_BYTES;
-            for (uint64_t gib = first; gib <= last; gib++) {
-                show_gib(gib);
+        uint64_t gib = map.ranges[i].start / HUGE_PAGE_BYTES;
+        for (; gib * HUGE_PAGE_BYTES < map.ranges[i].end; gib++) {
+            if (gib >= MAPPED_AT_ENTRY_GIB) {
+                boot_pdpt_low[gib] = gib * HUGE_PAGE_BYTES | ENTRY_LARGE;
             }
         }
     }
@@ -109,7 +76,9 @@ static void build(struct boot_report *report)
         MEMORY_TYPE_USED};
     report->entries[count++] = (struct memory_entry){shared_facts.image_physical,
                                                      shared_facts.image_bytes, MEMORY_TYPE_USED};
-    uint64_t limit = MIN(BOOT_MEMORY_LIMIT, 1ull << shared_facts.physical_address_bits);
+    uint64_t limit =
+        shared_facts.has_1g_pages ? BOOT_MEMORY_LIMIT : MAPPED_AT_ENTRY_GIB * HUGE_PAGE_BYTES;
+    limit = MIN(limit, 1ull << shared_facts.physical_address_bits);
     if (memory_map_build(report->entries, count, limit, &map) != RESULT_OK) {
         boot_refuse("no memory is left beside the image");
     }

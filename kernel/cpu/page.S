@@ -5,6 +5,48 @@
 #define PAGE_BYTES 4096
 #define STEP_BYTES 256
 
+/* Both with one kind of register; rax = end of the page. */
+    .macro zero_page register, bytes, move, move_unaligned, clear:vararg
+    sub $\bytes, %rsp
+    \move_unaligned \register, (%rsp)
+    \clear
+1:
+    .set offset, 0
+    .rept STEP_BYTES / \bytes
+    \move \register, offset(%rdi)
+    .set offset, offset + \bytes
+    .endr
+    add $STEP_BYTES, %rdi
+    cmp %rax, %rdi
+    jne 1b
+    \move_unaligned (%rsp), \register
+    add $\bytes, %rsp
+    ret
+    .endm
+
+    .macro copy_page one, other, bytes, move, move_unaligned
+    sub $(2 * \bytes), %rsp
+    \move_unaligned \one, (%rsp)
+    \move_unaligned \other, \bytes(%rsp)
+1:
+    .set offset, 0
+    .rept STEP_BYTES / (2 * \bytes)
+    \move offset(%rsi), \one
+    \move offset + \bytes(%rsi), \other
+    \move \one, offset(%rdi)
+    \move \other, offset + \bytes(%rdi)
+    .set offset, offset + 2 * \bytes
+    .endr
+    add $STEP_BYTES, %rsi
+    add $STEP_BYTES, %rdi
+    cmp %rax, %rdi
+    jne 1b
+    \move_unaligned (%rsp), \one
+    \move_unaligned \bytes(%rsp), \other
+    add $(2 * \bytes), %rsp
+    ret
+    .endm
+
     .section .text.cpu_page, "ax"
 
 /* void cpu_page_zero(void *page rdi)
@@ -14,38 +56,10 @@
     .balign 64
 cpu_page_zero:
     lea PAGE_BYTES(%rdi), %rax
-    sub $32, %rsp
     cmpb $0, shared_cpu_page_by_avx(%rip)
-    je zero_sse
-    vmovdqu %ymm0, (%rsp)
-    vpxor %xmm0, %xmm0, %xmm0
-1:
-    .set offset, 0
-    .rept STEP_BYTES / 32
-    vmovdqa %ymm0, offset(%rdi)
-    .set offset, offset + 32
-    .endr
-    add $STEP_BYTES, %rdi
-    cmp %rax, %rdi
-    jne 1b
-    vmovdqu (%rsp), %ymm0
-    add $32, %rsp
-    ret
-zero_sse:
-    movups %xmm0, (%rsp)
-    xorps %xmm0, %xmm0
-1:
-    .set offset, 0
-    .rept STEP_BYTES / 16
-    movaps %xmm0, offset(%rdi)
-    .set offset, offset + 16
-    .endr
-    add $STEP_BYTES, %rdi
-    cmp %rax, %rdi
-    jne 1b
-    movups (%rsp), %xmm0
-    add $32, %rsp
-    ret
+    je 2f
+    zero_page %ymm0, 32, vmovdqa, vmovdqu, vpxor %xmm0, %xmm0, %xmm0
+2:  zero_page %xmm0, 16, movaps, movups, xorps %xmm0, %xmm0
     .size cpu_page_zero, . - cpu_page_zero
 
 /* void cpu_page_copy(void *to rdi, const void *from rsi)
@@ -55,48 +69,10 @@ zero_sse:
     .balign 64
 cpu_page_copy:
     lea PAGE_BYTES(%rdi), %rax
-    sub $64, %rsp
     cmpb $0, shared_cpu_page_by_avx(%rip)
-    je copy_sse
-    vmovdqu %ymm0, (%rsp)
-    vmovdqu %ymm1, 32(%rsp)
-1:
-    .set offset, 0
-    .rept STEP_BYTES / 64
-    vmovdqa offset(%rsi), %ymm0
-    vmovdqa offset + 32(%rsi), %ymm1
-    vmovdqa %ymm0, offset(%rdi)
-    vmovdqa %ymm1, offset + 32(%rdi)
-    .set offset, offset + 64
-    .endr
-    add $STEP_BYTES, %rsi
-    add $STEP_BYTES, %rdi
-    cmp %rax, %rdi
-    jne 1b
-    vmovdqu (%rsp), %ymm0
-    vmovdqu 32(%rsp), %ymm1
-    add $64, %rsp
-    ret
-copy_sse:
-    movups %xmm0, (%rsp)
-    movups %xmm1, 16(%rsp)
-1:
-    .set offset, 0
-    .rept STEP_BYTES / 32
-    movaps offset(%rsi), %xmm0
-    movaps offset + 16(%rsi), %xmm1
-    movaps %xmm0, offset(%rdi)
-    movaps %xmm1, offset + 16(%rdi)
-    .set offset, offset + 32
-    .endr
-    add $STEP_BYTES, %rsi
-    add $STEP_BYTES, %rdi
-    cmp %rax, %rdi
-    jne 1b
-    movups (%rsp), %xmm0
-    movups 16(%rsp), %xmm1
-    add $64, %rsp
-    ret
+    je 2f
+    copy_page %ymm0, %ymm1, 32, vmovdqa, vmovdqu
+2:  copy_page %xmm0, %xmm1, 16, movaps, movups
     .size cpu_page_copy, . - cpu_page_copy
 
     .section .note.GNU-stack, "", @progbits

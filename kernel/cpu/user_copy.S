@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copies that may fault. A fault in a block goes on byte by byte, so that the count is exact. */
-#include <cpu/exception_table.h>
+
+/* An instruction that may fault, and where a fault goes on (cpu/exception.h). */
+    .macro or_fault to, instruction:vararg
+9:  \instruction
+    .pushsection cpu_extable, "a"
+    .balign 4
+    .long 9b - .
+    .long \to - .
+    .popsection
+    .endm
 
     .section .text.cpu_user_copy, "ax"
 
@@ -16,14 +25,14 @@ cpu_user_copy:
 1:  sub $32, %rdx
     jb copy_words
 copy_block:
-10: mov (%rsi), %rax
-11: mov 8(%rsi), %rcx
-12: mov 16(%rsi), %r8
-13: mov 24(%rsi), %r9
-14: mov %rax, (%rdi)
-15: mov %rcx, 8(%rdi)
-16: mov %r8, 16(%rdi)
-17: mov %r9, 24(%rdi)
+    or_fault block_faulted, mov (%rsi), %rax
+    or_fault block_faulted, mov 8(%rsi), %rcx
+    or_fault block_faulted, mov 16(%rsi), %r8
+    or_fault block_faulted, mov 24(%rsi), %r9
+    or_fault block_faulted, mov %rax, (%rdi)
+    or_fault block_faulted, mov %rcx, 8(%rdi)
+    or_fault block_faulted, mov %r8, 16(%rdi)
+    or_fault block_faulted, mov %r9, 24(%rdi)
     add $32, %rsi
     add $32, %rdi
     sub $32, %rdx
@@ -33,8 +42,8 @@ copy_words:
     sub $8, %rdx
     jb copy_bytes
 copy_word:
-20: mov (%rsi), %rax
-21: mov %rax, (%rdi)
+    or_fault word_faulted, mov (%rsi), %rax
+    or_fault word_faulted, mov %rax, (%rdi)
     add $8, %rsi
     add $8, %rdi
     sub $8, %rdx
@@ -43,8 +52,8 @@ copy_bytes:
     add $8, %rdx /* 0..7 remain, or more after a fault */
     jz copy_done
 copy_byte:
-30: movb (%rsi), %al
-31: movb %al, (%rdi)
+    or_fault copy_done, movb (%rsi), %al
+    or_fault copy_done, movb %al, (%rdi)
     inc %rsi
     inc %rdi
     dec %rdx
@@ -62,17 +71,5 @@ word_faulted:
     add $8, %rdx
     jmp copy_byte
     .size cpu_user_copy, . - cpu_user_copy
-    cpu_fixup 10b, block_faulted
-    cpu_fixup 11b, block_faulted
-    cpu_fixup 12b, block_faulted
-    cpu_fixup 13b, block_faulted
-    cpu_fixup 14b, block_faulted
-    cpu_fixup 15b, block_faulted
-    cpu_fixup 16b, block_faulted
-    cpu_fixup 17b, block_faulted
-    cpu_fixup 20b, word_faulted
-    cpu_fixup 21b, word_faulted
-    cpu_fixup 30b, copy_done
-    cpu_fixup 31b, copy_done
 
     .section .note.GNU-stack, "", @progbits

@@ -97,19 +97,20 @@ static void put_header(uint8_t *header, uint32_t stream, uint64_t bytes)
 }
 
 /* @impl ATL-LLR-BOOT-0027~1 */
-uint64_t console_write(uint32_t stream, const void *data, uint64_t bytes)
+int64_t console_write(uint32_t stream, const void *data, uint64_t bytes)
 {
     if (!is_buffered()) {
         console_write_blocking(stream, data, bytes);
-        return bytes;
+        return (int64_t)bytes;
     }
     uint32_t header_bytes = is_framed() ? HEADER_BYTES : 0;
     uint64_t taken = MIN(bytes, CONSOLE_PAYLOAD_BYTES_MAX);
-    if (ring_room(&transmit) < MIN(taken + header_bytes, WRITE_ROOM_MIN)) {
+    uint64_t wanted = MIN(taken + header_bytes, WRITE_ROOM_MIN);
+    if (ring_room(&transmit) < wanted) {
         pump();
-        if (ring_room(&transmit) < MIN(taken + header_bytes, WRITE_ROOM_MIN)) {
-            return 0;
-        }
+    }
+    if (ring_room(&transmit) < wanted) {
+        return RESULT_AGAIN;
     }
     taken = MIN(taken, ring_room(&transmit) - header_bytes);
     if (header_bytes != 0) {
@@ -119,7 +120,7 @@ uint64_t console_write(uint32_t stream, const void *data, uint64_t bytes)
     }
     ring_put_all(&transmit, data, (uint32_t)taken);
     pump();
-    return taken;
+    return (int64_t)taken;
 }
 
 void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes)

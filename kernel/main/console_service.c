@@ -8,22 +8,6 @@
 
 #define SIGNAL_KILL 9
 
-static int64_t service_write(uint32_t stream, const void *bytes, uint64_t count)
-{
-    uint64_t taken = console_write(stream, bytes, count);
-    return taken == 0 ? (int64_t)RESULT_AGAIN : (int64_t)taken;
-}
-
-static int64_t service_read(void *bytes, uint64_t count)
-{
-    return console_read(bytes, count);
-}
-
-static int64_t service_poll(void)
-{
-    return console_input_available();
-}
-
 static noreturn void service_cell_end(uint64_t status, uint64_t signal)
 {
     if (signal == SIGNAL_KILL) {
@@ -38,8 +22,7 @@ static enum result service_audit(void)
     struct audit_report report = {0};
     enum result result = isolation_audit(&report);
     if (result != RESULT_OK) {
-        console_log(CONSOLE_ERROR, "atoll: audit: core %u breaks rule %s at 0x%lx (entry 0x%lx)\n",
-                    percpu_self.value, report.first_rule, report.first_address, report.first_entry);
+        report_broken_rule(percpu_self, &report);
     }
     return result;
 }
@@ -53,9 +36,9 @@ static void end_requested(core_id_t from, const struct percpu_message *request)
 void console_service_initialize(core_id_t self)
 {
     const struct gate_services services = {
-        .console_write = service_write,
-        .console_read = service_read,
-        .console_poll = service_poll,
+        .console_write = console_write,
+        .console_read = console_read,
+        .console_poll = console_input_available,
         .cell_end = service_cell_end,
         .audit = service_audit,
     };

@@ -130,10 +130,7 @@ static void audit_report(void)
             cpu_pause();
         }
         if (sealed->result != 0) {
-            console_log(CONSOLE_ERROR,
-                        "atoll: audit: core %u breaks rule %s at 0x%lx (entry 0x%lx)\n", core,
-                        sealed->report.first_rule, sealed->report.first_address,
-                        sealed->report.first_entry);
+            report_broken_rule((core_id_t){core}, &sealed->report);
             percpu_operation_panic("the audit of the page tables does not hold");
         }
         mappings += sealed->report.mappings_judged;

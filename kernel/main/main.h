@@ -29,6 +29,10 @@ void note_out_of_memory(uint64_t address);
 /* Core 0: a line for each core that ran out of memory. */
 void report_out_of_memory(void);
 
+/* The audit's verdict on a core. */
+struct audit_report;
+void report_broken_rule(core_id_t core, const struct audit_report *report);
+
 /* Prints the registers and stops the machine. Any core, any state. */
 struct kernel_trap {
     uint64_t r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax;

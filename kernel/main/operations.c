@@ -4,6 +4,7 @@
 
 #include <cpu/apic.h>
 #include <cpu/instructions.h>
+#include <cpu/string.h>
 #include <cpu/time.h>
 #include <gate/gate.h>
 #include <kernel/facts.h>
@@ -42,11 +43,7 @@ static void save(struct thread *thread)
     }
     thread->fs_base = cpu_read_fs_base();
     thread->gs_base = cpu_read_gs_base();
-    const struct gate_words *words = gate_cell.words;
-    thread->words[0] = words->stack;
-    thread->words[1] = words->return_rip;
-    thread->words[2] = words->return_flags;
-    thread->words[3] = words->pending;
+    memcpy(thread->words, gate_cell.words, sizeof(thread->words));
 }
 
 static void restore(const struct thread *thread)
@@ -54,11 +51,7 @@ static void restore(const struct thread *thread)
     cpu_xrstor(thread->extended, shared_facts.extended_mask);
     cpu_write_fs_base(thread->fs_base);
     cpu_write_gs_base(thread->gs_base);
-    struct gate_words *words = gate_cell.words;
-    words->stack = thread->words[0];
-    words->return_rip = thread->words[1];
-    words->return_flags = thread->words[2];
-    words->pending = thread->words[3];
+    memcpy(gate_cell.words, thread->words, sizeof(thread->words));
 }
 
 void percpu_operation_switch(struct thread *from, struct thread *to)

@@ -7,6 +7,7 @@
 #include <cpu/instructions.h>
 #include <driver/console.h>
 #include <driver/power.h>
+#include <isolation/audit.h>
 #include <percpu/operations.h>
 #include <percpu/scheduler.h>
 
@@ -16,6 +17,13 @@ noreturn void end_machine(uint8_t kind, uint8_t status, uint8_t signal)
     coverage_leave();
     console_exit_record(kind, status, signal);
     power_off();
+}
+
+/* @impl ATL-LLR-BOOT-0030~1 */
+void report_broken_rule(core_id_t core, const struct audit_report *report)
+{
+    console_log(CONSOLE_ERROR, "atoll: audit: core %u breaks rule %s at 0x%lx (entry 0x%lx)\n",
+                core.value, report->first_rule, report->first_address, report->first_entry);
 }
 
 /* On the boot tables there are no PERCORE variables, and only one core. */

@@ -81,27 +81,30 @@ void stop_at_nmi(void)
     }
 }
 
+static bool is_another_running(uint32_t core)
+{
+    return core != percpu_self.value && state_of_remote(core) != CORE_STOPPED;
+}
+
 /* Sends to every core that has not stopped; true: all have, in time. */
 static bool stop_by(uint32_t command)
 {
-    uint32_t running = 0;
+    uint64_t deadline = cpu_now_ns() + ANSWER_NS_MAX;
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        if (core != percpu_self.value && state_of_remote(core) != CORE_STOPPED) {
+        if (is_another_running(core)) {
             cpu_apic_send((core_id_t){core}, command);
         }
     }
-    uint64_t deadline = cpu_now_ns() + ANSWER_NS_MAX;
-    do {
+    for (uint32_t core = 0; core < percpu_core_count; core += !is_another_running(core)) {
         if (another_panics()) {
             stop_self();
         }
-        running = 0;
-        for (uint32_t core = 0; core < percpu_core_count; core++) {
-            running += core != percpu_self.value && state_of_remote(core) != CORE_STOPPED;
+        if (cpu_now_ns() > deadline) {
+            return false;
         }
         cpu_pause();
-    } while (running > 0 && cpu_now_ns() < deadline);
-    return running == 0;
+    }
+    return true;
 }
 
 /* @impl ATL-LLR-BOOT-0034~1 */

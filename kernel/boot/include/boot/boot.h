@@ -18,7 +18,8 @@
 /* Zero at start, used during boot only, behind the kernel's last section. */
 #define BOOT_BSS __attribute__((section(".bss.boot")))
 
-/* The most memory that is used: what one PML4 entry of the boot tables shows. */
+/* The most memory that is used: what one PML4 entry of the boot tables shows. Without 1 GiB pages
+ * it is 4 GiB. */
 #define BOOT_MEMORY_LIMIT (512ull << 30)
 
 /* Called by the entry code. Fills shared_facts, prepares the console and the start of other cores.

@@ -56,12 +56,12 @@ bool console_wants_log(void);
 /* Core 0 on its own root, once: from here on the line is interrupt-driven (VECTOR_UART). */
 void console_start_interrupts(void);
 /* Core 0: VECTOR_UART arrived. Bounded work; the caller ends the interrupt and then may try again
- * what was refused with 0 or RESULT_AGAIN. */
+ * what was refused with RESULT_AGAIN. */
 void console_interrupt(void);
 
-/* Core 0: takes 0..bytes bytes of a stream; never blocks. 0: full, an interrupt will come when
- * there is room again. @stream 1 or 2 for programs; @bytes > 0 */
-uint64_t console_write(uint32_t stream, const void *data, uint64_t bytes);
+/* Core 0: takes 1..bytes bytes of a stream and returns how many; never blocks. RESULT_AGAIN: full,
+ * an interrupt will come when there is room again. @stream 1 or 2 for programs; @bytes > 0 */
+int64_t console_write(uint32_t stream, const void *data, uint64_t bytes);
 /* Any core and state: all of it, polled. */
 void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes);
 
