@@ -12,8 +12,6 @@
 #define ENTRY_TABLE 3      /* present, writable */
 #define ENTRY_LARGE 0x83   /* and 2 MiB */
 #define BOOT_GIB 4
-#define SELECTOR_CODE 0x08
-#define SELECTOR_DATA 0x10
 #define SELECTOR_CODE_32 0x18
 #define GDT_LIMIT 31
 #define CR0_PE 1
@@ -111,7 +109,7 @@ enter:
 
 /* Another core, from its trampoline. */
 other_core:
-    mov $SELECTOR_DATA, %eax
+    mov $SELECTOR_KERNEL_DATA, %eax
     mov %eax, %ds
     xor %edi, %edi
 enter_long_mode:
@@ -126,7 +124,7 @@ enter_long_mode:
     mov $CR0_START, %eax
     mov %eax, %cr0
     lgdt boot_gdt_pointer
-    ljmp $SELECTOR_CODE, $long_mode
+    ljmp $SELECTOR_KERNEL_CODE, $long_mode
 
 /* Nothing works yet but the serial port. */
 no_long_mode:
@@ -152,7 +150,7 @@ no_long_mode:
 
     .code64
 long_mode:
-    mov $SELECTOR_DATA, %eax
+    mov $SELECTOR_KERNEL_DATA, %eax
     mov %eax, %ds
     mov %eax, %es
     mov %eax, %ss
@@ -165,6 +163,7 @@ long_mode:
     .balign 8
 boot_tsc:
     .quad 0
+/* Begins as each core's own does (cpu/descriptors.c): what is loaded from it stays right. */
 boot_gdt:
     .quad 0
     .quad 0x00af9b000000ffff

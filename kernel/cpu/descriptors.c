@@ -37,7 +37,6 @@ _Static_assert(sizeof(struct task_state) == 104, "SDM: 64-bit TSS");
 enum { GDT_ENTRIES = SELECTOR_TSS / 8 + 2 };
 
 extern const uintptr_t trap_stubs[VECTOR_COUNT];
-void cpu_reload_segments(void);
 
 /* One for all cores: the stacks that it names are each core's own. Written by core 0 before the
  * others start, read-only after seal. */
@@ -92,7 +91,7 @@ static void fill_gdt(void)
 {
     uint64_t base = (uint64_t)&task_state;
     uint64_t limit = sizeof(task_state) - 1;
-    gdt[0] = 0;
+    /* Code and data are those of the boot tables' (boot/entry.S): CS, DS, ES and SS stay loaded. */
     gdt[SELECTOR_KERNEL_CODE / 8] = 0x00af9b000000ffff;
     gdt[SELECTOR_KERNEL_DATA / 8] = 0x00cf93000000ffff;
     gdt[SELECTOR_USER_CODE_32 / 8] = 0x00cffb000000ffff;
@@ -109,7 +108,6 @@ void descriptors_load(void)
     fill_gdt();
     struct cpu_descriptor_table table = {sizeof(gdt) - 1, (uint64_t)gdt};
     cpu_lgdt(&table);
-    cpu_reload_segments();
     cpu_ltr(SELECTOR_TSS);
     load_idt();
 }

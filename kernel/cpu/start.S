@@ -66,22 +66,4 @@ cpu_other_core_enter:
     hlt
     jmp 4b
 
-/* void cpu_reload_segments(void): after LGDT; FS and GS become null, their bases 0. */
-    .globl cpu_reload_segments
-    .type cpu_reload_segments, @function
-    .balign 16
-cpu_reload_segments:
-    mov $SELECTOR_KERNEL_DATA, %eax
-    mov %eax, %ds
-    mov %eax, %es
-    mov %eax, %ss
-    xor %eax, %eax
-    mov %eax, %fs
-    mov %eax, %gs
-    pop %rax
-    push $SELECTOR_KERNEL_CODE
-    push %rax
-    lretq
-    .size cpu_reload_segments, . - cpu_reload_segments
-
     .section .note.GNU-stack, "", @progbits

@@ -3,9 +3,7 @@
  * boot core under boot tables, where physical memory is visible at its own address. Boot only. */
 #include <boot/boot.h>
 #include <cpu/string.h>
-#include <kernel/facts.h>
 #include <kernel/layout.h>
-#include <kernel/region.h>
 #include <percpu/frames.h>
 #include <percpu/scheduler.h>
 
@@ -56,8 +54,8 @@ static void split(void)
     }
 }
 
-/* The part of memory range i that lies in the region's partition; false: none. */
-static bool piece(const struct region *region, uint32_t i, struct memory_range *out)
+/* @impl ATL-LLR-BOOT-0021~1 */
+bool memory_region_piece(const struct region *region, uint32_t i, struct memory_range *out)
 {
     const struct memory_range *range = &shared_facts.memory[i];
     out->start = MAX(range->start, region->start.value);
@@ -70,7 +68,7 @@ void memory_region_free_ranges(core_id_t core, void (*use)(paddr_t start, paddr_
     const struct region *region = &shared_regions[core.value];
     struct memory_range part;
     for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
-        if (!piece(region, i, &part)) {
+        if (!memory_region_piece(region, i, &part)) {
             continue;
         }
         if (region->own_start.value >= part.start && region->own_end.value <= part.end) {
@@ -121,9 +119,8 @@ static void sizes(struct region *region)
 
 /* Upper bound of the page-table pages of a region: four levels for each area and one table for each
  * 2 MiB of what is mapped by small pages. */
-static uint64_t tables_bound(const struct region *region, uint64_t mapped)
+static uint64_t tables_bound(uint64_t mapped)
 {
-    (void)region;
     return (32 + 2 * shared_facts.core_count + 3 * FACTS_MEMORY_RANGES_MAX / 8 +
             mapped / HUGE_PAGE_BYTES + shared_facts.image_bytes / LARGE_PAGE_BYTES) *
            PAGE_BYTES;
@@ -136,11 +133,10 @@ static enum result place(struct region *region)
     uint64_t needed = page_up(region->percore_bytes) + page_up(region->outbox_bytes) +
                       page_up(region->threads_bytes) + page_up(region->extended_bytes) +
                       page_up(region->frame_tables_bytes) +
-                      tables_bound(region, region->end.value - region->start.value) +
-                      REGION_SLACK_BYTES;
+                      tables_bound(region->end.value - region->start.value) + REGION_SLACK_BYTES;
     struct memory_range part;
     for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
-        if (piece(region, i, &part) && part.end - part.start >= needed) {
+        if (memory_region_piece(region, i, &part) && part.end - part.start >= needed) {
             region->own_start.value = region->own_end.value = part.start;
             region->percore = take(region, region->percore_bytes);
             region->outbox = take(region, region->outbox_bytes);

@@ -2,9 +2,7 @@
 #include "tables.h"
 
 #include <cpu/string.h>
-#include <kernel/facts.h>
 #include <kernel/layout.h>
-#include <kernel/region.h>
 #include <kernel/stacks.h>
 
 /* Page-table entry bits: SDM volume 3, "Hierarchical paging structures". Accessed and dirty are set
@@ -113,12 +111,10 @@ static void map_outboxes(struct region *region, core_id_t self)
 static void map_direct(struct region *region)
 {
     for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
-        const struct memory_range *range = &shared_facts.memory[i];
-        uint64_t start = MAX(range->start, region->start.value);
-        uint64_t end = MIN(range->end, region->end.value);
-        if (start < end) {
-            map(region,
-                (struct mapping){LAYOUT_DIRECT_BASE + start, start, end - start, KERNEL_WRITE});
+        struct memory_range part;
+        if (memory_region_piece(region, i, &part)) {
+            map(region, (struct mapping){LAYOUT_DIRECT_BASE + part.start, part.start,
+                                         part.end - part.start, KERNEL_WRITE});
         }
     }
 }

@@ -3,10 +3,14 @@
 #ifndef KERNEL_MEMORY_TABLES_H
 #define KERNEL_MEMORY_TABLES_H
 
-#include <percpu/base.h>
+#include <kernel/facts.h>
+#include <kernel/region.h>
 
 /* Builds the root and kernel-half tables of a core behind what its region holds already, and sets
  * region.root and the final own_end. All regions must be placed. */
 void tables_build(core_id_t core);
+
+/* The part of memory range i that lies in the region's partition; false: none. */
+bool memory_region_piece(const struct region *region, uint32_t i, struct memory_range *out);
 
 #endif

@@ -11,15 +11,12 @@
 #include <percpu/base.h>
 
 enum apic_register {
-    APIC_ID = 0x20,
     APIC_TASK_PRIORITY = 0x80,
     APIC_END_OF_INTERRUPT = 0xb0,
     APIC_SPURIOUS = 0xf0,
     APIC_COMMAND = 0x300,
     APIC_COMMAND_HIGH = 0x310,
     APIC_LVT_TIMER = 0x320,
-    APIC_LVT_THERMAL = 0x330,
-    APIC_LVT_COUNTERS = 0x340,
     APIC_LVT_LINT0 = 0x350,
     APIC_LVT_LINT1 = 0x360,
     APIC_LVT_ERROR = 0x370,
