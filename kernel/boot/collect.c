@@ -26,7 +26,7 @@ noreturn void boot_refuse(const char *format, ...)
     power_off();
 }
 
-/* @impl ATL-LLR-BOOT-0012~1 */
+/* @impl ATL-LLR-BOOT-0012~2 */
 static void check_processor(void)
 {
     struct cpu_leaves leaves;

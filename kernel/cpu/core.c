@@ -15,8 +15,6 @@ _Static_assert(offsetof(struct facts, apic_id) == FACTS_APIC_ID, "assembly");
 _Static_assert(sizeof(struct region) == REGION_BYTES, "assembly");
 _Static_assert(offsetof(struct region, root) == REGION_ROOT, "assembly");
 
-PERCORE core_id_t cpu_core_self;
-
 extern const uint8_t gate_entry[]; /* the gate's assembly */
 
 static void write_control_registers(void)
@@ -48,9 +46,8 @@ static void write_call_registers(core_id_t core)
 /* @impl ATL-LLR-BOOT-0014~1 */
 void cpu_core_initialize(core_id_t core)
 {
-    cpu_core_self = core;
     if (core.value == 0) {
-        descriptors_build_idt();
+        descriptors_build_idt(true);
     }
     descriptors_load();
     write_control_registers();

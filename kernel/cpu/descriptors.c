@@ -45,7 +45,7 @@ static SHARED alignas(16) struct interrupt_gate shared_idt[VECTOR_COUNT];
 static PERCORE alignas(16) struct task_state task_state;
 static PERCORE alignas(16) uint64_t gdt[GDT_ENTRIES];
 
-static void build_idt(bool has_stacks)
+void descriptors_build_idt(bool has_stacks)
 {
     for (uint32_t vector = 0; vector < VECTOR_COUNT; vector++) {
         uintptr_t stub = trap_stubs[vector];
@@ -61,11 +61,6 @@ static void build_idt(bool has_stacks)
     }
 }
 
-void descriptors_build_idt(void)
-{
-    build_idt(true);
-}
-
 static void load_idt(void)
 {
     cpu_lidt(&(struct cpu_descriptor_table){sizeof(shared_idt) - 1, (uint64_t)shared_idt});
@@ -74,7 +69,7 @@ static void load_idt(void)
 /* @impl ATL-LLR-BOOT-0035~1 */
 void cpu_core_early_exceptions(void)
 {
-    build_idt(false);
+    descriptors_build_idt(false);
     load_idt();
 }
 

@@ -5,8 +5,10 @@
 
 #include <percpu/base.h>
 
-/* Gives each vector of the one IDT that all cores load its interrupt stack. Core 0, before seal. */
-void descriptors_build_idt(void);
+/* Fills the one IDT that all cores load; the stacks of its vectors are in a TSS. Core 0, before
+ * seal.
+ */
+void descriptors_build_idt(bool has_stacks);
 /* Fills and loads this core's GDT and TSS, and loads the IDT. */
 void descriptors_load(void);
 

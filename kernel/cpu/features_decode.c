@@ -46,7 +46,7 @@ static uint32_t extended_bytes(const struct cpu_leaves *leaves, uint64_t mask)
     return end;
 }
 
-/* @impl ATL-LLR-BOOT-0012~1 */
+/* @impl ATL-LLR-BOOT-0012~2 */
 enum result cpu_features_decode(const struct cpu_leaves *leaves, struct facts *facts,
                                 struct cpu_missing *missing)
 {
@@ -59,6 +59,7 @@ enum result cpu_features_decode(const struct cpu_leaves *leaves, struct facts *f
     require(missing, BIT(leaves->basic.edx, 4), "TSC");
     require(missing, BIT(leaves->basic.edx, 24), "FXSR");
     require(missing, BIT(leaves->basic.edx, 26), "SSE2");
+    require(missing, BIT(leaves->basic.ecx, 20), "SSE4.2");
 
     facts->has_smep = BIT(leaves->structure.ebx, 7);
     facts->has_smap = BIT(leaves->structure.ebx, 20);

@@ -6,7 +6,7 @@
 /* Places in struct facts and struct region; core.c locks them by static_assert. */
 #define FACTS_CORE_COUNT 1056
 #define FACTS_APIC_ID 1064
-#define REGION_BYTES 128
+#define REGION_BYTES 104
 #define REGION_ROOT 32
 
 #endif

@@ -87,10 +87,6 @@ void *memset(void *to, int value, size_t bytes)
 int memcmp(const void *a, const void *b, size_t bytes)
 {
     const uint8_t *x = a, *y = b;
-    for (; bytes >= WORD_BYTES && *(const word_t *)x == *(const word_t *)y; bytes -= WORD_BYTES) {
-        x += WORD_BYTES;
-        y += WORD_BYTES;
-    }
     for (; bytes > 0; bytes--, x++, y++) {
         if (*x != *y) {
             return *x - *y;

@@ -54,12 +54,6 @@ struct kvm_wall {
 static SHARED alignas(64) struct kvm_time shared_kvm_time;
 static SHARED alignas(64) struct kvm_wall shared_kvm_wall;
 
-static bool signature_is(const struct cpu_id *id, const char *text)
-{
-    return memcmp(&id->ebx, text, 4) == 0 && memcmp(&id->ecx, text + 4, 4) == 0 &&
-           memcmp(&id->edx, text + 8, 4) == 0;
-}
-
 /* The base leaf of a hypervisor's interface, or 0; several may be offered side by side. */
 static uint32_t hypervisor_find(const char *signature, struct cpu_id *id)
 {
@@ -69,7 +63,8 @@ static uint32_t hypervisor_find(const char *signature, struct cpu_id *id)
     for (uint32_t leaf = HYPERVISOR_LEAF; leaf < HYPERVISOR_LEAF_MAX;
          leaf += HYPERVISOR_LEAF_STEP) {
         *id = cpu_cpuid(leaf, 0);
-        if (signature_is(id, signature)) {
+        const uint32_t words[] = {id->ebx, id->ecx, id->edx};
+        if (memcmp(words, signature, sizeof(words)) == 0) {
             return leaf;
         }
     }
@@ -241,23 +236,18 @@ static uint64_t find_frequency(void)
     return 0;
 }
 
-/* The hypervisor's date is that of its clock's zero; the clock showed system_ns at .tsc. */
-static uint64_t kvm_wall_ns(void)
+/* The hypervisor's date, which is that of its clock's zero (the clock showed system_ns at .tsc), or
+ * else the battery clock's. */
+static uint64_t wall_now_ns(void)
 {
     const struct kvm_wall wall = shared_kvm_wall;
     const struct kvm_time clock = shared_kvm_time;
     if (wall.version == 0 || (wall.version & 1) != 0 || wall.nanoseconds >= NS_PER_SECOND) {
-        return 0;
+        return rtc_seconds() * NS_PER_SECOND;
     }
     uint64_t ticks = cpu_rdtsc() - clock.tsc;
     uint64_t since = (uint64_t)(((unsigned __int128)ticks * shared_facts.tsc_multiplier) >> 32);
     return wall.seconds * NS_PER_SECOND + wall.nanoseconds + clock.system_ns + since;
-}
-
-static uint64_t wall_now_ns(void)
-{
-    uint64_t ns = kvm_wall_ns();
-    return ns != 0 ? ns : rtc_seconds() * NS_PER_SECOND;
 }
 
 /* @impl ATL-LLR-BOOT-0019~1 */

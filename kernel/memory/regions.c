@@ -94,29 +94,6 @@ static uint64_t page_up(uint64_t bytes)
     return ALIGN_UP(bytes, PAGE_BYTES);
 }
 
-static paddr_t take(struct region *region, uint64_t bytes)
-{
-    paddr_t at = region->own_end;
-    region->own_end.value += page_up(bytes);
-    memset((void *)at.value, 0, page_up(bytes));
-    return at;
-}
-
-static void sizes(struct region *region)
-{
-    paddr_t limit = {shared_facts.memory_limit};
-    region->thread_count = thread_count();
-    region->percore_bytes = (uint64_t)(percore_end - percore_start);
-    region->outbox_bytes =
-        page_up(percpu_outbox_bytes(shared_facts.core_count, region->thread_count, limit) +
-                REGION_LAST_WORDS_BYTES) +
-        REGION_STAGING_PAGES * PAGE_BYTES;
-    region->threads_bytes = region->thread_count * sizeof(struct thread);
-    region->extended_bytes =
-        region->thread_count * ALIGN_UP((uint64_t)shared_facts.extended_bytes, 64ull);
-    region->frame_tables_bytes = percpu_frames_table_bytes(limit);
-}
-
 /* Upper bound of the page-table pages of a region: four levels for each area and one table for each
  * 2 MiB of what is mapped by small pages. */
 static uint64_t tables_bound(uint64_t mapped)
@@ -126,27 +103,46 @@ static uint64_t tables_bound(uint64_t mapped)
            PAGE_BYTES;
 }
 
-/* Chooses where in its partition the region's own things lie. */
+/* Chooses where in its partition the region's own things lie, and clears them. */
 static enum result place(struct region *region)
 {
-    sizes(region);
-    uint64_t needed = page_up(region->percore_bytes) + page_up(region->outbox_bytes) +
-                      page_up(region->threads_bytes) + page_up(region->extended_bytes) +
-                      page_up(region->frame_tables_bytes) +
-                      tables_bound(region->end.value - region->start.value) + REGION_SLACK_BYTES;
-    struct memory_range part;
-    for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
-        if (memory_region_piece(region, i, &part) && part.end - part.start >= needed) {
-            region->own_start.value = region->own_end.value = part.start;
-            region->percore = take(region, region->percore_bytes);
-            region->outbox = take(region, region->outbox_bytes);
-            region->threads = take(region, region->threads_bytes);
-            region->extended = take(region, region->extended_bytes);
-            region->frame_tables = take(region, region->frame_tables_bytes);
-            return RESULT_OK;
+    paddr_t limit = {shared_facts.memory_limit};
+    uint64_t threads = region->thread_count = thread_count();
+    region->percore_bytes = (uint64_t)(percore_end - percore_start);
+    region->outbox_bytes =
+        page_up(percpu_outbox_bytes(shared_facts.core_count, region->thread_count, limit) +
+                REGION_LAST_WORDS_BYTES) +
+        REGION_STAGING_PAGES * PAGE_BYTES;
+    const struct {
+        paddr_t *at;
+        uint64_t bytes;
+    } things[] = {
+        {&region->percore, region->percore_bytes},
+        {&region->outbox, region->outbox_bytes},
+        {&region->threads, threads * sizeof(struct thread)},
+        {&region->extended, threads * ALIGN_UP((uint64_t)shared_facts.extended_bytes, 64ull)},
+        {&region->frame_tables, percpu_frames_table_bytes(limit)},
+    };
+    uint64_t needed = tables_bound(region->end.value - region->start.value) + REGION_SLACK_BYTES;
+    for (size_t i = 0; i < ARRAY_COUNT(things); i++) {
+        needed += page_up(things[i].bytes);
+    }
+    struct memory_range part = {0};
+    for (uint32_t i = 0; part.end - part.start < needed; i++) {
+        if (i == shared_facts.memory_range_count) {
+            return RESULT_NO_MEMORY;
+        }
+        if (!memory_region_piece(region, i, &part)) {
+            part = (struct memory_range){0};
         }
     }
-    return RESULT_NO_MEMORY;
+    region->own_start.value = region->own_end.value = part.start;
+    for (size_t i = 0; i < ARRAY_COUNT(things); i++) {
+        *things[i].at = region->own_end;
+        memset((void *)region->own_end.value, 0, page_up(things[i].bytes));
+        region->own_end.value += page_up(things[i].bytes);
+    }
+    return RESULT_OK;
 }
 
 enum result memory_regions_build(void)

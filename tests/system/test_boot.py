@@ -57,7 +57,7 @@ def test_four_mebibytes_are_enough_to_start(guest):
     run(guest, "cores", memory=4).expect(stdout=b"1 2\n")
 
 
-# @verifies ATL-LLR-BOOT-0012~1
+# @verifies ATL-LLR-BOOT-0012~2
 # @verifies ATL-LLR-BOOT-0033~1
 @system_test(matrix=ONE)
 def test_processor_without_a_required_feature(guest):

@@ -16,7 +16,7 @@ struct region {
     paddr_t percore; /* .percore instance */
     paddr_t outbox;  /* this core's outbox */
     paddr_t threads, extended, frame_tables;
-    uint64_t percore_bytes, outbox_bytes, threads_bytes, extended_bytes, frame_tables_bytes;
+    uint64_t percore_bytes, outbox_bytes;
     uint32_t thread_count;
 };
 

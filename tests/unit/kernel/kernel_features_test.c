@@ -11,7 +11,7 @@ static struct cpu_missing missing;
 static struct cpu_leaves least(void)
 {
     struct cpu_leaves leaves = {0};
-    leaves.basic.ecx = 1u << 26;
+    leaves.basic.ecx = (1u << 26) | (1u << 20);
     leaves.basic.edx = (1u << 4) | (1u << 9) | (1u << 24) | (1u << 26);
     leaves.structure.ebx = 1;
     leaves.extended.edx = (1u << 20) | (1u << 11);
@@ -20,7 +20,7 @@ static struct cpu_leaves least(void)
     return leaves;
 }
 
-/* @verifies ATL-LLR-BOOT-0012~1 */
+/* @verifies ATL-LLR-BOOT-0012~2 */
 TEST(the_least_processor_is_enough)
 {
     struct cpu_leaves leaves = least();
@@ -32,7 +32,7 @@ TEST(the_least_processor_is_enough)
     CHECK_EQUAL(facts.physical_address_bits, 40);
 }
 
-/* @verifies ATL-LLR-BOOT-0012~1 @robust */
+/* @verifies ATL-LLR-BOOT-0012~2 @robust */
 TEST(each_missing_feature_is_named)
 {
     const struct {
@@ -48,8 +48,9 @@ TEST(each_missing_feature_is_named)
         {offsetof(struct cpu_leaves, basic.edx), 4, "TSC"},
         {offsetof(struct cpu_leaves, basic.edx), 24, "FXSR"},
         {offsetof(struct cpu_leaves, basic.edx), 26, "SSE2"},
+        {offsetof(struct cpu_leaves, basic.ecx), 20, "SSE4.2"},
     };
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 9; i++) {
         struct cpu_leaves leaves = least();
         *(uint32_t *)((char *)&leaves + cases[i].offset) &= ~(1u << cases[i].bit);
         CHECK_EQUAL(cpu_features_decode(&leaves, &facts, &missing), RESULT_INVALID);
@@ -58,10 +59,10 @@ TEST(each_missing_feature_is_named)
     }
     struct cpu_leaves none = {0};
     CHECK_EQUAL(cpu_features_decode(&none, &facts, &missing), RESULT_INVALID);
-    CHECK_EQUAL(missing.count, 8);
+    CHECK_EQUAL(missing.count, 9);
 }
 
-/* @verifies ATL-LLR-BOOT-0012~1 */
+/* @verifies ATL-LLR-BOOT-0012~2 */
 TEST(extended_state_is_sized_by_its_components)
 {
     struct cpu_leaves leaves = least();
@@ -83,7 +84,7 @@ TEST(extended_state_is_sized_by_its_components)
     CHECK_EQUAL(facts.extended_mask, 3);
 }
 
-/* @verifies ATL-LLR-BOOT-0012~1 @robust */
+/* @verifies ATL-LLR-BOOT-0012~2 @robust */
 TEST(absurd_sizes_and_address_widths_are_not_believed)
 {
     struct cpu_leaves leaves = least();
@@ -99,7 +100,7 @@ TEST(absurd_sizes_and_address_widths_are_not_believed)
     CHECK_EQUAL(facts.physical_address_bits, 36);
 }
 
-/* @verifies ATL-LLR-BOOT-0012~1 */
+/* @verifies ATL-LLR-BOOT-0012~2 */
 TEST(meltdown_is_suspected_of_intel_without_the_promise)
 {
     struct cpu_leaves leaves = least();

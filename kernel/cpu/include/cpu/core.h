@@ -23,9 +23,6 @@ noreturn void cpu_core_enter(core_id_t core);
 /* What cpu_core_enter and the start of the other cores call; kernel/main defines it. */
 noreturn void kernel_core_main(core_id_t core);
 
-/* This core; valid after cpu_core_initialize. */
-extern PERCORE core_id_t cpu_core_self;
-
 /* Stores a byte at a physical address below 4 GiB that this core's tables do not show, through the
  * boot tables: only for registers that end the machine. Interrupts off; any root. */
 void cpu_boot_store_u8(uint64_t physical, uint8_t value);
