@@ -179,14 +179,14 @@ posix_thread_entry:
     jmp leave_at_top
     .size posix_thread_entry, . - posix_thread_entry
 
-/* The service thread of a core's deadlines: rsp = the empty posix stack; never returns. */
-    .globl posix_deadline_entry
-    .type posix_deadline_entry, @function
-posix_deadline_entry:
+/* A thread of posix/'s own: rdi = its function, which never returns; rsp = the empty posix stack. */
+    .globl posix_service_entry
+    .type posix_service_entry, @function
+posix_service_entry:
     xor %ebp, %ebp
-    call posix_deadline_serve
+    call *%rdi
     ud2
-    .size posix_deadline_entry, . - posix_deadline_entry
+    .size posix_service_entry, . - posix_service_entry
 
 /* The first thread: rsp = header.first_stack, which is too small and not aligned to its size. */
     .globl posix_start_entry

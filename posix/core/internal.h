@@ -32,7 +32,7 @@ int64_t posix_legacy_restore(uint64_t from);
 
 /* entry.S */
 void posix_thread_entry(void);
-void posix_deadline_entry(void);
+void posix_service_entry(void);
 noreturn void posix_enter(struct gate_frame *frame);
 /* C halves of entry.S */
 void posix_syscall_dispatch(struct gate_frame *frame);

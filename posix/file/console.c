@@ -97,6 +97,7 @@ static int64_t console_read(struct posix_file *file, struct posix_transfer *to)
     uint64_t bytes = front.bytes < GATE_CONSOLE_BYTES_MAX ? front.bytes : GATE_CONSOLE_BYTES_MAX;
     for (;;) {
         int64_t result = gate_console(GATE_CONSOLE_READ, 0, front.address, bytes);
+        console_arm();
         if (result != -EAGAIN) {
             if (result > 0) {
                 posix_transfer_advance(to, (uint64_t)result);
@@ -213,18 +214,28 @@ static int64_t console_ioctl(struct posix_file *file, uint64_t request, uint64_t
     }
 }
 
+/* What input makes ready; the end of a pipe hangs up, that of a terminal can be read. */
+static uint32_t poll_input(struct posix_file *file)
+{
+    int64_t bytes = gate_console(GATE_CONSOLE_POLL, 0, 0, 0);
+    if (bytes == -EAGAIN) {
+        bool is_heard = file->first_watch == NULL || console_watch(file);
+        return is_heard ? 0 : POSIX_POLL_ERR;
+    }
+    return bytes == 0 && is_framed() ? POSIX_POLL_HUP : POSIX_POLL_READABLE;
+}
+
+/* @impl ATL-LLR-EVENT-0011~1 */
 static uint32_t console_poll(struct posix_file *file)
 {
-    uint32_t ready = POSIX_POLL_WRITABLE;
-    if (stream_of(file) == 0 || !is_framed()) {
-        int64_t bytes = gate_console(GATE_CONSOLE_POLL, 0, 0, 0);
-        ready |= bytes >= 0 ? POSIX_POLL_READABLE : 0;
-    }
-    return ready;
+    bool has_input = stream_of(file) == 0 || !is_framed();
+    bool has_output = stream_of(file) != 0 || !is_framed();
+    return (has_output ? POSIX_POLL_WRITABLE : 0) | (has_input ? poll_input(file) : 0);
 }
 
 static void console_release(struct posix_file *file)
 {
+    console_forget(file);
     node_put(file->node);
 }
 

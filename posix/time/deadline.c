@@ -6,7 +6,6 @@
 #include <posix/time.h>
 
 #define CORES_MAX 64u
-#define PRIORITY_SERVICE (GATE_PRIORITY_COUNT - 1)
 
 struct service {
     alignas(64) struct posix_lock lock; /* guards root and handle */
@@ -49,25 +48,14 @@ noreturn void posix_deadline_serve(void)
     }
 }
 
-/* The service thread has a record, since locks want to know who waits, but is in no table: it gets
- * no signals and does not keep the process alive. The lock is held. */
+/* The lock is held. */
 static int64_t start_service(struct service *service, uint32_t core)
 {
-    void *stack = posix_stack_take(core);
-    if (stack == NULL) {
-        return -EAGAIN;
+    int64_t handle = posix_service_start(core, posix_deadline_serve);
+    if (handle >= 0) {
+        service->handle = (uint64_t)handle;
     }
-    struct posix_thread *record = posix_thread_of_stack(stack);
-    *record = (struct posix_thread){.call = POSIX_CALL_NONE, .stack_core = core};
-    atomic_store(&record->blocked, UINT64_MAX);
-    int64_t handle = gate_thread_create(core, (uint64_t)(uintptr_t)posix_deadline_entry,
-                                        posix_stack_top(record), 0, PRIORITY_SERVICE);
-    if (handle < 0) {
-        posix_stack_free(stack);
-        return -EAGAIN;
-    }
-    service->handle = (uint64_t)handle;
-    return 0;
+    return handle >= 0 ? 0 : handle;
 }
 
 int64_t posix_deadline_initialize(struct posix_deadline *deadline, posix_deadline_expire expire)

@@ -121,4 +121,12 @@ uint64_t posix_core_mask(void);
 /* Moves the calling thread to a core of its affinity mask if it is not on one. */
 int64_t posix_thread_settle(struct posix_thread *self);
 
+/* Starts a thread of posix/'s own on a core, of the highest priority. It has a record, since locks
+ * want to know who waits, but is in no table: it gets no signals and does not keep the process
+ * alive.
+ *
+ * @serve      never returns
+ * Returns its handle, or -EAGAIN: no memory or no kernel thread */
+int64_t posix_service_start(uint32_t core, void (*serve)(void));
+
 #endif

@@ -12,7 +12,7 @@ static void serve(void *argument)
     posix_deadline_serve();
 }
 
-void posix_deadline_entry(void)
+void posix_service_entry(void)
 {
 }
 

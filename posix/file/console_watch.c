@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tells the watches of console files that input has come. The gate unparks the thread that asked
+ * for input in vain; here that is a thread of posix/'s own on the core that has the console,
+ * started when a console file is watched first. It asks once for each time that it is armed: by
+ * whoever looked and found no input, and after each read. */
+#include "console.h"
+
+#include <posix/thread.h>
+
+#define CONSOLE_CORE 0u
+#define CAPACITY_START 4u
+
+static struct posix_lock lock; /* guards the watched files and handle */
+static struct posix_file **files;
+static uint32_t file_count, capacity;
+static _Atomic uint64_t handle; /* of the service thread; 0: none */
+static _Atomic uint32_t is_armed;
+
+static void tell_all(void)
+{
+    posix_lock_acquire(&lock);
+    for (uint32_t i = 0; i < file_count; i++) {
+        posix_file_notify(files[i], POSIX_POLL_READABLE | POSIX_POLL_HUP);
+    }
+    posix_lock_release(&lock);
+}
+
+static void serve(void)
+{
+    for (;;) {
+        if (is_armed == 0 || gate_console(GATE_CONSOLE_POLL, 0, 0, 0) == -EAGAIN) {
+            gate_park(GATE_NEVER, 0); /* until we are armed, or there is input */
+        } else {
+            is_armed = 0; /* before the watches are told: who looks then arms again */
+            tell_all();
+        }
+    }
+}
+
+void console_arm(void)
+{
+    if (handle != 0 && atomic_exchange(&is_armed, 1) == 0) {
+        gate_unpark(handle, 0);
+    }
+}
+
+/* Locked. */
+static bool remember(struct posix_file *file)
+{
+    for (uint32_t i = 0; i < file_count; i++) {
+        if (files[i] == file) {
+            return true;
+        }
+    }
+    if (file_count == capacity) {
+        uint32_t wanted = capacity != 0 ? 2 * capacity : CAPACITY_START;
+        struct posix_file **larger = posix_allocate(wanted * sizeof(struct posix_file *));
+        if (larger == NULL) {
+            return false;
+        }
+        __builtin_memcpy(larger, files, file_count * sizeof(struct posix_file *));
+        posix_free(files);
+        files = larger;
+        capacity = wanted;
+    }
+    files[file_count++] = file;
+    return true;
+}
+
+/* @impl ATL-LLR-EVENT-0011~1 */
+bool console_watch(struct posix_file *file)
+{
+    posix_lock_acquire(&lock);
+    bool is_good = remember(file);
+    if (is_good && handle == 0) {
+        int64_t started = posix_service_start(CONSOLE_CORE, serve);
+        is_good = started >= 0;
+        handle = is_good ? (uint64_t)started : 0;
+    }
+    posix_lock_release(&lock);
+    if (is_good) {
+        console_arm();
+    }
+    return is_good;
+}
+
+void console_forget(const struct posix_file *file)
+{
+    posix_lock_acquire(&lock);
+    for (uint32_t i = 0; i < file_count; i++) {
+        if (files[i] == file) {
+            files[i] = files[--file_count];
+            break;
+        }
+    }
+    posix_lock_release(&lock);
+}
