@@ -3,12 +3,16 @@
  * same binary runs on Atoll and as /init of a Linux guest. */
 #define _GNU_SOURCE
 #include "bench.h"
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -29,6 +33,10 @@ enum section {
     PIPE_ONE_CORE,
     PIPE_TWO_CORES,
     MUTEX_ALONE,
+    FILE_WRITE,
+    FILE_READ,
+    PIPE_ALONE,
+    EPOLL_ROUND,
 };
 
 /* Runs BODY OPERATIONS times between the marks. */
@@ -79,6 +87,52 @@ static void create_join(void)
     pthread_t thread;
     require(pthread_create(&thread, NULL, nothing, NULL) == 0, "pthread_create");
     pthread_join(thread, NULL);
+}
+
+/* ---- files that are not waited for */
+
+static void measure_file(void)
+{
+    static char page[4096];
+    int file = open("/bench-file", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    require(file >= 0, "open");
+    MEASURE(FILE_WRITE, 2000, "write 4 KiB to a file in memory",
+            require(pwrite(file, page, sizeof(page), 0) == sizeof(page), "pwrite"));
+    MEASURE(FILE_READ, 2000, "read 4 KiB of a file in memory",
+            require(pread(file, page, sizeof(page), 0) == sizeof(page), "pread"));
+    close(file);
+}
+
+static void pipe_alone(const int ends[2])
+{
+    char byte = 1;
+    require(write(ends[1], &byte, 1) == 1, "write");
+    require(read(ends[0], &byte, 1) == 1, "read");
+}
+
+static void epoll_round(int set, int event)
+{
+    struct epoll_event got;
+    uint64_t value = 1;
+    require(write(event, &value, sizeof(value)) == sizeof(value), "write");
+    require(epoll_wait(set, &got, 1, -1) == 1, "epoll_wait");
+    require(read(event, &value, sizeof(value)) == sizeof(value), "read");
+}
+
+static void measure_events(void)
+{
+    struct epoll_event wanted = {.events = EPOLLIN};
+    int ends[2];
+    int set = epoll_create1(0);
+    int event = eventfd(0, 0);
+    require(pipe(ends) == 0 && set >= 0 && event >= 0, "pipe, epoll_create1, eventfd");
+    require(epoll_ctl(set, EPOLL_CTL_ADD, event, &wanted) == 0, "epoll_ctl");
+    MEASURE(PIPE_ALONE, 2000, "pipe write and read, alone", pipe_alone(ends));
+    MEASURE(EPOLL_ROUND, 2000, "eventfd write, epoll_wait, read", epoll_round(set, event));
+    close(event);
+    close(set);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 /* ---- two threads that take turns; a round is there and back */
@@ -227,6 +281,8 @@ int main(void)
             }));
     MEASURE(MAP_TOUCH_UNMAP, 1000, "mmap 4 KiB, touch, munmap", map_touch_unmap());
     MEASURE(THREAD_CREATE_JOIN, 300, "thread create and join", create_join());
+    measure_file();
+    measure_events();
     measure_pairs(cores > 1);
     return 0;
 }

@@ -4,7 +4,8 @@
 
 #include "../file/abi.h"
 
-#define PAGES_KEPT 4u /* of an empty pipe */
+#define PAGES_KEPT 4u    /* of an empty pipe */
+#define SMALL_BYTES 128u /* a write that is copied to the stack first */
 
 static uint64_t used(const struct pipe *pipe)
 {
@@ -47,28 +48,32 @@ static void tell(struct pipe *pipe, enum pipe_end end, uint32_t events)
     }
 }
 
-/* Waits until the end may move bytes and takes its turn.
- *
- * @needed     PIPE_WRITE: bytes of room
- * Returns the bytes there are, or the room; 0: end of file, no turn taken
- * Errors:     -EAGAIN | -EPIPE | -ERESTARTSYS */
-static int64_t begin(struct pipe *pipe, const struct posix_file *file, enum pipe_end end,
-                     uint64_t needed)
+/* The bytes that an end may move now, its turn aside; 0: none. */
+static inline uint64_t movable(const struct pipe *pipe, enum pipe_end end, uint64_t needed)
 {
-    posix_lock_acquire(&pipe->lock);
+    if (end == PIPE_READ) {
+        return used(pipe);
+    }
+    uint64_t bytes = room(pipe);
+    return bytes >= needed && pipe->ends[PIPE_READ] != NULL ? bytes : 0;
+}
+
+/* The lock is held before, and not after. */
+__attribute__((noinline)) static int64_t
+wait_to_begin(struct pipe *pipe, const struct posix_file *file, enum pipe_end end, uint64_t needed)
+{
     for (;;) {
         int64_t result = pipe_take_turn(pipe, end);
         if (result != 0) {
             return result;
         }
-        bool is_alone = pipe->ends[PIPE_ENDS - 1 - end] == NULL;
-        uint64_t bytes = end == PIPE_READ ? used(pipe) : room(pipe);
-        bool goes_on = end == PIPE_READ ? bytes != 0 : bytes >= needed && !is_alone;
-        if (goes_on) {
+        uint64_t bytes = movable(pipe, end, needed);
+        if (bytes != 0) {
             posix_lock_release(&pipe->lock);
             return (int64_t)bytes;
         }
         pipe_give_turn(pipe, end);
+        bool is_alone = pipe->ends[PIPE_ENDS - 1 - end] == NULL;
         if (is_alone || event_is_nonblocking(file)) {
             posix_lock_release(&pipe->lock);
             return !is_alone ? -EAGAIN : end == PIPE_READ ? 0 : -EPIPE;
@@ -78,6 +83,24 @@ static int64_t begin(struct pipe *pipe, const struct posix_file *file, enum pipe
         }
         posix_lock_acquire(&pipe->lock);
     }
+}
+
+/* Waits until the end may move bytes and takes its turn.
+ *
+ * @needed     PIPE_WRITE: bytes of room
+ * Returns the bytes there are, or the room; 0: end of file, no turn taken
+ * Errors:     -EAGAIN | -EPIPE | -ERESTARTSYS */
+static inline int64_t begin(struct pipe *pipe, const struct posix_file *file, enum pipe_end end,
+                            uint64_t needed)
+{
+    posix_lock_acquire(&pipe->lock);
+    uint64_t bytes = pipe->has_turn[end] ? 0 : movable(pipe, end, needed);
+    if (bytes == 0) {
+        return wait_to_begin(pipe, file, end, needed);
+    }
+    pipe->has_turn[end] = true;
+    posix_lock_release(&pipe->lock);
+    return (int64_t)bytes;
 }
 
 /* Nothing is in the ring and nobody writes: it starts at its first page again, which stays. */
@@ -211,10 +234,37 @@ static int64_t write_part(struct posix_file *file, struct posix_transfer *from)
     return done != 0 ? (int64_t)done : result;
 }
 
+/* The way of most writes: a few bytes, of one piece, that fit into a page that is there. They are
+ * copied before the lock is taken, which is taken only once then. 0: nothing was done. */
+static int64_t write_small(struct pipe *pipe, struct posix_transfer *from)
+{
+    uint8_t bytes[SMALL_BYTES];
+    struct posix_vector front = posix_transfer_front(from);
+    if (front.bytes == 0 || front.bytes != from->remaining || front.bytes > sizeof(bytes) ||
+        posix_copy_in(bytes, front.address, front.bytes) != 0) {
+        return 0;
+    }
+    posix_lock_acquire(&pipe->lock);
+    uint8_t *page = page_at(pipe, pipe->head);
+    uint64_t offset = pipe->head % PIPE_PAGE_BYTES;
+    bool fits = !pipe->has_turn[PIPE_WRITE] && movable(pipe, PIPE_WRITE, front.bytes) != 0 &&
+                page != NULL && front.bytes <= PIPE_PAGE_BYTES - offset;
+    if (fits) {
+        __builtin_memcpy(page + offset, bytes, front.bytes);
+        pipe->head += front.bytes;
+        tell(pipe, PIPE_READ, POSIX_POLL_READABLE);
+    }
+    posix_lock_release(&pipe->lock);
+    if (fits) {
+        posix_transfer_advance(from, front.bytes);
+    }
+    return fits ? (int64_t)front.bytes : 0;
+}
+
 /* @impl ATL-LLR-EVENT-0003~1 */
 static int64_t pipe_write(struct posix_file *file, struct posix_transfer *from)
 {
-    int64_t done = 0;
+    int64_t done = write_small(file->context, from);
     int64_t result = 0;
     while (from->remaining != 0 && result >= 0) {
         result = write_part(file, from);

@@ -119,6 +119,8 @@ static void edge(void)
     put();
     CHECK_EQUAL(ready(ends[0]), EPOLLIN); /* each write is an edge, though it was readable before */
     CHECK_EQUAL(ready(ends[0]), 0);
+    CHECK_EQUAL(write(ends[1], "", 0), 0); /* nothing happened */
+    CHECK_EQUAL(ready(ends[0]), 0);
     put();
     put();
     CHECK_EQUAL(ready(ends[0]), EPOLLIN); /* two before one look are one */
