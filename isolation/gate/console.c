@@ -61,7 +61,8 @@ static void write_for(core_id_t from, uint64_t token, uint64_t stream, uint64_t 
 static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
 {
     struct thread *thread = percpu_current;
-    if ((stream != 1 && stream != 2) || bytes == 0 || bytes > GATE_CONSOLE_BYTES_MAX) {
+    if ((stream != 1 && stream != 2 && stream != GATE_CONSOLE_STREAM_FILES) || bytes == 0 ||
+        bytes > GATE_CONSOLE_BYTES_MAX) {
         return RESULT_INVALID;
     }
     if (!gate_line_is_free(&writing)) {

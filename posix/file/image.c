@@ -77,9 +77,8 @@ const uint8_t *posix_image_window(const struct image_file *file)
     return window;
 }
 
-uint32_t image_crc32c(const uint8_t *bytes, uint64_t count)
+uint32_t image_crc32c_more(uint32_t crc, const uint8_t *bytes, uint64_t count)
 {
-    uint32_t crc = UINT32_MAX;
     while (count >= sizeof(uint64_t)) {
         uint64_t word;
         __builtin_memcpy(&word, bytes, sizeof(word));
@@ -91,7 +90,12 @@ uint32_t image_crc32c(const uint8_t *bytes, uint64_t count)
         crc = instruction_crc32_u8(crc, *bytes++);
         count--;
     }
-    return ~crc;
+    return crc;
+}
+
+uint32_t image_crc32c(const uint8_t *bytes, uint64_t count)
+{
+    return ~image_crc32c_more(UINT32_MAX, bytes, count);
 }
 
 /* @impl ATL-LLR-FILE-0005~1 */

@@ -15,5 +15,7 @@ uint32_t image_lower_bound(const char *path);
 const struct image_file *image_exact(const char *path);
 /* CRC-32C (Castagnoli, reflected, all ones before and after). */
 uint32_t image_crc32c(const uint8_t *bytes, uint64_t count);
+/* The same in parts: the register, UINT32_MAX at first and to be inverted at last. */
+uint32_t image_crc32c_more(uint32_t crc, const uint8_t *bytes, uint64_t count);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is there before the program starts: the tree, standard streams, working directory. */
 #include "console.h"
+#include "hand_out.h"
 #include "image.h"
 #include "synthetic.h"
 #include "tree.h"
@@ -86,6 +87,7 @@ void posix_file_initialize(void)
     for (uint64_t stream = 0; is_good && stream < 3; stream++) {
         is_good = open_stream(stream);
     }
+    is_good = is_good && hand_out_prepare() == 0;
     if (!is_good) {
         posix_panic("no memory for the file system");
     }

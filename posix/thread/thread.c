@@ -3,6 +3,7 @@
 #include "../core/internal.h"
 
 #include <kernel/image.h>
+#include <posix/file.h>
 #include <posix/syscalls.h>
 
 #define BUCKET_COUNT 1024u
@@ -150,6 +151,7 @@ noreturn void posix_cell_end(uint64_t status, uint64_t signal)
     if ((image->flags & IMAGE_FLAG_VERBOSE) != 0) {
         posix_syscall_report();
     }
+    posix_file_hand_out();
     gate_exit(status, signal);
 }
 

@@ -36,6 +36,8 @@ class Settings:
     variant: str = "image"
     kernel: str | None = None
     posix: str | None = None
+    root: str | None = None
+    outputs: list = dataclasses.field(default_factory=list)      # (guest, host)
     files: list = dataclasses.field(default_factory=list)        # (host, guest)
     environment: dict = dataclasses.field(default_factory=dict)
     arguments: list = dataclasses.field(default_factory=list)
@@ -62,6 +64,13 @@ def host_and_guest(text):
     return host, guest
 
 
+def guest_and_host(text):
+    guest, separator, host = text.partition(":")
+    if not separator or not host or not guest.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r}: write /guest/path:HOST")
+    return guest, host
+
+
 def name_and_value(text):
     name, separator, value = text.partition("=")
     if not separator or not name:
@@ -86,6 +95,8 @@ def add_image_options(parser):
     add("--ring", type=int, choices=(0, 3), help="3: behind the gate (default); 0: no isolation")
     add("--file", action="append", type=host_and_guest, metavar="HOST:GUEST", default=[],
         help="put a file or folder of this machine into the image; may be repeated")
+    add("--root", metavar="DIR|TAR",
+        help="the guest's whole tree: a folder or a tar archive of this machine")
     add("--env", action="append", type=name_and_value, metavar="NAME=VALUE", default=[],
         help="set a variable of the program's environment; may be repeated")
     add("--manifest", metavar="FILE",
@@ -108,6 +119,9 @@ def add_machine_options(parser):
     add("--timeout", type=float, metavar="SECONDS", help="stop the machine after this time")
     add("--qemu-arg", action="append", default=[], metavar="ARG",
         help="one more argument for QEMU, as --qemu-arg=-device; may be repeated")
+    add("--out", action="append", type=guest_and_host, metavar="GUEST:HOST", default=[],
+        help="when the program has ended, also by a signal, put its file or folder GUEST here; may be "
+             "repeated")
     add("--keep-image", metavar="FILE", help="also leave the image in FILE")
 
 
@@ -132,7 +146,7 @@ def split_command(parser, words):
 _MANIFEST_TYPES = {"ring": int, "cores": int, "memory": (int, str), "machine": str,
                    "quantum_us": int, "working_directory": str, "host_name": str,
                    "allow_write_execute": bool, "arguments": list, "environment": dict,
-                   "files": dict}
+                   "files": dict, "root": str, "out": dict}
 
 
 def read_manifest(path):
@@ -182,6 +196,11 @@ def settings_from(arguments, program):
     for guest, host in manifest.get("files", {}).items():
         settings.files.append((os.path.join(folder, str(host)), guest))
     settings.files += arguments.file
+    if arguments.root or "root" in manifest:
+        settings.root = arguments.root or os.path.join(folder, manifest["root"])
+    settings.outputs = [(guest, os.path.join(folder, str(host)))
+                        for guest, host in manifest.get("out", {}).items()]
+    settings.outputs += getattr(arguments, "out", [])
     settings.environment = dict(DEFAULT_ENVIRONMENT)
     settings.environment.update({k: str(v) for k, v in manifest.get("environment", {}).items()})
     settings.environment.update(dict(arguments.env))

@@ -14,7 +14,10 @@ from atoll.image import (FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE, FLAG_WRITE_
                          build_image)
 from atoll.options import add_image_options, settings_from
 from atoll.program import check_program
-from atoll.tree import Entry, Tree
+from atoll.tree import Entry, Tree, guest_path
+
+# Hidden from the program: posix/ puts its own /proc there. posix/file/hand_out.c reads it.
+OUTPUT_LIST = "/proc/.atoll/out"
 
 
 def read_input(path, what):
@@ -30,24 +33,47 @@ def read_input(path, what):
 
 # @impl ATL-LLR-TOOL-0040~1 ATL-LLR-TOOL-0043~1 ATL-LLR-TOOL-0044~1
 def pack(program, arguments, settings, framed):
-    """The bytes of an image of a host file `program` with its arguments."""
-    data = read_input(program, "static ELF program")
-    check_program(data, str(program), settings.cores or 1, settings.allow_write_execute)
-    guest = "/bin/" + pathlib.Path(program).name
+    """The bytes of an image of a program with its arguments: a host file, or with --root a path in
+    that tree."""
     tree = Tree(settings.host_name)
-    mode = stat.S_IFREG | 0o755
-    tree.add(guest, Entry(mode, data))
+    if settings.root:
+        tree.add_root(settings.root, settings.verbose)
+    guest, first = _add_program(tree, program, settings)
     for host, path in settings.files:
         tree.add_host(host, path)
+    if settings.outputs and framed:
+        wanted = [guest_path(path).encode("utf-8", "surrogateescape") for path, _ in settings.outputs]
+        tree.entries[OUTPUT_LIST] = Entry(stat.S_IFREG | 0o400, b"".join(p + b"\0" for p in wanted))
     kernel, posix = _parts(settings)
     manifest = Manifest(
-        program_path=guest, arguments=[guest, *settings.arguments, *arguments],
+        program_path=guest, arguments=[first, *settings.arguments, *arguments],
         environment=[f"{name}={value}" for name, value in settings.environment.items()],
         working_directory=settings.working_directory, host_name=settings.host_name,
         ring=settings.ring, cores=settings.cores or 0, quantum_us=settings.quantum_us,
         flags=_flags(settings, framed), seed=settings.seed or 0)
     return build_image(read_input(kernel, "kernel"), str(kernel), read_input(posix, "library OS"),
                        str(posix), tree, manifest)
+
+
+# @impl ATL-LLR-TOOL-0045~1
+def _add_program(tree, program, settings):
+    """The program's path in the guest and its argument 0."""
+    program = str(program)
+    inside = tree.resolve(program) if settings.root and program.startswith("/") else None
+    if inside is not None:
+        data, guest, first = tree.entries[inside].content, inside, program
+        if not stat.S_ISREG(tree.entries[inside].mode):
+            raise ToolError(f"{program}: not a program in {settings.root}", "give the path of a file")
+    else:
+        data = read_input(program, "static ELF program")
+        guest = first = "/bin/" + pathlib.Path(program).name
+    check_program(data, program, settings.cores or 1, settings.allow_write_execute)
+    if inside is None:
+        # where /bin is a link, as of merged trees, the file goes to where it leads
+        folder = tree.resolve("/bin") or "/bin"
+        guest = folder + guest.removeprefix("/bin")
+        tree.add(guest, Entry(stat.S_IFREG | 0o755, data))
+    return guest, first
 
 
 def _parts(settings):

@@ -8,15 +8,16 @@ import sys
 import tempfile
 
 from atoll.build import build_demo
-from atoll.console import KIND_EXIT, KIND_PANIC, KIND_REFUSED, KIND_SIGNAL
+from atoll.console import KIND_EXIT, KIND_PANIC, KIND_REFUSED, KIND_SIGNAL, STREAM_FILES
 from atoll.errors import ToolError
 from atoll.image import image_end
 from atoll.machine import (STREAM_ERROR, STREAM_KERNEL_ERROR, STREAM_LOG, STREAM_OUTPUT, Guest,
                            MachineOptions)
 from atoll.options import (add_image_options, add_machine_options, settings_from, split_command)
 from atoll.pack import pack, write_file
+from atoll.receive import Receiver
 
-STATUS_TIMEOUT, STATUS_REFUSED, STATUS_DIED, STATUS_PANIC = 124, 125, 254, 255
+STATUS_OUT, STATUS_TIMEOUT, STATUS_REFUSED, STATUS_DIED, STATUS_PANIC = 123, 124, 125, 254, 255
 FREE_MIB_MIN = 1  # for the smallest machine; the kernel judges the rest
 # What the kernel says in plain text when it cannot even read how its console is to be used.
 REFUSAL = b"atoll: cannot start: "
@@ -27,7 +28,8 @@ def run_parser():
         prog="./atoll run", usage="./atoll run [options] [PROGRAM [ARGUMENT ...]]",
         description="Packs a static Linux program, boots it in QEMU and connects its standard "
                     "streams to this terminal. Without PROGRAM it boots the demo.",
-        epilog="The exit status is the program's; 128 + signal after a crash; 124 after --timeout, "
+        epilog="The exit status is the program's; 128 + signal after a crash; 123 if that would be 0 "
+               "but a file of --out did not come; 124 after --timeout, "
                "125 if the machine was not started or refused to boot, 254 if it died silently, "
                "255 after a kernel panic.")
     add_image_options(parser)
@@ -49,7 +51,8 @@ def run_command(words):
         write_file(arguments.keep_image, image)
     machine = MachineOptions(settings.cores, settings.memory, settings.machine,
                              tuple(arguments.qemu_arg), arguments.timeout)
-    status = boot(image, machine, settings.verbose, show_log=demo or settings.verbose)
+    receiver = Receiver(settings.outputs) if settings.outputs else None
+    status = boot(image, machine, settings.verbose, demo or settings.verbose, receiver)
     if demo and status == 0:
         _say_where_to_look()
     return status
@@ -72,12 +75,14 @@ def _say_where_to_look():
 
 
 # @impl ATL-LLR-TOOL-0013~1
-def boot(image, machine, verbose, show_log):
+def boot(image, machine, verbose, show_log, receiver=None):
     """Boots image bytes with this process's streams; returns the exit status."""
     with tempfile.TemporaryDirectory(prefix="atoll-") as folder:
         path = os.path.join(folder, "image")
         pathlib.Path(path).write_bytes(image)
         sinks = {STREAM_OUTPUT: _writer(1), STREAM_ERROR: _writer(2), STREAM_KERNEL_ERROR: _writer(2)}
+        if receiver is not None:
+            sinks[STREAM_FILES] = receiver.feed
         if show_log:
             sinks[STREAM_LOG] = _writer(2)
         guest = Guest(machine, path, sinks, source=0)
@@ -87,7 +92,12 @@ def boot(image, machine, verbose, show_log):
             outcome = guest.run()
         except BrokenPipeError:
             return 128 + signal.SIGPIPE
-    return report(outcome, machine, verbose)
+    status = report(outcome, machine, verbose)
+    if receiver is not None:
+        for problem in receiver.finish():
+            _say(f"--out: {problem}")
+            status = status or STATUS_OUT
+    return status
 
 
 def _writer(descriptor):

@@ -132,11 +132,12 @@ typedef uint64_t gate_thread_t;
 #define GATE_UNMAP_DISCARD 1u /* contents gone, mapping stays lazy-zero with its protection */
 
 /* console: operations */
-#define GATE_CONSOLE_WRITE 1u /* stream 1 output, 2 error; returns bytes taken, may be short */
+#define GATE_CONSOLE_WRITE 1u /* stream 1 output, 2 error, 6 files; bytes taken, may be short */
 #define GATE_CONSOLE_READ                                                                          \
     2u /* 0 = end of input; -EAGAIN: nothing yet, the caller is unparked then */
 #define GATE_CONSOLE_POLL 3u /* bytes that a READ would return now, else as READ */
 #define GATE_CONSOLE_BYTES_MAX 4096u
+#define GATE_CONSOLE_STREAM_FILES 6u /* files handed back at the end: posix/file/hand_out.c */
 /* random */
 #define GATE_RANDOM_BYTES_MAX 256u
 

@@ -241,4 +241,8 @@ int64_t posix_image_verify(const struct image_file *file);
 /* The content of an image file, mapped read-only for posix/ (stays mapped); NULL: no memory. */
 const uint8_t *posix_image_window(const struct image_file *file);
 
+/* At the end of the cell: sends the files that the tool asked for (--out), once. Whoever calls it
+ * while another thread does never comes back. No lock of file/ held. */
+void posix_file_hand_out(void);
+
 #endif

@@ -16,6 +16,7 @@
 #undef SA_NODEFER
 #undef SA_RESETHAND
 #include <core/internal.h>
+#include <posix/file.h>
 #include <posix/syscalls.h>
 
 #define THREAD_FLAGS 0x50f00u /* VM FS FILES SIGHAND THREAD SYSVSEM */
@@ -42,6 +43,10 @@ static uint64_t at(const void *object)
 }
 
 void posix_thread_entry(void)
+{
+}
+
+void posix_file_hand_out(void)
 {
 }
 

@@ -60,7 +60,7 @@ void console_start_interrupts(void);
 void console_interrupt(void);
 
 /* Core 0: takes 1..bytes bytes of a stream and returns how many; never blocks. RESULT_AGAIN: full,
- * an interrupt will come when there is room again. @stream 1 or 2 for programs; @bytes > 0 */
+ * an interrupt will come when there is room again. @stream 1, 2 or 6 for programs; @bytes > 0 */
 int64_t console_write(uint32_t stream, const void *data, uint64_t bytes);
 /* Any core and state: all of it, polled. */
 void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes);
