@@ -46,9 +46,17 @@ echo "total $total"
 double() { local n=$1; result=$((n * 2)); return $((n % 3)); }
 double 21 || echo "status $?"
 double 22 || echo "status $?, result $result"
+while read -r name number rest; do
+    [ "$number" -gt 900 ] && echo "$name: $number"
+done <table
 value="a-b-c"; echo "${value#*-} ${value%%-*} ${#value} ${nothing:-default}"
+read -r first rest <<END
+here: $total
+END
+echo "$first|$rest"
 trap 'echo bye' EXIT
 echo out >made; echo more >>made
+while read -r line; do echo "<$line>"; done <made
 exit 7
 """
 
