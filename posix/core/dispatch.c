@@ -57,20 +57,22 @@ void posix_syscall_dispatch(struct gate_frame *frame)
 /* @impl ATL-LLR-POSIX-0005~1 */
 void posix_syscall_report(void)
 {
-    static const struct {
-        uint16_t number;
-        const char name[26];
-    } names[] = {
-#define SYSCALL_NOT_OFFERED(number_, name_) {number_, name_},
+    static const uint16_t numbers[] = {
+#define SYSCALL_NOT_OFFERED(number, name) number,
 #include <posix_not_offered.inc>
 #undef SYSCALL_NOT_OFFERED
-        {SYSCALL_OTHER, "other"},
-    };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        uint32_t count =
-            atomic_load_explicit(&calls_in_vain[names[i].number], memory_order_relaxed);
+        SYSCALL_OTHER};
+    static const char names[] = /* one after the other, in the same order */
+#define SYSCALL_NOT_OFFERED(number, name) name "\0"
+#include <posix_not_offered.inc>
+#undef SYSCALL_NOT_OFFERED
+        "other";
+    const char *name = names;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        uint32_t count = atomic_load_explicit(&calls_in_vain[numbers[i]], memory_order_relaxed);
         if (count != 0) {
-            posix_report("not offered: %s, called %u times\n", names[i].name, count);
+            posix_report("not offered: %s, called %u times\n", name, count);
         }
+        name += __builtin_strlen(name) + 1;
     }
 }

@@ -107,7 +107,7 @@ def test_verbose_log_stays_off_stdout(guest):
 @host_test
 def test_hello_image_is_small(guest):
     with tempfile.NamedTemporaryFile() as image:
-        done = guest.tool("pack", guest.build("hello.c"), "-o", image.name)
+        done = guest.tool("pack", guest.build("hello.c", "-s"), "-o", image.name)
         with open(image.name, "rb") as packed:
             size = len(packed.read())
     if done.returncode != 0 or not 0 < size <= SIZE_MAX:
