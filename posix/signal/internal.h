@@ -11,8 +11,6 @@
 struct posix_signal_action posix_signal_action_exchange(int signal,
                                                         const struct posix_signal_action *action);
 void posix_signal_default(int signal);
-/* All that is pending for the caller or for anybody, blocked or not. */
-uint64_t posix_signal_pending_set(const struct posix_thread *self);
 
 #define SS_ONSTACK 1
 #define SS_DISABLE 2

@@ -160,6 +160,8 @@ enum posix_signal_default posix_signal_default_of(int signal);
 
 /* Blocks exactly this set (KILL and STOP stay deliverable) and notices what that lets through. */
 void posix_signal_set_blocked(struct posix_thread *self, uint64_t blocked);
+/* All that is pending for the thread or for anybody, blocked or not; then what of it is not. */
+uint64_t posix_signal_pending_set(const struct posix_thread *self);
 uint64_t posix_signal_deliverable(const struct posix_thread *self);
 /* Drops what a thread that ends has not taken. */
 void posix_signal_drop(struct posix_thread *self);
