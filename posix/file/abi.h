@@ -50,6 +50,8 @@
 #define F_DUPFD_CLOEXEC 1030u
 #define F_SETPIPE_SZ 1031u
 #define F_GETPIPE_SZ 1032u
+#define F_ADD_SEALS 1033u
+#define F_GET_SEALS 1034u
 #define FD_CLOEXEC 1u
 #define F_RDLCK 0
 #define F_WRLCK 1
@@ -94,6 +96,7 @@
 #define CLOSE_RANGE_CLOEXEC 4u
 
 #define MFD_CLOEXEC 1u
+#define MFD_ALLOW_SEALING 2u
 
 #define RESOLVE_NO_XDEV 1u
 #define RESOLVE_NO_MAGICLINKS 2u

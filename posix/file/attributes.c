@@ -3,6 +3,7 @@
  * to disk".
  */
 #include "descriptor.h"
+#include "seal.h"
 #include "status.h"
 #include <posix/syscalls.h>
 
@@ -108,9 +109,12 @@ static int64_t resize(struct posix_node *node, int64_t bytes)
         return -EINVAL;
     }
     posix_lock_acquire(&node->lock);
-    int64_t result = data_resize(&node->data, (uint64_t)bytes);
-    node->modify_ns = node_now_ns();
-    node->change_ns = node->modify_ns;
+    int64_t result = seal_check_resize(node, (uint64_t)bytes);
+    if (result == 0) {
+        result = data_resize(&node->data, (uint64_t)bytes);
+        node->modify_ns = node_now_ns();
+        node->change_ns = node->modify_ns;
+    }
     posix_lock_release(&node->lock);
     return result;
 }
@@ -151,7 +155,15 @@ int64_t posix_truncate(uint64_t text, uint64_t bytes)
 
 static int64_t allocate_locked(struct posix_node *node, uint32_t mode, uint64_t start, uint64_t end)
 {
-    int64_t result;
+    bool writes = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
+    bool grows = (mode & FALLOC_FL_PUNCH_HOLE) == 0 && end > node->data.bytes;
+    int64_t result = writes ? seal_check_write(node, start) : 0;
+    if (result == 0 && grows) {
+        result = seal_check_resize(node, end);
+    }
+    if (result < 0) {
+        return result;
+    }
     if ((mode & FALLOC_FL_PUNCH_HOLE) != 0) {
         return data_clear(&node->data, start, end);
     }

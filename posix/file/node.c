@@ -2,6 +2,7 @@
 /* Nodes: life, stat, and reading and writing through an open file. */
 #include "node.h"
 #include "image.h"
+#include "seal.h"
 #include "tree.h"
 
 #define STACK_CHUNK_BYTES 1024u
@@ -22,6 +23,7 @@ struct posix_node *node_create(enum node_kind kind, uint32_t mode)
     if (node != NULL) {
         node->references = 1;
         node->kind = kind;
+        node->seals = F_SEAL_SEAL;
         node->mode = mode;
         node->device = DEVICE_NUMBER(0, 2);
         node->number = NUMBER_FIRST + atomic_fetch_add(&next_number, 1);
@@ -298,6 +300,9 @@ static int64_t claim_range(struct posix_node *node, struct claim *claim, uint64_
     if (claim->start > DATA_BYTES_MAX || bytes > DATA_BYTES_MAX - claim->start) {
         return -EFBIG;
     }
+    if (seal_check_write(node, claim->start + bytes) < 0) {
+        return -EPERM;
+    }
     claim->end = claim->start + bytes;
     claim->bytes_before = node->data.bytes;
     if (claim->end > node->data.bytes) {
@@ -387,6 +392,7 @@ static void file_release(struct posix_file *file)
 const struct posix_file_operations node_file_operations = {
     .stat = file_stat,
     .ioctl = file_ioctl,
+    .control = seal_control,
     .release = file_release,
     .is_seekable = true,
 };

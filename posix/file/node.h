@@ -60,6 +60,7 @@ struct posix_node {
     uint32_t kind;
     struct posix_lock lock;
     uint32_t mode, user, group;
+    uint32_t seals;                          /* F_SEAL_*: seal.h */
     uint32_t link_count;                     /* tree_lock */
     uint64_t number;                         /* st_ino */
     uint64_t device;                         /* st_dev */

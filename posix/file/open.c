@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* open, openat and openat2 (creat is open with flags), and memfd_create. */
 #include "image.h"
+#include "seal.h"
 #include "status.h"
 #include "tree.h"
 #include <posix/memory.h>
@@ -91,9 +92,12 @@ static int64_t create_file(struct walk *walk, uint32_t mode, struct posix_node *
 static int64_t truncate_node(struct posix_node *node)
 {
     posix_lock_acquire(&node->lock);
-    int64_t result = data_resize(&node->data, 0);
-    node->modify_ns = node_now_ns();
-    node->change_ns = node->modify_ns;
+    int64_t result = seal_check_resize(node, 0);
+    if (result == 0) {
+        result = data_resize(&node->data, 0);
+        node->modify_ns = node_now_ns();
+        node->change_ns = node->modify_ns;
+    }
     posix_lock_release(&node->lock);
     return result;
 }
@@ -285,12 +289,12 @@ int64_t posix_openat2(uint64_t directory, uint64_t text, uint64_t how_at, uint64
     return result < 0 ? result : open_path(directory, text, &opening);
 }
 
-/* A file without a name. Sealing is not offered. */
+/* A file without a name. Huge pages and the seals of execution are not offered. */
 /* @impl ATL-LLR-FILE-0016~1 */
 int64_t posix_memfd_create(uint64_t name, uint64_t flags)
 {
     char copy[250]; /* the longest name is 249 bytes; nobody sees it again */
-    if (((uint32_t)flags & ~MFD_CLOEXEC) != 0) {
+    if (((uint32_t)flags & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING)) != 0) {
         return -EINVAL;
     }
     int64_t length = posix_copy_in_string(copy, name, sizeof(copy));
@@ -301,6 +305,7 @@ int64_t posix_memfd_create(uint64_t name, uint64_t flags)
     if (node == NULL) {
         return -ENOMEM;
     }
+    node->seals = (flags & MFD_ALLOW_SEALING) != 0 ? 0 : F_SEAL_SEAL;
     bool close_on_exec = (flags & MFD_CLOEXEC) != 0;
     int64_t result =
         open_node(node, POSIX_O_RDWR | POSIX_O_LARGEFILE | (close_on_exec ? POSIX_O_CLOEXEC : 0));

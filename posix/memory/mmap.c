@@ -228,6 +228,12 @@ static int64_t map_shared(struct request *request, struct posix_node *node)
     bool is_fixed = (request->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0;
     request->kind = POSIX_REGION_FILE;
     posix_shared_acquire();
+    bool is_sealed = posix_shared_is_sealed(node);
+    request->region_flags |= is_sealed ? POSIX_REGION_NO_WRITE : 0;
+    if (is_sealed && (request->protection & PROT_WRITE) != 0) {
+        posix_shared_release();
+        return -EPERM;
+    }
     int64_t start = posix_shared_find(node, &range);
     if (start > 0 && (!is_fixed || request->address == (uint64_t)start)) {
         range.start = (uint64_t)start;

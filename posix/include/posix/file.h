@@ -199,6 +199,8 @@ struct posix_shared_range {
     uint32_t protection;
 };
 void posix_shared_acquire(void);
+/* True if a new mapping must not be writable. Between acquire and release. */
+bool posix_shared_is_sealed(struct posix_node *node);
 void posix_shared_release(void);
 /* Where the pages of a range are mapped already: another mapping of them must be there. 0: nowhere;
  * -ENODEV: only some of them are, or not with these rights. */
