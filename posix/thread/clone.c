@@ -75,7 +75,7 @@ static int64_t check(uint64_t flags)
     return (flags & CLONE_NEEDED) == CLONE_NEEDED && (flags & ~CLONE_KNOWN) == 0 ? 0 : -ENOSYS;
 }
 
-static void prepare_record(struct posix_thread *child, const struct posix_thread *self,
+static void prepare_record(struct posix_thread *child, struct posix_thread *self,
                            const struct clone_request *request)
 {
     *child = (struct posix_thread){.call = POSIX_CALL_NONE};
@@ -98,6 +98,8 @@ static void prepare_record(struct posix_thread *child, const struct posix_thread
         child->name[i] = self->name[i];
     }
     atomic_store_explicit(&child->blocked, atomic_load(&self->blocked), memory_order_relaxed);
+    atomic_store(&child->scheduling, posix_scheduling_inherited(self));
+    child->restart_argument[1] = posix_scheduling_level(child); /* what it starts with */
     atomic_store_explicit(&child->affinity, atomic_load(&self->affinity), memory_order_relaxed);
 }
 
@@ -112,7 +114,7 @@ static void publish_handle(struct posix_thread *child, uint64_t handle)
 static int64_t start(struct posix_thread *child, uint32_t core)
 {
     return gate_thread_create(core, (uint64_t)(uintptr_t)posix_thread_entry, posix_stack_top(child),
-                              (uint64_t)(uintptr_t)child, GATE_PRIORITY_DEFAULT);
+                              (uint64_t)(uintptr_t)child, child->restart_argument[1]);
 }
 
 /* @impl ATL-LLR-POSIX-0023~1 */
@@ -163,6 +165,10 @@ void posix_thread_begin(struct posix_thread *self)
     instruction_ldmxcsr(self->mxcsr);
     instruction_fldcw(self->x87_control);
     await_handle(self);
+    /* Who changed our policy before our handle was known could not reach us. */
+    if (posix_scheduling_level(self) != self->restart_argument[1]) {
+        gate_thread_set(0, posix_scheduling_level(self), GATE_KEEP);
+    }
     if (self->restart_argument[0] != 0) {
         posix_store_u32(self->restart_argument[0], (uint32_t)self->id);
     }

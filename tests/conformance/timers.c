@@ -3,7 +3,7 @@
  * intervals, clocks, errors; also threads that never enter the kernel while their timer expires.
  * Fault injection: --break CASE.
  *
- * @verifies ATL-HLR-CONF-0015~1
+ * @verifies ATL-HLR-CONF-0041~1
  *   ATL-LLR-TIMER-0020~1 ATL-LLR-TIMER-0021~1 ATL-LLR-TIMER-0022~1 ATL-LLR-TIMER-0030~1
  *   ATL-LLR-TIMER-0040~1 ATL-LLR-TIMER-0041~1 ATL-LLR-TIMER-0050~1 */
 #include "check.h"

@@ -17,6 +17,13 @@ struct posix_thread;
 /* What restart_syscall does for a call that was interrupted after part of its time. */
 typedef int64_t (*posix_restart)(struct posix_thread *self);
 
+/* What the scheduling calls of Linux set, in one word. */
+struct posix_scheduling {
+    uint8_t policy, priority;
+    int8_t nice;
+    bool reset_on_fork; /* new threads do not inherit what needs a right */
+};
+
 struct posix_thread {
     /* the thread itself */
     struct gate_frame *frame; /* what it returns to the application with */
@@ -44,6 +51,7 @@ struct posix_thread {
     /* guarded by the lock of signals */
     struct posix_signal_queue signals;
     /* others, with INTERRUPT */
+    _Atomic struct posix_scheduling scheduling;
     _Atomic uint64_t affinity; /* bit c: may run on core c */
     _Atomic bool has_to_move;
     _Atomic uint64_t run_ns; /* processor time that others have seen, never goes back */
@@ -118,6 +126,9 @@ void posix_thread_begin(struct posix_thread *self);
 
 /* Cores that threads may run on, as a mask. */
 uint64_t posix_core_mask(void);
+/* The kernel's priority that a thread's policy asks for; and the policy of a new thread. */
+uint32_t posix_scheduling_level(struct posix_thread *thread);
+struct posix_scheduling posix_scheduling_inherited(struct posix_thread *parent);
 /* Moves the calling thread to a core of its affinity mask if it is not on one. */
 int64_t posix_thread_settle(struct posix_thread *self);
 
