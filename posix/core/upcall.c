@@ -23,6 +23,8 @@
 #define VECTOR_SIMD 19
 
 #define PAGE_ERROR_PRESENT 1u
+#define PAGE_ERROR_USER 4u
+#define FLAG_TRAP 0x100u
 #define USER_END 0x0000800000000000u
 
 #define FPE_INTDIV 1
@@ -134,7 +136,9 @@ static struct posix_signal_info signal_of(const struct gate_upcall *upcall)
         info.signal = SIGFPE, info.code = FPE_INTDIV;
         break;
     case VECTOR_DEBUG:
-        info.signal = SIGTRAP, info.code = TRAP_TRACE;
+        /* One step at a time, or the instruction INT1. */
+        info.signal = SIGTRAP;
+        info.code = (upcall->frame.rflags & FLAG_TRAP) != 0 ? TRAP_TRACE : TRAP_BRKPT;
         break;
     case VECTOR_BREAKPOINT:
         info.signal = SIGTRAP, info.code = SI_KERNEL, info.fault.address = 0;
@@ -165,11 +169,15 @@ static struct posix_signal_info signal_of(const struct gate_upcall *upcall)
     return info;
 }
 
-/* For ucontext; above the program's half every error looks like one of protection, as on Linux. */
+/* For ucontext: the program is user mode in either ring, and above its half every error looks like
+ * one of protection, as on Linux. */
 static struct posix_signal_fault describe_fault(const struct gate_upcall *upcall)
 {
-    bool is_above = upcall->vector == VECTOR_PAGE && upcall->address >= USER_END;
-    uint64_t error = upcall->error | (is_above ? PAGE_ERROR_PRESENT : 0);
+    uint64_t error = upcall->error;
+    if (upcall->vector == VECTOR_PAGE) {
+        bool is_above = upcall->address >= USER_END;
+        error |= PAGE_ERROR_USER | (is_above ? PAGE_ERROR_PRESENT : 0);
+    }
     return (struct posix_signal_fault){upcall->vector, error, upcall->address};
 }
 

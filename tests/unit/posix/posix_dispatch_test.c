@@ -161,10 +161,13 @@ TEST(the_result_is_in_rax_and_a_restart_takes_the_slow_way)
     CHECK_EQUAL(posix_words.pending, 0);
 }
 
+static uint64_t fault_flags; /* of the frame */
+
 static struct posix_signal_info fault(uint64_t vector, uint64_t error, uint64_t address)
 {
     struct gate_upcall upcall = {.reason = GATE_UPCALL_FAULT,
                                  .frame.rip = 0x401000,
+                                 .frame.rflags = fault_flags,
                                  .vector = vector,
                                  .error = error,
                                  .address = address};
@@ -188,8 +191,11 @@ static void check_fault(uint64_t vector, int signal, int code, uint64_t address)
  * @verifies ATL-HLR-SIGNAL-0002~1 */
 TEST(exceptions_become_the_signals_of_linux)
 {
-    check_fault(0, 8, 1, 0x401000);    /* divide: SIGFPE FPE_INTDIV */
-    check_fault(1, 5, 2, 0x401000);    /* step: SIGTRAP TRAP_TRACE */
+    check_fault(0, 8, 1, 0x401000); /* divide: SIGFPE FPE_INTDIV */
+    check_fault(1, 5, 1, 0x401000); /* INT1: SIGTRAP TRAP_BRKPT */
+    fault_flags = 0x100;
+    check_fault(1, 5, 2, 0x401000); /* step: SIGTRAP TRAP_TRACE */
+    fault_flags = 0;
     check_fault(3, 5, SI_KERNEL, 0);   /* int3 */
     check_fault(4, 11, SI_KERNEL, 0);  /* overflow */
     check_fault(5, 11, SI_KERNEL, 0);  /* bound */
@@ -207,6 +213,8 @@ TEST(page_faults_tell_why)
     CHECK(info.signal == 11 && info.code == 1 && info.fault.address == 0x1234);
     info = fault(14, 7, 0x1234); /* present */
     CHECK(info.signal == 11 && info.code == 2);
+    fault(14, 0, 0x1234); /* in ring 0 the processor says nothing of user mode */
+    CHECK_EQUAL(self.fault.error, 4);
     has_region = true; /* lazy, and forbidden */
     region = (struct posix_region_info){.kind = POSIX_REGION_ANONYMOUS};
     info = fault(14, 6, 0x1234);
