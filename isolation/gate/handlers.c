@@ -74,9 +74,17 @@ void gate_complete(struct thread *thread, int64_t result)
     percpu_thread_ready(thread);
 }
 
-void gate_complete_by_status(struct thread *thread, const struct percpu_message *reply)
+void gate_complete_by_value(struct thread *thread, const struct percpu_message *reply)
 {
-    gate_complete(thread, reply->status);
+    gate_complete(thread, (int64_t)reply->arguments[0]);
+}
+
+/* @impl ATL-LLR-GATE-0021~1 ATL-LLR-GATE-0023~2 */
+void gate_reply(core_id_t to, const struct percpu_message *request, int64_t value)
+{
+    struct percpu_message reply = {
+        .kind = request->kind, .token = request->token, .arguments = {(uint64_t)value}};
+    percpu_channel_reply(to, &reply);
 }
 
 static void repeat_with_credit(struct thread *thread, const struct percpu_message *none)
@@ -114,7 +122,7 @@ int64_t gate_handle_exit(uint64_t status, uint64_t signal, uint64_t a, uint64_t 
         .token = percpu_thread_handle(percpu_current),
         .arguments = {status, signal},
     };
-    gate_request_or_repeat(first, &request, percpu_current, gate_complete_by_status);
+    gate_request_or_repeat(first, &request, percpu_current, gate_complete_by_value);
     return 0;
 }
 
@@ -152,19 +160,6 @@ enum result gate_thread_start(const struct gate_thread_start *start, uint64_t *h
     return RESULT_OK;
 }
 
-static void reply_value(core_id_t to, const struct percpu_message *request, uint64_t value)
-{
-    struct percpu_message reply = {
-        .kind = request->kind, .token = request->token, .arguments = {value}};
-    percpu_channel_reply(to, &reply);
-}
-
-/* A continuation that answers the call with the reply's value, which may be a negated errno. */
-static void complete_by_value(struct thread *thread, const struct percpu_message *reply)
-{
-    gate_complete(thread, (int64_t)reply->arguments[0]);
-}
-
 static int64_t create_here(const struct gate_thread_start *start)
 {
     uint64_t handle = 0;
@@ -176,7 +171,7 @@ static void create_requested(core_id_t from, const struct percpu_message *reques
 {
     struct gate_thread_start start = {request->arguments[0], request->arguments[1],
                                       request->arguments[2], request->arguments[3]};
-    reply_value(from, request, (uint64_t)create_here(&start));
+    gate_reply(from, request, create_here(&start));
 }
 
 /* @impl ATL-LLR-GATE-0021~1 */
@@ -198,7 +193,7 @@ int64_t gate_handle_thread_create(uint64_t core, uint64_t entry, uint64_t stack,
         .arguments = {entry, stack, cookie, priority},
     };
     gate_request_or_repeat((core_id_t){(uint16_t)core}, &request, percpu_current,
-                           complete_by_value);
+                           gate_complete_by_value);
     return 0;
 }
 
@@ -237,7 +232,7 @@ static int64_t set_here(uint64_t handle, uint64_t priority)
 
 static void set_requested(core_id_t from, const struct percpu_message *request)
 {
-    reply_value(from, request, (uint64_t)set_here(request->arguments[0], request->arguments[1]));
+    gate_reply(from, request, set_here(request->arguments[0], request->arguments[1]));
 }
 
 /* @impl ATL-LLR-GATE-0023~2 */
@@ -260,7 +255,8 @@ int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority, uint64_t core
             .token = percpu_thread_handle(thread),
             .arguments = {handle, priority},
         };
-        gate_request_or_repeat((core_id_t){(uint16_t)owner}, &request, thread, complete_by_value);
+        gate_request_or_repeat((core_id_t){(uint16_t)owner}, &request, thread,
+                               gate_complete_by_value);
         return 0;
     }
     uint64_t self = percpu_thread_handle(thread);

@@ -27,22 +27,19 @@ static void counts_publish(void)
 static void information_requested(core_id_t from, const struct percpu_message *request)
 {
     counts_publish();
-    struct percpu_message reply = {.kind = request->kind, .token = request->token};
-    percpu_channel_reply(from, &reply);
+    gate_reply(from, request, 0);
 }
 
 static void audit_requested(core_id_t from, const struct percpu_message *request)
 {
-    struct percpu_message reply = {.kind = request->kind, .token = request->token};
-    reply.status = gate_services()->audit();
-    percpu_channel_reply(from, &reply);
+    gate_reply(from, request, gate_services()->audit());
 }
 
 /* gate_work[0]: cores done, [1]: the worst answer. The call repeats for each next core. */
 static void audit_replied(struct thread *thread, const struct percpu_message *reply)
 {
-    if (reply->status != RESULT_OK) {
-        thread->gate_work[1] = (uint64_t)(int64_t)reply->status;
+    if (reply->arguments[0] != RESULT_OK) {
+        thread->gate_work[1] = reply->arguments[0];
     }
     thread->gate_work[0]++;
     percpu_thread_ready(thread);

@@ -26,8 +26,10 @@ void gate_request_or_repeat(core_id_t to, const struct percpu_message *request,
                             struct thread *thread, thread_continuation continuation);
 /* Ends the wait of a thread whose call is complete. */
 void gate_complete(struct thread *thread, int64_t result);
-/* A continuation that answers the call with the reply's status. */
-void gate_complete_by_status(struct thread *thread, const struct percpu_message *reply);
+/* Answers a request with one number, which may be a negated errno; and the continuation that
+ * answers the thread's call with it. */
+void gate_reply(core_id_t to, const struct percpu_message *request, int64_t value);
+void gate_complete_by_value(struct thread *thread, const struct percpu_message *reply);
 
 /* A resource of this core that one thread has at a time; the others wait and repeat their call. */
 struct gate_line {

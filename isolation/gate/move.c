@@ -27,7 +27,6 @@ void gate_move_set_extended_bytes(uint32_t bytes)
 
 static void move_requested(core_id_t from, const struct percpu_message *request)
 {
-    struct percpu_message reply = {.kind = request->kind, .token = request->token};
     struct thread *thread;
     enum result made = percpu_thread_allocate(&thread);
     if (made == RESULT_OK) {
@@ -44,19 +43,17 @@ static void move_requested(core_id_t from, const struct percpu_message *request)
         thread->run_ns = state->run_ns;
         percpu_thread_set_priority(thread, (uint8_t)state->priority);
         thread->frame.rax = percpu_thread_handle(thread);
-        reply.arguments[0] = thread->frame.rax;
         percpu_thread_ready(thread);
     }
-    reply.status = made;
-    percpu_channel_reply(from, &reply);
+    gate_reply(from, request, made);
 }
 
 static void move_replied(struct thread *thread, const struct percpu_message *reply)
 {
     ASSERT(moving.owner == thread);
     gate_line_release(&moving);
-    if (reply->status != RESULT_OK) {
-        gate_complete(thread, reply->status);
+    if (reply->arguments[0] != RESULT_OK) {
+        gate_complete_by_value(thread, reply);
         return;
     }
     percpu_thread_free(thread);

@@ -145,7 +145,11 @@ void posix_signal_observe(posix_signal_observer observe);
  * default action. */
 void posix_signal_force(const struct posix_signal_info *info);
 
-/* Takes the next signal of the set from the caller's or the process's queue; false: none. */
+/* Takes the next signal of the set from the caller's or the process's queue; false: none. A timer's
+ * signal lets the timer go on.
+ *
+ * Context:    no lock is held, or only such as no expire (posix/deadline.h) and no observer takes
+ */
 bool posix_signal_take(struct posix_thread *self, uint64_t set, struct posix_signal_info *info);
 
 /* The action; resets it as SA_RESETHAND says when it is taken for delivery. */
