@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Damaged images and unfit machines end in a clear refusal, with the tool and without it."""
+import pathlib
 import struct
 import subprocess
 import tempfile
+import unittest.mock
 
 from lib import ONE, PAIRWISE, system_test
 
@@ -81,3 +83,59 @@ def test_tool_ends_as_the_program_does(guest):
     done = guest.tool("run", program, "--", "33", input=b"some input")
     if (done.stdout, done.stderr, done.returncode) != (b"some input", b"10 bytes\n", 33):
         raise AssertionError(f"{done.stdout!r} {done.stderr!r} {done.returncode}")
+
+
+def program_header(data, kind, number=0):
+    """The offset of the number-th program header of a kind."""
+    table, size, count = struct.unpack_from("<Q", data, 32)[0], 56, struct.unpack_from("<H", data, 56)[0]
+    found = [at for at in range(table, table + size * count, size)
+             if struct.unpack_from("<I", data, at)[0] == kind]
+    return found[number]
+
+
+def overlap(data):
+    first, second = program_header(data, PT_LOAD), program_header(data, PT_LOAD, 1)
+    low = struct.unpack_from("<Q", data, first + 16)[0]
+    high = struct.unpack_from("<Q", data, second + 16)[0]
+    struct.pack_into("<Q", data, second + 16, low // 4096 * 4096 + high % 4096)
+
+
+def put(form, offset_of, value):
+    def change(data):
+        struct.pack_into(form, data, offset_of(data), value)
+    return change
+
+
+PT_INTERP, PT_GNU_STACK = 3, 0x6474e551
+# What is done to the program, and words that the loader must say of it.
+BAD_PROGRAMS = {
+    "empty": (lambda data: data.clear(), "too short"),
+    "script": (lambda data: data.__setitem__(slice(None), b"#!/bin/sh\necho\n" * 10), "not an ELF file"),
+    "truncated": (lambda data: data.__delitem__(slice(len(data) // 2, None)), "truncated"),
+    "bits32": (put("<B", lambda data: 4, 1), "32-bit"),
+    "aarch64": (put("<H", lambda data: 18, 183), "not an x86-64 program"),
+    "dynamic": (put("<I", lambda data: program_header(data, PT_GNU_STACK), PT_INTERP),
+                "dynamically linked"),
+    "overlapping": (overlap, "overlap"),
+    "huge": (put("<Q", lambda data: program_header(data, PT_LOAD) + 40, 1 << 62), "too large"),
+    "entry": (put("<Q", lambda data: 24, 0x10), "entry point"),
+    "writable_code": (put("<I", lambda data: program_header(data, PT_LOAD, 1) + 4, 7),
+                      "writable and executable"),
+}
+
+
+# @verifies ATL-LLR-LOAD-0001~1 ATL-LLR-LOAD-0004~1 @robust
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1,), bad=tuple(BAD_PROGRAMS))
+def test_loader_refuses_what_the_tool_would(guest):
+    """The tool's check is passed over: what it misses must end as clearly in the machine."""
+    change, words = BAD_PROGRAMS[guest.bad]
+    data = bytearray(pathlib.Path(guest.build("hello.c")).read_bytes())
+    change(data)
+    with tempfile.TemporaryDirectory() as folder, unittest.mock.patch("atoll.pack.check_program"):
+        program = pathlib.Path(folder, "hello")
+        program.write_bytes(data)
+        image = guest.pack(program)
+    result = guest.boot(image)
+    result.expect(status=126, stdout=b"")
+    message = result.stderr.decode()
+    result.expect_that("/bin/hello" in message and words in message, f"the message says {words!r}")
