@@ -2,8 +2,8 @@
 /* The walk over this core's live tables. Long: runs where every core stands still (seal, stop-all).
  */
 #include "audit_internal.h"
+#include "cell.h"
 #include "physical.h"
-#include "seal.h"
 #include "table.h"
 
 #include <kernel/region.h>

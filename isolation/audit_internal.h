@@ -8,13 +8,8 @@
 #include <isolation/audit.h>
 #include <isolation/cell.h>
 
-enum audit_rights {
-    AUDIT_NONE,
-    AUDIT_READ,
-    AUDIT_READ_EXECUTE,
-    AUDIT_READ_WRITE,
-    AUDIT_AS_ASKED,
-};
+#define AUDIT_AS_ASKED                                                                             \
+    8u /* rights of a class: GATE_READ and so on, or what the program asked for */
 
 enum audit_frames {
     AUDIT_FRAMES_NONE,
@@ -35,7 +30,7 @@ struct audit_class {
     const char *name;
     bool is_user;
     enum audit_frames frames;
-    enum audit_rights rights;
+    uint32_t rights;
 };
 extern const struct audit_class audit_classes[];
 
@@ -53,10 +48,10 @@ const struct audit_range *audit_range_of(uint64_t address);
 
 /* What is known of a frame from the mappings seen so far. */
 enum audit_mark {
-    AUDIT_MARK_WRITE = 1, /* writable, other than by its owner's direct map */
-    AUDIT_MARK_EXECUTE = 2,
-    AUDIT_MARK_USER = 4,
-    AUDIT_MARK_KERNEL = 8, /* page table, per-core data, channel, kernel image, device */
+    AUDIT_MARK_KERNEL = 1,         /* page table, per-core data, channel, kernel image, device */
+    AUDIT_MARK_WRITE = GATE_WRITE, /* other than by its owner's direct map */
+    AUDIT_MARK_EXECUTE = GATE_EXECUTE,
+    AUDIT_MARK_USER = 8,
 };
 
 struct audit {

@@ -37,24 +37,26 @@ static bool are_walker_bits_set(uint64_t entry)
            ((entry & ENTRY_WRITE) == 0 || (entry & ENTRY_DIRTY) != 0);
 }
 
+/* Never write and execute together, unless the manifest allows it. */
+static bool is_write_execute_right(const struct audit *audit, uint32_t rights)
+{
+    const uint32_t write_execute = GATE_WRITE | GATE_EXECUTE;
+    return (rights & write_execute) != write_execute || audit->cell->allow_write_execute;
+}
+
+/* What the hardware allows at a present entry. */
+static uint32_t rights_now(uint64_t entry)
+{
+    return GATE_READ | ((entry & ENTRY_WRITE) != 0 ? GATE_WRITE : 0) |
+           ((entry & ENTRY_NO_EXECUTE) == 0 ? GATE_EXECUTE : 0);
+}
+
 static bool are_rights_right(const struct audit *audit, const struct audit_class *class,
                              uint64_t entry)
 {
-    bool is_write = (entry & ENTRY_WRITE) != 0;
-    bool is_execute = (entry & ENTRY_NO_EXECUTE) == 0;
-    switch (class->rights) {
-    case AUDIT_NONE:
-        return false;
-    case AUDIT_READ:
-        return !is_write && !is_execute;
-    case AUDIT_READ_EXECUTE:
-        return !is_write && is_execute;
-    case AUDIT_READ_WRITE:
-        return is_write && !is_execute;
-    case AUDIT_AS_ASKED:
-        return !(is_write && is_execute) || audit->cell->allow_write_execute;
-    }
-    return false;
+    uint32_t rights = rights_now(entry);
+    return class->rights == AUDIT_AS_ASKED ? is_write_execute_right(audit, rights)
+                                           : rights == class->rights;
 }
 
 static bool is_own_memory(paddr_t frame)
@@ -109,8 +111,7 @@ static uint32_t marks_of(const struct audit_class *class, uint64_t entry)
         return 0;
     }
     return (class->is_user ? AUDIT_MARK_USER : AUDIT_MARK_KERNEL) |
-           ((entry & ENTRY_WRITE) != 0 ? AUDIT_MARK_WRITE : 0) |
-           ((entry & ENTRY_NO_EXECUTE) == 0 ? AUDIT_MARK_EXECUTE : 0);
+           (rights_now(entry) & ~GATE_READ);
 }
 
 static void judge_frames(struct audit *audit, const struct audit_class *class, uint64_t address,
@@ -155,9 +156,7 @@ static void judge_lazy(struct audit *audit, uint64_t address, uint64_t entry, un
 {
     const struct audit_range *range = audit_range_of(address);
     bool is_here = range != NULL && range->class->rights == AUDIT_AS_ASKED;
-    const uint32_t write_execute = GATE_WRITE | GATE_EXECUTE;
-    if (!is_here || ((entry_rights(entry) & write_execute) == write_execute &&
-                     !audit->cell->allow_write_execute)) {
+    if (!is_here || !is_write_execute_right(audit, entry_rights(entry))) {
         audit_violation(audit, is_here ? range->class->name : "lazy_in_no_slot", address, entry);
         return;
     }

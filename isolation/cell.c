@@ -5,7 +5,6 @@
 
 #include "audit_internal.h"
 #include "physical.h"
-#include "seal.h"
 #include "space.h"
 #include "table.h"
 
@@ -63,13 +62,11 @@ enum result cell_entry(paddr_t root, uint64_t address, unsigned level, uint64_t 
 static void addresses_set(struct cell *cell, const struct gate_posix_header *header)
 {
     uint64_t base = shared_plan.posix_base;
-    cell->posix_base = base;
     cell->syscall_entry = base + header->syscall_entry;
     cell->upcall_entry = base + header->upcall_entry;
     cell->text_begin = base + header->text_begin;
     cell->text_end = base + header->text_end;
     cell->gate_page = base + header->gate_page;
-    cell->info_page = base + header->info_page;
     cell->start = base + header->start;
     cell->first_stack = base + header->first_stack;
     cell->exit_call_begin = base + header->exit_call_begin;
@@ -87,14 +84,6 @@ static enum result root_build(struct cell *cell)
     const uint64_t *kernel = physical_own(shared_regions[percpu_self.value].root);
     for (unsigned i = ROOT_KERNEL; i < ROOT_ENTRIES; i++) {
         root[i] = kernel[i];
-    }
-    return RESULT_OK;
-}
-
-static enum result own_slots_build(void)
-{
-    for (unsigned i = 0; i < CELL_SLOTS_PER_CORE; i++) {
-        TRY(cell_frame(&shared_slot_tables[percpu_self.value][i]));
     }
     return RESULT_OK;
 }
@@ -125,7 +114,9 @@ enum result isolation_cell_build(struct cell *cell)
     cell->shared_slot_count = CELL_SLOTS_PER_CORE * percpu_core_count;
     addresses_set(cell, cell_posix_header());
     TRY(root_build(cell));
-    TRY(own_slots_build());
+    for (unsigned i = 0; i < CELL_SLOTS_PER_CORE; i++) {
+        TRY(cell_frame(&shared_slot_tables[percpu_self.value][i]));
+    }
     TRY(private_slot_build(cell));
     TRY(audit_prepare());
     cell->words->core = percpu_self.value;

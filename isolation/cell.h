@@ -38,14 +38,17 @@ extern struct plan shared_plan;
 #define CELL_SLOTS_PER_CORE 3u
 extern paddr_t shared_slot_tables[CORE_COUNT_MAX][CELL_SLOTS_PER_CORE];
 
+extern PERCORE struct cell *space_cell; /* this core's cell, once it is built */
+
+/* Points this core's root at the tables of every shared slot. All cores have built their cells. */
+void cell_link_slots(void);
+
 const struct image_header *cell_image(void);
 const struct gate_posix_header *cell_posix_header(void);
 
 /* Core 0: chooses addresses, copies and relocates, fills the gate and information pages.
  * RESULT_NO_MEMORY, RESULT_FORMAT. */
 enum result plan_make(void);
-/* The section holds [address, address + bytes), offsets from posix's base. */
-bool posix_section_holds(const struct image_section *section, uint64_t address, uint64_t bytes);
 /* Checks posix's own header against its sections. RESULT_FORMAT. */
 enum result posix_header_validate(const struct image_header *image,
                                   const struct gate_posix_header *header);

@@ -25,6 +25,7 @@ struct fault {
     enum space_access access;
     struct space_origin origin;
     /* of another core */
+    uint64_t token;
     paddr_t first; /* frames that came along */
     uint32_t count;
     paddr_t copy_of; /* the image page of which the first is a copy, or 0 */
@@ -151,11 +152,15 @@ void fault_piece(struct operation *operation)
 
 static enum result settle(struct fault *fault)
 {
-    const struct space_request request = {.kind = OPERATION_FAULT,
-                                          .range = {fault->page, PAGE_BYTES},
-                                          .offset = fault->copy_of.value};
+    const struct percpu_message request = {
+        .kind = OPERATION_FAULT,
+        .token = fault->token,
+        .arguments = {[SPACE_ADDRESS] = fault->page,
+                      [SPACE_BYTES] = PAGE_BYTES,
+                      [SPACE_OFFSET] = fault->copy_of.value},
+    };
     struct operation *operation;
-    TRY(operation_begin(fault->cell, &request, &fault->origin, &operation));
+    TRY(operation_begin(fault->cell, &request, fault->origin, &operation));
     operation->donated = fault->copy_of.value != 0 ? fault->first : (paddr_t){0};
     enum result result = operation_start(operation);
     fault->used = operation->used; /* the record's contents stay until it is given out again */
@@ -227,7 +232,8 @@ static void fault_asked(core_id_t from, const struct percpu_message *request)
         .cell = space_cell_find(arguments[0]),
         .page = arguments[1],
         .access = (enum space_access)arguments[2],
-        .origin = {.from = from, .message = request},
+        .origin = {.from = from},
+        .token = request->token,
         .first = {ALIGN_DOWN(arguments[3], PAGE_BYTES)},
         .count = (uint32_t)(arguments[3] % PAGE_BYTES),
         .copy_of = {arguments[4]},

@@ -6,8 +6,8 @@ import pathlib
 import sys
 import tomllib
 
-RIGHTS = {"none": "AUDIT_NONE", "R": "AUDIT_READ", "RX": "AUDIT_READ_EXECUTE",
-          "RW": "AUDIT_READ_WRITE", "user": "AUDIT_AS_ASKED"}
+RIGHTS = {"none": "0", "R": "GATE_READ", "RX": "GATE_READ | GATE_EXECUTE",
+          "RW": "GATE_READ | GATE_WRITE", "user": "AUDIT_AS_ASKED"}
 HALVES = {"kernel": "false", "user": "true"}
 KEYS = {"name", "half", "frames", "rights", "writer"}
 FRAMES = {"none", "linear", "direct", "own", "slot"}

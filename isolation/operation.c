@@ -42,36 +42,36 @@ static struct operation *find_free(void)
     return NULL;
 }
 
-enum result operation_begin(struct cell *cell, const struct space_request *request,
-                            const struct space_origin *origin, struct operation **begun)
+enum result operation_begin(struct cell *cell, const struct percpu_message *request,
+                            struct space_origin origin, struct operation **begun)
 {
+    const uint64_t *arguments = request->arguments;
     struct operation *operation = *begun = find_free();
     if (operation != NULL) {
         *operation = (struct operation){
-            .kind = request->kind,
+            .kind = (uint8_t)request->kind,
+            .asked_kind = (uint8_t)request->kind,
             .cell = cell,
-            .root = space_root(cell, request->range.address),
-            .thread = origin->thread,
-            .from = origin->from,
-            .start = request->range.address,
-            .cursor = request->range.address,
-            .end = request->range.address + request->range.bytes,
-            .protection = entry_rights_effective(request->protection),
-            .flags = request->flags,
-            .offset = request->offset,
+            .root = space_root(cell, arguments[SPACE_ADDRESS]),
+            .thread = origin.thread,
+            .from = origin.from,
+            .token = request->token,
+            .start = arguments[SPACE_ADDRESS],
+            .cursor = arguments[SPACE_ADDRESS],
+            .end = arguments[SPACE_ADDRESS] + arguments[SPACE_BYTES],
+            .protection = entry_rights_effective((uint32_t)arguments[SPACE_PROTECTION]),
+            .flags = (uint32_t)arguments[SPACE_FLAGS],
+            .offset = arguments[SPACE_OFFSET],
         };
-        if (origin->thread == NULL) {
-            operation->request = *origin->message;
-        }
         return RESULT_OK;
     }
-    if (origin->thread == NULL) {
+    if (origin.thread == NULL) {
         return RESULT_AGAIN;
     }
     if (request->kind != OPERATION_FAULT) {
-        origin->thread->resume = RESUME_RESTART;
+        origin.thread->resume = RESUME_RESTART;
     }
-    await_free(origin->thread);
+    await_free(origin.thread);
     return SPACE_PENDING;
 }
 
@@ -308,10 +308,10 @@ static void finish(struct operation *operation)
     }
     if (thread == NULL) {
         struct percpu_message reply = {
-            .kind = operation->request.kind,
+            .kind = operation->asked_kind,
             .is_reply = 1,
             .status = operation->result,
-            .token = operation->request.token,
+            .token = operation->token,
             .arguments = {operation->used},
         };
         percpu_channel_reply(operation->from, &reply);

@@ -51,17 +51,18 @@ enum operation_state {
 
 struct operation {
     uint8_t kind, state; /* enum operation_kind, enum operation_state */
+    uint8_t asked_kind;  /* a map that fails goes on as an unmap */
     bool is_entered;     /* the requester is on the stack: finishing only sets the result */
     bool is_finished;    /* no piece is left */
     bool is_done;        /* finished while is_entered */
-    bool is_prepared;    /* what precedes the first change is done (edges, check for holes, copy) */
+    bool is_prepared;    /* what precedes the first change is done (lazy entries, edges, copy) */
     enum result result;
 
     struct cell *cell;
     struct table_root root;
     struct thread *thread; /* local requester, or NULL: */
     core_id_t from;
-    struct percpu_message request; /* kind and token of the reply */
+    uint64_t token; /* of the reply */
 
     uint64_t start, end, cursor;
     uint32_t protection, flags;
@@ -78,25 +79,27 @@ struct operation {
 };
 _Static_assert(CORE_COUNT_MAX <= 64, "unasked has a bit for each core");
 
-/* What a request says, local or remote. */
-struct space_request {
-    uint8_t kind; /* enum operation_kind */
-    struct space_range range;
-    uint32_t protection, flags;
-    uint64_t offset;
+/* The arguments of a request: it is the message that carries it to the owner of a slot, also when
+ * that is this core. */
+enum space_argument {
+    SPACE_CELL,
+    SPACE_ADDRESS,
+    SPACE_BYTES,
+    SPACE_PROTECTION,
+    SPACE_FLAGS,
+    SPACE_OFFSET,
 };
 
-/* Who asks: a thread of this core, or, with NULL, another core by a message. */
+/* Who asks: a thread of this core, or, with NULL, another core. */
 struct space_origin {
     struct thread *thread;
     core_id_t from;
-    const struct percpu_message *message;
 };
 
 /* A record for the request. RESULT_AGAIN: none is free, and a core asked; SPACE_PENDING: a thread
  * asked, which repeats what it did when one may be free. */
-enum result operation_begin(struct cell *cell, const struct space_request *request,
-                            const struct space_origin *origin, struct operation **operation);
+enum result operation_begin(struct cell *cell, const struct percpu_message *request,
+                            struct space_origin origin, struct operation **operation);
 /* Drives the operation. Returns its result, or SPACE_PENDING: it will answer. */
 enum result operation_start(struct operation *operation);
 /* The thread's call is repeated: goes on with its operation. */

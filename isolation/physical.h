@@ -24,6 +24,9 @@ static inline const void *physical_image(paddr_t address)
     return isolation_hosted_memory + address.value;
 }
 
+#define cpu_page_zero(page) memset(page, 0, PAGE_BYTES)
+#define cpu_page_copy(to, from) memcpy(to, from, PAGE_BYTES)
+
 #else
 #include <cpu/page.h>
 #include <cpu/string.h>
@@ -48,17 +51,6 @@ static inline bool physical_is_image(paddr_t address)
            address.value - shared_facts.image_physical < shared_facts.image_bytes;
 }
 
-#ifdef ATOLL_HOSTED
-static inline void physical_page_zero(paddr_t page)
-{
-    memset(physical_own(page), 0, PAGE_BYTES);
-}
-
-static inline void physical_page_copy(paddr_t to, paddr_t image)
-{
-    memcpy(physical_own(to), physical_image(image), PAGE_BYTES);
-}
-#else
 static inline void physical_page_zero(paddr_t page)
 {
     cpu_page_zero(physical_own(page));
@@ -68,6 +60,4 @@ static inline void physical_page_copy(paddr_t to, paddr_t image)
 {
     cpu_page_copy(physical_own(to), physical_image(image));
 }
-#endif
-
 #endif

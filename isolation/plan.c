@@ -27,34 +27,22 @@ static uint64_t posix_span(const struct image_header *image)
     return ALIGN_UP(end, LARGE_PAGE_BYTES);
 }
 
-/* A 64-bit number that an attacker cannot guess; with the fixed seed of a test image, he can. The
- * mixing function is SplitMix64's finaliser. */
-static uint64_t placement_random(const struct image_header *image)
-{
-    uint64_t value = image->seed;
-    if ((image->flags & IMAGE_FLAG_FIXED_SEED) == 0) {
-        entropy_fill(&value, sizeof(value));
-    }
-    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ull;
-    value = (value ^ (value >> 27)) * 0x94d049bb133111ebull;
-    return value ^ (value >> 31);
-}
-
-/* @impl ATL-LLR-ISOL-0020~1 */
-static enum result place(const struct image_header *image)
+/* Where an attacker cannot guess, unless a test's image has a fixed seed.
+ *
+ * @impl ATL-LLR-ISOL-0020~1 */
+static void place(const struct image_header *image)
 {
     const uint64_t guard = LARGE_PAGE_BYTES; /* before posix/, between it and the index, behind */
     uint64_t span = posix_span(image);
-    uint64_t index_span = ALIGN_UP(image->index_bytes, LARGE_PAGE_BYTES);
-    uint64_t needed = 3 * guard + span + index_span;
-    if (span > GATE_SLOT_BYTES / 2 || needed > GATE_SLOT_BYTES) {
-        return RESULT_FORMAT;
+    uint64_t needed = 3 * guard + span + ALIGN_UP(image->index_bytes, LARGE_PAGE_BYTES);
+    uint64_t random = image->seed;
+    if ((image->flags & IMAGE_FLAG_FIXED_SEED) == 0) {
+        entropy_fill(&random, sizeof(random));
     }
+    ASSERT(needed <= GATE_SLOT_BYTES); /* image_validate and posix_header_validate have limits */
     uint64_t positions = (GATE_SLOT_BYTES - needed) / LARGE_PAGE_BYTES + 1;
-    uint64_t position = placement_random(image) % positions;
-    shared_plan.posix_base = PRIVATE_BASE + guard + position * LARGE_PAGE_BYTES;
+    shared_plan.posix_base = PRIVATE_BASE + guard + random % positions * LARGE_PAGE_BYTES;
     shared_plan.index_address = shared_plan.posix_base + span + guard;
-    return RESULT_OK;
 }
 
 static struct plan_place *place_set(enum plan_place_index index, uint64_t offset, uint64_t bytes)
@@ -66,13 +54,10 @@ static struct plan_place *place_set(enum plan_place_index index, uint64_t offset
 }
 
 /* A section straight from the image. */
-static enum result section_show(enum plan_place_index index, const struct image_section *section)
+static void section_show(enum plan_place_index index, const struct image_section *section)
 {
     struct plan_place *place = place_set(index, section->address, section->memory_bytes);
     place->physical.value = shared_facts.image_physical + section->offset;
-    bool is_inside = section->offset < shared_facts.image_bytes &&
-                     section->memory_bytes <= shared_facts.image_bytes - section->offset;
-    return is_inside ? RESULT_OK : RESULT_FORMAT;
 }
 
 /* Memory of one piece, zeroed: of a run that is a power of two, what is not needed goes back. */
@@ -101,32 +86,16 @@ static enum result section_copy(enum plan_place_index index, const struct image_
     return RESULT_OK;
 }
 
-/* The word at an offset from posix's base, in a copied section; NULL: in none, or not aligned. */
-static uint64_t *word_at(const struct image_header *image, uint64_t offset)
+/* image_validate has seen that each word lies in RELRO, or above it, in DATA. */
+static void relocate(const struct image_header *image)
 {
-    const struct image_section *relro = &image->posix[IMAGE_POSIX_RELRO];
-    const struct image_section *data = &image->posix[IMAGE_POSIX_DATA];
-    const bool is_relro = posix_section_holds(relro, offset, sizeof(uint64_t));
-    if (!IS_ALIGNED(offset, sizeof(uint64_t)) ||
-        (!is_relro && !posix_section_holds(data, offset, sizeof(uint64_t)))) {
-        return NULL;
-    }
-    uint64_t inside = offset - (is_relro ? relro : data)->address;
-    uint8_t *bytes = physical_own(shared_plan.places[is_relro ? PLAN_RELRO : PLAN_DATA].physical);
-    return (uint64_t *)(bytes + inside);
-}
-
-static enum result relocate(const struct image_header *image)
-{
-    const uint32_t *places = (const uint32_t *)((const uint8_t *)image + image->relocation_offset);
+    const uint32_t *offsets = (const uint32_t *)((const uint8_t *)image + image->relocation_offset);
     for (uint32_t i = 0; i < image->relocation_count; i++) {
-        uint64_t *word = word_at(image, places[i]);
-        if (word == NULL) {
-            return RESULT_FORMAT;
-        }
-        *word += shared_plan.posix_base;
+        bool is_data = offsets[i] >= image->posix[IMAGE_POSIX_DATA].address;
+        const struct plan_place *place = &shared_plan.places[is_data ? PLAN_DATA : PLAN_RELRO];
+        uint64_t inside = shared_plan.posix_base + offsets[i] - place->address;
+        *(uint64_t *)((uint8_t *)physical_own(place->physical) + inside) += shared_plan.posix_base;
     }
-    return RESULT_OK;
 }
 
 static void info_fill(const struct image_header *image, struct gate_info *info)
@@ -156,13 +125,13 @@ enum result plan_make(void)
 {
     const struct image_header *image = cell_image();
     TRY(posix_header_validate(image, cell_posix_header()));
-    TRY(place(image));
+    place(image);
     const struct gate_posix_header *header = cell_posix_header();
-    TRY(section_show(PLAN_TEXT, &image->posix[IMAGE_POSIX_TEXT]));
-    TRY(section_show(PLAN_RODATA, &image->posix[IMAGE_POSIX_RODATA]));
+    section_show(PLAN_TEXT, &image->posix[IMAGE_POSIX_TEXT]);
+    section_show(PLAN_RODATA, &image->posix[IMAGE_POSIX_RODATA]);
     TRY(section_copy(PLAN_RELRO, &image->posix[IMAGE_POSIX_RELRO]));
     TRY(section_copy(PLAN_DATA, &image->posix[IMAGE_POSIX_DATA]));
-    TRY(relocate(image));
+    relocate(image);
     struct plan_place *gate = place_set(PLAN_GATE, header->gate_page, PAGE_BYTES);
     TRY(place_allocate(gate));
     isolation_gate_page_fill(physical_own(gate->physical), (uint8_t)image->ring);

@@ -2,8 +2,7 @@
 /* posix's own header: every address that the kernel will use must lie where it may. Pure. */
 #include "cell.h"
 
-/* @impl ATL-LLR-ISOL-0022~1 */
-bool posix_section_holds(const struct image_section *section, uint64_t address, uint64_t bytes)
+static bool is_in(const struct image_section *section, uint64_t address, uint64_t bytes)
 {
     return address >= section->address && bytes <= section->memory_bytes &&
            address - section->address <= section->memory_bytes - bytes;
@@ -13,7 +12,7 @@ bool posix_section_holds(const struct image_section *section, uint64_t address, 
 static bool is_code_sequence(const struct image_section *text, const uint64_t points[static 3])
 {
     return points[0] < points[1] && points[1] < points[2] &&
-           posix_section_holds(text, points[0], points[2] - points[0]);
+           is_in(text, points[0], points[2] - points[0]);
 }
 
 /* A page of its own: a whole page in none of the sections. */
@@ -39,9 +38,8 @@ static bool are_entries_code(const struct image_section *text,
                              header->exit_call_end};
     const uint64_t frame[] = {header->exit_frame_begin, header->exit_frame_last,
                               header->exit_frame_end};
-    return posix_section_holds(text, header->start, 1) &&
-           posix_section_holds(text, header->syscall_entry, 1) &&
-           posix_section_holds(text, header->upcall_entry, 1) && is_code_sequence(text, call) &&
+    return is_in(text, header->start, 1) && is_in(text, header->syscall_entry, 1) &&
+           is_in(text, header->upcall_entry, 1) && is_code_sequence(text, call) &&
            is_code_sequence(text, frame);
 }
 
@@ -56,10 +54,10 @@ enum result posix_header_validate(const struct image_header *image,
                  header->magic == GATE_POSIX_MAGIC && header->version == GATE_ABI_VERSION &&
                  header->bytes == sizeof(*header);
     holds = holds && header->text_begin < header->text_end &&
-            posix_section_holds(text, header->text_begin, header->text_end - header->text_begin) &&
+            is_in(text, header->text_begin, header->text_end - header->text_begin) &&
             are_entries_code(text, header);
     holds = holds && IS_ALIGNED(header->first_stack, 16ull) && header->first_stack > 0 &&
-            posix_section_holds(data, header->first_stack - 1, 1);
+            is_in(data, header->first_stack - 1, 1);
     holds = holds && header->words == percore->address &&
             percore->memory_bytes >= sizeof(struct gate_words);
     holds = holds && is_hole(image, header->gate_page) && is_hole(image, header->info_page) &&

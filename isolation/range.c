@@ -6,6 +6,8 @@
 
 #include <percpu/frames.h>
 
+#define LAY_TABLES_MAX 4u /* two at each end of a range */
+
 static enum result split(struct table_cursor *cursor)
 {
     paddr_t table;
@@ -35,21 +37,13 @@ enum result range_split_to_page(struct table_cursor *cursor)
 /* How many tables are needed so that `edge` lies between two entries (0..2). */
 static unsigned tables_at(const struct table_root *root, uint64_t edge)
 {
-    unsigned count = 0;
-    if (!IS_ALIGNED(edge, table_span(TABLE_LEVEL_TOP))) {
-        struct table_cursor cursor;
-        table_find(root, edge, &cursor);
-        while (!IS_ALIGNED(edge, table_span(cursor.level - count))) {
-            count++;
-        }
+    struct table_cursor cursor;
+    table_find(root, edge, &cursor);
+    unsigned level = cursor.level;
+    while (level > 1 && !IS_ALIGNED(edge, table_span(level))) {
+        level--;
     }
-    return count;
-}
-
-/* The cursor stands at a page, and the range ends in the same table: nothing is to be split. */
-static bool is_in_one_table(const struct table_cursor *cursor, uint64_t end)
-{
-    return cursor->level == 1 && end <= ALIGN_DOWN(cursor->address, table_span(2)) + table_span(2);
+    return cursor.level - level;
 }
 
 /* Bounded: where a whole larger entry is a table, something in it is used and ends the search. */
@@ -75,8 +69,8 @@ enum result range_lay(struct table_root root, uint64_t start, uint64_t end, uint
     if (!is_empty(&cursor, &root, end)) {
         return RESULT_EXISTS;
     }
-    if (!is_in_one_table(&cursor, end) &&
-        tables_at(&root, start) + tables_at(&root, end) > percpu_frames_free_count()) {
+    uint64_t free = percpu_frames_free_count();
+    if (free < LAY_TABLES_MAX && tables_at(&root, start) + tables_at(&root, end) > free) {
         return RESULT_NO_MEMORY;
     }
     for (uint64_t at = start; at < end;) {
@@ -90,28 +84,18 @@ enum result range_lay(struct table_root root, uint64_t start, uint64_t end, uint
     return RESULT_OK;
 }
 
-static enum result frame_for(const struct operation *operation, paddr_t *frame,
-                             enum entry_frame *kind)
-{
-    if ((operation->flags & GATE_MAP_IMAGE) != 0) {
-        *kind = ENTRY_FRAME_IMAGE;
-        frame->value = shared_facts.image_physical + operation->offset +
-                       (operation->cursor - operation->start);
-        return RESULT_OK;
-    }
-    *kind = ENTRY_FRAME_OWN;
-    TRY(percpu_frame_allocate(frame));
-    physical_page_zero(*frame);
-    return RESULT_OK;
-}
-
 /* Fills the page at the cursor, which is still as range_lay left it. */
-static enum result populate(struct operation *operation, struct table_cursor *cursor)
+static enum result populate(const struct operation *operation, struct table_cursor *cursor)
 {
-    paddr_t frame;
-    enum entry_frame kind;
+    enum entry_frame kind = ENTRY_FRAME_IMAGE;
+    paddr_t frame = {shared_facts.image_physical + operation->offset +
+                     (operation->cursor - operation->start)};
     TRY(range_split_to_page(cursor));
-    TRY(frame_for(operation, &frame, &kind));
+    if ((operation->flags & GATE_MAP_IMAGE) == 0) {
+        kind = ENTRY_FRAME_OWN;
+        TRY(percpu_frame_allocate(&frame));
+        physical_page_zero(frame);
+    }
     uint32_t rights = entry_rights(table_value(cursor));
     table_set(cursor, rights == 0 ? entry_make_retained(frame, kind)
                                   : entry_make_page(frame, kind, rights, cursor->user));
@@ -230,25 +214,22 @@ static enum result change(struct operation *operation)
  * the tables has not changed. */
 static enum result split_at(const struct table_root *root, uint64_t edge)
 {
+    struct table_cursor cursor;
     if (IS_ALIGNED(edge, table_span(TABLE_LEVEL_TOP))) {
         return RESULT_OK;
     }
-    struct table_cursor cursor;
     table_find(root, edge, &cursor);
     return table_value(&cursor) == 0 ? RESULT_OK : split_within(&cursor, table_end(&cursor));
 }
 
 /* Both ends before the first change, so that a lack of frames is known while nothing is done. */
-static enum result prepare(struct operation *operation)
+static enum result prepare(const struct operation *operation)
 {
     struct table_cursor cursor;
-    if (operation->is_prepared) {
-        return RESULT_OK;
-    }
-    operation->is_prepared = true;
     table_find(&operation->root, operation->start, &cursor);
-    if (is_in_one_table(&cursor, operation->end)) {
-        return RESULT_OK;
+    if (cursor.level == 1 &&
+        operation->end - operation->start <= PAGE_BYTES * table_room(&cursor, operation->end)) {
+        return RESULT_OK; /* pages of one table */
     }
     TRY(split_at(&operation->root, operation->start));
     return split_at(&operation->root, operation->end);
@@ -258,11 +239,12 @@ static enum result prepare(struct operation *operation)
  * @impl ATL-LLR-ISOL-0006~2 */
 void range_change_piece(struct operation *operation)
 {
-    enum result result = prepare(operation);
+    enum result result = operation->is_prepared ? RESULT_OK : prepare(operation);
+    operation->is_prepared = true;
     if (result == RESULT_OK) {
         result = change(operation);
     }
-    if (result != RESULT_OK) {
+    if (result != RESULT_OK) { /* else it may be an undone map, which has failed */
         operation->result = result;
     }
     operation->is_finished = result != RESULT_OK || operation->cursor == operation->end;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "seal.h"
 
 #include "audit_internal.h"
 #include "cell.h"

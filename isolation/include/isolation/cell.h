@@ -15,10 +15,8 @@ struct cell {
     bool allow_write_execute;
     bool ending;
     struct gate_words *words; /* kernel alias of this core's instance (direct map) */
-    uint64_t posix_base;
     /* absolute, from the validated posix header */
-    uint64_t syscall_entry, upcall_entry, text_begin, text_end, gate_page, info_page, start,
-        first_stack;
+    uint64_t syscall_entry, upcall_entry, text_begin, text_end, gate_page, start, first_stack;
     uint64_t exit_call_begin, exit_call_swapped, exit_call_end;
     uint64_t exit_frame_begin, exit_frame_last, exit_frame_end;
     uint32_t shared_slot_count;

@@ -9,8 +9,10 @@
 #include <isolation/cell.h>
 #include <percpu/thread.h>
 
-/* RESULT_OK: done; SPACE_PENDING: the thread WAITs and rax will be set; else the failure, nothing
- * changed. */
+/* The gate has judged the arguments (gate/validate.h): whole pages in one shared slot above the
+ * floor, rights and flags that are known and allowed. RESULT_OK: done; SPACE_PENDING: the thread
+ * WAITs and rax will be set; else the failure, nothing changed. RESULT_INVALID: the part of the
+ * image that is to be mapped is none. */
 #define SPACE_PENDING ((enum result)1)
 
 struct space_range {

@@ -4,7 +4,6 @@
 #include "audit_internal.h"
 #include "cell.h"
 #include "physical.h"
-#include "seal.h"
 #include "space.h"
 
 #include <kernel/region.h>
