@@ -94,31 +94,20 @@ static enum result fill(struct fault *fault, struct table_cursor *cursor)
 /* ---- writes to image pages: a copy, read-only at first so that it does not matter who still reads
  * the original; then a round; then the right to write */
 
-/* The frame that replaces the image page, with its contents. */
-static enum result copy_frame(struct operation *operation, paddr_t image, paddr_t *frame,
-                              enum entry_frame *kind)
-{
-    if (operation->thread == NULL) {
-        if (operation->donated.value == 0 || operation->offset != image.value) {
-            return RESULT_AGAIN; /* no longer the page that the requester copied */
-        }
-        *frame = operation->donated;
-        *kind = ENTRY_FRAME_FOREIGN;
-        operation->used = 1;
-        return RESULT_OK;
-    }
-    TRY(percpu_frame_allocate(frame));
-    physical_page_copy(*frame, image);
-    *kind = ENTRY_FRAME_OWN;
-    return RESULT_OK;
-}
-
 static enum result replace_image(struct operation *operation, struct table_cursor *cursor)
 {
     uint64_t value = table_value(cursor);
-    paddr_t frame;
-    enum entry_frame kind;
-    TRY(copy_frame(operation, entry_address(value), &frame, &kind));
+    paddr_t image = entry_address(value), frame = operation->donated;
+    enum entry_frame kind = ENTRY_FRAME_FOREIGN;
+    if (operation->thread != NULL) {
+        kind = ENTRY_FRAME_OWN;
+        TRY(percpu_frame_allocate(&frame));
+        physical_page_copy(frame, image);
+    } else if (frame.value == 0 || operation->offset != image.value) {
+        return RESULT_AGAIN; /* no longer the page that the requester copied */
+    } else {
+        operation->used = 1;
+    }
     uint64_t page = entry_make_page(frame, kind, entry_rights(value), cursor->user);
     table_set(cursor, page & ~(ENTRY_WRITE | ENTRY_DIRTY));
     return RESULT_OK;
@@ -162,9 +151,7 @@ static enum result settle(struct fault *fault)
     struct operation *operation;
     TRY(operation_begin(fault->cell, &request, fault->origin, &operation));
     operation->donated = fault->copy_of.value != 0 ? fault->first : (paddr_t){0};
-    enum result result = operation_start(operation);
-    fault->used = operation->used; /* the record's contents stay until it is given out again */
-    return result;
+    return operation_start(operation);
 }
 
 static enum result resolve(struct fault *fault)

@@ -6,6 +6,7 @@
 
 #include <percpu/frames.h>
 #include <percpu/operations.h>
+#include <percpu/queue.h>
 #include <percpu/scheduler.h>
 
 #define RETURN_RUNS_MAX (PERCPU_MESSAGE_ARGUMENTS)
@@ -16,21 +17,9 @@ static PERCORE uint64_t operation_frames[OPERATIONS_MAX][PIECE_FRAMES_MAX];
 /* Stands in a peer's credit queue for all operations that lack a credit; in no pool. */
 static PERCORE struct thread credit_waiter;
 static PERCORE bool credit_is_awaited;
-static PERCORE struct thread *waiting_first, *waiting_last; /* threads that wait for a record */
+static PERCORE struct thread_queue waiting; /* threads that wait for a record */
 
 /* ---- records */
-
-static void await_free(struct thread *thread)
-{
-    percpu_thread_wait(thread, NULL);
-    thread->work[WORK_NEXT] = 0;
-    if (waiting_first == NULL) {
-        waiting_first = thread;
-    } else {
-        waiting_last->work[WORK_NEXT] = (uint64_t)(uintptr_t)thread;
-    }
-    waiting_last = thread;
-}
 
 static struct operation *find_free(void)
 {
@@ -71,7 +60,8 @@ enum result operation_begin(struct cell *cell, const struct percpu_message *requ
     if (request->kind != OPERATION_FAULT) {
         origin.thread->resume = RESUME_RESTART;
     }
-    await_free(origin.thread);
+    percpu_thread_wait(origin.thread, NULL);
+    thread_queue_append(&waiting, origin.thread);
     return SPACE_PENDING;
 }
 
@@ -89,9 +79,8 @@ static void operation_free(struct operation *operation)
 {
     ASSERT(operation->frame_count == 0 && operation->unanswered == 0 && operation->unasked == 0);
     operation->kind = OPERATION_FREE;
-    struct thread *next = waiting_first;
+    struct thread *next = thread_queue_take(&waiting);
     if (next != NULL) {
-        waiting_first = (struct thread *)(uintptr_t)next->work[WORK_NEXT];
         percpu_thread_ready(next);
     }
 }
@@ -302,10 +291,6 @@ static void take_returned(core_id_t from, const struct percpu_message *request)
 static void finish(struct operation *operation)
 {
     struct thread *thread = operation->thread;
-    operation->is_done = true;
-    if (operation->is_entered) {
-        return; /* operation_start takes the result and frees the record */
-    }
     if (thread == NULL) {
         struct percpu_message reply = {
             .kind = operation->asked_kind,
@@ -315,6 +300,9 @@ static void finish(struct operation *operation)
             .arguments = {operation->used},
         };
         percpu_channel_reply(operation->from, &reply);
+    } else if (thread->state == THREAD_RUNNING) {
+        operation->is_done = true; /* operation_start takes the result and frees the record */
+        return;
     } else {
         thread->work[WORK_OPERATION] = 0;
         if (operation->kind != OPERATION_FAULT) {
@@ -402,9 +390,7 @@ static void advance(struct operation *operation)
 enum result operation_start(struct operation *operation)
 {
     struct thread *thread = operation->thread;
-    operation->is_entered = true;
     advance(operation);
-    operation->is_entered = false;
     if (operation->is_done) {
         enum result result = operation->result;
         operation_free(operation);

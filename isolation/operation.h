@@ -52,9 +52,8 @@ enum operation_state {
 struct operation {
     uint8_t kind, state; /* enum operation_kind, enum operation_state */
     uint8_t asked_kind;  /* a map that fails goes on as an unmap */
-    bool is_entered;     /* the requester is on the stack: finishing only sets the result */
     bool is_finished;    /* no piece is left */
-    bool is_done;        /* finished while is_entered */
+    bool is_done;        /* finished while the thread that asks was running */
     bool is_prepared;    /* what precedes the first change is done (lazy entries, edges, copy) */
     enum result result;
 
@@ -100,7 +99,7 @@ struct space_origin {
  * asked, which repeats what it did when one may be free. */
 enum result operation_begin(struct cell *cell, const struct percpu_message *request,
                             struct space_origin origin, struct operation **operation);
-/* Drives the operation. Returns its result, or SPACE_PENDING: it will answer. */
+/* Drives the operation. Returns its result to a thread, or SPACE_PENDING: it answers by itself. */
 enum result operation_start(struct operation *operation);
 /* The thread's call is repeated: goes on with its operation. */
 enum result operation_resume(struct thread *thread);

@@ -16,7 +16,6 @@ enum space_work {
     WORK_VERDICT,     /* failure that the owner answered, for the repeated fault */
     WORK_VERDICT_AT,  /* page | access of it */
     WORK_VERDICT_RIP, /* instruction of it */
-    WORK_NEXT,        /* next thread that waits for a record */
 };
 
 /* This core's cell with that identity, or NULL. */
