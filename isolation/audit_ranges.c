@@ -88,7 +88,7 @@ static void add_user_half(void)
         0);
     add(AUDIT_CLASS_null_pages, 0, USER_FLOOR, 0);
     add(AUDIT_CLASS_last_page, LAST_PAGE, PAGE_BYTES, 0);
-    for (uint32_t i = 0; i < CELL_SLOTS_PER_CORE; i++) {
+    for (uint32_t i = 0; i < cell_slots_per_core(); i++) {
         uint64_t start = (percpu_self.value + i * percpu_core_count) * GATE_SLOT_BYTES;
         uint64_t floor = MAX(start, USER_FLOOR);
         add(AUDIT_CLASS_shared_slot, floor, start + GATE_SLOT_BYTES - floor, 0);

@@ -14,7 +14,7 @@
 #define ROOT_ENTRIES 512u
 #define ROOT_KERNEL 256u
 
-SHARED paddr_t shared_slot_tables[CORE_COUNT_MAX][CELL_SLOTS_PER_CORE];
+SHARED paddr_t shared_slot_tables[CORE_COUNT_MAX][CELL_SLOTS_PER_CORE_MAX];
 PERCORE struct cell *space_cell;
 
 const struct image_header *cell_image(void)
@@ -103,7 +103,6 @@ void cell_link_slots(void)
 enum result isolation_cell_build(struct cell *cell)
 {
     const struct image_header *image = cell_image();
-    ASSERT(CELL_SLOTS_PER_CORE * percpu_core_count < GATE_PRIVATE_SLOT);
     TRY(direct_prepare());
     if (percpu_self.value == 0) {
         TRY(plan_make());
@@ -111,10 +110,10 @@ enum result isolation_cell_build(struct cell *cell)
     cell->id = 1;
     cell->ring = (uint8_t)image->ring;
     cell->allow_write_execute = (image->flags & IMAGE_FLAG_WRITE_EXECUTE) != 0;
-    cell->shared_slot_count = CELL_SLOTS_PER_CORE * percpu_core_count;
+    cell->shared_slot_count = cell_slots_per_core() * percpu_core_count;
     addresses_set(cell, cell_posix_header());
     TRY(root_build(cell));
-    for (unsigned i = 0; i < CELL_SLOTS_PER_CORE; i++) {
+    for (unsigned i = 0; i < cell_slots_per_core(); i++) {
         TRY(cell_frame(&shared_slot_tables[percpu_self.value][i]));
     }
     TRY(private_slot_build(cell));

@@ -7,6 +7,7 @@
 #include "entry.h"
 
 #include <isolation/cell.h>
+#include <kernel/facts.h>
 #include <kernel/image.h>
 #include <percpu/frames.h>
 
@@ -35,8 +36,13 @@ struct plan {
 extern struct plan shared_plan;
 
 /* The tables of the shared slots: each core writes its own before seal, all read them then. */
-#define CELL_SLOTS_PER_CORE 3u
-extern paddr_t shared_slot_tables[CORE_COUNT_MAX][CELL_SLOTS_PER_CORE];
+#define CELL_SLOTS_PER_CORE_MAX 6u
+extern paddr_t shared_slot_tables[CORE_COUNT_MAX][CELL_SLOTS_PER_CORE_MAX];
+/* As many as are left beside the private slot. */
+static inline uint32_t cell_slots_per_core(void)
+{
+    return MIN(CELL_SLOTS_PER_CORE_MAX, (GATE_PRIVATE_SLOT - 1) / shared_facts.core_count);
+}
 
 extern PERCORE struct cell *space_cell; /* this core's cell, once it is built */
 

@@ -112,7 +112,7 @@ static void info_fill(const struct image_header *image, struct gate_info *info)
         .posix_base = shared_plan.posix_base,
         .index_address = shared_plan.index_address,
         .index_bytes = image->index_bytes,
-        .shared_slot_count = CELL_SLOTS_PER_CORE * shared_facts.core_count,
+        .shared_slot_count = cell_slots_per_core() * shared_facts.core_count,
         .user_floor = USER_FLOOR,
         .extended_bytes = shared_facts.extended_bytes,
         .write_execute = (image->flags & IMAGE_FLAG_WRITE_EXECUTE) != 0,

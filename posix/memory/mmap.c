@@ -160,16 +160,66 @@ static int64_t map_anywhere(const struct request *request)
     return result;
 }
 
+static void span_release(uint32_t first, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        slot_release(slot_at(first + i));
+    }
+}
+
+/* Locks count slots from first on, in rising order; false: not all of them are there and empty. */
+static bool span_acquire(uint32_t first, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct slot *slot = slot_acquire(first + i);
+        bool is_empty = slot != NULL && slot->tree.count == 0;
+        if (!is_empty) {
+            span_release(first, slot != NULL ? i + 1 : i);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A reservation that is larger than a slot: a region in each of several slots that follow each
+ * other. They are of several cores, but nobody's tables are concerned.
+ *
+ * @impl ATL-LLR-MEMORY-0021~1 */
+static int64_t map_span(const struct request *request)
+{
+    uint32_t count = (uint32_t)((request->bytes + GATE_SLOT_BYTES - 1) / GATE_SLOT_BYTES);
+    if (request->kind != POSIX_REGION_ANONYMOUS || request->protection != 0) {
+        return -ENOMEM;
+    }
+    for (uint64_t first = slot_span_first(); first + count <= posix_info.shared_slot_count;
+         first++) {
+        if (!span_acquire((uint32_t)first, count)) {
+            continue;
+        }
+        uint64_t start = first * GATE_SLOT_BYTES;
+        for (uint32_t i = 0; i < count; i++) {
+            uint64_t rest = request->bytes - i * GATE_SLOT_BYTES;
+            struct slot_mapping mapping =
+                mapping_of(request, start + i * GATE_SLOT_BYTES,
+                           rest < GATE_SLOT_BYTES ? rest : GATE_SLOT_BYTES);
+            (void)slot_map(slot_at((uint32_t)first + i), &mapping); /* empty, and has nodes */
+        }
+        span_release((uint32_t)first, count);
+        return (int64_t)start;
+    }
+    return -ENOMEM;
+}
+
 static int64_t place_and_map(const struct request *request)
 {
     if ((request->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0) {
         return map_fixed(request);
     }
-    if (request->bytes > GATE_SLOT_BYTES) {
-        return -ENOMEM;
-    }
     if ((request->flags & MAP_32BIT) != 0) {
         return map_low(request);
+    }
+    if (request->bytes > GATE_SLOT_BYTES) {
+        return map_span(request);
     }
     if (request->address != 0) {
         int64_t result = map_at_hint(request);

@@ -8,6 +8,8 @@
 /* mmap keeps out of the lowest part of slot 0, where fixed programs and their heap are. */
 #define FIRST_SLOT_LOW (8ull << 30)
 
+#define HOME_SLOTS_PER_CORE 3u /* of which a core's mappings choose one at random */
+
 static struct slot slots[GATE_PRIVATE_SLOT];
 static struct posix_lock random_lock;
 static uint64_t random_state;
@@ -44,6 +46,13 @@ void posix_memory_initialize(void)
     }
 }
 
+/* @impl ATL-LLR-MEMORY-0021~1 */
+uint32_t slot_span_first(void)
+{
+    uint64_t first = (uint64_t)HOME_SLOTS_PER_CORE * posix_info.core_count;
+    return (uint32_t)(first < posix_info.shared_slot_count ? first : posix_info.shared_slot_count);
+}
+
 /* @impl ATL-LLR-MEMORY-0011~1 */
 uint32_t slot_of_core(uint32_t core)
 {
@@ -51,8 +60,8 @@ uint32_t slot_of_core(uint32_t core)
     static _Atomic uint32_t chosen[GATE_PRIVATE_SLOT]; /* slot + 1; 0 not chosen */
     uint32_t slot = atomic_load_explicit(&chosen[core], memory_order_relaxed);
     if (slot == 0) {
-        uint64_t own = (posix_info.shared_slot_count - core + posix_info.core_count - 1) /
-                       posix_info.core_count;
+        uint64_t own =
+            (slot_span_first() - core + posix_info.core_count - 1) / posix_info.core_count;
         uint32_t expected = 0;
         slot = core + (uint32_t)(posix_memory_random() % own) * posix_info.core_count + 1;
         if (!atomic_compare_exchange_strong_explicit(&chosen[core], &expected, slot,
@@ -155,20 +164,40 @@ uint64_t slot_find_random_place(struct slot *slot, uint64_t bytes, uint64_t alig
     return found != 0 ? found : find_from(slot, low, bytes, alignment);
 }
 
-/* The first node of a slot comes from the pool that it describes. */
+/* Room for the nodes of a slot, with the first of them: in the slot itself, or, of a slot that
+ * large reservations need whole, in the owner's first slot. */
+static int64_t make_pool(struct slot *slot, struct slot *host)
+{
+    uint64_t pool = slot_find_random_place(host, NODE_POOL_BYTES, POSIX_PAGE_BYTES);
+    if (pool == 0) {
+        return -ENOMEM;
+    }
+    slot->nodes_next = pool;
+    slot->nodes_end = pool + NODE_POOL_BYTES;
+    int64_t result = grow_nodes(slot);
+    if (result == 0 && slot_reserve_range(host, pool, pool + NODE_POOL_BYTES) < 0) {
+        (void)gate_unmap(pool, NODE_CHUNK_BYTES, 0);
+        slot->free_nodes = NULL;
+        slot->free_node_count = 0;
+        result = -ENOMEM;
+    }
+    return result;
+}
+
 static int64_t make_ready(struct slot *slot, uint32_t index)
 {
     uint64_t start = index * GATE_SLOT_BYTES;
     slot->tree.floor = start < posix_info.user_floor ? posix_info.user_floor : start;
     slot->tree.limit = start + GATE_SLOT_BYTES;
-    uint64_t pool = slot_find_random_place(slot, NODE_POOL_BYTES, POSIX_PAGE_BYTES);
-    slot->nodes_next = pool;
-    slot->nodes_end = pool + NODE_POOL_BYTES;
-    int64_t result = grow_nodes(slot);
+    bool is_span = index >= slot_span_first();
+    struct slot *host = is_span ? slot_acquire(index % posix_info.core_count) : slot;
+    int64_t result = host != NULL ? make_pool(slot, host) : -ENOMEM;
+    if (is_span && host != NULL) {
+        slot_release(host);
+    }
     if (result < 0) {
         return result;
     }
-    (void)slot_reserve_range(slot, pool, pool + NODE_POOL_BYTES); /* nodes are there */
     uint64_t low = index == 0 ? 2 * FIRST_SLOT_LOW : start;
     slot->map_base = random_address(low, slot->tree.limit - (16ull << 30));
     slot->free_from = slot->map_base;
@@ -185,6 +214,11 @@ struct slot *slot_acquire(uint32_t index)
         return NULL;
     }
     return slot;
+}
+
+struct slot *slot_at(uint32_t index)
+{
+    return &slots[index];
 }
 
 void slot_release(struct slot *slot)

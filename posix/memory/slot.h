@@ -18,7 +18,7 @@ struct slot {
     struct region_tree tree;
     uint64_t map_base;         /* mmap searches from here upward, then from the low end */
     uint64_t free_from;        /* nothing is free in [map_base, free_from) */
-    struct region *free_nodes; /* linked by .parent */
+    struct region *free_nodes; /* linked by .parent; in the same core's slot */
     uint32_t free_node_count;
     uint64_t nodes_next, nodes_end; /* room of the node pool that is not mapped yet */
     uint64_t mapped_bytes;          /* of kinds other than POSIX */
@@ -27,12 +27,16 @@ struct slot {
 /* Takes the lock; the slot is ready afterwards. NULL: no memory for it (nothing is locked). */
 struct slot *slot_acquire(uint32_t index);
 void slot_release(struct slot *slot);
+/* The slot, of which the caller holds the lock if it does more than release it. */
+struct slot *slot_at(uint32_t index);
 static inline uint32_t slot_index(uint64_t address)
 {
     return (uint32_t)(address / GATE_SLOT_BYTES);
 }
 /* Whether [start, end) is not empty and lies in shared slots above the floor. */
 bool slot_range_is_mappable(uint64_t start, uint64_t end);
+/* Slots from here on are for reservations that no slot holds: nothing lies in them by itself. */
+uint32_t slot_span_first(void);
 /* The home slot of a core's mappings. */
 uint32_t slot_of_core(uint32_t core);
 

@@ -143,9 +143,8 @@ static void hints(void)
 }
 
 /* A range that no machine has memory for: only what is used of it costs anything. */
-static void large_reserve(void)
+static void reserve(size_t bytes)
 {
-    size_t bytes = 1UL << 38;
     char *area = mmap(NULL, bytes, PROT_NONE, ANONYMOUS | MAP_NORESERVE, -1, 0);
     CHECK(area != MAP_FAILED);
     expect_fault(fault_read, area + bytes / 2, SEGV_ACCERR);
@@ -159,6 +158,25 @@ static void large_reserve(void)
     CHECK_EQUAL(area[3 * (bytes / 16) + 3 * PAGE], 3);
     CHECK_EQUAL(munmap(area, bytes), 0);
     expect_fault(fault_read, area + 3 * (bytes / 16) + 3 * PAGE, SEGV_MAPERR);
+}
+
+static void large_reserve(void)
+{
+    reserve(1UL << 38);
+    reserve(1UL << 40); /* more than one core owns */
+    char *area = mmap(NULL, 1UL << 40, PROT_NONE, ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(area != MAP_FAILED);
+    char *middle = area + (1UL << 39) - 8 * PAGE;
+    CHECK_EQUAL(mprotect(middle, 16 * PAGE, READ_WRITE), 0);
+    memset(middle, 5, 16 * PAGE);
+    CHECK(all_bytes(middle, 16 * PAGE, 5));
+    CHECK_EQUAL(madvise(middle, 16 * PAGE, MADV_DONTNEED), 0);
+    CHECK(all_bytes(middle, 16 * PAGE, 0));
+    CHECK_EQUAL(munmap(middle, 16 * PAGE), 0);
+    expect_fault(fault_read, middle + 8 * PAGE, SEGV_MAPERR);
+    expect_fault(fault_read, middle + 16 * PAGE, SEGV_ACCERR);
+    CHECK_EQUAL(munmap(area, 1UL << 40), 0);
+    expect_fault(fault_read, middle + 16 * PAGE, SEGV_MAPERR);
 }
 
 static void mremap_effects(void)

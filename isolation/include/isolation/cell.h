@@ -20,7 +20,7 @@ struct cell {
     uint64_t exit_call_begin, exit_call_swapped, exit_call_end;
     uint64_t exit_frame_begin, exit_frame_last, exit_frame_end;
     uint32_t shared_slot_count;
-    paddr_t slot_tables[3 * CORE_COUNT_MAX]; /* PDPT of each shared slot; own ones are writable */
+    paddr_t slot_tables[GATE_PRIVATE_SLOT]; /* PDPT of each shared slot; own ones are writable */
 };
 
 /* The core that owns the tables of a user address; RESULT_INVALID if it is in no shared slot. */

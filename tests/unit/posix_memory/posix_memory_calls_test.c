@@ -676,6 +676,31 @@ TEST(reserved_addresses_cost_no_gate_call_until_a_part_gets_rights)
     CHECK_EQUAL(shim_protection_at(first + PAGE), -1);
 }
 
+/* @verifies ATL-LLR-MEMORY-0021~1 */
+TEST(a_reservation_may_be_larger_than_a_slot)
+{
+    start();
+    uint64_t bytes = 2 * GATE_SLOT_BYTES + PAGE;
+    CHECK_EQUAL(map(0, bytes, READ_WRITE, PRIVATE_ANONYMOUS), -ENOMEM);
+    uint64_t first = (uint64_t)map(0, bytes, 0, PRIVATE_ANONYMOUS);
+    uint64_t second = (uint64_t)map(0, bytes, 0, PRIVATE_ANONYMOUS);
+    CHECK(first % GATE_SLOT_BYTES == 0 && second >= first + bytes);
+    for (uint64_t at = first; at < first + bytes; at += GATE_SLOT_BYTES) {
+        struct posix_region_info region;
+        CHECK(posix_memory_find(at, false, &region));
+        CHECK_EQUAL(region.start, at);
+    }
+    uint64_t edge = first + GATE_SLOT_BYTES - PAGE;
+    CHECK_EQUAL(posix_mprotect(edge, 2 * PAGE, READ_WRITE), 0);
+    CHECK_EQUAL(shim_protection_at(edge), READ_WRITE);
+    CHECK_EQUAL(shim_protection_at(edge + PAGE), READ_WRITE);
+    CHECK_EQUAL(posix_munmap(first, bytes), 0);
+    CHECK_EQUAL(shim_protection_at(edge), -1);
+    CHECK_EQUAL(map(0, bytes, 0, PRIVATE_ANONYMOUS), first);
+    CHECK_EQUAL(posix_munmap(first, bytes), 0);
+    CHECK_EQUAL(posix_munmap(second, bytes), 0);
+}
+
 /* @verifies ATL-LLR-MEMORY-0002~1 */
 TEST(places_never_overlap_and_holes_are_filled_first)
 {
