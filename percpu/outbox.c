@@ -71,6 +71,7 @@ void percpu_initialize(const struct percpu_config *config)
     scheduler_initialize();
     channel_initialize();
     grant_initialize();
+    balance_initialize();
 }
 
 /* @impl ATL-LLR-PERCPU-0005~1 */

@@ -2,7 +2,7 @@
 /* The outbox of a core: everything that it writes for other cores, and nothing else. It alone maps
  * it writable. n cores, t threads on each, b blocks of 2 MiB in the machine:
  *
- *     offset 0      struct outbox_state       what this core does now            128 bytes
+ *     offset 0      struct outbox_state       what this core does now            192 bytes
  *                   struct outbox_peer [n]    for each peer p: the ring to p     4224 bytes each
  *                       head, groups            ours, read by p
  *                       tail, groups_seen       ours, of p's ring and signals to us, read by p
@@ -35,8 +35,9 @@
 struct outbox_state {
     alignas(OUTBOX_LINE) _Atomic uint64_t attention;
     alignas(OUTBOX_LINE) _Atomic uint64_t cell;
+    alignas(OUTBOX_LINE) _Atomic uint32_t ready; /* threads, with balanced placement; a hint */
 };
-_Static_assert(sizeof(struct outbox_state) == 2 * OUTBOX_LINE, "two lines");
+_Static_assert(sizeof(struct outbox_state) == 3 * OUTBOX_LINE, "three lines");
 
 struct outbox_peer {
     alignas(OUTBOX_LINE) _Atomic uint64_t groups;
@@ -123,5 +124,6 @@ void channel_initialize(void);
 void thread_initialize(void);
 void scheduler_initialize(void);
 void grant_initialize(void);
+void balance_initialize(void);
 
 #endif

@@ -10,13 +10,15 @@
 #include <percpu/queue.h>
 
 #define PRIORITIES 32u
+/* Threads that are looked at for another core at once. */
+#define TAKE_LOOKS_MAX 64u
 
 PERCORE struct thread *percpu_current;
 PERCORE bool percpu_reschedule;
 PERCORE uint64_t percpu_timer_ns;
 
 static PERCORE struct thread_queue queues[PRIORITIES];
-static PERCORE uint32_t ready_mask;
+static PERCORE uint32_t ready_mask, ready_count;
 
 void scheduler_initialize(void)
 {
@@ -24,6 +26,7 @@ void scheduler_initialize(void)
         queues[priority] = (struct thread_queue){0};
     }
     ready_mask = 0;
+    ready_count = 0;
     percpu_current = NULL;
     percpu_reschedule = false;
     percpu_timer_ns = THREAD_NEVER;
@@ -35,6 +38,7 @@ static void queue_append(struct thread *thread)
     thread->state = THREAD_READY;
     thread_queue_append(&queues[thread->priority], thread);
     ready_mask |= 1u << thread->priority;
+    ready_count++;
 }
 
 static void queue_prepend(struct thread *thread)
@@ -42,11 +46,15 @@ static void queue_prepend(struct thread *thread)
     thread->state = THREAD_READY;
     thread_queue_prepend(&queues[thread->priority], thread);
     ready_mask |= 1u << thread->priority;
+    ready_count++;
 }
 
-/* Behind each removal from a run queue. */
-static void ready_mask_update(uint32_t priority)
+static void queue_remove(struct thread *thread)
 {
+    uint32_t priority = thread->priority;
+    ASSERT(thread->state == THREAD_READY);
+    thread_queue_remove(&queues[priority], thread);
+    ready_count--;
     if (queues[priority].first == NULL) {
         ready_mask &= ~(1u << priority);
     }
@@ -104,8 +112,7 @@ void percpu_thread_set_priority(struct thread *thread, uint8_t priority)
     }
     bool is_ready = thread->state == THREAD_READY;
     if (is_ready) {
-        thread_queue_remove(&queues[thread->priority], thread);
-        ready_mask_update(thread->priority);
+        queue_remove(thread);
     }
     thread->priority = priority;
     thread->fifo = fifo;
@@ -202,10 +209,8 @@ static void preempt(struct thread *current)
 
 static struct thread *pick(void)
 {
-    uint32_t priority = 31u - (uint32_t)__builtin_clz(ready_mask);
-    struct thread *thread = thread_queue_take(&queues[priority]);
-    ASSERT(thread != NULL && thread->state == THREAD_READY && thread->priority == priority);
-    ready_mask_update(priority);
+    struct thread *thread = queues[31 - __builtin_clz(ready_mask)].first;
+    queue_remove(thread);
     thread->state = THREAD_RUNNING;
     if (thread->quantum_end_ns != 0) {
         thread->quantum_end_ns += percpu_operation_now();
@@ -223,9 +228,7 @@ static void quantum_update(struct thread *current)
     }
 }
 
-/* @impl ATL-LLR-PERCPU-0014~1
- * @impl ATL-LLR-PERCPU-0015~1 */
-struct thread *percpu_schedule(void)
+static struct thread *schedule(void)
 {
     PERCPU_PERTURB(PERTURB_SCHEDULE);
     if (deadline_first_ns != THREAD_NEVER) {
@@ -244,6 +247,34 @@ struct thread *percpu_schedule(void)
     }
     quantum_update(percpu_current);
     return percpu_current;
+}
+
+/* @impl ATL-LLR-PERCPU-0014~1
+ * @impl ATL-LLR-PERCPU-0015~1 */
+struct thread *percpu_schedule(void)
+{
+    struct thread *thread = schedule();
+    if (percpu_config.is_balanced) {
+        atomic_store_explicit(&outbox_own()->state->ready, ready_count, memory_order_relaxed);
+    }
+    return thread;
+}
+
+/* @impl ATL-LLR-PERCPU-0023~1 */
+struct thread *percpu_ready_take(core_id_t to, bool (*may_leave)(const struct thread *thread))
+{
+    uint32_t looks = 0;
+    for (uint32_t mask = ready_mask; mask != 0; mask &= ~(1u << (31 - __builtin_clz(mask)))) {
+        struct thread *thread = queues[31 - __builtin_clz(mask)].first;
+        for (; thread != NULL && looks < TAKE_LOOKS_MAX; thread = thread->next, looks++) {
+            if ((thread->cores >> to.value & 1) != 0 && may_leave(thread)) {
+                queue_remove(thread);
+                thread->state = THREAD_WAITING;
+                return thread;
+            }
+        }
+    }
+    return NULL;
 }
 
 uint64_t percpu_next_event_ns(void)

@@ -236,14 +236,15 @@ static void set_requested(core_id_t from, const struct percpu_message *request)
 }
 
 /* @impl ATL-LLR-GATE-0023~2 */
-int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority, uint64_t core, uint64_t a,
-                               uint64_t b, uint64_t c)
+int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority, uint64_t core, uint64_t cores,
+                               uint64_t a, uint64_t b)
 {
-    (void)a, (void)b, (void)c;
+    (void)a, (void)b;
     struct thread *thread = percpu_current;
     uint32_t owner = handle != 0 ? GATE_THREAD_CORE(handle) : percpu_self.value;
     if ((priority != GATE_KEEP && priority >= GATE_PRIORITY_FIFO + GATE_PRIORITY_COUNT) ||
-        (core != GATE_KEEP && (core >= percpu_core_count || handle != 0))) {
+        (core != GATE_KEEP && (core >= percpu_core_count || handle != 0)) ||
+        (cores != 0 && handle != 0) || (cores & ~(UINT64_MAX >> (64 - percpu_core_count))) != 0) {
         return RESULT_INVALID;
     }
     if (owner >= percpu_core_count) {
@@ -259,6 +260,7 @@ int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority, uint64_t core
                                gate_complete_by_value);
         return 0;
     }
+    thread->cores = cores != 0 ? cores : thread->cores;
     uint64_t self = percpu_thread_handle(thread);
     int64_t run_ns = set_here(handle != 0 ? handle : self, priority);
     if (handle != 0) {

@@ -47,6 +47,18 @@ int64_t gate_move_to(struct thread *thread, core_id_t core);
 void gate_information_initialize(void);
 void gate_threads_initialize(void);
 
+static inline bool gate_is_in(uint64_t rip, uint64_t begin, uint64_t end)
+{
+    return rip >= begin && rip < end;
+}
+
+/* The address is of posix's code or the gate page. */
+static inline bool gate_is_in_posix(const struct cell *cell, uint64_t rip)
+{
+    return gate_is_in(rip, cell->text_begin, cell->text_end) ||
+           gate_is_in(rip, cell->gate_page, cell->gate_page + PAGE_BYTES);
+}
+
 /* Saves what the hardware holds of the thread that was loaded last, so that it can leave this core
  * or be freed. */
 void gate_unload(struct thread *thread, bool save);

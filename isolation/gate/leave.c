@@ -93,27 +93,16 @@ static void idle(void)
         percpu_cell_publish(0);
     }
     uint64_t start = percpu_operation_now();
-    percpu_operation_idle(percpu_next_event_ns());
+    percpu_operation_idle(percpu_balance(percpu_next_event_ns()));
     uint64_t idle_ns = percpu_operation_now() - start;
     gate_counts.idle_ns += idle_ns;
     loaded_ns += idle_ns;
 }
 
-static bool is_in(uint64_t rip, uint64_t begin, uint64_t end)
-{
-    return rip >= begin && rip < end;
-}
-
-static bool is_in_posix(const struct cell *cell, uint64_t rip)
-{
-    return is_in(rip, cell->text_begin, cell->text_end) ||
-           is_in(rip, cell->gate_page, cell->gate_page + PAGE_BYTES);
-}
-
 /* The thread has left posix but for its last jump: completes it. */
 static void finish_exit(const struct cell *cell, struct thread_frame *frame)
 {
-    if (is_in(frame->rip, cell->exit_call_swapped, cell->exit_call_end)) {
+    if (gate_is_in(frame->rip, cell->exit_call_swapped, cell->exit_call_end)) {
         frame->rip = cell->words->return_rip;
     }
 }
@@ -132,7 +121,7 @@ static enum result push_upcall(struct thread *thread, struct gate_upcall *upcall
 {
     struct cell *cell = thread->cell;
     struct thread_frame *frame = &thread->frame;
-    uint64_t top = is_in_posix(cell, frame->rip) ? frame->rsp : cell->words->stack;
+    uint64_t top = gate_is_in_posix(cell, frame->rip) ? frame->rsp : cell->words->stack;
     uint64_t address = ALIGN_DOWN(top - sizeof(*upcall), 16ull);
     _Static_assert(sizeof(upcall->frame) == sizeof(*frame), "one layout");
     upcall->frame = *(const struct gate_frame *)frame;
@@ -175,7 +164,7 @@ bool gate_complete_return(struct thread *thread)
 {
     const struct cell *cell = thread->cell;
     struct thread_frame *frame = &thread->frame;
-    if (!is_in_posix(cell, frame->rip)) {
+    if (!gate_is_in_posix(cell, frame->rip)) {
         return false;
     }
     struct {
@@ -214,7 +203,7 @@ static void deliver_interrupt(struct thread *thread)
     if (thread->resume == RESUME_FULL) {
         finish_exit(cell, frame);
     }
-    if (!is_in_posix(cell, frame->rip)) {
+    if (!gate_is_in_posix(cell, frame->rip)) {
         complete_frame(cell, thread);
         struct gate_upcall upcall = {.reason = GATE_UPCALL_INTERRUPT};
         enum result pushed = push_upcall(thread, &upcall);
@@ -229,9 +218,9 @@ static void deliver_interrupt(struct thread *thread)
     }
     thread->interrupt = false;
     cell->words->pending = 1;
-    if (is_in(frame->rip, cell->exit_call_begin, cell->exit_call_swapped)) {
+    if (gate_is_in(frame->rip, cell->exit_call_begin, cell->exit_call_swapped)) {
         frame->rip = cell->exit_call_begin;
-    } else if (is_in(frame->rip, cell->exit_frame_begin, cell->exit_frame_end)) {
+    } else if (gate_is_in(frame->rip, cell->exit_frame_begin, cell->exit_frame_end)) {
         if (frame->rip >= cell->exit_frame_last) {
             frame->rsp -= offsetof(struct gate_frame, rip);
         }

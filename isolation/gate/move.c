@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A running thread moves itself to another core: its state travels in this core's staging page; the
- * other core makes a thread of it under a new handle, and the old one is freed when that is known.
- * One move at a time leaves a core; others wait in line by repeating their call. */
+/* A running thread moves itself to another core, or an idle core is given a ready one: its state
+ * travels in this core's staging page; the other core makes a thread of it under a new handle, and
+ * the old one is freed when that is known. One move at a time leaves a core; others wait in line by
+ * repeating their call. */
 #include "internal.h"
 
 #include <cpu/string.h>
@@ -11,9 +12,10 @@ struct moved_thread {
     struct thread_frame frame;
     uint64_t fs_base, gs_base;
     uint64_t words[4];
-    uint64_t priority, run_ns;
-    uint64_t permit, interrupt;
-    uint32_t extended_bytes, reserved;
+    uint64_t cores, run_ns;
+    uint8_t priority, resume;
+    bool permit, interrupt;
+    uint32_t extended_bytes;
 };
 
 static PERCORE struct gate_line moving;
@@ -36,13 +38,18 @@ static void move_requested(core_id_t from, const struct percpu_message *request)
         thread->gs_base = state->gs_base;
         memcpy(thread->words, state->words, sizeof(thread->words));
         memcpy(thread->extended, state + 1, extended_bytes);
-        thread->permit = state->permit != 0;
-        thread->interrupt = state->interrupt != 0;
+        thread->cores = state->cores;
+        thread->permit = state->permit;
+        thread->interrupt = state->interrupt;
         thread->cell = &gate_cell;
-        thread->resume = RESUME_GATE;
+        thread->resume = state->resume;
         thread->run_ns = state->run_ns;
-        percpu_thread_set_priority(thread, (uint8_t)state->priority);
-        thread->frame.rax = percpu_thread_handle(thread);
+        percpu_thread_set_priority(thread, state->priority);
+        if (thread->resume == RESUME_GATE) {
+            thread->frame.rax = percpu_thread_handle(thread);
+        } else {
+            thread->interrupt = true; /* not by its own call: posix/ learns the new handle so */
+        }
         percpu_thread_ready(thread);
     }
     gate_reply(from, request, made);
@@ -52,11 +59,38 @@ static void move_replied(struct thread *thread, const struct percpu_message *rep
 {
     ASSERT(moving.owner == thread);
     gate_line_release(&moving);
-    if (reply->arguments[0] != RESULT_OK) {
+    if (reply->arguments[0] == RESULT_OK) {
+        percpu_thread_free(thread);
+    } else if (thread->resume == RESUME_GATE) {
         gate_complete_by_value(thread, reply);
-        return;
+    } else {
+        percpu_thread_ready(thread);
     }
-    percpu_thread_free(thread);
+}
+
+/* Puts what makes the thread into the staging page; returns the message that announces it. */
+static struct percpu_message stage(struct thread *thread)
+{
+    gate_unload(thread, true);
+    struct moved_thread *state = gate_staging_own(GATE_STAGING_MOVE);
+    *state = (struct moved_thread){
+        .frame = thread->frame,
+        .fs_base = thread->fs_base,
+        .gs_base = thread->gs_base,
+        .cores = thread->cores,
+        .run_ns = thread->run_ns,
+        .priority = (uint8_t)(thread->priority + (thread->fifo ? GATE_PRIORITY_FIFO : 0)),
+        .resume = thread->resume,
+        .permit = thread->permit,
+        .interrupt = thread->interrupt,
+        .extended_bytes = extended_bytes,
+    };
+    memcpy(state->words, thread->words, sizeof(state->words));
+    memcpy(state + 1, thread->extended, extended_bytes);
+    return (struct percpu_message){
+        .kind = PERCPU_MESSAGE_THREAD_MOVE,
+        .token = percpu_thread_handle(thread),
+    };
 }
 
 int64_t gate_move_to(struct thread *thread, core_id_t core)
@@ -65,24 +99,7 @@ int64_t gate_move_to(struct thread *thread, core_id_t core)
     if (!gate_line_is_free(&moving)) {
         return 0;
     }
-    gate_unload(thread, true);
-    struct moved_thread *state = gate_staging_own(GATE_STAGING_MOVE);
-    *state = (struct moved_thread){
-        .frame = thread->frame,
-        .fs_base = thread->fs_base,
-        .gs_base = thread->gs_base,
-        .priority = thread->priority + (thread->fifo ? GATE_PRIORITY_FIFO : 0),
-        .run_ns = thread->run_ns,
-        .permit = thread->permit,
-        .interrupt = thread->interrupt,
-        .extended_bytes = extended_bytes,
-    };
-    memcpy(state->words, thread->words, sizeof(state->words));
-    memcpy(state + 1, thread->extended, extended_bytes);
-    struct percpu_message request = {
-        .kind = PERCPU_MESSAGE_THREAD_MOVE,
-        .token = percpu_thread_handle(thread),
-    };
+    struct percpu_message request = stage(thread);
     gate_request_or_repeat(core, &request, thread, move_replied);
     if (thread->continuation == move_replied) {
         moving.owner = thread;
@@ -90,7 +107,33 @@ int64_t gate_move_to(struct thread *thread, core_id_t core)
     return 0;
 }
 
+/* Outside posix/ nothing on the thread's stack knows its core or its handle, and no call of it is
+ * under way. */
+static bool may_leave(const struct thread *thread)
+{
+    return thread->resume == RESUME_FULL && !gate_is_in_posix(thread->cell, thread->frame.rip);
+}
+
+/* An idle core asks for a thread. @impl ATL-LLR-GATE-0040~1 */
+static void ask_requested(core_id_t from, const struct percpu_message *question)
+{
+    struct percpu_message answer = {.kind = question->kind, .status = RESULT_AGAIN};
+    struct thread *thread = moving.owner == NULL ? percpu_ready_take(from, may_leave) : NULL;
+    if (thread != NULL) {
+        struct percpu_message request = stage(thread);
+        answer.status = percpu_channel_request(from, &request);
+        if (answer.status == RESULT_OK) {
+            thread->continuation = move_replied;
+            moving.owner = thread;
+        } else {
+            percpu_thread_ready(thread);
+        }
+    }
+    percpu_channel_reply(from, &answer);
+}
+
 void gate_move_initialize(void)
 {
     percpu_channel_handle(PERCPU_MESSAGE_THREAD_MOVE, move_requested);
+    percpu_channel_handle(PERCPU_MESSAGE_THREAD_ASK, ask_requested);
 }

@@ -97,8 +97,8 @@ static enum result check_sums(const struct check *check, image_crc32c_update crc
 static enum result check_manifest(const struct check *check)
 {
     const struct image_header *header = check->header;
-    const uint32_t known =
-        IMAGE_FLAG_WRITE_EXECUTE | IMAGE_FLAG_VERBOSE | IMAGE_FLAG_FRAMED | IMAGE_FLAG_FIXED_SEED;
+    const uint32_t known = IMAGE_FLAG_WRITE_EXECUTE | IMAGE_FLAG_VERBOSE | IMAGE_FLAG_FRAMED |
+                           IMAGE_FLAG_FIXED_SEED | IMAGE_FLAG_BALANCED;
     REQUIRE(header->ring == 0 || header->ring == 3, "ring is not 0 or 3");
     REQUIRE(header->cores <= CORE_COUNT_MAX, "too many cores");
     REQUIRE((header->flags & ~known) == 0, "flag is not known");

@@ -90,6 +90,7 @@ static void percpu_start(core_id_t self)
         .extended = direct(region->extended),
         .extended_stride = (uint32_t)ALIGN_UP((uint64_t)shared_facts.extended_bytes, 64ull),
         .quantum_ns = boot_image()->quantum_us * 1000u,
+        .is_balanced = (boot_image()->flags & IMAGE_FLAG_BALANCED) != 0,
         .memory_limit = {shared_facts.memory_limit},
         .partition_start = partition_start,
         .partition_end = partition_end,

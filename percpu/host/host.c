@@ -150,6 +150,7 @@ static void core_initialize(uint16_t self)
         .extended = cores[self].extended,
         .extended_stride = EXTENDED_STRIDE,
         .quantum_ns = host.quantum_ns,
+        .is_balanced = host.is_balanced,
         .memory_limit = memory_limit(),
         .partition_start = partition_start,
         .partition_end = partition_end,

@@ -23,6 +23,7 @@ struct host_config {
     uint64_t memory_start;    /* physical; partitions follow each other from here */
     uint64_t partition_bytes; /* of each core; 0: 8 MiB */
     uint64_t seed;            /* for delays in ATOLL_PERTURB builds; 0: none */
+    bool is_balanced;         /* idle cores ask for threads */
     bool add_frames;          /* hand the whole partition to the frame allocator */
 };
 void host_start(const struct host_config *config);

@@ -60,6 +60,7 @@ __attribute__((optimize("no-stack-protector"))) noreturn void posix_start(struct
                                .cs = instruction_read_cs(),
                                .ss = instruction_read_ss()};
     self->call = POSIX_CALL_NONE;
+    posix_thread_settle(self);
     self->frame = &frame;
     posix_enter(&frame);
 }

@@ -213,6 +213,9 @@ bool posix_upcall(struct gate_upcall *upcall)
         struct posix_signal_info info = signal_of(upcall);
         self->fault = describe_fault(upcall);
         posix_signal_force(&info);
+    } else {
+        /* Perhaps the kernel has moved us: whoever wakes us from now on needs the new handle. */
+        posix_thread_settle(self);
     }
     posix_words.pending = 1;
     return true;

@@ -125,7 +125,7 @@ static int64_t store_scheduling(uint64_t id, struct posix_scheduling scheduling)
         return -ESRCH;
     }
     if (change.handle > HANDLE_AWAITED) {
-        gate_thread_set(change.handle, level_of(&scheduling), GATE_KEEP);
+        gate_thread_set(change.handle, level_of(&scheduling), GATE_KEEP, 0);
     }
     return 0;
 }

@@ -69,22 +69,28 @@ int64_t posix_sched_setaffinity(uint64_t id, uint64_t bytes, uint64_t from)
     return request.is_self ? posix_thread_settle(posix_self()) : 0;
 }
 
+/* The kernel may move threads that are outside posix/, and has to know to where. */
+static bool placement_is_balanced(void)
+{
+    return (posix_image()->flags & IMAGE_FLAG_BALANCED) != 0;
+}
+
 int64_t posix_thread_settle(struct posix_thread *self)
 {
     uint64_t mask = atomic_load(&self->affinity);
-    if ((mask >> posix_core() & 1) != 0) {
+    bool is_allowed = (mask >> posix_core() & 1) != 0;
+    if (is_allowed && !placement_is_balanced()) {
         return 0;
     }
-    uint64_t core = (uint64_t)__builtin_ctzll(mask);
-    uint64_t level = posix_scheduling_level(self);
-    int64_t handle = gate_thread_set(0, level, core);
+    uint64_t core = is_allowed ? GATE_KEEP : (uint64_t)__builtin_ctzll(mask);
+    int64_t handle = gate_thread_set(0, posix_scheduling_level(self), core, mask);
     if (handle <= 0) {
         return handle == -EAGAIN ? -EAGAIN : -EINVAL;
     }
     /* Who changed our policy while we moved found no thread under the handle that it knew. */
     while (level != posix_scheduling_level(self)) {
         level = posix_scheduling_level(self);
-        gate_thread_set(0, level, GATE_KEEP);
+        gate_thread_set(0, level, GATE_KEEP, 0);
     }
     /* Senders that still use the old handle have marked what is pending before: looked at next. */
     atomic_store(&self->handle, (uint64_t)handle);

@@ -35,7 +35,7 @@ uint64_t posix_thread_handle(struct posix_thread *self)
 {
     uint64_t handle = atomic_load_explicit(&self->handle, memory_order_acquire);
     if (handle == HANDLE_UNKNOWN) { /* the first thread, which the kernel made */
-        handle = (uint64_t)gate_thread_set(0, GATE_KEEP, GATE_KEEP);
+        handle = (uint64_t)gate_thread_set(0, GATE_KEEP, GATE_KEEP, 0);
         atomic_store_explicit(&self->handle, handle, memory_order_release);
     }
     return handle;

@@ -55,7 +55,7 @@ static int64_t read_thread(int32_t id, uint64_t *ns)
     if (!posix_thread_visit(id, copy_handle, &handle)) {
         return -EINVAL;
     }
-    int64_t run_ns = gate_thread_set(handle, GATE_KEEP, GATE_KEEP);
+    int64_t run_ns = gate_thread_set(handle, GATE_KEEP, GATE_KEEP, 0);
     *ns = handle > HANDLE_AWAITED && run_ns > 0 ? (uint64_t)run_ns : 0;
     return posix_thread_visit(id, keep_newest, ns) ? 0 : -EINVAL;
 }
@@ -71,7 +71,7 @@ int64_t cpu_clock_read(int32_t thread, uint64_t *ns)
     if (thread != self->id) {
         return read_thread(thread, ns);
     }
-    *ns = (uint64_t)gate_thread_set(posix_thread_handle(self), GATE_KEEP, GATE_KEEP);
+    *ns = (uint64_t)gate_thread_set(posix_thread_handle(self), GATE_KEEP, GATE_KEEP, 0);
     return 0;
 }
 

@@ -120,7 +120,7 @@ class OptionsTest(unittest.TestCase):
         path.write_text('ring = 0\nmemory = "1G"\n[environment]\nA = "b"\n')
         self.assertEqual(read_manifest(path)["memory"], 1024)
         for text in ("ring = 1", "cores = 65", "unknown = 1", "cores = 'x'", "memory = 'x'", "=",
-                     "quantum_us = 1", "machine = 'pc'"):
+                     "quantum_us = 1", "placement = 'any'", "machine = 'pc'"):
             path.write_text(text)
             with self.assertRaises(ToolError):
                 read_manifest(path)

@@ -12,8 +12,10 @@ from atoll.errors import ToolError
 from atoll.machine import CORES_MAX, MACHINES
 
 MANIFEST_NAME = "atoll.toml"
+PLACEMENTS = ("fixed", "balanced")
 DEFAULTS = {
     "ring": 3, "cores": None, "memory": 128, "machine": "microvm", "quantum_us": 10000,
+    "placement": "fixed",
     "working_directory": "/", "host_name": "atoll", "allow_write_execute": False,
 }
 DEFAULT_ENVIRONMENT = {"HOME": "/root", "PATH": "/bin"}
@@ -27,6 +29,7 @@ class Settings:
     memory: int = 128
     machine: str = "microvm"
     quantum_us: int = 10000
+    placement: str = "fixed"
     working_directory: str = "/"
     host_name: str = "atoll"
     allow_write_execute: bool = False
@@ -144,7 +147,7 @@ def split_command(parser, words):
 
 
 _MANIFEST_TYPES = {"ring": int, "cores": int, "memory": (int, str), "machine": str,
-                   "quantum_us": int, "working_directory": str, "host_name": str,
+                   "quantum_us": int, "placement": str, "working_directory": str, "host_name": str,
                    "allow_write_execute": bool, "arguments": list, "environment": dict,
                    "files": dict, "root": str, "out": dict}
 
@@ -174,6 +177,8 @@ def read_manifest(path):
         raise ToolError(f"{path}: ring is 0 or 3, machine is {' or '.join(MACHINES)}", "mend it")
     if not 100 <= values.get("quantum_us", 10000) <= 1000000:
         raise ToolError(f"{path}: quantum_us is 100 to 1000000", "mend it")
+    if values.get("placement", "fixed") not in PLACEMENTS:
+        raise ToolError(f"{path}: placement is {' or '.join(PLACEMENTS)}", "mend it")
     return values
 
 

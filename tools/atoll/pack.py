@@ -10,7 +10,7 @@ import tempfile
 
 from atoll.build import VARIANTS, build_image_parts
 from atoll.errors import ToolError
-from atoll.image import (FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE, FLAG_WRITE_EXECUTE, Manifest,
+from atoll.image import (FLAG_BALANCED, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE, FLAG_WRITE_EXECUTE, Manifest,
                          build_image)
 from atoll.options import add_image_options, settings_from
 from atoll.program import check_program
@@ -89,6 +89,7 @@ def _flags(settings, framed):
     return ((FLAG_WRITE_EXECUTE if settings.allow_write_execute else 0)
             | (FLAG_VERBOSE if settings.verbose else 0)
             | (FLAG_FRAMED if framed else 0)
+            | (FLAG_BALANCED if settings.placement == "balanced" else 0)
             | (FLAG_FIXED_SEED if settings.seed is not None else 0))
 
 

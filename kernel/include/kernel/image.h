@@ -52,6 +52,7 @@ struct image_section {
 #define IMAGE_FLAG_VERBOSE 2u       /* kernel and posix report what they do on the kernel stream */
 #define IMAGE_FLAG_FRAMED 4u        /* console is framed, see kernel/driver/console.h */
 #define IMAGE_FLAG_FIXED_SEED 8u    /* tests only: ASLR from .seed; loud on the console */
+#define IMAGE_FLAG_BALANCED 16u     /* an idle core asks the longest queue for a thread */
 
 struct image_header {
     uint64_t magic;

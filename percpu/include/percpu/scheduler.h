@@ -15,6 +15,7 @@ struct percpu_config {
     void *extended;         /* thread_count * extended_stride bytes, 64-aligned, zeroed */
     uint32_t extended_stride;
     uint32_t quantum_ns;
+    bool is_balanced; /* idle cores ask for threads */
     void *
         outbox[CORE_COUNT_MAX]; /* [self] writable, others read-only; zeroed before anyone starts */
     paddr_t memory_limit;
@@ -60,6 +61,13 @@ void percpu_unpark(struct thread *thread, bool interrupt);
 /* Expires deadlines and the quantum, then picks: returns the thread to run (now RUNNING and
  * percpu_current), or NULL: idle. */
 struct thread *percpu_schedule(void);
+/* Takes a ready thread that may run on core `to`, and that may_leave agrees to, out of its queue:
+ * it is WAITING then. NULL: none among those that were looked at, the most urgent first. */
+struct thread *percpu_ready_take(core_id_t to, bool (*may_leave)(const struct thread *thread));
+/* For a core that is about to idle until deadline_ns. Balanced placement: once in a quantum, asks
+ * the core with the longest queue for a thread; returns when to look again at the latest. */
+uint64_t percpu_balance(uint64_t deadline_ns);
+
 /* When the timer must fire next: earliest deadline or the quantum's end; THREAD_NEVER if neither.
  */
 uint64_t percpu_next_event_ns(void);

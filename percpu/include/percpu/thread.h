@@ -52,6 +52,7 @@ struct thread {
     uint16_t index;         /* in the pool */
     uint32_t generation;    /* never 0 */
     uint64_t run_ns;        /* time on a core, without what runs since it was loaded last */
+    uint64_t cores;         /* bit c: a balanced placement may move it to core c; 0: it stays */
     uint64_t quantum_end_ns;
     uint64_t deadline_ns;           /* THREAD_NEVER: none */
     uint32_t deadline_slot;         /* position in the deadline heap, or DEADLINE_NONE */

@@ -31,7 +31,7 @@ noreturn void gate_exit(uint64_t status, uint64_t signal);
 int64_t gate_thread_create(uint64_t core, uint64_t entry, uint64_t stack, uint64_t cookie,
                            uint64_t priority);
 int64_t gate_thread_exit(uint64_t done);
-int64_t gate_thread_set(uint64_t thread, uint64_t priority, uint64_t core);
+int64_t gate_thread_set(uint64_t thread, uint64_t priority, uint64_t core, uint64_t cores);
 int64_t gate_park(uint64_t deadline, uint64_t flags);
 int64_t gate_unpark(uint64_t thread, uint64_t flags);
 int64_t gate_map(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t flags,

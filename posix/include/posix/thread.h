@@ -129,7 +129,8 @@ uint64_t posix_core_mask(void);
 /* The kernel's priority that a thread's policy asks for; and the policy of a new thread. */
 uint32_t posix_scheduling_level(struct posix_thread *thread);
 struct posix_scheduling posix_scheduling_inherited(struct posix_thread *parent);
-/* Moves the calling thread to a core of its affinity mask if it is not on one. */
+/* Moves the calling thread to a core of its affinity mask if it is not on one. With balanced
+ * placement also tells the kernel that mask and learns the handle, which a move has changed. */
 int64_t posix_thread_settle(struct posix_thread *self);
 
 /* Starts a thread of posix/'s own on a core, of the highest priority. It has a record, since locks

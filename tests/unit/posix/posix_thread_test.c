@@ -25,6 +25,7 @@
 #define FLAG_CHILD_CLEARTID 0x200000u
 #define FLAG_CHILD_SETTID 0x1000000u
 
+extern struct image_header shim_image;
 static struct gate_info *writable_info = (struct gate_info *)(uintptr_t)&posix_info;
 
 static struct {
@@ -59,9 +60,9 @@ int64_t gate_thread_create(uint64_t core, uint64_t entry, uint64_t stack, uint64
     return created.result != 0 ? created.result : (int64_t)(1000 + created.calls);
 }
 
-int64_t gate_thread_set(uint64_t thread, uint64_t priority, uint64_t core)
+int64_t gate_thread_set(uint64_t thread, uint64_t priority, uint64_t core, uint64_t cores)
 {
-    (void)thread, (void)priority;
+    (void)thread, (void)priority, (void)cores;
     moved_to = core;
     if (core != GATE_KEEP) {
         posix_words.core = core;
@@ -380,6 +381,7 @@ static void initialize(void)
 __attribute__((constructor)) static void begin(void)
 {
     writable_info->core_count = 4;
+    writable_info->index_address = at(&shim_image);
     own_stack = stacks[allocated++];
     on_posix_stack(initialize);
 }

@@ -272,8 +272,9 @@ int64_t gate_unpark(uint64_t handle, uint64_t flags)
 }
 
 /* A thread's run time: a clock of the host that goes forward. */
-int64_t gate_thread_set(uint64_t thread, uint64_t priority, uint64_t core)
+int64_t gate_thread_set(uint64_t thread, uint64_t priority, uint64_t core, uint64_t cores)
 {
+    (void)cores;
     (void)priority, (void)core;
     bool exists = thread > 100 && thread <= 100 + THREADS_MAX && threads[thread - 101] != NULL;
     return exists ? (int64_t)posix_now_ns() + 1 : -ESRCH;
