@@ -68,9 +68,9 @@ static void transmit(core_id_t to, const struct percpu_message *message, bool is
     slot->is_reply = is_reply;
     channel->head++;
     percpu_messages_sent++;
-    PERCPU_PERTURB(PERTURB_SEND_SLOT);
+    PERCPU_PERTURB();
     atomic_store_explicit(&channel->own->head, channel->head, memory_order_release);
-    PERCPU_PERTURB(PERTURB_SEND_HEAD);
+    PERCPU_PERTURB();
     outbox_notify_remote(to);
 }
 
@@ -157,7 +157,7 @@ static void ring_take(core_id_t from, struct channel *channel)
         channel->tail++;
         /* Before the handler, which may answer: the answer must not be overtaken by the tail. */
         atomic_store_explicit(&channel->own->tail, channel->tail, memory_order_release);
-        PERCPU_PERTURB(PERTURB_TAKE);
+        PERCPU_PERTURB();
         ASSERT(message.kind > PERCPU_MESSAGE_NONE && message.kind < PERCPU_MESSAGE_KINDS);
         if (message.is_reply) {
             reply_deliver(from, &message);
@@ -214,7 +214,7 @@ void percpu_channel_drain(void)
         attention_publish(attention + 2 - (attention & 1));
         take_everything();
         attention_publish(attention + 1);
-        PERCPU_PERTURB(PERTURB_DRAIN);
+        PERCPU_PERTURB();
         outbox_full_fence();
         if (!channel_has_work()) {
             return;

@@ -25,8 +25,7 @@ struct block {
     uint8_t words; /* bit w: free[w] is not 0 */
     uint8_t list;  /* enum block_list */
     bool is_own;
-    bool is_edge;    /* only a part lies in our partition */
-    bool is_foreign; /* its home is another core */
+    bool is_edge; /* only a part lies in our partition */
 };
 _Static_assert(sizeof(struct block) == 80, "frame_table_bytes is part of the memory budget");
 _Static_assert(BLOCK_WORDS == 8, "the words of a block are the bits of a byte");
@@ -134,31 +133,23 @@ static uint64_t word_mask(uint32_t word, uint32_t number, uint32_t count)
     return (~0ull >> (64 - (last - first))) << (first % 64);
 }
 
-static void bits_take(struct block *block, uint32_t number, uint32_t count)
+/* Takes or gives frames [number, number + count), which must all be free or all be taken. */
+static void bits_change(struct block *block, uint32_t number, uint32_t count, bool become_free)
 {
     for (uint32_t word = number / 64; word * 64 < number + count; word++) {
         uint64_t mask = word_mask(word, number, count);
-        ASSERT((block->free[word] & mask) == mask);
-        block->free[word] &= ~mask;
-        if (block->free[word] == 0) {
-            block->words &= (uint8_t) ~(1u << word);
-        }
+        ASSERT((block->free[word] & mask) == (become_free ? 0 : mask)); /* freed or taken twice */
+        block->free[word] ^= mask;
+        uint8_t bit = (uint8_t)(1u << word);
+        block->words = (uint8_t)(block->free[word] == 0 ? block->words & ~bit : block->words | bit);
     }
-    block->free_count = (uint16_t)(block->free_count - count);
-    free_frames -= count;
-    list_update(block);
-}
-
-static void bits_give(struct block *block, uint32_t number, uint32_t count)
-{
-    for (uint32_t word = number / 64; word * 64 < number + count; word++) {
-        uint64_t mask = word_mask(word, number, count);
-        ASSERT((block->free[word] & mask) == 0); /* freed twice */
-        block->free[word] |= mask;
-        block->words |= (uint8_t)(1u << word);
+    if (become_free) {
+        block->free_count = (uint16_t)(block->free_count + count);
+        free_frames += count;
+    } else {
+        block->free_count = (uint16_t)(block->free_count - count);
+        free_frames -= count;
     }
-    block->free_count = (uint16_t)(block->free_count + count);
-    free_frames += count;
     list_update(block);
 }
 
@@ -170,8 +161,8 @@ void percpu_frames_add(paddr_t start, paddr_t end)
     while (at < end.value) {
         uint64_t stop = MIN(end.value, ALIGN_DOWN(at, LARGE_PAGE_BYTES) + LARGE_PAGE_BYTES);
         uint32_t count = (uint32_t)((stop - at) / PAGE_BYTES);
-        bits_give(&blocks[at / LARGE_PAGE_BYTES], (uint32_t)(at % LARGE_PAGE_BYTES / PAGE_BYTES),
-                  count);
+        bits_change(&blocks[at / LARGE_PAGE_BYTES], (uint32_t)(at % LARGE_PAGE_BYTES / PAGE_BYTES),
+                    count, true);
         total_frames += count;
         at = stop;
     }
@@ -227,7 +218,7 @@ void percpu_frame_run_free(paddr_t first, uint32_t count)
     ASSERT(percpu_frame_is_own(first));
     ASSERT(percpu_frame_is_own((paddr_t){first.value + (count - 1) * PAGE_BYTES}));
     struct block *block = &blocks[first.value / LARGE_PAGE_BYTES];
-    bits_give(block, (uint32_t)(first.value % LARGE_PAGE_BYTES / PAGE_BYTES), count);
+    bits_change(block, (uint32_t)(first.value % LARGE_PAGE_BYTES / PAGE_BYTES), count, true);
     if (block->list == LIST_FREE && free_block_count > BLOCKS_KEPT) {
         grant_block_became_free();
     }
@@ -239,39 +230,26 @@ void percpu_frame_free(paddr_t frame)
     percpu_frame_run_free(frame, 1);
 }
 
-/* First aligned run of count <= 64 free frames in a word; 64 if there is none. */
-static uint32_t run_in_word(uint64_t bits, uint32_t count)
+static bool run_is_free(const struct block *block, uint32_t number, uint32_t count)
 {
-    /* After the loop, bit i says that bits i .. i + count - 1 were set. */
-    for (uint32_t width = 1; width < count; width *= 2) {
-        bits &= bits >> width;
+    for (uint32_t word = number / 64; word * 64 < number + count; word++) {
+        if ((~block->free[word] & word_mask(word, number, count)) != 0) {
+            return false;
+        }
     }
-    /* ...0001 0001: the aligned positions. */
-    uint64_t aligned = count == 64 ? 1 : ~0ull / ((1ull << count) - 1);
-    bits &= aligned;
-    return bits == 0 ? 64 : (uint32_t)__builtin_ctzll(bits);
+    return true;
 }
 
+/* The first aligned run; steps over words that have nothing free. */
 static uint32_t run_in_block(const struct block *block, uint32_t count)
 {
-    if (block->free_count < count) {
-        return NO_FRAMES;
-    }
-    uint32_t stride = count <= 64 ? 1 : count / 64;
-    for (uint32_t word = 0; word < BLOCK_WORDS; word += stride) {
-        if (count <= 64) {
-            uint32_t bit = run_in_word(block->free[word], count);
-            if (bit < 64) {
-                return word * 64 + bit;
-            }
-            continue;
-        }
-        uint64_t all = ~0ull;
-        for (uint32_t i = 0; i < stride; i++) {
-            all &= block->free[word + i];
-        }
-        if (all == ~0ull) {
-            return word * 64;
+    for (uint32_t number = 0; number < BLOCK_FRAMES && block->free_count >= count;) {
+        if (block->free[number / 64] == 0) {
+            number = ALIGN_UP(number + 1, MAX(count, 64u));
+        } else if (run_is_free(block, number, count)) {
+            return number;
+        } else {
+            number += count;
         }
     }
     return NO_FRAMES;
@@ -299,7 +277,7 @@ enum result percpu_frame_run_allocate(uint32_t count, paddr_t *first)
         found = &blocks[list_first[LIST_FREE]];
         number = 0;
     }
-    bits_take(found, number, count);
+    bits_change(found, number, count, false);
     *first = frame_at(found, number);
     return RESULT_OK;
 }
@@ -345,16 +323,9 @@ void frames_owner_publish(paddr_t block, core_id_t owner)
 
 static paddr_t detach(struct block *block)
 {
-    ASSERT(block->list == LIST_FREE && block->free_count == BLOCK_FRAMES);
-    ASSERT(block->is_own && !block->is_edge);
-    list_remove(block);
-    for (uint32_t word = 0; word < BLOCK_WORDS; word++) {
-        block->free[word] = 0;
-    }
-    block->words = 0;
-    block->free_count = 0;
+    ASSERT(block->list == LIST_FREE && block->is_own && !block->is_edge);
+    bits_change(block, 0, BLOCK_FRAMES, false);
     block->is_own = false;
-    free_frames -= BLOCK_FRAMES;
     total_frames -= BLOCK_FRAMES;
     paddr_t address = frame_at(block, 0);
     config.block_detach(address);
@@ -366,7 +337,7 @@ static struct block *foreign_free_block(void)
 {
     uint32_t index = list_first[LIST_FREE];
     for (uint32_t tried = 0; tried <= BLOCKS_KEPT && index != BLOCK_NONE; tried++) {
-        if (blocks[index].is_foreign) {
+        if (!lies_in_partition(frame_at(&blocks[index], 0))) {
             return &blocks[index];
         }
         index = blocks[index].next;
@@ -401,7 +372,6 @@ void frames_block_attach(paddr_t address)
     ASSERT(!block->is_own && block->free_count == 0);
     config.block_attach(address);
     block->is_own = true;
-    block->is_foreign = !lies_in_partition(address);
     total_frames += BLOCK_FRAMES;
-    bits_give(block, 0, BLOCK_FRAMES);
+    bits_change(block, 0, BLOCK_FRAMES, true);
 }

@@ -16,38 +16,32 @@ PERCORE struct outbox percpu_outboxes[CORE_COUNT_MAX];
 /* The attention value of each peer for which an IPI was sent: one is enough. */
 static PERCORE uint64_t interrupted[CORE_COUNT_MAX];
 
-struct layout {
-    uint64_t peers, signals, generations, owners, end;
-};
-
-static struct layout layout_of(uint32_t core_count, uint32_t thread_count, paddr_t memory_limit)
+/* One part of an outbox, on a cache line; *at moves behind it. */
+static void *part(uintptr_t *at, uint64_t bytes)
 {
-    const uint64_t line = OUTBOX_LINE;
+    void *begin = (void *)ALIGN_UP(*at, (uintptr_t)OUTBOX_LINE);
+    *at = (uintptr_t)begin + bytes;
+    return begin;
+}
+
+/* Finds the parts of an outbox at base (0 to know its size); returns where it ends. */
+static uint64_t locate(struct outbox *outbox, void *base, uint64_t core_count,
+                       uint64_t thread_count, paddr_t memory_limit)
+{
     uint64_t groups = (thread_count + OUTBOX_GROUP_THREADS - 1) / OUTBOX_GROUP_THREADS;
-    uint64_t blocks = (memory_limit.value + LARGE_PAGE_BYTES - 1) / LARGE_PAGE_BYTES;
-    struct layout layout;
-    layout.peers = sizeof(struct outbox_state);
-    layout.signals = layout.peers + core_count * sizeof(struct outbox_peer);
-    layout.generations =
-        ALIGN_UP(layout.signals + core_count * groups * sizeof(struct outbox_signals), line);
-    layout.owners = ALIGN_UP(layout.generations + thread_count * sizeof(uint32_t), line);
-    layout.end = ALIGN_UP(layout.owners + blocks, line);
-    return layout;
+    uintptr_t at = (uintptr_t)base;
+    outbox->state = part(&at, sizeof(struct outbox_state));
+    outbox->peers = part(&at, core_count * sizeof(struct outbox_peer));
+    outbox->signals = part(&at, core_count * groups * sizeof(struct outbox_signals));
+    outbox->generations = part(&at, thread_count * sizeof(uint32_t));
+    outbox->owners = part(&at, (memory_limit.value + LARGE_PAGE_BYTES - 1) / LARGE_PAGE_BYTES);
+    return (uint64_t)(uintptr_t)part(&at, 0);
 }
 
 uint64_t percpu_outbox_bytes(uint32_t core_count, uint32_t thread_count, paddr_t memory_limit)
 {
-    return layout_of(core_count, thread_count, memory_limit).end;
-}
-
-static void locate(struct outbox *outbox, uint8_t *base, const struct layout *layout)
-{
-    ASSERT(base != NULL && IS_ALIGNED((uintptr_t)base, OUTBOX_LINE));
-    outbox->state = (struct outbox_state *)base;
-    outbox->peers = (struct outbox_peer *)(base + layout->peers);
-    outbox->signals = (struct outbox_signals *)(base + layout->signals);
-    outbox->generations = (_Atomic uint32_t *)(base + layout->generations);
-    outbox->owners = (_Atomic uint8_t *)(base + layout->owners);
+    struct outbox outbox;
+    return locate(&outbox, NULL, core_count, thread_count, memory_limit);
 }
 
 void percpu_initialize(const struct percpu_config *config)
@@ -61,10 +55,11 @@ void percpu_initialize(const struct percpu_config *config)
     percpu_core_count = config->core_count;
     percpu_group_count = (config->thread_count + OUTBOX_GROUP_THREADS - 1) / OUTBOX_GROUP_THREADS;
     percpu_ipis_sent = 0;
-    struct layout layout =
-        layout_of(config->core_count, config->thread_count, config->memory_limit);
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        locate(&percpu_outboxes[core], config->outbox[core], &layout);
+        ASSERT(config->outbox[core] != NULL);
+        ASSERT(IS_ALIGNED((uintptr_t)config->outbox[core], OUTBOX_LINE));
+        (void)locate(&percpu_outboxes[core], config->outbox[core], config->core_count,
+                     config->thread_count, config->memory_limit);
         interrupted[core] = 0;
     }
     thread_initialize();
@@ -77,7 +72,7 @@ void percpu_initialize(const struct percpu_config *config)
 /* @impl ATL-LLR-PERCPU-0005~1 */
 void outbox_notify_remote(core_id_t to)
 {
-    PERCPU_PERTURB(PERTURB_NOTIFY);
+    PERCPU_PERTURB();
     outbox_full_fence();
     uint64_t attention =
         atomic_load_explicit(&outbox_of_remote(to)->state->attention, memory_order_acquire);
@@ -92,7 +87,7 @@ void outbox_notify_remote(core_id_t to)
 void percpu_cell_publish(uint64_t cell_id)
 {
     atomic_store_explicit(&outbox_own()->state->cell, cell_id, memory_order_release);
-    PERCPU_PERTURB(PERTURB_CELL);
+    PERCPU_PERTURB();
     if (cell_id != 0) {
         outbox_full_fence();
     }
@@ -102,7 +97,7 @@ void percpu_cell_publish(uint64_t cell_id)
 bool percpu_cell_may_hold_remote(core_id_t core, uint64_t cell_id)
 {
     outbox_full_fence();
-    PERCPU_PERTURB(PERTURB_CELL);
+    PERCPU_PERTURB();
     return atomic_load_explicit(&outbox_of_remote(core)->state->cell, memory_order_acquire) ==
            cell_id;
 }

@@ -76,7 +76,7 @@ void percpu_thread_ready(struct thread *thread)
     const struct thread *current = percpu_current;
     ASSERT(thread->state == THREAD_WAITING || thread->state == THREAD_PARKED);
     ASSERT(thread->priority < PRIORITIES);
-    PERCPU_PERTURB(PERTURB_SCHEDULE);
+    PERCPU_PERTURB();
     if (thread->deadline_slot != DEADLINE_NONE) {
         deadline_remove(thread);
     }
@@ -144,7 +144,7 @@ enum result percpu_park(uint64_t deadline_ns)
 {
     struct thread *thread = percpu_current;
     ASSERT(is_running(thread) && thread->deadline_slot == DEADLINE_NONE);
-    PERCPU_PERTURB(PERTURB_PARK);
+    PERCPU_PERTURB();
     if (thread->permit) {
         thread->permit = false;
         return RESULT_OK;
@@ -230,7 +230,7 @@ static void quantum_update(struct thread *current)
 
 static struct thread *schedule(void)
 {
-    PERCPU_PERTURB(PERTURB_SCHEDULE);
+    PERCPU_PERTURB();
     if (deadline_first_ns != THREAD_NEVER) {
         deadlines_expire();
     }

@@ -40,10 +40,10 @@ static void send_remote(core_id_t core, uint32_t index, bool interrupt)
     if (!is_new) {
         return;
     }
-    PERCPU_PERTURB(PERTURB_SIGNAL_LEAF);
+    PERCPU_PERTURB();
     if (toggle(&outbox_own()->peers[core.value].groups, &peer->peers[percpu_self.value].groups_seen,
                1ull << group)) {
-        PERCPU_PERTURB(PERTURB_SIGNAL_GROUP);
+        PERCPU_PERTURB();
         outbox_notify_remote(core);
     }
 }
@@ -100,7 +100,7 @@ void signal_take(core_id_t from, struct channel *channel)
     uint64_t pending_groups = groups ^ channel->groups_seen;
     channel->groups_seen = groups;
     atomic_store_explicit(&channel->own->groups_seen, groups, memory_order_release);
-    PERCPU_PERTURB(PERTURB_SIGNAL_TAKE);
+    PERCPU_PERTURB();
     outbox_full_fence();
     while (pending_groups != 0) {
         uint32_t group = (uint32_t)__builtin_ctzll(pending_groups);

@@ -8,29 +8,14 @@
 
 /* Sets this core's sequence of delays; 0: none. Print the seed to be able to repeat a run. */
 void percpu_perturb_seed(uint64_t seed);
-/* Spins 0..PERCPU_PERTURB_SPINS_MAX-1 times; step tells apart the places. */
+/* Spins 0..PERCPU_PERTURB_SPINS_MAX-1 times; step, a line number, tells apart the places. */
 void percpu_perturb_delay(uint32_t step);
 #define PERCPU_PERTURB_SPINS_MAX 256u
 
 #ifdef ATOLL_PERTURB
-#define PERCPU_PERTURB(step) percpu_perturb_delay(step)
+#define PERCPU_PERTURB() percpu_perturb_delay(__LINE__)
 #else
-#define PERCPU_PERTURB(step) ((void)(step))
+#define PERCPU_PERTURB() ((void)0)
 #endif
-
-/* The places. */
-enum {
-    PERTURB_SEND_SLOT,
-    PERTURB_SEND_HEAD,
-    PERTURB_NOTIFY,
-    PERTURB_TAKE,
-    PERTURB_DRAIN,
-    PERTURB_SIGNAL_LEAF,
-    PERTURB_SIGNAL_GROUP,
-    PERTURB_SIGNAL_TAKE,
-    PERTURB_CELL,
-    PERTURB_SCHEDULE,
-    PERTURB_PARK,
-};
 
 #endif
