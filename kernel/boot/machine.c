@@ -24,25 +24,17 @@ static uint32_t own_apic_id(void)
     return cpu_cpuid(1, 0).ebx >> 24;
 }
 
-/* Validator of whole tables: copies and checks one of at most *bytes bytes; *bytes: its length. */
-static enum result read_table(uint64_t physical, const char *signature, uint8_t *to,
-                              uint32_t *bytes)
+/* Validator of whole tables: copies one into boot_buffer and checks it. */
+static enum result read_table(uint64_t physical, const char *signature, uint32_t *bytes)
 {
     uint8_t header[ACPI_HEADER_BYTES];
     TRY(boot_physical_read(header, physical, sizeof(header)));
-    uint32_t length = bytes_u32(header + 4);
-    if (memcmp(header, signature, 4) != 0 || length > *bytes) {
+    *bytes = bytes_u32(header + 4);
+    if (memcmp(header, signature, 4) != 0 || *bytes > BOOT_BUFFER_BYTES) {
         return RESULT_FORMAT;
     }
-    *bytes = length;
-    TRY(boot_physical_read(to, physical, length));
-    return acpi_check_table(to, length, signature);
-}
-
-static enum result read_to_buffer(const char *signature, uint64_t physical, uint32_t *bytes)
-{
-    *bytes = BOOT_BUFFER_BYTES;
-    return read_table(physical, signature, boot_buffer, bytes);
+    TRY(boot_physical_read(boot_buffer, physical, *bytes));
+    return acpi_check_table(boot_buffer, *bytes, signature);
 }
 
 /* A machine without it is switched off by a reset. */
@@ -51,7 +43,7 @@ static void read_power(uint32_t fadt_bytes)
     uint64_t dsdt;
     uint32_t bytes;
     if (acpi_parse_fadt(boot_buffer, fadt_bytes, &dsdt, &shared_facts) == RESULT_OK &&
-        read_to_buffer("DSDT", dsdt, &bytes) == RESULT_OK) {
+        read_table(dsdt, "DSDT", &bytes) == RESULT_OK) {
         (void)!acpi_parse_s5(boot_buffer, bytes, &shared_facts);
     }
 }
@@ -61,19 +53,21 @@ static enum result read_acpi(uint64_t rsdp)
 {
     uint8_t pointer[ACPI_RSDP_BYTES];
     struct acpi_root root;
-    uint32_t root_bytes = sizeof(root_table), bytes;
+    uint32_t root_bytes, bytes;
     enum result cores = RESULT_INVALID;
     TRY(boot_physical_read(pointer, rsdp, sizeof(pointer)));
     TRY(acpi_parse_rsdp(pointer, &root));
-    TRY(read_table(root.physical, root.is_wide ? "XSDT" : "RSDT", root_table, &root_bytes));
+    TRY(read_table(root.physical, root.is_wide ? "XSDT" : "RSDT", &root_bytes));
+    root_bytes = MIN(root_bytes, sizeof(root_table)); /* more tables than that are not looked at */
+    memcpy(root_table, boot_buffer, root_bytes);
     for (uint32_t i = 0;; i++) {
         uint64_t table = acpi_root_entry(root_table, root_bytes, root.is_wide, i);
         if (table == 0) {
             return cores;
         }
-        if (read_to_buffer("APIC", table, &bytes) == RESULT_OK) {
+        if (read_table(table, "APIC", &bytes) == RESULT_OK) {
             cores = acpi_parse_madt(boot_buffer, bytes, own_apic_id(), &shared_facts);
-        } else if (read_to_buffer("FACP", table, &bytes) == RESULT_OK) {
+        } else if (read_table(table, "FACP", &bytes) == RESULT_OK) {
             read_power(bytes);
         }
     }

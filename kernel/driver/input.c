@@ -19,63 +19,42 @@ bool input_take_plain(struct input *input, uint8_t byte)
     return true;
 }
 
-/* A header went wrong or a byte stands outside a frame: one error for each run of such bytes. */
-static void skip(struct input *input, uint8_t byte)
+/* Whether the byte can follow the others of a header. */
+static bool fits(const struct input *input, uint8_t byte)
 {
-    if (!input->is_skipping) {
-        input->errors++;
-        input->is_skipping = true;
+    switch (input->header_used) {
+    case 0:
+        return byte == CONSOLE_FRAME_MARK;
+    case 1:
+        return byte == CONSOLE_STREAM_INPUT;
+    case 2:
+        return true;
+    default:
+        return (input->header[2] | byte << 8) <= (int)CONSOLE_PAYLOAD_BYTES_MAX;
     }
-    /* The byte itself may be the beginning of a good frame. */
-    input->state = byte == CONSOLE_FRAME_MARK ? INPUT_STREAM : INPUT_MARK;
 }
 
-static void length_known(struct input *input, uint8_t byte)
-{
-    if (input->remaining > CONSOLE_PAYLOAD_BYTES_MAX) {
-        skip(input, byte);
-        return;
-    }
-    input->is_skipping = false;
-    input->is_ended = input->remaining == 0;
-    input->state = input->remaining == 0 ? INPUT_MARK : INPUT_PAYLOAD;
-}
-
-/* @impl ATL-LLR-BOOT-0025~1 */
+/* @impl ATL-LLR-BOOT-0025~2 */
 bool input_take_framed(struct input *input, uint8_t byte)
 {
     if (input->is_ended) {
         return false;
     }
-    switch (input->state) {
-    case INPUT_MARK:
-        if (byte == CONSOLE_FRAME_MARK) {
-            input->state = INPUT_STREAM;
-        } else {
-            skip(input, byte);
-        }
-        return false;
-    case INPUT_STREAM:
-        if (byte == CONSOLE_STREAM_INPUT) {
-            input->state = INPUT_LENGTH_LOW;
-        } else {
-            skip(input, byte);
-        }
-        return false;
-    case INPUT_LENGTH_LOW:
-        input->remaining = byte;
-        input->state = INPUT_LENGTH_HIGH;
-        return false;
-    case INPUT_LENGTH_HIGH:
-        input->remaining |= (uint32_t)byte << 8;
-        length_known(input, byte);
-        return false;
-    case INPUT_PAYLOAD:
+    if (input->remaining > 0) {
         input->remaining--;
-        if (input->remaining == 0) {
-            input->state = INPUT_MARK;
-        }
         return true;
+    }
+    if (!fits(input, byte)) {
+        input->header_used = 0;
+        if (byte != CONSOLE_FRAME_MARK) {
+            return false; /* else it may be the beginning of a good frame */
+        }
+    }
+    input->header[input->header_used++] = byte;
+    if (input->header_used == sizeof(input->header)) {
+        input->header_used = 0;
+        input->remaining = input->header[2] | (uint32_t)byte << 8;
+        input->is_ended = input->remaining == 0;
     }
     return false;
 }

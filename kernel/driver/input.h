@@ -5,23 +5,12 @@
 
 #include <percpu/base.h>
 
-enum input_state {
-    INPUT_MARK,
-    INPUT_STREAM,
-    INPUT_LENGTH_LOW,
-    INPUT_LENGTH_HIGH,
-    INPUT_PAYLOAD,
-};
-
 struct input {
     bool is_ended;
-    /* plain */
-    bool is_inside_line;
-    /* framed */
-    enum input_state state;
-    uint32_t remaining; /* of the payload; its length while it is read */
-    uint64_t errors;    /* bytes outside frames and headers that were refused, counted by run */
-    bool is_skipping;
+    bool is_inside_line; /* plain */
+    uint8_t header[4];   /* framed: of the frame that begins */
+    uint32_t header_used;
+    uint32_t remaining; /* framed: of the payload */
 };
 
 /* What a byte of the line means: true: it is a byte of input. After the end nothing is. */

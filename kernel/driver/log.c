@@ -6,7 +6,7 @@
 
 #define LINE_BYTES_MAX 256u
 
-void console_log_arguments(enum console_level level, const char *format, va_list arguments)
+void console_log_arguments(enum console_stream level, const char *format, va_list arguments)
 {
     if (level != CONSOLE_LOG || console_wants_log()) {
         char line[LINE_BYTES_MAX];
@@ -14,7 +14,7 @@ void console_log_arguments(enum console_level level, const char *format, va_list
     }
 }
 
-void console_log(enum console_level level, const char *format, ...)
+void console_log(enum console_stream level, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Splits the machine's memory among the cores and builds what each core starts with. Runs on the
  * boot core under boot tables, where physical memory is visible at its own address. Boot only. */
+#include "tables.h"
+
 #include <boot/boot.h>
 #include <cpu/string.h>
 #include <kernel/layout.h>
 #include <percpu/frames.h>
 #include <percpu/scheduler.h>
-
-#include "tables.h"
 
 SHARED struct region shared_regions[CORE_COUNT_MAX];
 
@@ -52,15 +52,6 @@ static void split(void)
         shared_regions[core].end.value = end;
         start = end;
     }
-}
-
-/* @impl ATL-LLR-BOOT-0021~1 */
-bool memory_region_piece(const struct region *region, uint32_t i, struct memory_range *out)
-{
-    const struct memory_range *range = &shared_facts.memory[i];
-    out->start = MAX(range->start, region->start.value);
-    out->end = MIN(range->end, region->end.value);
-    return out->start < out->end;
 }
 
 void memory_region_free_ranges(core_id_t core, void (*use)(paddr_t start, paddr_t end))

@@ -11,6 +11,13 @@
 void tables_build(core_id_t core);
 
 /* The part of memory range i that lies in the region's partition; false: none. */
-bool memory_region_piece(const struct region *region, uint32_t i, struct memory_range *out);
+static inline bool memory_region_piece(const struct region *region, uint32_t i,
+                                       struct memory_range *out)
+{
+    const struct memory_range *range = &shared_facts.memory[i];
+    out->start = MAX(range->start, region->start.value);
+    out->end = MIN(range->end, region->end.value);
+    return out->start < out->end;
+}
 
 #endif

@@ -10,7 +10,7 @@
  *     0xA7   stream   length (LE, 1..4096) payload          guest to host
  *     0xA7   0        length (LE, 0..4096) payload          host to guest; length 0: end of input
  *
- * What is malformed in the input is skipped to the next 0xA7 and counted.
+ * What is malformed in the input is skipped to the next 0xA7.
  *
  * Output is buffered and interrupt-driven on core 0 after console_start_interrupts; in any other
  * state (boot, other cores, after console_panic_begin) it is polled, with bounded waiting. The line
@@ -30,14 +30,9 @@ enum console_stream {
     CONSOLE_STREAM_INPUT = 0,
     CONSOLE_STREAM_OUTPUT = 1,
     CONSOLE_STREAM_ERROR = 2,
-    CONSOLE_STREAM_LOG = 3,
+    CONSOLE_LOG = 3, /* the kernel's lines */
     CONSOLE_STREAM_EXIT = 4,
-    CONSOLE_STREAM_KERNEL_ERROR = 5, /* a user must see it */
-};
-
-enum console_level {
-    CONSOLE_LOG = CONSOLE_STREAM_LOG,
-    CONSOLE_ERROR = CONSOLE_STREAM_KERNEL_ERROR,
+    CONSOLE_ERROR = 5, /* those that a user must see */
 };
 
 enum console_exit {
@@ -71,9 +66,9 @@ int64_t console_read(void *to, uint64_t bytes);
 /* As console_read would answer, without taking anything; a count may be too low, never too high. */
 int64_t console_input_available(void);
 /* One line or a part of one, of at most 256 bytes: %s %u %x %lu %lx %%. Any state. */
-void console_log(enum console_level level, const char *format, ...)
+void console_log(enum console_stream level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-void console_log_arguments(enum console_level level, const char *format, va_list arguments)
+void console_log_arguments(enum console_stream level, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
 /* How it ended: a frame of four bytes, or a line if it is not a plain success. */
