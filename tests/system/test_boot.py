@@ -23,6 +23,12 @@ def test_all_cores_run_threads(guest):
     run(guest, "cores").expect(stdout=f"{guest.cores} {2 * guest.cores}\n".encode())
 
 
+# @verifies ATL-LLR-BOOT-0015~1
+@system_test(matrix=PAIRWISE, cores=(64,), timeout_s=120)
+def test_sixty_four_cores(guest):
+    run(guest, "cores", memory=1024).expect(stdout=b"64 128\n")
+
+
 # @verifies ATL-LLR-BOOT-0022~1
 # @verifies ATL-LLR-BOOT-0009~1
 @system_test(matrix=ONE, cores=(3,), machine=("microvm",))
