@@ -59,7 +59,7 @@ static enum result parse_memory_map(const uint8_t *tag, uint32_t bytes,
     return RESULT_OK;
 }
 
-/* @impl ATL-LLR-BOOT-0004~1 */
+/* @impl ATL-LLR-BOOT-0004~1 ATL-LLR-BOOT-0037~1 */
 enum result handover_parse_multiboot2(const uint8_t *bytes, uint32_t total_bytes, uint64_t physical,
                                       struct memory_entry *entries, struct handover *handover)
 {
