@@ -8,6 +8,7 @@
 #include <cpu/core.h>
 #include <cpu/time.h>
 #include <driver/console.h>
+#include <driver/power.h>
 #include <kernel/region.h>
 #include <percpu/frames.h>
 #include <percpu/scheduler.h>
@@ -111,7 +112,10 @@ static bool stop_by(uint32_t command)
 void stop_others(void)
 {
     cpu_cli();
-    if (!cpu_is_on_boot_tables() && percpu_core_count > 1) {
+    if (!cpu_is_on_boot_tables() && percpu_core_count > 0) {
+        if (state_of_remote(percpu_self.value) == CORE_PANICS) {
+            power_off(); /* a fault while a panic was reported: no second try */
+        }
         state_set(CORE_PANICS);
         if (!stop_by(VECTOR_STOP)) {
             (void)stop_by(APIC_COMMAND_NMI);

@@ -58,6 +58,12 @@ def test_memory_above_four_gibibytes(guest):
 
 
 # @verifies ATL-LLR-BOOT-0021~1
+@system_test(matrix=ONE, cores=(2,), libc=("musl",), machine=("q35",), ring=(3,))
+def test_memory_above_four_gibibytes_without_gibibyte_pages(guest):
+    run(guest, "cores", memory=BIG_MIB, qemu=("-cpu", "max,pdpe1gb=off")).expect(stdout=b"2 4\n")
+
+
+# @verifies ATL-LLR-BOOT-0021~1
 @system_test(matrix=ONE, cores=(1,), libc=("musl",), machine=("microvm", "q35"))
 def test_four_mebibytes_are_enough_to_start(guest):
     run(guest, "cores", memory=4).expect(stdout=b"1 2\n")
