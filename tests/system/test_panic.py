@@ -8,20 +8,29 @@ from lib import PAIRWISE, system_test
 from atoll.elf import PT_LOAD, Elf
 
 KERNEL_BASE = 0xffffffff80000000
-UD2 = b"\x0f\x0b"
+UD2, JUMP_TO_SELF = b"\x0f\x0b", b"\xeb\xfe"
 STATUS_PANIC, STATUS_KILLED = 255, 137
 
 
-def broken_image(guest, function, program, *arguments):
-    """(image whose kernel cannot execute the function, the function's address)"""
-    image = bytearray(guest.pack(program, *arguments))
-    address = Elf(guest.parts()[0].read_bytes(), "kernel").symbols()[function]
+def put(image, address, code):
+    """Puts code over what the loader puts at an address of the kernel."""
     for segment in Elf(image, "image").segments:
         inside = address - KERNEL_BASE - segment.physical
         if segment.kind == PT_LOAD and 0 <= inside < segment.file_bytes:
-            image[segment.offset + inside:segment.offset + inside + 2] = UD2
-            return bytes(image), address
-    raise AssertionError(f"{function} is not in the image")
+            image[segment.offset + inside:segment.offset + inside + len(code)] = code
+            return
+    raise AssertionError(f"{address:#x} is not in the image")
+
+
+def broken_image(guest, function, program, *arguments, hangs_in=None):
+    """(image whose kernel cannot execute the function, the function's address); who comes to hangs_in
+    stays there."""
+    image = bytearray(guest.pack(program, *arguments))
+    symbols = Elf(guest.parts()[0].read_bytes(), "kernel").symbols()
+    put(image, symbols[function], UD2)
+    if hangs_in:
+        put(image, symbols[hangs_in], JUMP_TO_SELF)
+    return bytes(image), symbols[function]
 
 
 # @verifies ATL-LLR-BOOT-0035~1
@@ -48,6 +57,16 @@ def test_panic_of_another_core_waits_for_whole_frames(guest):
     result.expect_that(len(result.stdout) > 100 * len(line), "core 0 was writing")
     result.expect_that((line * lines).startswith(result.stdout), "the program's output is whole")
     result.expect_that(not re.search(rb"[^\r\n]", result.outcome.noise), "no byte is outside frames")
+
+
+# @verifies ATL-LLR-BOOT-0034~1
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(2, 4))
+def test_panic_does_not_wait_for_a_core_that_hangs(guest):
+    image, address = broken_image(guest, "gate_move_to", guest.build("machine.c"), "move at once",
+                                  hangs_in="console_write")
+    result = guest.boot(image).expect(status=STATUS_PANIC, stdout=b"")
+    line = f"panic: core 1: exception 6 (error 0x0) in the kernel, rip {address:#x}".encode()
+    result.expect_that(line in result.kernel_errors, "core 1 reports, though core 0 does not answer")
 
 
 # @verifies ATL-LLR-BOOT-0036~1

@@ -108,7 +108,7 @@ static void *move_away(void *nothing)
     return nothing;
 }
 
-static void write_while_another_moves(void)
+static void write_while_another_moves(int already_written)
 {
     char line[202] = {[200] = '\n'};
     pthread_t threads[8];
@@ -118,6 +118,7 @@ static void write_while_another_moves(void)
     for (int i = 0; i < 8; i++) {
         pthread_create(&threads[i], NULL, move_away, NULL);
     }
+    written = already_written;
     while (write(STDOUT_FILENO, line, 201) > 0) {
         written++;
     }
@@ -165,7 +166,9 @@ int main(int count_of_arguments, char **arguments)
         char table[10];
         __asm__ volatile("sgdt %0" : "=m"(table));
     } else if (strcmp(what, "move") == 0) {
-        write_while_another_moves();
+        write_while_another_moves(0);
+    } else if (strcmp(what, "move at once") == 0) {
+        write_while_another_moves(200);
     } else if (strcmp(what, "exhaust") == 0) {
         touch_everywhere();
     } else if (strcmp(what, "abort") == 0) {
