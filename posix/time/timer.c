@@ -144,9 +144,19 @@ int64_t timer_initialize(struct timer *timer, bool has_signal)
     return result;
 }
 
+/* What was queued before the timer was changed is delivered before the call returns, as on Linux,
+ * although the interrupt that tells of it may still be on its way. */
+static void notice_signals(void)
+{
+    if (posix_signal_is_pending()) {
+        posix_words.pending = 1;
+    }
+}
+
 void timer_finish(struct timer *timer)
 {
     posix_deadline_cancel(&timer->deadline);
+    notice_signals();
     if (timer->node != NULL) {
         posix_signal_unreserve(timer->node);
     }
@@ -160,6 +170,7 @@ void timer_set(struct timer *timer, uint64_t at_ns, uint64_t interval_ns, uint64
     timer->is_signalled = false;
     timer->overruns = 0;
     timer->generation++;
+    notice_signals();
     if (timer->node != NULL) {
         posix_deadline_set(&timer->deadline, deadline_of(timer, now_ns));
     }
