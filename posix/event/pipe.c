@@ -17,18 +17,6 @@ static uint64_t room(const struct pipe *pipe)
     return pipe->bytes_max - used(pipe);
 }
 
-int64_t pipe_take_turn(struct pipe *pipe, enum pipe_end end)
-{
-    while (pipe->has_turn[end]) {
-        if (posix_wait(&pipe->turn[end], &pipe->lock, GATE_NEVER) != 0) {
-            return -ERESTARTSYS;
-        }
-        posix_lock_acquire(&pipe->lock);
-    }
-    pipe->has_turn[end] = true;
-    return 0;
-}
-
 void pipe_give_turn(struct pipe *pipe, enum pipe_end end)
 {
     pipe->has_turn[end] = false;
@@ -58,49 +46,33 @@ static inline uint64_t movable(const struct pipe *pipe, enum pipe_end end, uint6
     return bytes >= needed && pipe->ends[PIPE_READ] != NULL ? bytes : 0;
 }
 
-/* The lock is held before, and not after. */
-__attribute__((noinline)) static int64_t
-wait_to_begin(struct pipe *pipe, const struct posix_file *file, enum pipe_end end, uint64_t needed)
-{
-    for (;;) {
-        int64_t result = pipe_take_turn(pipe, end);
-        if (result != 0) {
-            return result;
-        }
-        uint64_t bytes = movable(pipe, end, needed);
-        if (bytes != 0) {
-            posix_lock_release(&pipe->lock);
-            return (int64_t)bytes;
-        }
-        pipe_give_turn(pipe, end);
-        bool is_alone = pipe->ends[PIPE_ENDS - 1 - end] == NULL;
-        if (is_alone || event_is_nonblocking(file)) {
-            posix_lock_release(&pipe->lock);
-            return !is_alone ? -EAGAIN : end == PIPE_READ ? 0 : -EPIPE;
-        }
-        if (posix_wait(&pipe->waiting[end], &pipe->lock, GATE_NEVER) != 0) {
-            return -ERESTARTSYS;
-        }
-        posix_lock_acquire(&pipe->lock);
-    }
-}
-
 /* Waits until the end may move bytes and takes its turn.
  *
  * @needed     PIPE_WRITE: bytes of room
  * Returns the bytes there are, or the room; 0: end of file, no turn taken
  * Errors:     -EAGAIN | -EPIPE | -ERESTARTSYS */
-static inline int64_t begin(struct pipe *pipe, const struct posix_file *file, enum pipe_end end,
-                            uint64_t needed)
+static int64_t begin(struct pipe *pipe, const struct posix_file *file, enum pipe_end end,
+                     uint64_t needed)
 {
-    posix_lock_acquire(&pipe->lock);
-    uint64_t bytes = pipe->has_turn[end] ? 0 : movable(pipe, end, needed);
-    if (bytes == 0) {
-        return wait_to_begin(pipe, file, end, needed);
+    for (;;) {
+        posix_lock_acquire(&pipe->lock);
+        bool is_busy = pipe->has_turn[end];
+        uint64_t bytes = is_busy ? 0 : movable(pipe, end, needed);
+        bool is_alone = pipe->ends[PIPE_ENDS - 1 - end] == NULL;
+        if (bytes != 0) {
+            pipe->has_turn[end] = true;
+            posix_lock_release(&pipe->lock);
+            return (int64_t)bytes;
+        }
+        if (!is_busy && (is_alone || event_is_nonblocking(file))) {
+            posix_lock_release(&pipe->lock);
+            return !is_alone ? -EAGAIN : end == PIPE_READ ? 0 : -EPIPE;
+        }
+        struct posix_wait_queue *queue = is_busy ? &pipe->turn[end] : &pipe->waiting[end];
+        if (posix_wait(queue, &pipe->lock, GATE_NEVER) != 0) {
+            return -ERESTARTSYS;
+        }
     }
-    pipe->has_turn[end] = true;
-    posix_lock_release(&pipe->lock);
-    return (int64_t)bytes;
 }
 
 /* Nothing is in the ring and nobody writes: it starts at its first page again, which stays. */

@@ -32,10 +32,7 @@ extern const struct posix_file_operations pipe_read_operations, pipe_write_opera
 
 /* F_SETPIPE_SZ. Returns the new size. */
 int64_t pipe_resize(struct posix_file *file, uint64_t bytes);
-/* Waits for the end's turn; the lock is held before and after.
- *
- * Errors:     -ERESTARTSYS: a signal came; the lock is not held */
-int64_t pipe_take_turn(struct pipe *pipe, enum pipe_end end);
+/* Lets the next one move bytes at the end; the lock is held. */
 void pipe_give_turn(struct pipe *pipe, enum pipe_end end);
 
 #endif

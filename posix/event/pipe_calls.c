@@ -128,6 +128,21 @@ static uint64_t round_up(uint64_t bytes)
     return rounded;
 }
 
+/* Waits for the end's turn; the lock is held before and after.
+ *
+ * Errors:     -ERESTARTSYS: a signal came; the lock is not held */
+static int64_t take_turn(struct pipe *pipe, enum pipe_end end)
+{
+    while (pipe->has_turn[end]) {
+        if (posix_wait(&pipe->turn[end], &pipe->lock, GATE_NEVER) != 0) {
+            return -ERESTARTSYS;
+        }
+        posix_lock_acquire(&pipe->lock);
+    }
+    pipe->has_turn[end] = true;
+    return 0;
+}
+
 /* @impl ATL-LLR-EVENT-0005~1 */
 int64_t pipe_resize(struct posix_file *file, uint64_t bytes)
 {
@@ -144,9 +159,9 @@ int64_t pipe_resize(struct posix_file *file, uint64_t bytes)
         return -ENOMEM;
     }
     posix_lock_acquire(&pipe->lock);
-    int64_t result = pipe_take_turn(pipe, PIPE_READ);
+    int64_t result = take_turn(pipe, PIPE_READ);
     if (result == 0) {
-        result = pipe_take_turn(pipe, PIPE_WRITE);
+        result = take_turn(pipe, PIPE_WRITE);
         if (result != 0) {
             posix_lock_acquire(&pipe->lock);
             pipe_give_turn(pipe, PIPE_READ);
