@@ -83,7 +83,8 @@ int64_t posix_thread_settle(struct posix_thread *self)
         return 0;
     }
     uint64_t core = is_allowed ? GATE_KEEP : (uint64_t)__builtin_ctzll(mask);
-    int64_t handle = gate_thread_set(0, posix_scheduling_level(self), core, mask);
+    uint64_t level = posix_scheduling_level(self);
+    int64_t handle = gate_thread_set(0, level, core, mask);
     if (handle <= 0) {
         return handle == -EAGAIN ? -EAGAIN : -EINVAL;
     }
