@@ -203,11 +203,23 @@ static int64_t check_signal(int32_t signal)
 }
 
 /* Only this process exists; 0 means its group. @impl ATL-LLR-SIGNAL-0045~1 */
+static bool found(struct posix_thread *thread, void *context)
+{
+    (void)thread, (void)context;
+    return true;
+}
+
+/* A process is known by the number of each of its threads. */
+static bool is_process(int32_t id)
+{
+    return id == POSIX_PROCESS_ID || posix_thread_visit(id, found, NULL);
+}
+
 int64_t posix_kill(uint64_t process, uint64_t number)
 {
     int32_t id = (int32_t)process;
     int32_t signal = (int32_t)number;
-    if (id != 0 && id != POSIX_PROCESS_ID) {
+    if (id != 0 && !is_process(id)) {
         return -ESRCH;
     }
     int64_t checked = check_signal(signal);
@@ -270,7 +282,7 @@ int64_t posix_rt_sigqueueinfo(uint64_t process, uint64_t number, uint64_t from)
     if (loaded != 0) {
         return loaded;
     }
-    if ((int32_t)process != POSIX_PROCESS_ID) {
+    if (!is_process((int32_t)process)) {
         return -ESRCH;
     }
     int64_t checked = check_signal(info.signal);

@@ -2,7 +2,6 @@
 """Programs of tests/conformance/real: fetched, built, and run on the build machine and in an image
 with the same files, arguments and environment."""
 import dataclasses
-import functools
 import hashlib
 import os
 import pathlib
@@ -10,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import tomllib
 
 import lib
@@ -37,9 +37,25 @@ def recipes():
     return {row["name"]: row for row in rows}
 
 
-@functools.cache
+_lock = threading.Lock()
+_results = {}
+
+
 def build(name):
-    """The Built of a recipe, fetched and built when it is not there yet."""
+    """The Built of a recipe, fetched and built when it is not there yet; what failed is not tried
+    again in the same run."""
+    with _lock:
+        if name not in _results:
+            try:
+                _results[name] = _build(name)
+            except lib.TestFailure as failure:
+                _results[name] = failure
+    if isinstance(_results[name], lib.TestFailure):
+        raise _results[name]
+    return _results[name]
+
+
+def _build(name):
     recipe = recipes()[name]
     try:
         trees = [source_tree(*package.split("/")) for package in recipe.get("sources", ())]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""glibc's own tests of POSIX and C11 threads, as static programs. Each judges itself by its status; one
+"""glibc's own tests of threads and system calls, as static programs. Each judges itself by its status; one
 that says that it could not test what it is for fails here."""
 # @verifies ATL-HLR-REAL-0001~1
 import collections
@@ -13,7 +13,7 @@ IN_VAIN = re.compile(rb"not support|unsupported|cannot support|skipping|cannot s
 
 def groups():
     found = collections.defaultdict(list)
-    for line in (real.FOLDER / "recipes/nptl.txt").read_text().splitlines():
+    for line in (real.FOLDER / "recipes/glibc.txt").read_text().splitlines():
         if not line.startswith("#"):
             group, names = line.split(": ")
             found[group] += [name.rsplit("/", 1)[1] for name in names.split()]
@@ -21,8 +21,8 @@ def groups():
 
 
 @lib.system_test(matrix=lib.PAIRWISE, libc=("glibc",), timeout_s=60, group=tuple(groups()))
-def test_nptl(guest):
-    programs = real.build("nptl").folder / "programs"
+def test_glibc(guest):
+    programs = real.build("glibc").folder / "programs"
     for name in groups()[guest.group]:
         # --direct: without a second process that watches the first.
         result = real.run(guest, programs / name, "--direct")

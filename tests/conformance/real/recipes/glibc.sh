@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# glibc's own tests of POSIX and C11 threads, those that nptl.txt names, each a static program with the
-# machine's glibc. They need glibc's library for tests, which expects to be compiled inside glibc: a few
+# glibc's own tests of threads and system calls, those that glibc.txt names, each a static program with
+# the machine's glibc. They need glibc's library for tests, which expects to be compiled inside glibc: a few
 # of its headers, and what its build defines, are given here.
 mkdir include
 ln -s "$glibc/support" include/support
@@ -27,7 +27,7 @@ done
 
 mkdir objects
 cd "$glibc/support"
-ls x*.c support_*.c check.c delayed_exit.c dtotimespec.c temp_file.c timespec*.c write_message.c \
+ls x*.c support_*.c support-*.c check.c delayed_exit.c dtotimespec.c temp_file.c timespec*.c write_message.c \
     set_fortify_handler.c next_to_fault.c blob_repeat.c oom_error.c |
     grep -vE '_main\.c|time64|dns|resolv|chroot|namespace|support_(descriptors|small_stack|socket_so)' |
     sed 's/\.c$//' >"$OLDPWD/names"
@@ -36,14 +36,13 @@ echo support_test_main >>names
 xargs -a names -P 2 -I {} gcc $flags -c -o objects/{}.o "$glibc/support/{}.c"
 ar rc support.a objects/*.o
 
-grep -v '^#' "$recipes/nptl.txt" | cut -d: -f2 | tr -s ' ' '\n' | grep . >tests
+grep -v '^#' "$recipes/glibc.txt" | cut -d: -f2 | tr -s ' ' '\n' | grep . >tests
 mkdir programs
 build() {
-    gcc $flags -static -pthread -s -o "programs/${1##*/}" "$glibc/$1.c" support.a -lm 2>"$1.log" ||
-        { cat "$1.log" >&2; return 1; }
+    gcc $flags -static -pthread -s -o "programs/${1##*/}" "$glibc/$1.c" support.a -lm 2>"${1##*/}.log" ||
+        { cat "${1##*/}.log" >&2; exit 255; } # ends xargs, too
 }
-mkdir -p nptl sysdeps/pthread signal
 export -f build
 export flags glibc
 xargs -a tests -P 2 -I {} bash -euc 'build {}'
-rm -r objects include nptl sysdeps signal
+rm -r objects include ./*.log
