@@ -157,7 +157,7 @@ contains
         integer :: unit, i, value, total, io
         real(real64) :: root
         character(len=80) :: line
-        open (newunit=unit, file='/tmp/openmp.text', status='replace', action='readwrite')
+        open (newunit=unit, file='openmp.text', status='replace', action='readwrite')
         do i = 1, 1000
             write (unit, '(i8,1x,es22.14)') i, sqrt(real(i, real64))
         end do
@@ -170,7 +170,7 @@ contains
             if (abs(root * root - value) < 1e-6_real64) total = total + value
         end do
         close (unit, status='delete')
-        open (newunit=unit, file='/tmp/openmp.text', status='old', iostat=io)
+        open (newunit=unit, file='openmp.text', status='old', iostat=io)
         print '(a,1x,i0,l2)', 'files:', total, io /= 0
     end subroutine
 end program openmp

@@ -375,7 +375,7 @@ procedure Tasking is
 
    procedure Files is
       package Maps is new Ada.Containers.Ordered_Maps (Integer, Integer);
-      Name  : constant String := "/tmp/tasking.text";
+      Name  : constant String := "tasking.text";
       File  : File_Type;
       Seen  : Maps.Map;
       Total : Integer := 0;
