@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the system-call dispatch, the handlers' prototypes and the list of calls from syscalls.toml."""
+"""Makes the system-call dispatch, the handlers' prototypes and the list of calls from syscalls.toml.
+The page about them: generate_document.py."""
 import argparse
 import pathlib
 import re
@@ -92,23 +93,6 @@ def implemented(calls):
     return "\n".join(lines) + "\n"
 
 
-def document(calls):
-    counts = {state: sum(call["state"] == state for call in calls) for state in STATES}
-    lines = ["# System calls", "", f"<!-- {NOTE} -->", "",
-             f"{counts['implemented']} implemented, {counts['refused']} refused by design, "
-             f"{counts['later']} not offered yet. A call that is not offered returns ENOSYS; calls "
-             "that a program made in vain are listed at its end under `--verbose`.", "",
-             "| number | call | state |", "| --- | --- | --- |"]
-    for call in calls:
-        state = call["state"]
-        if state == "implemented":
-            state += f" (posix/{call['part']})"
-        elif state == "refused":
-            state += f": {call['errno']}"
-        lines.append(f"| {call['number']} | `{call['name']}` | {state} |")
-    return "\n".join(lines) + "\n"
-
-
 def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:
@@ -119,22 +103,13 @@ def write(path, text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("definition", type=pathlib.Path)
-    parser.add_argument("--out", type=pathlib.Path, help="folder for the C headers")
-    parser.add_argument("--document", type=pathlib.Path, help="write the Markdown page here")
-    parser.add_argument("--check", action="store_true", help="fail if --document is out of date")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for the C headers")
     arguments = parser.parse_args()
     calls = load(arguments.definition)
-    if arguments.out:
-        write(arguments.out / "posix/syscalls.h", header(calls))
-        write(arguments.out / "posix_dispatch.inc", dispatch(calls))
-        write(arguments.out / "posix_not_offered.inc", not_offered(calls))
-        write(arguments.out / "posix_implemented.inc", implemented(calls))
-    if arguments.document and arguments.check:
-        if not arguments.document.exists() or arguments.document.read_text() != document(calls):
-            sys.exit(f"{arguments.document} is out of date: run posix/generate_syscalls.py "
-                     f"{arguments.definition} --document {arguments.document}")
-    elif arguments.document:
-        write(arguments.document, document(calls))
+    write(arguments.out / "posix/syscalls.h", header(calls))
+    write(arguments.out / "posix_dispatch.inc", dispatch(calls))
+    write(arguments.out / "posix_not_offered.inc", not_offered(calls))
+    write(arguments.out / "posix_implemented.inc", implemented(calls))
 
 
 if __name__ == "__main__":

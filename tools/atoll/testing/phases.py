@@ -69,6 +69,7 @@ class FastPhase(ProgramPhase):
         "check/tidy": [PYTHON, TOOLS / "tidy.py"],
         "check/headers": [PYTHON, TOOLS / "headers.py"],
         "check/gate_document": [PYTHON, TOOLS / "generated.py"],
+        "check/posix_document": [PYTHON, ROOT / "posix/generate_document.py", "--check"],
         "check/trace": [PYTHON, ROOT / "certification/bin/trace_check.py"],
     }
 
