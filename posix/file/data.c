@@ -5,6 +5,9 @@
  * (shared.c): its address is tagged, and it is opened for the moments in which it is touched. */
 #include "node.h"
 #include "shared.h"
+#include <posix/memory.h>
+
+_Static_assert(PIECE_BYTES == POSIX_PAGE_BYTES, "a piece is a page");
 
 #define FAN_BITS 6u
 #define FAN 64u
@@ -55,7 +58,7 @@ static void free_piece(void *piece)
     if (is_shared(piece)) {
         shared_page_remove(address_of(piece));
     } else {
-        posix_free(piece);
+        posix_page_free(piece);
     }
 }
 
@@ -150,9 +153,9 @@ static void *new_piece(const struct file_data *data, uint64_t index)
     if (address != 0) {
         return shared_page_add(address) ? (void *)(address | TAG_SHARED) : NULL; // NOLINT: tagged
     }
-    uint8_t *piece = posix_allocate(PIECE_BYTES);
-    if (piece == NULL || !fill_piece(data, index, piece)) {
-        posix_free(piece);
+    uint8_t *piece = posix_page_allocate();
+    if (piece != NULL && !fill_piece(data, index, piece)) {
+        posix_page_free(piece);
         return NULL;
     }
     return piece;
@@ -415,8 +418,11 @@ void data_share(struct file_data *data, uint64_t index, uint64_t address)
     uint64_t rest = data->bytes - index * PIECE_BYTES;
     data_read(data, (void *)address, index * PIECE_BYTES, // NOLINT: fresh memory, all zeros
               rest < PIECE_BYTES ? rest : PIECE_BYTES);
-    data->piece_count += *place == NULL ? 1 : 0;
-    posix_free(*place);
+    if (*place != NULL) {
+        posix_page_free(*place);
+    } else {
+        data->piece_count++;
+    }
     *place = (void *)(address | TAG_SHARED); // NOLINT: a tagged address
 }
 

@@ -134,7 +134,7 @@ uint64_t data_next_run(const struct file_data *data, struct data_run *run, bool 
 int64_t data_prepare_share(struct file_data *data, struct data_run run);
 /* Moves a piece into the zeroed page at address, which is the piece from then on. */
 void data_share(struct file_data *data, uint64_t index, uint64_t address);
-/* Moves a piece from its mapped page into a block of the heap of PIECE_BYTES. */
+/* Moves a piece from its mapped page into one of posix_page_allocate. */
 void data_unshare(struct file_data *data, uint64_t index, void *piece);
 void data_free(struct file_data *data);
 static inline bool data_is_pristine(const struct file_data *data)

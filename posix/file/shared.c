@@ -229,16 +229,16 @@ void posix_shared_release(void)
 
 /* ---- unmapping */
 
-/* Blocks for the mapped pages of a run, chained by their first word. */
+/* Pages for the mapped pages of a run, chained by their first word. */
 static int64_t allocate_blocks(const struct file_data *data, struct data_run run, void **chain)
 {
     for (uint64_t n; (n = data_next_run(data, &run, true)) != 0; run.first += n) {
         for (uint64_t i = 0; i < n; i++) {
-            void **block = posix_allocate(PIECE_BYTES);
+            void **block = posix_page_allocate();
             if (block == NULL) {
                 while ((block = *chain) != NULL) {
                     *chain = *block;
-                    posix_free((void *)block);
+                    posix_page_free((void *)block);
                 }
                 return -ENOMEM;
             }

@@ -3,6 +3,7 @@
 #include "status.h"
 #include "descriptor.h"
 #include "tree.h"
+#include <posix/memory.h>
 #include <posix/syscalls.h>
 
 #define TMPFS_MAGIC 0x01021994
@@ -249,22 +250,15 @@ int64_t posix_readlink(uint64_t text, uint64_t to, uint64_t bytes)
 
 static int64_t copy_statfs(uint64_t to)
 {
-    uint64_t free_frames = 0;
-    for (uint32_t core = 0; core < posix_info.core_count; core++) {
-        struct gate_core_counts counts;
-        if (gate_information(GATE_INFORMATION_CORE, core, (uintptr_t)&counts, sizeof(counts)) >=
-            0) {
-            free_frames += counts.frames_free;
-        }
-    }
+    uint64_t available = posix_page_available();
     struct linux_statfs statfs = {
         .type = TMPFS_MAGIC,
         .block_bytes = PIECE_BYTES,
         .blocks = posix_info.memory_bytes / PIECE_BYTES,
-        .blocks_free = free_frames,
-        .blocks_available = free_frames,
-        .files = free_frames,
-        .files_free = free_frames,
+        .blocks_free = available,
+        .blocks_available = available,
+        .files = available,
+        .files_free = available,
         .name_bytes_max = POSIX_NAME_BYTES_MAX,
         .fragment_bytes = PIECE_BYTES,
         .flags = 0x20, /* ST_VALID */

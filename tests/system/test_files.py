@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole trees into a guest (--root) and files back out of it (--out), as a user sees them."""
+"""Whole trees into a guest (--root), files back out of it (--out), and a machine full of files, as a
+user sees them."""
 import io
 import os
 import pathlib
@@ -90,3 +91,10 @@ def test_root_is_the_tree_of_the_guest(guest):
         expect(done, pathlib.Path(folder, "passwd").read_text() == "own\n", "its file, not the default")
         expect(done, "localhost" in pathlib.Path(folder, "hosts").read_text(), "the default is there")
         expect(done, b"left out 1 device files" in done.stderr, "what was left out")
+
+
+# @verifies ATL-LLR-FILE-0042~1 @robust
+@system_test(matrix=PAIRWISE, timeout_s=90)
+def test_a_full_machine_is_enospc_and_recovers(guest):
+    result = guest.run(guest.build("file_space.c"), memory=48)
+    result.expect(stdout=b"ok full\nok again\nok mapped\nall ok\n", status=0)

@@ -64,6 +64,13 @@ struct posix_map_request {
 };
 int64_t posix_memory_map_at(const struct posix_map_request *request);
 
+/* A zeroed page for the contents of a file; NULL: what memory is left is the program's. Like
+ * posix_allocate it may be called under any lock of lower rank. */
+void *posix_page_allocate(void);
+void posix_page_free(void *page);
+/* How many pages files could still get. */
+uint64_t posix_page_available(void);
+
 /* Removes what is in [start, end) of one slot, pages and regions, for file/shared.c. -ENOMEM */
 int64_t posix_memory_remove(uint64_t start, uint64_t end);
 

@@ -141,6 +141,21 @@ void posix_free(void *memory)
     free(memory);
 }
 
+void *posix_page_allocate(void)
+{
+    return posix_allocate(POSIX_PAGE_BYTES);
+}
+
+void posix_page_free(void *page)
+{
+    posix_free(page);
+}
+
+uint64_t posix_page_available(void)
+{
+    return 1000;
+}
+
 const uint8_t *posix_memory_map_window(const struct image_file *file)
 {
     return current->payload + file->offset;

@@ -390,6 +390,55 @@ TEST(shared_mappings_of_one_page_lie_at_one_address)
     CHECK_EQUAL(posix_close((uint64_t)file), 0);
 }
 
+/* @verifies ATL-LLR-FILE-0042~1 */
+TEST(file_pages_come_zeroed_and_go_back_to_the_kernel)
+{
+    static uint8_t *pages[300];
+    start();
+    for (int i = 0; i < 300; i++) {
+        pages[i] = posix_page_allocate();
+        CHECK(pages[i] != NULL && (uintptr_t)pages[i] % PAGE == 0);
+        CHECK(pages[i][0] == 0 && pages[i][PAGE - 1] == 0);
+        memset(pages[i], 0xff, PAGE);
+    }
+    for (int i = 0; i < 300; i++) {
+        for (int k = 0; k < i; k++) {
+            CHECK(pages[i] != pages[k]);
+        }
+    }
+    for (int i = 299; i >= 0; i--) {
+        posix_page_free(pages[i]);
+    }
+    int mapped = 0;
+    for (int i = 0; i < 300; i++) {
+        mapped += shim_protection_at((uintptr_t)pages[i]) >= 0;
+    }
+    CHECK(mapped <= 2 * 63); /* one chunk stays, and one that files of other tests keep */
+    pages[0] = posix_page_allocate();
+    CHECK(pages[0][0] == 0 && pages[0][PAGE - 1] == 0);
+    posix_page_free(pages[0]);
+}
+
+/* @verifies ATL-LLR-FILE-0042~1 @robust */
+TEST(file_pages_leave_memory_to_the_program)
+{
+    static uint8_t *pages[200];
+    int count = 0;
+    start();
+    shim_free_frames = 2048; /* of two cores; a sixteenth of 256 MiB is 4096 pages */
+    int available = (int)posix_page_available(); /* in chunks that are there */
+    CHECK(available <= 2 * 63);
+    while (count < 200 && (pages[count] = posix_page_allocate()) != NULL) {
+        count++;
+    }
+    CHECK_EQUAL(count, available);
+    shim_free_frames = 30000;
+    while (count != 0) {
+        posix_page_free(pages[--count]);
+    }
+    CHECK(posix_page_allocate() != NULL);
+}
+
 /* @verifies ATL-LLR-FILE-0034~1 @robust */
 TEST(a_shared_mapping_without_memory_leaves_the_file_as_it_was)
 {

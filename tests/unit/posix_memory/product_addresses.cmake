@@ -2,7 +2,7 @@
 # memory/ and file/ with tests at the product's own addresses, on the build machine's mmap. The address
 # sanitizer's shadow lies there, so only the undefined-behaviour sanitizer is on.
 set(POSIX_MEMORY_SOURCES)
-foreach(stem region slot slot_range mmap brk advice mremap heap stacks)
+foreach(stem region slot slot_range mmap brk advice mremap heap pages stacks)
     list(APPEND POSIX_MEMORY_SOURCES ${CMAKE_SOURCE_DIR}/posix/memory/${stem}.c)
 endforeach()
 set(POSIX_FILE_SOURCES)

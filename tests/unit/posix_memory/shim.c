@@ -22,6 +22,7 @@
 
 uint64_t shim_gate_calls;
 uint64_t shim_fail_map;
+uint64_t shim_free_frames = 30000;
 uint32_t shim_core;
 char shim_reports[4096];
 int64_t shim_exit_status = -1;
@@ -283,9 +284,11 @@ int64_t gate_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint6
 
 int64_t gate_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes)
 {
-    (void)kind;
     (void)argument;
     memset((void *)buffer, 0, bytes);
+    if (kind == GATE_INFORMATION_CORE) {
+        ((struct gate_core_counts *)buffer)->frames_free = shim_free_frames;
+    }
     return 0;
 }
 

@@ -8,8 +8,11 @@
 #include <posix/posix.h>
 
 extern uint64_t shim_gate_calls;
-extern uint64_t shim_fail_map; /* the n-th gate_map from now fails with -ENOMEM; 0: none */
-extern uint32_t shim_core;     /* what posix_core says */
+extern uint64_t shim_fail_map;
+extern uint64_t shim_free_frames;
+/* of each core, as the kernel says */ /* the n-th gate_map from now fails with -ENOMEM; 0: none
+                                        */
+extern uint32_t shim_core;             /* what posix_core says */
 extern char shim_reports[4096];
 extern int64_t shim_exit_status;   /* of gate_exit; -1: not called */
 extern void (*shim_at_exit)(void); /* must not return: gate_exit does not */
