@@ -35,6 +35,17 @@ static int64_t wait_for_input(const struct posix_file *file)
     return 0;
 }
 
+/* The kernel copies from and to the application and does not know pages of shared mappings that
+ * nobody has touched yet (shared.h): here they are touched. What faults is the kernel's to say. */
+static void touch_shared(uint64_t buffer, uint64_t bytes)
+{
+    uint8_t byte;
+    for (uint64_t at = buffer; posix_shared_exists() && at < buffer + bytes;
+         at = POSIX_PAGE_DOWN(at) + POSIX_PAGE_BYTES) {
+        (void)posix_copy_in(&byte, at, 1);
+    }
+}
+
 /* Writes bytes from one buffer, the application's or posix/'s, completely unless an error comes. */
 static int64_t write_buffer(struct posix_file *file, uint64_t buffer, uint64_t bytes)
 {
@@ -43,6 +54,7 @@ static int64_t write_buffer(struct posix_file *file, uint64_t buffer, uint64_t b
     while (done < bytes) {
         uint64_t part =
             bytes - done < GATE_CONSOLE_BYTES_MAX ? bytes - done : GATE_CONSOLE_BYTES_MAX;
+        touch_shared(buffer + done, part);
         int64_t result = gate_console(GATE_CONSOLE_WRITE, stream, buffer + done, part);
         if (result < 0) {
             return done != 0 ? (int64_t)done : result;
@@ -96,6 +108,7 @@ static int64_t console_read(struct posix_file *file, struct posix_transfer *to)
     }
     uint64_t bytes = front.bytes < GATE_CONSOLE_BYTES_MAX ? front.bytes : GATE_CONSOLE_BYTES_MAX;
     for (;;) {
+        touch_shared(front.address, bytes);
         int64_t result = gate_console(GATE_CONSOLE_READ, 0, front.address, bytes);
         console_arm();
         if (result != -EAGAIN) {

@@ -98,3 +98,10 @@ def test_root_is_the_tree_of_the_guest(guest):
 def test_a_full_machine_is_enospc_and_recovers(guest):
     result = guest.run(guest.build("file_space.c"), memory=48)
     result.expect(stdout=b"ok full\nok again\nok mapped\nall ok\n", status=0)
+
+
+# @verifies ATL-LLR-FILE-0035~1
+@system_test(matrix=PAIRWISE)
+def test_standard_streams_meet_untouched_shared_pages(guest):
+    result = guest.run(guest.build("shared_stream.c"), stdin=b"input")
+    result.expect(stdout=bytes(8192) + b"input", status=0)
