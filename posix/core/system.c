@@ -123,7 +123,12 @@ struct limit {
     uint64_t soft, hard;
 };
 
-static struct limit limit_of(uint32_t resource)
+/* What the program set; guarded by limits_lock. */
+static struct posix_lock limits_lock;
+static struct limit kept[RLIMIT_COUNT];
+static bool is_kept[RLIMIT_COUNT];
+
+static struct limit limit_at_start(uint32_t resource)
 {
     uint64_t threads = (uint64_t)posix_info.thread_count_max * posix_info.core_count;
     switch (resource) {
@@ -145,25 +150,36 @@ static struct limit limit_of(uint32_t resource)
     }
 }
 
-/* The numbers of descriptors and queued signals can be changed; for the others the value they have
- * is accepted, and a lower soft limit too, since none of them would ever be reached. @impl
- * ATL-LLR-POSIX-0042~1
- */
+static struct limit limit_of(uint32_t resource)
+{
+    struct limit limit = limit_at_start(resource);
+    posix_lock_acquire(&limits_lock);
+    if (is_kept[resource]) {
+        limit = kept[resource];
+    }
+    posix_lock_release(&limits_lock);
+    return limit;
+}
+
+/* The numbers of descriptors and queued signals bind; the others are kept to be read again.
+ * @impl ATL-LLR-POSIX-0042~1 */
 static int64_t set_limit(uint32_t resource, const struct limit *wanted)
 {
-    struct limit now = limit_of(resource);
     if (wanted->soft > wanted->hard) {
         return -EINVAL;
     }
-    if (wanted->hard > now.hard) {
+    if (wanted->hard > limit_of(resource).hard) {
         return -EPERM;
     }
     if (resource == RLIMIT_NOFILE) {
         posix_descriptor_set_limit(wanted->soft);
-    }
-    if (resource == RLIMIT_SIGPENDING) {
+    } else if (resource == RLIMIT_SIGPENDING) {
         posix_signal_set_limit(wanted->soft);
     }
+    posix_lock_acquire(&limits_lock);
+    kept[resource] = *wanted;
+    is_kept[resource] = true;
+    posix_lock_release(&limits_lock);
     return 0;
 }
 

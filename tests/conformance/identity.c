@@ -59,6 +59,13 @@ static void limits(void)
     limit.rlim_cur = limit.rlim_max;
     limit.rlim_max -= 1;
     CHECK_ERRNO(syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL), EINVAL);
+    CHECK_EQUAL(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct rlimit lower = {(rlim_t)1 << 40, limit.rlim_max};
+    CHECK_EQUAL(syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, &lower, &same), 0);
+    CHECK(same.rlim_cur == limit.rlim_cur && same.rlim_max == limit.rlim_max);
+    CHECK_EQUAL(getrlimit(RLIMIT_FSIZE, &same), 0);
+    CHECK(same.rlim_cur == lower.rlim_cur && same.rlim_max == lower.rlim_max);
+    CHECK_EQUAL(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
 static void scheduling(void)

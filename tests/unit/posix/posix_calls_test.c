@@ -87,6 +87,13 @@ TEST(limits_are_told_and_descriptors_can_be_limited)
     CHECK_EQUAL(posix_prlimit64(0, 3, 0, at(limit)), 0);
     CHECK_EQUAL(limit[0], 8 << 20);
     CHECK_EQUAL(posix_getrlimit(7, UNMAPPED), -EFAULT);
+    limit[0] = 1 << 20, limit[1] = 2 << 20;
+    CHECK_EQUAL(posix_setrlimit(3, at(limit)), 0);
+    limit[0] = limit[1] = 0;
+    CHECK_EQUAL(posix_getrlimit(3, at(limit)), 0);
+    CHECK(limit[0] == 1 << 20 && limit[1] == 2 << 20);
+    limit[1]++;
+    CHECK_EQUAL(posix_setrlimit(3, at(limit)), -EPERM);
 }
 
 /* @verifies ATL-LLR-POSIX-0041~1 */
