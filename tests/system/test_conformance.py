@@ -156,7 +156,7 @@ def register_perturbed(program):
 
 
 PERTURBED = ("threads", "mutex", "condvar", "barrier", "rwlock", "semaphore", "once_tsd", "cancel",
-             "timedwait", "signals", "signal_queue", "timers")
+             "timedwait", "signals", "pipes", "epoll", "signal_queue", "timers")
 
 
 for row in programs():
