@@ -2,6 +2,8 @@
 /* Where threads run: affinity, and giving way to others. In what order they run is in policy.c. */
 #include "../core/internal.h"
 
+#include <kernel/image.h>
+#include <posix/memory.h>
 #include <posix/syscalls.h>
 
 #define MASK_BYTES 8u
