@@ -207,10 +207,8 @@ int64_t posix_prlimit64(uint64_t process, uint64_t resource, uint64_t from, uint
 
 int64_t posix_getrlimit(uint64_t resource, uint64_t to)
 {
-    if (to == 0) {
-        return -EFAULT;
-    }
-    return posix_prlimit64(0, resource, 0, to);
+    int64_t result = posix_prlimit64(0, resource, 0, to);
+    return result == 0 && to == 0 ? -EFAULT : result;
 }
 
 int64_t posix_setrlimit(uint64_t resource, uint64_t from)

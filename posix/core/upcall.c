@@ -23,8 +23,15 @@
 #define VECTOR_SIMD 19
 
 #define PAGE_ERROR_PRESENT 1u
+<<<<<<< HEAD
 #define PAGE_ERROR_USER 4u
 #define FLAG_TRAP 0x100u
+=======
+#define PAGE_ERROR_WRITE 2u
+#define PAGE_ERROR_FETCH 16u
+#define PROT_WRITE 2u
+#define PROT_EXEC 4u
+>>>>>>> 954c2cc (posix: answer as Linux does where random calls found that it did not)
 #define USER_END 0x0000800000000000u
 
 #define FPE_INTDIV 1
@@ -92,12 +99,22 @@ static int32_t simd_code(void)
     return float_code(mxcsr & ~(mxcsr >> 7) & 0x3f);
 }
 
-/* A mapping reaches behind the end of its file: Linux says SIGBUS there. */
+static bool is_allowed(const struct posix_region_info *region, uint64_t error)
+{
+    if ((error & PAGE_ERROR_WRITE) != 0) {
+        return (region->protection & PROT_WRITE) != 0;
+    }
+    return (error & PAGE_ERROR_FETCH) != 0 ? (region->protection & PROT_EXEC) != 0
+                                           : region->protection != 0;
+}
+
+/* A mapping reaches behind the end of its file: Linux says SIGBUS there, to an access that the
+ * mapping allows. */
 static bool is_beyond_file(const struct gate_upcall *upcall)
 {
     struct posix_region_info region;
     return (posix_memory_find(upcall->address, false, &region) &&
-            region.kind == POSIX_REGION_BEYOND_END) ||
+            region.kind == POSIX_REGION_BEYOND_END && is_allowed(&region, upcall->error)) ||
            posix_shared_fault(upcall->address, upcall->error) == POSIX_SHARED_FAULT_BUS;
 }
 

@@ -62,14 +62,8 @@ static int64_t read_seekable(struct posix_file *file, struct posix_transfer *to,
 static int64_t read_file(struct posix_file *file, struct posix_transfer *to,
                          const struct span *span)
 {
-    if (!io_can_read(file)) {
-        return -EBADF;
-    }
     if (file->operations->is_seekable) {
         return read_seekable(file, to, span);
-    }
-    if (span->is_positioned && !file->operations->ignores_position) {
-        return -ESPIPE;
     }
     return file->operations->read != NULL ? file->operations->read(file, to) : -EINVAL;
 }
@@ -126,14 +120,8 @@ static int64_t write_seekable(struct posix_file *file, struct posix_transfer *fr
 static int64_t write_any(struct posix_file *file, struct posix_transfer *from,
                          const struct span *span, bool append)
 {
-    if (!io_can_write(file)) {
-        return -EBADF;
-    }
     if (file->operations->is_seekable) {
         return write_seekable(file, from, span, append);
-    }
-    if (span->is_positioned && !file->operations->ignores_position) {
-        return -ESPIPE;
     }
     return file->operations->write != NULL ? file->operations->write(file, from) : -EINVAL;
 }
@@ -150,10 +138,28 @@ static int64_t append_file(struct posix_file *file, struct posix_transfer *from,
     return write_any(file, from, span, true);
 }
 
-typedef int64_t (*move_function)(struct posix_file *, struct posix_transfer *, const struct span *);
+struct way {
+    bool (*is_allowed)(const struct posix_file *);
+    int64_t (*move)(struct posix_file *, struct posix_transfer *, const struct span *);
+};
+
+static const struct way reading = {io_can_read, read_file};
+static const struct way writing = {io_can_write, write_file};
+static const struct way appending = {io_can_write, append_file};
+
+/* In Linux's order: before any vector or byte of the application is looked at. */
+static int64_t check_file(const struct posix_file *file, const struct span *span,
+                          const struct way *way)
+{
+    if (span->is_positioned && !file->operations->is_seekable &&
+        !file->operations->ignores_position) {
+        return -ESPIPE;
+    }
+    return way->is_allowed(file) ? 0 : -EBADF;
+}
 
 static int64_t move_one(uint64_t descriptor, uint64_t address, uint64_t bytes,
-                        const struct span *span, move_function move)
+                        const struct span *span, const struct way *way)
 {
     if (span->offset > INT64_MAX) {
         return -EINVAL; /* before the descriptor is looked at, as Linux does */
@@ -162,19 +168,22 @@ static int64_t move_one(uint64_t descriptor, uint64_t address, uint64_t bytes,
     if (file == NULL) {
         return -EBADF;
     }
-    int64_t result = -EINVAL;
-    if (bytes <= INT64_MAX) {
+    int64_t result = check_file(file, span, way);
+    if (result == 0 && !posix_transfer_is_user(address, bytes)) {
+        result = -EFAULT;
+    }
+    if (result == 0) {
         struct posix_vector vector = {
             address, bytes < POSIX_TRANSFER_BYTES_MAX ? bytes : POSIX_TRANSFER_BYTES_MAX};
         struct posix_transfer transfer = {&vector, 1, 0, vector.bytes};
-        result = move(file, &transfer, span);
+        result = way->move(file, &transfer, span);
     }
     posix_file_put(file);
     return result;
 }
 
 static int64_t move_many(uint64_t descriptor, uint64_t vectors, uint64_t count,
-                         const struct span *span, move_function move)
+                         const struct span *span, const struct way *way)
 {
     if (span->offset > INT64_MAX) {
         return -EINVAL;
@@ -186,9 +195,12 @@ static int64_t move_many(uint64_t descriptor, uint64_t vectors, uint64_t count,
     struct posix_vector inline_vectors[POSIX_VECTORS_INLINE];
     struct posix_transfer transfer;
     void *allocated = NULL;
-    int64_t result = posix_transfer_load(&transfer, vectors, count, inline_vectors, &allocated);
+    int64_t result = check_file(file, span, way);
     if (result == 0) {
-        result = move(file, &transfer, span);
+        result = posix_transfer_load(&transfer, vectors, count, inline_vectors, &allocated);
+    }
+    if (result == 0 && transfer.remaining != 0) {
+        result = way->move(file, &transfer, span);
     }
     posix_free(allocated);
     posix_file_put(file);
@@ -199,34 +211,34 @@ static const struct span at_position = {false, 0};
 
 int64_t posix_read(uint64_t descriptor, uint64_t address, uint64_t bytes)
 {
-    return move_one(descriptor, address, bytes, &at_position, read_file);
+    return move_one(descriptor, address, bytes, &at_position, &reading);
 }
 
 int64_t posix_write(uint64_t descriptor, uint64_t address, uint64_t bytes)
 {
-    return move_one(descriptor, address, bytes, &at_position, write_file);
+    return move_one(descriptor, address, bytes, &at_position, &writing);
 }
 
 int64_t posix_pread64(uint64_t descriptor, uint64_t address, uint64_t bytes, uint64_t offset)
 {
     struct span span = {true, offset};
-    return move_one(descriptor, address, bytes, &span, read_file);
+    return move_one(descriptor, address, bytes, &span, &reading);
 }
 
 int64_t posix_pwrite64(uint64_t descriptor, uint64_t address, uint64_t bytes, uint64_t offset)
 {
     struct span span = {true, offset};
-    return move_one(descriptor, address, bytes, &span, write_file);
+    return move_one(descriptor, address, bytes, &span, &writing);
 }
 
 int64_t posix_readv(uint64_t descriptor, uint64_t vectors, uint64_t count)
 {
-    return move_many(descriptor, vectors, count, &at_position, read_file);
+    return move_many(descriptor, vectors, count, &at_position, &reading);
 }
 
 int64_t posix_writev(uint64_t descriptor, uint64_t vectors, uint64_t count)
 {
-    return move_many(descriptor, vectors, count, &at_position, write_file);
+    return move_many(descriptor, vectors, count, &at_position, &writing);
 }
 
 /* The offset comes in two halves, of which the low one is whole on 64-bit machines. */
@@ -235,7 +247,7 @@ int64_t posix_preadv(uint64_t descriptor, uint64_t vectors, uint64_t count, uint
 {
     (void)high;
     struct span span = {true, low};
-    return move_many(descriptor, vectors, count, &span, read_file);
+    return move_many(descriptor, vectors, count, &span, &reading);
 }
 
 int64_t posix_pwritev(uint64_t descriptor, uint64_t vectors, uint64_t count, uint64_t low,
@@ -243,7 +255,7 @@ int64_t posix_pwritev(uint64_t descriptor, uint64_t vectors, uint64_t count, uin
 {
     (void)high;
     struct span span = {true, low};
-    return move_many(descriptor, vectors, count, &span, write_file);
+    return move_many(descriptor, vectors, count, &span, &writing);
 }
 
 /* Flags that say how a regular file's bytes go out are met by any write to memory. */
@@ -274,7 +286,7 @@ int64_t posix_pwritev2(uint64_t descriptor, uint64_t vectors, uint64_t count, ui
     }
     if ((flags & RWF_APPEND) != 0) {
         struct span span = {low != UINT64_MAX, low != UINT64_MAX ? low : 0};
-        return move_many(descriptor, vectors, count, &span, append_file);
+        return move_many(descriptor, vectors, count, &span, &appending);
     }
     return low == UINT64_MAX ? posix_writev(descriptor, vectors, count)
                              : posix_pwritev(descriptor, vectors, count, low, high);
@@ -285,14 +297,16 @@ int64_t posix_file_read_at(struct posix_file *file, uint64_t to, uint64_t bytes,
     struct posix_vector vector = {to, bytes};
     struct posix_transfer transfer = {&vector, 1, 0, bytes};
     struct span span = {true, offset};
-    return read_file(file, &transfer, &span);
+    int64_t result = check_file(file, &span, &reading);
+    return result == 0 ? read_file(file, &transfer, &span) : result;
 }
 
 int64_t io_write(struct posix_file *file, uint64_t from, uint64_t bytes, const struct span *span)
 {
     struct posix_vector vector = {from, bytes};
     struct posix_transfer transfer = {&vector, 1, 0, bytes};
-    return write_file(file, &transfer, span);
+    int64_t result = check_file(file, span, &writing);
+    return result == 0 ? write_file(file, &transfer, span) : result;
 }
 
 static int64_t seek_data(struct posix_node *node, int64_t offset, bool hole)

@@ -95,7 +95,8 @@ static int64_t list(struct posix_file *file, struct listing *listing)
 {
     struct posix_node *node = file->node;
     tree_acquire();
-    int64_t result = tree_complete(node);
+    /* A removed directory has no names, not even its own two. */
+    int64_t result = node->directory.parent == NULL ? -ENOENT : tree_complete(node);
     if (result == 0) {
         put_dots(listing, node);
         put_entries(listing, &node->directory);

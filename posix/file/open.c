@@ -334,9 +334,9 @@ int64_t posix_file_mapping(uint64_t descriptor, struct posix_mapping *mapping)
     *mapping = (struct posix_mapping){
         .is_readable = access != POSIX_O_WRONLY,
         .is_writable = access == POSIX_O_RDWR,
+        .file = file,
     };
     struct posix_node *node = file->node;
-    int64_t result = -ENODEV;
     if (node != NULL && node->kind == NODE_FILE) {
         posix_lock_acquire(&node->lock);
         bool is_image = data_is_pristine(&node->data);
@@ -344,17 +344,10 @@ int64_t posix_file_mapping(uint64_t descriptor, struct posix_mapping *mapping)
         posix_lock_release(&node->lock);
         mapping->kind = is_image ? POSIX_MAPPING_IMAGE : POSIX_MAPPING_COPY;
         mapping->image_file = is_image ? node->data.image : NULL;
-        result = 0;
     } else if (node != NULL && node->kind == NODE_DEVICE && node->special == DEVICE_NUMBER(1, 5)) {
         mapping->kind = POSIX_MAPPING_ZERO;
-        result = 0;
     }
-    if (result == 0) {
-        mapping->file = file;
-    } else {
-        posix_file_put(file);
-    }
-    return result;
+    return 0;
 }
 
 /* @impl ATL-LLR-FILE-0018~1 */

@@ -36,9 +36,6 @@ static void set_times(struct posix_node *node, const struct linux_timespec times
 static int64_t set_times_at(uint64_t directory, uint64_t text, const struct linux_timespec times[2],
                             uint64_t flags)
 {
-    if (!time_is_valid(&times[0]) || !time_is_valid(&times[1])) {
-        return -EINVAL;
-    }
     if (times[0].ns == UTIME_OMIT && times[1].ns == UTIME_OMIT) {
         return 0;
     }
@@ -51,11 +48,15 @@ static int64_t set_times_at(uint64_t directory, uint64_t text, const struct linu
     } else {
         result = status_find(directory, text, (uint32_t)flags, &node);
     }
-    if (result == 0) {
-        set_times(node, times);
-        node_put(node);
+    if (result < 0) {
+        return result;
     }
-    return result;
+    bool is_valid = time_is_valid(&times[0]) && time_is_valid(&times[1]);
+    if (is_valid) {
+        set_times(node, times);
+    }
+    node_put(node);
+    return is_valid ? 0 : -EINVAL;
 }
 
 /* @impl ATL-LLR-FILE-0026~1 */

@@ -4,6 +4,7 @@
 #include <posix/file.h>
 
 #define VECTORS_MAX 1024u
+#define USER_BYTES (1ull << 47) /* the lower half of the addresses, shared and private slots */
 
 struct posix_vector posix_transfer_front(struct posix_transfer *transfer)
 {
@@ -77,6 +78,12 @@ int64_t posix_transfer_zero(struct posix_transfer *transfer, size_t bytes)
 }
 
 /* @impl ATL-LLR-FILE-0001~1 */
+bool posix_transfer_is_user(uint64_t address, uint64_t bytes)
+{
+    return bytes <= USER_BYTES && address <= USER_BYTES - bytes;
+}
+
+/* @impl ATL-LLR-FILE-0001~1 */
 int64_t posix_transfer_load(struct posix_transfer *transfer, uint64_t vectors, uint64_t count,
                             struct posix_vector *inline_vectors, void **allocated)
 {
@@ -103,6 +110,11 @@ int64_t posix_transfer_load(struct posix_transfer *transfer, uint64_t vectors, u
         }
         uint64_t room = POSIX_TRANSFER_BYTES_MAX - total;
         total += copy[i].bytes < room ? copy[i].bytes : room;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        if (!posix_transfer_is_user(copy[i].address, copy[i].bytes)) {
+            return -EFAULT;
+        }
     }
     transfer->vectors = copy;
     transfer->count = (uint32_t)count;

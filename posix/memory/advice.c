@@ -11,8 +11,9 @@ static int64_t discard(struct region *region, uint64_t start, uint64_t end)
     if (region->kind == POSIX_REGION_POSIX) {
         return -EINVAL;
     }
-    if (!slot_is_backed(region->kind, region->flags)) {
-        return 0;
+    if (!slot_is_backed(region->kind, region->flags) ||
+        (region->flags & POSIX_REGION_SHARED) != 0) {
+        return 0; /* shared memory keeps its contents, as a file would */
     }
     if (region->kind != POSIX_REGION_IMAGE) {
         return gate_unmap(start, end - start, GATE_UNMAP_DISCARD);

@@ -268,7 +268,7 @@ static int64_t check_access(const struct request *request, const struct posix_ma
     if (!mapping->is_readable) {
         return -EACCES;
     }
-    return 0;
+    return mapping->kind == POSIX_MAPPING_NONE ? -ENODEV : 0;
 }
 
 /* The file's own memory, coherent with read, write and every other mapping of it. */
@@ -323,6 +323,41 @@ static int64_t map_by_kind(struct request *request, const struct posix_mapping *
     return place_and_map(request);
 }
 
+/* The first region of a shared mapping of a file in a range. */
+static bool find_shared(uint64_t start, uint64_t end, struct posix_region_info *region)
+{
+    while (posix_memory_find(start, true, region) && region->start < end) {
+        if (region->kind == POSIX_REGION_FILE) {
+            return true;
+        }
+        start = region->end;
+    }
+    return false;
+}
+
+/* Ends every shared mapping of a file in a range: nothing of them is left there. */
+static int64_t detach_shared(uint64_t start, uint64_t end)
+{
+    struct posix_region_info region;
+    int64_t result = 0;
+    while (result == 0 && posix_shared_exists() && find_shared(start, end, &region)) {
+        start = region.start > start ? region.start : start;
+        uint64_t part_end = region.end < end ? region.end : end;
+        result = posix_shared_detach(start, part_end, true);
+        start = part_end;
+    }
+    return result;
+}
+
+/* Nothing that can be refused comes behind this: a call that fails ends no mapping. */
+static int64_t make_room(const struct request *request)
+{
+    if ((request->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != MAP_FIXED) {
+        return 0;
+    }
+    return detach_shared(request->address, request->address + request->bytes);
+}
+
 /* @impl ATL-LLR-MEMORY-0007~1 */
 static int64_t map_file(struct request *request, uint64_t descriptor)
 {
@@ -332,6 +367,9 @@ static int64_t map_file(struct request *request, uint64_t descriptor)
         return result;
     }
     result = check_access(request, &mapping);
+    if (result == 0) {
+        result = make_room(request);
+    }
     if (result == 0) {
         result = map_by_kind(request, &mapping);
     }
@@ -366,32 +404,6 @@ static int64_t check_request(struct request *request, uint64_t bytes)
     return 0;
 }
 
-/* The first region of a shared mapping of a file in a range. */
-static bool find_shared(uint64_t start, uint64_t end, struct posix_region_info *region)
-{
-    while (posix_memory_find(start, true, region) && region->start < end) {
-        if (region->kind == POSIX_REGION_FILE) {
-            return true;
-        }
-        start = region->end;
-    }
-    return false;
-}
-
-/* Ends every shared mapping of a file in a range: nothing of them is left there. */
-static int64_t detach_shared(uint64_t start, uint64_t end)
-{
-    struct posix_region_info region;
-    int64_t result = 0;
-    while (result == 0 && posix_shared_exists() && find_shared(start, end, &region)) {
-        start = region.start > start ? region.start : start;
-        uint64_t part_end = region.end < end ? region.end : end;
-        result = posix_shared_detach(start, part_end, true);
-        start = part_end;
-    }
-    return result;
-}
-
 /* @impl ATL-LLR-MEMORY-0006~1 */
 int64_t posix_mmap(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t flags,
                    uint64_t descriptor, uint64_t offset)
@@ -422,14 +434,12 @@ int64_t posix_mmap(uint64_t address, uint64_t bytes, uint64_t protection, uint64
     if ((flags & MAP_TYPE) != MAP_PRIVATE) {
         request.region_flags |= POSIX_REGION_SHARED;
     }
-    if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) == MAP_FIXED) {
-        result = detach_shared(request.address, request.address + request.bytes);
+    if (!is_anonymous) {
+        return map_file(&request, descriptor);
     }
-    if (result == 0 && is_anonymous) {
-        request.offset = 0;
-        return place_and_map(&request);
-    }
-    return result < 0 ? result : map_file(&request, descriptor);
+    request.offset = 0;
+    result = make_room(&request);
+    return result == 0 ? place_and_map(&request) : result;
 }
 
 int64_t posix_memory_remove(uint64_t start, uint64_t end)
@@ -482,8 +492,7 @@ int64_t posix_munmap(uint64_t address, uint64_t bytes)
 int64_t posix_mprotect(uint64_t address, uint64_t bytes, uint64_t protection)
 {
     uint32_t wanted = (uint32_t)protection;
-    if ((protection & ~(uint64_t)(PROT_ALL | 8u | PROT_GROWSDOWN | PROT_GROWSUP)) != 0 ||
-        (protection & (PROT_GROWSDOWN | PROT_GROWSUP)) == (PROT_GROWSDOWN | PROT_GROWSUP) ||
+    if ((protection & (PROT_GROWSDOWN | PROT_GROWSUP)) == (PROT_GROWSDOWN | PROT_GROWSUP) ||
         address % POSIX_PAGE_BYTES != 0) {
         return -EINVAL;
     }
@@ -494,7 +503,7 @@ int64_t posix_mprotect(uint64_t address, uint64_t bytes, uint64_t protection)
     if (end <= address) {
         return -ENOMEM;
     }
-    if ((protection & (PROT_GROWSDOWN | PROT_GROWSUP)) != 0) {
+    if ((protection & ~(uint64_t)(PROT_ALL | 8u)) != 0) {
         return -EINVAL; /* no region grows by itself */
     }
     wanted &= PROT_ALL;

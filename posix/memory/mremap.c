@@ -70,10 +70,12 @@ static int64_t copy_pages(uint64_t to, uint64_t from, uint64_t bytes)
     return 0;
 }
 
-/* Makes new_bytes of zero-filled memory at the target, or anywhere. */
-static int64_t map_target(const struct remap *remap, uint64_t protection)
+/* Makes new_bytes of zero-filled memory at the target, or anywhere, shared if the region is. */
+static int64_t map_target(const struct remap *remap, const struct posix_region_info *region,
+                          uint64_t protection)
 {
-    uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    uint64_t flags = MAP_ANONYMOUS;
+    flags |= (region->flags & POSIX_REGION_SHARED) != 0 ? MAP_SHARED : MAP_PRIVATE;
     flags |= (remap->flags & MREMAP_FIXED) != 0 ? MAP_FIXED : 0;
     return posix_mmap((remap->flags & MREMAP_FIXED) != 0 ? remap->target : 0, remap->new_bytes,
                       protection, flags, UINT64_MAX, 0);
@@ -82,7 +84,7 @@ static int64_t map_target(const struct remap *remap, uint64_t protection)
 static int64_t move(const struct remap *remap, const struct posix_region_info *region)
 {
     bool is_reserved = (region->flags & POSIX_REGION_RESERVED) != 0; /* nothing to copy */
-    int64_t target = map_target(remap, is_reserved ? PROT_NONE : PROT_READ | PROT_WRITE);
+    int64_t target = map_target(remap, region, is_reserved ? PROT_NONE : PROT_READ | PROT_WRITE);
     if (target < 0) {
         return target;
     }
@@ -152,6 +154,14 @@ static int64_t move_file(const struct remap *remap, const struct posix_region_in
     return result;
 }
 
+/* Ends what lies behind the new size, in whatever regions it is: only the rest has to be one. */
+static int64_t cut(struct remap *remap)
+{
+    uint64_t bytes = remap->old_bytes - remap->new_bytes;
+    remap->old_bytes = remap->new_bytes;
+    return bytes != 0 ? posix_munmap(remap->old + remap->new_bytes, bytes) : 0;
+}
+
 /* @impl ATL-LLR-MEMORY-0017~1 */
 int64_t posix_mremap(uint64_t old, uint64_t old_bytes, uint64_t new_bytes, uint64_t flags,
                      uint64_t target)
@@ -169,19 +179,23 @@ int64_t posix_mremap(uint64_t old, uint64_t old_bytes, uint64_t new_bytes, uint6
         return result;
     }
     struct posix_region_info region;
-    if (!posix_memory_find(old, false, &region) || region.end < old + remap.old_bytes) {
+    if (!posix_memory_find(old, false, &region)) {
         return -EFAULT;
     }
     if (region.kind == POSIX_REGION_POSIX) {
         return -EPERM;
     }
-    if ((flags & MREMAP_FIXED) == 0) {
-        if (remap.new_bytes <= remap.old_bytes) {
-            result = remap.new_bytes == remap.old_bytes
-                         ? 0
-                         : posix_munmap(old + remap.new_bytes, remap.old_bytes - remap.new_bytes);
+    bool is_fixed = (flags & MREMAP_FIXED) != 0;
+    if (remap.new_bytes <= remap.old_bytes) {
+        result = cut(&remap);
+        if (result < 0 || !is_fixed) {
             return result < 0 ? result : (int64_t)old;
         }
+    }
+    if (region.end < old + remap.old_bytes) {
+        return -EFAULT;
+    }
+    if (!is_fixed) {
         if (region.kind != POSIX_REGION_FILE && grow_in_place(&remap) == 0) {
             return (int64_t)old;
         }

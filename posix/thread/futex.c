@@ -23,6 +23,7 @@
 #define FUTEX_CLOCK_REALTIME 256u
 
 #define BUCKET_COUNT 256u
+#define USER_BITS 47
 
 /* Kept apart, so that the frequent calls save no registers for it. */
 #define SELDOM __attribute__((noinline, cold))
@@ -423,7 +424,17 @@ static int64_t check(uint64_t address, uint64_t operation)
     if (is_realtime(operation) && command != FUTEX_WAIT_BITSET) {
         return -ENOSYS;
     }
-    return (address & 3) != 0 && command <= FUTEX_WAKE_BITSET ? -EINVAL : 0;
+    if (command > FUTEX_WAKE_BITSET) {
+        return 0;
+    }
+    return (address & 3) != 0 ? -EINVAL : address >> USER_BITS != 0 ? -EFAULT : 0;
+}
+
+/* A shared futex is known by its page, which must be there; a private one by its address alone. */
+SELDOM static int64_t check_shared(uint64_t address, uint32_t command)
+{
+    uint32_t ignored;
+    return command <= FUTEX_WAKE_BITSET ? posix_load_u32(address, &ignored) : 0;
 }
 
 SELDOM static int64_t wait_until(uint64_t address, uint64_t operation, uint32_t value,
@@ -431,14 +442,16 @@ SELDOM static int64_t wait_until(uint64_t address, uint64_t operation, uint32_t 
 {
     uint64_t deadline_ns;
     int64_t result = load_deadline(timeout, operation, &deadline_ns);
+    bool is_relative = command_of(operation) == FUTEX_WAIT;
+    if (result == 0 && !is_relative && bits == 0) {
+        result = -EINVAL;
+    }
     result = result != 0 ? result : check(address, operation);
     if (result != 0) {
         return result;
     }
-    if (command_of(operation) == FUTEX_WAIT) {
-        return wait_relative(address, value, deadline_ns);
-    }
-    return bits == 0 ? -EINVAL : wait(address, value, bits, deadline_ns);
+    return is_relative ? wait_relative(address, value, deadline_ns)
+                       : wait(address, value, bits, deadline_ns);
 }
 
 SELDOM static int64_t operate_on_two(uint64_t address, uint64_t operation, uint64_t value,
@@ -467,16 +480,22 @@ int64_t posix_futex(uint64_t address, uint64_t operation, uint64_t value, uint64
     if (is_wait && timeout != 0) {
         return wait_until(address, operation, (uint32_t)value, timeout, (uint32_t)value3);
     }
-    int64_t checked = check(address, operation);
+    bool has_bits = command == FUTEX_WAIT_BITSET || command == FUTEX_WAKE_BITSET;
+    uint32_t bits = has_bits ? (uint32_t)value3 : POSIX_FUTEX_ANY;
+    int64_t checked = bits == 0 ? -EINVAL : check(address, operation);
     if (checked != 0) {
         return checked;
     }
     if (is_wait) {
-        uint32_t bits = command == FUTEX_WAIT ? POSIX_FUTEX_ANY : (uint32_t)value3;
-        return bits == 0 ? -EINVAL : wait(address, (uint32_t)value, bits, GATE_NEVER);
+        return wait(address, (uint32_t)value, bits, GATE_NEVER);
+    }
+    if ((operation & FUTEX_PRIVATE_FLAG) == 0) {
+        checked = check_shared(address, command);
+        if (checked != 0) {
+            return checked;
+        }
     }
     if (command == FUTEX_WAKE || command == FUTEX_WAKE_BITSET) {
-        uint32_t bits = command == FUTEX_WAKE ? POSIX_FUTEX_ANY : (uint32_t)value3;
         return posix_futex_wake(address, (uint32_t)value, bits);
     }
     return operate_on_two(address, operation, value, timeout, address2, value3);

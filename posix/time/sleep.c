@@ -121,7 +121,7 @@ static int64_t sleep_on_cpu_clock(int32_t id, bool is_absolute, uint64_t ns, uin
     uint64_t now_ns;
     int64_t result = cpu_clock_decode(id, &cpu);
     if (result == 0 && cpu.thread == posix_self()->id) {
-        return id == CLOCK_THREAD_CPUTIME_ID ? -EOPNOTSUPP : -EINVAL;
+        return -EINVAL;
     }
     if (result == 0) {
         result = cpu_clock_read(cpu.thread, &now_ns);
@@ -147,8 +147,9 @@ int64_t posix_clock_nanosleep(uint64_t clock, uint64_t flags, uint64_t from, uin
     if (id > CLOCK_TAI || id == 10) {
         return -EINVAL;
     }
-    if (!is_wall && !is_cpu && id != CLOCK_MONOTONIC && id != CLOCK_BOOTTIME) {
-        return -EOPNOTSUPP; /* coarse, raw and alarm clocks */
+    if (id == CLOCK_THREAD_CPUTIME_ID ||
+        (!is_wall && !is_cpu && id != CLOCK_MONOTONIC && id != CLOCK_BOOTTIME)) {
+        return -EOPNOTSUPP; /* coarse, raw and alarm clocks; one's own time never comes */
     }
     uint64_t ns;
     int64_t loaded = load_time(from, &ns);

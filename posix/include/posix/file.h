@@ -170,6 +170,10 @@ int64_t posix_descriptor_install(struct posix_file *file, bool close_on_exec, ui
 uint64_t posix_descriptor_limit(void);
 void posix_descriptor_set_limit(uint64_t soft);
 
+/* Whether the bytes are in the application's half, mapped or not: Linux refuses others at once, even
+ * where no byte would be moved. */
+bool posix_transfer_is_user(uint64_t address, uint64_t bytes);
+
 /* Reads an array of struct iovec as Linux does (IOV_MAX 1024, total at most 0x7ffff000).
  *
  * @inline_vectors  room for POSIX_VECTORS_INLINE, used when they suffice
@@ -181,7 +185,12 @@ int64_t posix_transfer_load(struct posix_transfer *transfer, uint64_t vectors, u
                             struct posix_vector *inline_vectors, void **allocated);
 
 /* What mmap needs to know of a descriptor. */
-enum posix_mapping_kind { POSIX_MAPPING_IMAGE, POSIX_MAPPING_ZERO, POSIX_MAPPING_COPY };
+enum posix_mapping_kind {
+    POSIX_MAPPING_NONE, /* cannot be mapped: -ENODEV, once the rights are checked */
+    POSIX_MAPPING_IMAGE,
+    POSIX_MAPPING_ZERO,
+    POSIX_MAPPING_COPY
+};
 struct posix_mapping {
     enum posix_mapping_kind kind;
     bool is_readable, is_writable;       /* how the descriptor was opened */
@@ -229,7 +238,7 @@ enum posix_shared_fault {
 };
 enum posix_shared_fault posix_shared_fault(uint64_t address, uint64_t error);
 
-/* -EBADF, -EACCES (O_PATH is EBADF), -ENODEV: cannot be mapped. */
+/* -EBADF, O_PATH too. */
 int64_t posix_file_mapping(uint64_t descriptor, struct posix_mapping *mapping);
 /* Reads at an offset into application memory; bytes read or an error; 0 at the end. */
 int64_t posix_file_read_at(struct posix_file *file, uint64_t to, uint64_t bytes, uint64_t offset);

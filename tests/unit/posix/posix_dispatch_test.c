@@ -226,8 +226,13 @@ TEST(page_faults_tell_why)
     info = fault(14, 6, 0x1234);
     CHECK(info.signal == 11 && info.code == 2);
     region.kind = POSIX_REGION_BEYOND_END;
+    info = fault(14, 4, 0x1234); /* forbidden, which comes first */
+    CHECK(info.signal == 11 && info.code == 2);
+    region.protection = 1;
     info = fault(14, 4, 0x1234);
     CHECK(info.signal == 7 && info.code == 2); /* SIGBUS BUS_ADRERR */
+    info = fault(14, 6, 0x1234);
+    CHECK(info.signal == 11 && info.code == 2);
     has_region = false;
     shared_fault = POSIX_SHARED_FAULT_BUS;
     info = fault(14, 4, 0x1234);
