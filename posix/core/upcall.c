@@ -23,15 +23,12 @@
 #define VECTOR_SIMD 19
 
 #define PAGE_ERROR_PRESENT 1u
-<<<<<<< HEAD
-#define PAGE_ERROR_USER 4u
-#define FLAG_TRAP 0x100u
-=======
 #define PAGE_ERROR_WRITE 2u
+#define PAGE_ERROR_USER 4u
 #define PAGE_ERROR_FETCH 16u
 #define PROT_WRITE 2u
 #define PROT_EXEC 4u
->>>>>>> 954c2cc (posix: answer as Linux does where random calls found that it did not)
+#define FLAG_TRAP 0x100u
 #define USER_END 0x0000800000000000u
 
 #define FPE_INTDIV 1

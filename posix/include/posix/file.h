@@ -170,8 +170,8 @@ int64_t posix_descriptor_install(struct posix_file *file, bool close_on_exec, ui
 uint64_t posix_descriptor_limit(void);
 void posix_descriptor_set_limit(uint64_t soft);
 
-/* Whether the bytes are in the application's half, mapped or not: Linux refuses others at once, even
- * where no byte would be moved. */
+/* Whether the bytes are in the application's half, mapped or not: Linux refuses others at once,
+ * even where no byte would be moved. */
 bool posix_transfer_is_user(uint64_t address, uint64_t bytes);
 
 /* Reads an array of struct iovec as Linux does (IOV_MAX 1024, total at most 0x7ffff000).
