@@ -36,12 +36,7 @@ struct fault {
 /* @impl ATL-LLR-ISOL-0007~1 */
 static enum fault_class classify(uint64_t entry, enum space_access access)
 {
-    static const uint32_t needed[] = {
-        [SPACE_ACCESS_READ] = GATE_READ,
-        [SPACE_ACCESS_WRITE] = GATE_WRITE,
-        [SPACE_ACCESS_EXECUTE] = GATE_EXECUTE,
-    };
-    if ((entry_rights(entry) & needed[access]) == 0) {
+    if ((entry_rights(entry) & (uint32_t)access) == 0) {
         return FAULT_VIOLATION;
     }
     if (!entry_is_present(entry)) {

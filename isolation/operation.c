@@ -110,10 +110,8 @@ void operation_take_frame(struct operation *operation, paddr_t frame, enum entry
 
 void operation_prune(struct operation *operation, struct table_cursor *cursor)
 {
-    paddr_t emptied[2];
-    unsigned count = table_prune(cursor, emptied);
-    for (unsigned i = 0; i < count; i++) {
-        operation_take_frame(operation, emptied[i], ENTRY_FRAME_OWN);
+    while (table_is_emptied(cursor)) {
+        operation_take_frame(operation, table_remove(cursor), ENTRY_FRAME_OWN);
         operation_stale(operation, cursor->address, true);
     }
 }

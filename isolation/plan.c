@@ -16,15 +16,13 @@ SHARED struct plan shared_plan; /* core 0 writes in plan_make; all read after th
 /* The lead's page code: the gate page's contents for a ring. */
 void isolation_gate_page_fill(void *page, uint8_t ring);
 
-/* End of posix's sections and pages, from its base, in whole 2 MiB. */
+/* End of posix's sections, which ascend, and pages, from its base, in whole 2 MiB. */
 static uint64_t posix_span(const struct image_header *image)
 {
     const struct gate_posix_header *header = cell_posix_header();
-    uint64_t end = MAX(header->gate_page, header->info_page) + PAGE_BYTES;
-    for (unsigned i = 0; i < IMAGE_POSIX_SECTION_COUNT; i++) {
-        end = MAX(end, image->posix[i].address + image->posix[i].memory_bytes);
-    }
-    return ALIGN_UP(end, LARGE_PAGE_BYTES);
+    const struct image_section *last = &image->posix[IMAGE_POSIX_SECTION_COUNT - 1];
+    uint64_t pages_end = MAX(header->gate_page, header->info_page) + PAGE_BYTES;
+    return ALIGN_UP(MAX(pages_end, last->address + last->memory_bytes), LARGE_PAGE_BYTES);
 }
 
 /* Where an attacker cannot guess, unless a test's image has a fixed seed.

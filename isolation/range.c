@@ -184,9 +184,7 @@ static void replace(struct operation *operation, struct table_cursor *cursor, un
     } else if (entry_is_present(old)) {
         operation_stale(operation, cursor->address, is_lowered(old, new));
     }
-    if (table_is_emptied(cursor)) {
-        operation_prune(operation, cursor);
-    }
+    operation_prune(operation, cursor);
 }
 
 static enum result change(struct operation *operation)

@@ -57,15 +57,13 @@ void table_fill(struct table_cursor *cursor, unsigned count, uint64_t value)
 }
 
 /* @impl ATL-LLR-ISOL-0003~1 */
-unsigned table_prune(struct table_cursor *cursor, paddr_t emptied[2])
+paddr_t table_remove(struct table_cursor *cursor)
 {
-    unsigned count = 0;
-    while (table_is_emptied(cursor)) {
-        cursor->level++;
-        emptied[count++] = entry_address(table_value(cursor));
-        table_set(cursor, 0);
-    }
-    return count;
+    ASSERT(table_is_emptied(cursor));
+    cursor->level++;
+    paddr_t table = entry_address(table_value(cursor));
+    table_set(cursor, 0);
+    return table;
 }
 
 /* @impl ATL-LLR-ISOL-0002~1 */

@@ -95,10 +95,9 @@ static inline bool table_is_emptied(const struct table_cursor *cursor)
     return cursor->level < TABLE_LEVEL_TOP && entry_count(*cursor->entry[cursor->level + 1]) == 0;
 }
 
-/* Takes tables that hold nothing any more out of the tree, from the cursor up; the cursor then
- * stands on an empty larger entry. Walkers may still use them: the caller reuses them after a round
- * of invalidations only. Returns how many (0..2). */
-unsigned table_prune(struct table_cursor *cursor, paddr_t emptied[2]);
+/* Takes the emptied table out of the tree; the cursor then stands on an empty larger entry. Walkers
+ * may still use the table: the caller reuses it after a round of invalidations only. */
+paddr_t table_remove(struct table_cursor *cursor);
 
 /* Splits the cursor's entry, which is empty or lazy and larger than a page, with the own frame
  * `table`; the meaning does not change. The cursor steps down to its address. */

@@ -24,7 +24,13 @@ enum result isolation_space_unmap(struct thread *thread, struct space_range rang
 enum result isolation_space_protect(struct thread *thread, struct space_range range,
                                     uint32_t protection);
 
-enum space_access { SPACE_ACCESS_READ, SPACE_ACCESS_WRITE, SPACE_ACCESS_EXECUTE };
+/* An access needs the right of its value. */
+enum space_access {
+    SPACE_ACCESS_READ = GATE_READ,
+    SPACE_ACCESS_WRITE = GATE_WRITE,
+    SPACE_ACCESS_EXECUTE = GATE_EXECUTE,
+};
+
 /* Resolves a page fault of the thread at a user address. RESULT_OK: retry the access;
  * SPACE_PENDING: thread WAITs and becomes ready when the access can be retried (rax untouched: its
  * resume kind stays); RESULT_FAULT: a true violation; RESULT_NO_MEMORY. */

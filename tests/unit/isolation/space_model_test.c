@@ -183,8 +183,7 @@ static void do_protect(uint64_t first, uint64_t count)
 
 static bool model_allows(const struct model_page *page, enum space_access access)
 {
-    static const uint8_t needed[] = {GATE_READ, GATE_WRITE, GATE_EXECUTE};
-    return page->kind != MODEL_EMPTY && (page->rights & needed[access]) != 0;
+    return page->kind != MODEL_EMPTY && (page->rights & access) != 0;
 }
 
 /* Word 0 is the image's or zero, word 1 what was written last. */
@@ -197,7 +196,7 @@ static void check_contents(const struct model_page *page, const uint64_t *words)
 
 static void do_access(uint64_t page)
 {
-    enum space_access access = (enum space_access)random_below(3);
+    enum space_access access = (enum space_access)(1u << random_below(3));
     uint64_t address = WINDOW_BASE + page * PAGE_BYTES;
     uint64_t *words = machine_access(address, access);
     for (unsigned n = 0; words == NULL && n < 4; n++) {
