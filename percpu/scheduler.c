@@ -33,7 +33,7 @@ void scheduler_initialize(void)
     deadline_initialize();
 }
 
-static inline void queue_append(struct thread *thread)
+static void queue_append(struct thread *thread)
 {
     thread->state = THREAD_READY;
     thread_queue_append(&queues[thread->priority], thread);
@@ -49,7 +49,7 @@ static void queue_prepend(struct thread *thread)
     ready_count++;
 }
 
-static inline void queue_remove(struct thread *thread)
+static void queue_remove(struct thread *thread)
 {
     uint32_t priority = thread->priority;
     ASSERT(thread->state == THREAD_READY);
