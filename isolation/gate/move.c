@@ -117,19 +117,19 @@ static bool may_leave(const struct thread *thread)
 /* An idle core asks for a thread. @impl ATL-LLR-GATE-0040~1 */
 static void ask_requested(core_id_t from, const struct percpu_message *question)
 {
-    struct percpu_message answer = {.kind = question->kind, .status = RESULT_AGAIN};
+    enum result answer = RESULT_AGAIN;
     struct thread *thread = moving.owner == NULL ? percpu_ready_take(from, may_leave) : NULL;
     if (thread != NULL) {
         struct percpu_message request = stage(thread);
-        answer.status = percpu_channel_request(from, &request);
-        if (answer.status == RESULT_OK) {
+        answer = percpu_channel_request(from, &request);
+        if (answer == RESULT_OK) {
             thread->continuation = move_replied;
             moving.owner = thread;
         } else {
             percpu_thread_ready(thread);
         }
     }
-    percpu_channel_reply(from, &answer);
+    gate_reply(from, question, answer);
 }
 
 void gate_move_initialize(void)

@@ -165,11 +165,11 @@ void posix_thread_begin(struct posix_thread *self)
     instruction_ldmxcsr(self->mxcsr);
     instruction_fldcw(self->x87_control);
     await_handle(self);
+    posix_thread_settle(self);
     /* Who changed our policy before our handle was known could not reach us. */
     if (posix_scheduling_level(self) != self->restart_argument[1]) {
         gate_thread_set(0, posix_scheduling_level(self), GATE_KEEP, 0);
     }
-    posix_thread_settle(self);
     if (self->restart_argument[0] != 0) {
         posix_store_u32(self->restart_argument[0], (uint32_t)self->id);
     }

@@ -2,7 +2,6 @@
 /* Where threads run: affinity, and giving way to others. In what order they run is in policy.c. */
 #include "../core/internal.h"
 
-#include <kernel/image.h>
 #include <posix/memory.h>
 #include <posix/syscalls.h>
 
@@ -90,13 +89,13 @@ int64_t posix_thread_settle(struct posix_thread *self)
     if (handle <= 0) {
         return handle == -EAGAIN ? -EAGAIN : -EINVAL;
     }
-    /* Who changed our policy while we moved found no thread under the handle that it knew. */
+    /* Senders that still use the old handle have marked what is pending before: looked at next. */
+    atomic_store(&self->handle, (uint64_t)handle);
+    /* Who changed our policy meanwhile found no thread under the handle that it knew. */
     while (level != posix_scheduling_level(self)) {
         level = posix_scheduling_level(self);
         gate_thread_set(0, level, GATE_KEEP, 0);
     }
-    /* Senders that still use the old handle have marked what is pending before: looked at next. */
-    atomic_store(&self->handle, (uint64_t)handle);
     posix_words.pending = 1;
     return 0;
 }
