@@ -6,8 +6,9 @@ import subprocess
 import unittest
 
 import support
-from atoll.bench import build_plugin, parse_counts, parse_output, per_operation
+from atoll.bench import Job, build_plugin, parse_counts, parse_output, per_operation
 from atoll.noise import noise_rows, parse_quanta
+from atoll.whole import whole_programs, workload
 
 GUEST = r"""
     .section .note.pvh, "a", @note
@@ -77,6 +78,15 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(rows["core 0: by 1 to 499"], 1)
         self.assertEqual(rows["core 0: longest"], 100)
         self.assertEqual(rows["core 0: by 10,000 or more"], 0)
+
+    # @verifies ATL-LLR-TOOL-0050~1
+    def test_section_of_a_whole_program(self):
+        job = Job("x", pathlib.Path("x"), title="all of x")
+        self.assertEqual(job.results("its own output, without end of line", "0 500 7\n"),
+                         {"all of x": (500.0, 7.0)})
+        for row in whole_programs().values():
+            for host, _ in workload(row)[1]:
+                self.assertTrue(pathlib.Path(host).is_file(), host)
 
     # @verifies ATL-LLR-TOOL-0050~1
     def test_division(self):

@@ -4,6 +4,7 @@ both rings and on a Linux guest, under the same QEMU in one run. Times are shown
 instructions: they repeat, times of an emulator on a busy machine do not."""
 import argparse
 import collections
+import dataclasses
 import json
 import os
 import pathlib
@@ -23,6 +24,7 @@ from atoll.options import DEFAULT_ENVIRONMENT, Settings, core_count
 from atoll.pack import pack
 from atoll.paths import ROOT, build_directory
 from atoll.run import exit_status
+from atoll.whole import build_whole, whole_programs, workload
 
 PROGRAMS = ROOT / "bench" / "programs"
 GATE = ROOT / "isolation" / "gate" / "gate.toml"
@@ -37,7 +39,7 @@ SYSTEMS = ("atoll-ring0", "atoll-ring3", "linux")
 def bench_parser():
     parser = argparse.ArgumentParser(
         prog="./atoll bench", description="Counts guest instructions for each operation of the programs "
-        "in bench/programs, on Atoll in both rings and on Linux (Debian's cloud kernel), under the "
+        "in bench, on Atoll in both rings and on Linux (Debian's cloud kernel), under the "
         "same QEMU.")
     add = parser.add_argument
     add("--program", action="append", metavar="NAME", help="only this program; may be repeated")
@@ -71,8 +73,8 @@ def build_program(source):
             compile_program([sys.executable, str(ROOT / "tools" / "gate_generate.py"), str(GATE), "--out",
                              str(headers)])
             compile_program([COMPILERS.get(source.stem, "musl-gcc"), "-std=gnu2x", "-O2", "-Wall",
-                             "-Wextra", "-static", "-pthread", f"-I{ROOT / 'isolation' / 'include'}", f"-I{headers}",
-                             str(source), "-o", str(target)])
+                             "-Wextra", "-static", "-pthread", f"-I{ROOT / 'isolation' / 'include'}",
+                             f"-I{headers}", str(source), "-o", str(target)])
     return target
 
 
@@ -109,11 +111,24 @@ def results_of(output, counts):
     return per_operation(output, parse_counts(counts)) | noise
 
 
-def measure_atoll(program, ring, options):
-    settings = Settings(ring=ring, cores=options.cores, memory=MEMORY_MIB,
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One program and what it gets. title: of the one section of a program that names none."""
+    name: str
+    program: pathlib.Path
+    arguments: list = ()
+    files: list = ()
+    title: str = ""
+
+    def results(self, output, counts):
+        return results_of(output + (f"\nsection 0 1 {self.title}\n" if self.title else ""), counts)
+
+
+def measure_atoll(job, ring, options):
+    settings = Settings(ring=ring, cores=options.cores, memory=MEMORY_MIB, files=list(job.files),
                         environment=dict(DEFAULT_ENVIRONMENT), kernel=options.kernel,
                         posix=options.posix)
-    image = pack(program, [], settings, framed=True)
+    image = pack(job.program, list(job.arguments), settings, framed=True)
     with tempfile.TemporaryDirectory(prefix="atoll-bench-") as folder:
         path, counts = pathlib.Path(folder, "image"), pathlib.Path(folder, "counts")
         path.write_bytes(image)
@@ -124,50 +139,51 @@ def measure_atoll(program, ring, options):
                                       STREAM_KERNEL_ERROR: errors.extend})
         outcome = guest.run()
         if exit_status(outcome) != 0:
-            raise ToolError(f"{program.name} on Atoll ring {ring} ended with status "
+            raise ToolError(f"{job.name} on Atoll ring {ring} ended with status "
                             f"{exit_status(outcome)}:\n{output.decode()}{errors.decode()}"
-                            f"{outcome.qemu_message}", f"try it: ./atoll run --ring {ring} {program}")
-        return results_of(output.decode(), counts.read_text())
+                            f"{outcome.qemu_message}", f"try it: ./atoll run --ring {ring} {job.program}")
+        return job.results(output.decode(), counts.read_text())
 
 
-def linux_command(kernel, initrd, counts, cores):
+def linux_command(kernel, initrd, counts, cores, arguments):
     return [QEMU, "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(MEMORY_MIB), "-smp",
             str(cores), "-display", "none", "-nodefaults", "-no-user-config", "-no-reboot", "-serial",
-            "stdio", "-kernel", str(kernel), "-initrd", str(initrd), "-append", COMMAND_LINE, "-plugin",
+            "stdio", "-kernel", str(kernel), "-initrd", str(initrd), "-append",
+            " ".join([COMMAND_LINE, "--", *arguments]), "-plugin",
             f"{build_plugin()},out={counts}"]
 
 
-def measure_linux(program, options):
+def measure_linux(job, options):
     kernel = linux_kernel()
     with tempfile.TemporaryDirectory(prefix="atoll-bench-") as folder:
         initrd, counts = pathlib.Path(folder, "initrd"), pathlib.Path(folder, "counts")
-        initrd.write_bytes(initial_files(program))
+        initrd.write_bytes(initial_files(job.program, job.files))
         try:
-            done = subprocess.run(DIE_WITH_PARENT + linux_command(kernel, initrd, counts, options.cores),
-                                  capture_output=True, stdin=subprocess.DEVNULL, timeout=GUEST_SECONDS)
+            command = linux_command(kernel, initrd, counts, options.cores, job.arguments)
+            done = subprocess.run(DIE_WITH_PARENT + command, capture_output=True, stdin=subprocess.DEVNULL, timeout=GUEST_SECONDS)
         except subprocess.TimeoutExpired as error:
             raise ToolError(f"the Linux guest did not end:\n{(error.stdout or b'').decode()[-2000:]}",
                             "try again, or ./atoll bench --no-linux") from None
         output = done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
         # The panic of a kernel whose init ends is how this guest says "done"; its code is the status.
         if "exitcode=0x00000000" not in output:
-            raise ToolError(f"{program.name} failed on Linux:\n{output[-2000:]}{done.stderr.decode()}",
+            raise ToolError(f"{job.name} failed on Linux:\n{output[-2000:]}{done.stderr.decode()}",
                             "try it on this machine first")
-        return results_of(output, counts.read_text())
+        return job.results(output, counts.read_text())
 
 
-def measure(system, program, options):
+def measure(system, job, options):
     if system == "linux":
-        return measure_linux(program, options)
-    return measure_atoll(program, int(system[-1]), options)
+        return measure_linux(job, options)
+    return measure_atoll(job, int(system[-1]), options)
 
 
-def median_of_runs(system, program, options):
+def median_of_runs(system, job, options):
     runs = []
     for number in range(options.runs):
-        print(f"-- {program.name} on {system}, run {number + 1} of {options.runs}", file=sys.stderr,
+        print(f"-- {job.name} on {system}, run {number + 1} of {options.runs}", file=sys.stderr,
               flush=True)
-        runs.append(measure(system, program, options))
+        runs.append(measure(system, job, options))
     return {name: tuple(None if rows[0][i] is None else statistics.median(row[i] for row in rows)
                         for i in (0, 1))
             for name in runs[0] if len(rows := [run[name] for run in runs if name in run]) == len(runs)}
@@ -197,14 +213,18 @@ def bench_command(words):
     if options.runs < 1:
         raise ToolError("--runs is at least 1")
     sources = {path.stem: path for path in sorted(PROGRAMS.glob("*.c"))}
+    rows = whole_programs()
     for name in options.program or []:
-        if name not in sources:
-            raise ToolError(f"no program {name!r} in bench/programs", f"there are: {', '.join(sources)}")
+        if name not in sources and name not in rows:
+            raise ToolError(f"no program {name!r} in bench", f"there are: {', '.join([*sources, *rows])}")
     systems = options.system or [s for s in SYSTEMS if not (options.no_linux and s == "linux")]
     everything = {}
-    for name in options.program or list(sources):
-        program = build_program(sources[name])
-        everything[name] = {s: median_of_runs(s, program, options) for s in systems}
+    for name in options.program or [*sources, *rows]:
+        if name in sources:
+            job = Job(name, build_program(sources[name]))
+        else:
+            job = Job(name, build_whole(rows[name]), *workload(rows[name]), rows[name]["title"])
+        everything[name] = {s: median_of_runs(s, job, options) for s in systems}
         show(name, everything[name])
     if options.json:
         _write_json(options.json, everything)

@@ -62,12 +62,15 @@ def _record(number, name, mode, data=b"", device=(0, 0)):
     return member + bytes(-len(member) % 4)
 
 
-def initial_files(program):
-    """The bytes of an initramfs: the program, a console, and folders that programs expect."""
+def initial_files(program, files=()):
+    """The bytes of an initramfs: the program, a console, folders that programs expect, and files as
+    (host path, path in the guest's root)."""
     members = [("dev", stat.S_IFDIR | 0o755, b"", (0, 0)),
                ("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)),
                ("tmp", stat.S_IFDIR | 0o1777, b"", (0, 0)),
                ("init", stat.S_IFREG | 0o755, pathlib.Path(program).read_bytes(), (0, 0))]
+    members += [(guest.lstrip("/"), stat.S_IFREG | 0o644, pathlib.Path(host).read_bytes(), (0, 0))
+                for host, guest in files]
     archive = b"".join(_record(number, *member[:3], member[3])
                        for number, member in enumerate(members, 1))
     return archive + _record(0, "TRAILER!!!", 0)
