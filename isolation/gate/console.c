@@ -13,49 +13,37 @@
 static PERCORE struct gate_line writing;
 
 /* Core 0's side: writes that wait for room in the device's ring, at most one from each core. */
-struct pending_write {
-    bool is_waiting;
-    uint64_t token;
-    uint64_t stream, bytes;
-};
-static PERCORE struct pending_write pending[CORE_COUNT_MAX];
+static PERCORE struct percpu_message pending[CORE_COUNT_MAX]; /* kind: NONE where there is none */
 /* Handles of the threads that found no input, each once; all are unparked when there is some. When
  * there are more, the oldest is unparked early and asks again. */
 #define READERS_MAX 16u
 static PERCORE uint64_t readers[READERS_MAX];
 static PERCORE uint32_t reader_count;
 
-static void write_finished(struct thread *thread, int64_t taken)
+static void write_replied(struct thread *thread, const struct percpu_message *reply)
 {
     ASSERT(writing.owner == thread);
     gate_line_release(&writing);
-    gate_complete(thread, taken);
-}
-
-static void write_replied(struct thread *thread, const struct percpu_message *reply)
-{
-    write_finished(thread, reply->status);
+    gate_complete_by_value(thread, reply);
 }
 
 /* Core 0: gives staged bytes to the device, or remembers them until there is room. */
-static void write_for(core_id_t from, uint64_t token, uint64_t stream, uint64_t bytes)
+static void write_for(core_id_t from, const struct percpu_message *request)
 {
-    const void *data = from.value == percpu_self.value
-                           ? gate_staging_own(GATE_STAGING_WRITE)
-                           : gate_staging_of_remote(from, GATE_STAGING_WRITE);
-    int64_t taken = gate_services()->console_write((uint32_t)stream, data, bytes);
+    int64_t taken = gate_services()->console_write((uint32_t)request->arguments[1],
+                                                   gate_staging_of_remote(from, GATE_STAGING_WRITE),
+                                                   request->arguments[2]);
     if (taken == RESULT_AGAIN) {
-        pending[from.value] = (struct pending_write){true, token, stream, bytes};
+        pending[from.value] = *request;
         return;
     }
-    pending[from.value].is_waiting = false;
+    pending[from.value].kind = PERCPU_MESSAGE_NONE;
     if (from.value == percpu_self.value) {
-        write_finished(percpu_thread_find(token), taken);
-        return;
+        const struct percpu_message reply = {.arguments = {(uint64_t)taken}};
+        write_replied(percpu_thread_find(request->token), &reply);
+    } else {
+        gate_reply(from, request, taken);
     }
-    struct percpu_message reply = {
-        .kind = PERCPU_MESSAGE_CONSOLE, .token = token, .status = (int32_t)taken};
-    percpu_channel_reply(from, &reply);
 }
 
 static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
@@ -68,24 +56,19 @@ static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
     if (!gate_line_is_free(&writing)) {
         return 0;
     }
-    uint64_t fault_address = 0;
-    void *staging = gate_staging_own(GATE_STAGING_WRITE);
-    if (isolation_copy_from_user(staging, buffer, bytes, &fault_address) != RESULT_OK) {
-        return gate_fetch_and_repeat(fault_address, SPACE_ACCESS_READ);
-    }
-    uint64_t token = percpu_thread_handle(thread);
+    TRY(gate_copy_from_user(gate_staging_own(GATE_STAGING_WRITE), buffer, bytes));
+    const struct percpu_message request = {
+        .kind = PERCPU_MESSAGE_CONSOLE,
+        .token = percpu_thread_handle(thread),
+        .arguments = {GATE_CONSOLE_WRITE, stream, bytes},
+    };
     if (percpu_self.value == CONSOLE_CORE.value) {
         writing.owner = thread;
         percpu_thread_wait(thread, NULL);
-        write_for(CONSOLE_CORE, token, stream, bytes);
+        write_for(CONSOLE_CORE, &request);
         return 0;
     }
-    struct percpu_message request = {
-        .kind = PERCPU_MESSAGE_CONSOLE,
-        .token = token,
-        .arguments = {GATE_CONSOLE_WRITE, stream, bytes},
-    };
-    gate_request_or_repeat(CONSOLE_CORE, &request, thread, write_replied);
+    gate_request_or_repeat(CONSOLE_CORE, PERCPU_MESSAGE_CONSOLE, request.arguments, write_replied);
     if (thread->continuation == write_replied) {
         writing.owner = thread;
     }
@@ -100,7 +83,7 @@ static PERCORE uint64_t input_begin, input_end;
 /* Core 0: a reader that has gone meanwhile is no error. */
 static void reader_wake(uint64_t handle)
 {
-    (void)gate_handle_unpark(handle, 0, 0, 0, 0, 0);
+    (void)gate_handle_unpark(handle, 0, 0, 0, 0);
 }
 
 static void reader_remember(uint64_t handle)
@@ -124,10 +107,10 @@ static int64_t input_available(uint64_t token)
 {
     if (input_begin == input_end) {
         int64_t got = gate_services()->console_read(input, sizeof(input));
+        if (got == RESULT_AGAIN) {
+            reader_remember(token);
+        }
         if (got <= 0) {
-            if (got == RESULT_AGAIN) {
-                reader_remember(token);
-            }
             return got;
         }
         input_begin = 0;
@@ -143,10 +126,7 @@ static int64_t read_local(uint64_t operation, uint64_t buffer, uint64_t bytes)
         return available;
     }
     uint64_t count = MIN((uint64_t)available, bytes);
-    uint64_t fault_address = 0;
-    if (isolation_copy_to_user(buffer, input + input_begin, count, &fault_address) != RESULT_OK) {
-        return gate_fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
-    }
+    TRY(gate_copy_to_user(buffer, input + input_begin, count));
     input_begin += count;
     return (int64_t)count;
 }
@@ -157,7 +137,7 @@ static int64_t read_local(uint64_t operation, uint64_t buffer, uint64_t bytes)
 
 static void read_requested(core_id_t from, const struct percpu_message *request)
 {
-    struct percpu_message reply = {.kind = PERCPU_MESSAGE_CONSOLE, .token = request->token};
+    struct percpu_message reply = {.kind = request->kind, .token = request->token};
     int64_t available = input_available(request->token);
     if (available > 0 && request->arguments[0] == GATE_CONSOLE_READ) {
         uint64_t count = MIN(MIN((uint64_t)available, request->arguments[2]), INLINE_BYTES_MAX);
@@ -165,28 +145,28 @@ static void read_requested(core_id_t from, const struct percpu_message *request)
         input_begin += count;
         available = (int64_t)count;
     }
-    reply.status = (int32_t)available;
+    reply.arguments[0] = (uint64_t)available;
     percpu_channel_reply(from, &reply);
 }
 
 static void console_requested(core_id_t from, const struct percpu_message *request)
 {
     if (request->arguments[0] == GATE_CONSOLE_WRITE) {
-        write_for(from, request->token, request->arguments[1], request->arguments[2]);
+        write_for(from, request);
     } else {
         read_requested(from, request);
     }
 }
 
-/* The bytes wait in the thread's scratch words; the repeated call finds them there and copies. */
+/* The count and the bytes wait in the thread's scratch words; the repeated call finds them there
+ * and copies. */
 static void read_replied(struct thread *thread, const struct percpu_message *reply)
 {
-    if (reply->status <= 0 || thread->frame.rdi == GATE_CONSOLE_POLL) {
-        gate_complete(thread, reply->status);
+    if ((int64_t)reply->arguments[0] <= 0 || thread->frame.rdi == GATE_CONSOLE_POLL) {
+        gate_complete_by_value(thread, reply);
         return;
     }
-    thread->gate_work[0] = (uint64_t)reply->status;
-    memcpy(&thread->gate_work[1], &reply->arguments[1], INLINE_BYTES_MAX);
+    memcpy(thread->gate_work, reply->arguments, sizeof(reply->arguments));
     percpu_thread_ready(thread); /* repeats its call */
 }
 
@@ -195,33 +175,18 @@ static int64_t read_remote(uint64_t operation, uint64_t buffer, uint64_t bytes)
     struct thread *thread = percpu_current;
     uint64_t count = thread->gate_work[0];
     if (count != 0) {
-        uint64_t fault_address = 0;
-        if (isolation_copy_to_user(buffer, &thread->gate_work[1], count, &fault_address) !=
-            RESULT_OK) {
-            int64_t fetched = gate_fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
-            if (fetched != 0) {
-                thread->gate_work[0] = 0;
-            }
-            return fetched;
-        }
-        thread->gate_work[0] = 0;
+        TRY(gate_copy_to_user(buffer, &thread->gate_work[1], count));
         return (int64_t)count;
     }
-    struct percpu_message request = {
-        .kind = PERCPU_MESSAGE_CONSOLE,
-        .token = percpu_thread_handle(thread),
-        .arguments = {operation, 0, bytes},
-    };
+    const uint64_t arguments[GATE_REQUEST_ARGUMENTS] = {operation, 0, bytes};
     thread->resume = RESUME_RESTART;
-    gate_request_or_repeat(CONSOLE_CORE, &request, thread, read_replied);
-    return 0;
+    return gate_request_or_repeat(CONSOLE_CORE, PERCPU_MESSAGE_CONSOLE, arguments, read_replied);
 }
 
 /* @impl ATL-LLR-GATE-0027~1 */
 int64_t gate_handle_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint64_t bytes,
-                            uint64_t a, uint64_t b)
+                            uint64_t)
 {
-    (void)a, (void)b;
     if (operation == GATE_CONSOLE_WRITE) {
         return write(stream, buffer, bytes);
     }
@@ -237,9 +202,9 @@ int64_t gate_handle_console(uint64_t operation, uint64_t stream, uint64_t buffer
 void gate_console_ready(void)
 {
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        const struct pending_write waiting = pending[core];
-        if (waiting.is_waiting) {
-            write_for((core_id_t){core}, waiting.token, waiting.stream, waiting.bytes);
+        const struct percpu_message waiting = pending[core];
+        if (waiting.kind != PERCPU_MESSAGE_NONE) {
+            write_for((core_id_t){core}, &waiting);
         }
     }
     if (reader_count != 0 && gate_services()->console_poll() != RESULT_AGAIN) {

@@ -26,19 +26,15 @@ const struct gate_services *gate_services(void)
     return &services;
 }
 
-void gate_wait_and_repeat(struct thread *thread)
-{
-    thread->resume = RESUME_RESTART;
-    percpu_thread_wait(thread, NULL);
-}
-
 bool gate_line_is_free(struct gate_line *line)
 {
     if (line->owner == NULL) {
         return true;
     }
-    gate_wait_and_repeat(percpu_current);
-    thread_queue_append(&line->waiting, percpu_current);
+    struct thread *thread = percpu_current;
+    thread->resume = RESUME_RESTART;
+    percpu_thread_wait(thread, NULL);
+    thread_queue_append(&line->waiting, thread);
     return false;
 }
 
@@ -51,32 +47,47 @@ void gate_line_release(struct gate_line *line)
     }
 }
 
-int64_t gate_fetch_and_repeat(uint64_t fault_address, enum space_access access)
+static enum result fetch_and_repeat(uint64_t fault_address, enum space_access access)
 {
     struct thread *thread = percpu_current;
     thread->resume = RESUME_RESTART;
     enum result fetched = isolation_space_fault(thread, fault_address, access);
     if (fetched == RESULT_OK) {
         percpu_reschedule = true; /* the loop finds the thread running and repeats its call */
-        return 0;
+        return SPACE_PENDING;
     }
-    if (fetched == SPACE_PENDING) {
-        return 0;
+    if (fetched != SPACE_PENDING) {
+        thread->resume = RESUME_GATE;
     }
-    thread->resume = RESUME_GATE;
     return fetched;
 }
 
-void gate_complete(struct thread *thread, int64_t result)
+enum result gate_copy_from_user(void *to, uint64_t from, uint64_t bytes)
 {
-    thread->frame.rax = (uint64_t)result;
-    thread->resume = RESUME_GATE;
-    percpu_thread_ready(thread);
+    uint64_t fault_address = 0;
+    enum result copied = isolation_copy_from_user(to, from, bytes, &fault_address);
+    return copied == RESULT_OK ? copied : fetch_and_repeat(fault_address, SPACE_ACCESS_READ);
+}
+
+enum result gate_copy_to_user(uint64_t to, const void *from, uint64_t bytes)
+{
+    struct thread *thread = percpu_current;
+    uint64_t fault_address = 0;
+    enum result copied = isolation_copy_to_user(to, from, bytes, &fault_address);
+    if (copied != RESULT_OK) {
+        copied = fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
+    }
+    if (copied != SPACE_PENDING) {
+        thread->gate_work[0] = 0;
+    }
+    return copied;
 }
 
 void gate_complete_by_value(struct thread *thread, const struct percpu_message *reply)
 {
-    gate_complete(thread, (int64_t)reply->arguments[0]);
+    thread->frame.rax = reply->arguments[0];
+    thread->resume = RESUME_GATE;
+    percpu_thread_ready(thread);
 }
 
 /* @impl ATL-LLR-GATE-0021~1 ATL-LLR-GATE-0023~2 */
@@ -93,23 +104,28 @@ static void repeat_with_credit(struct thread *thread, const struct percpu_messag
     percpu_thread_ready(thread); /* resume kind is RESTART */
 }
 
-void gate_request_or_repeat(core_id_t to, const struct percpu_message *request,
-                            struct thread *thread, thread_continuation continuation)
+int64_t gate_request_or_repeat(core_id_t to, enum percpu_message_kind kind,
+                               const uint64_t arguments[GATE_REQUEST_ARGUMENTS],
+                               thread_continuation continuation)
 {
-    if (percpu_channel_request(to, request) == RESULT_OK) {
+    struct thread *thread = percpu_current;
+    struct percpu_message request = {.kind = kind, .token = percpu_thread_handle(thread)};
+    if (arguments != NULL) {
+        memcpy(request.arguments, arguments, GATE_REQUEST_ARGUMENTS * sizeof(arguments[0]));
+    }
+    if (percpu_channel_request(to, &request) == RESULT_OK) {
         percpu_thread_wait(thread, continuation);
-        return;
+        return 0;
     }
     thread->resume = RESUME_RESTART;
     percpu_thread_wait(thread, repeat_with_credit);
     percpu_channel_await_credit(to, thread);
+    return 0;
 }
 
 /* @impl ATL-LLR-GATE-0020~1 */
-int64_t gate_handle_exit(uint64_t status, uint64_t signal, uint64_t a, uint64_t b, uint64_t c,
-                         uint64_t d)
+int64_t gate_handle_exit(uint64_t status, uint64_t signal, uint64_t, uint64_t, uint64_t)
 {
-    (void)a, (void)b, (void)c, (void)d;
     if (status > 255 || signal > 127) {
         return RESULT_INVALID;
     }
@@ -117,13 +133,9 @@ int64_t gate_handle_exit(uint64_t status, uint64_t signal, uint64_t a, uint64_t 
     if (percpu_self.value == first.value) {
         services.cell_end(status, signal);
     }
-    struct percpu_message request = {
-        .kind = PERCPU_MESSAGE_CELL_END,
-        .token = percpu_thread_handle(percpu_current),
-        .arguments = {status, signal},
-    };
-    gate_request_or_repeat(first, &request, percpu_current, gate_complete_by_value);
-    return 0;
+    const uint64_t arguments[GATE_REQUEST_ARGUMENTS] = {status, signal};
+    return gate_request_or_repeat(first, PERCPU_MESSAGE_CELL_END, arguments,
+                                  gate_complete_by_value);
 }
 
 /* The initial state of everything vectorial: XRSTOR takes it where XSTATE_BV is zero, and MXCSR
@@ -176,9 +188,8 @@ static void create_requested(core_id_t from, const struct percpu_message *reques
 
 /* @impl ATL-LLR-GATE-0021~1 */
 int64_t gate_handle_thread_create(uint64_t core, uint64_t entry, uint64_t stack, uint64_t cookie,
-                                  uint64_t priority, uint64_t a)
+                                  uint64_t priority)
 {
-    (void)a;
     struct gate_thread_start start = {entry, stack, cookie, priority};
     if (core >= percpu_core_count) {
         return RESULT_INVALID;
@@ -187,30 +198,22 @@ int64_t gate_handle_thread_create(uint64_t core, uint64_t entry, uint64_t stack,
         return create_here(&start);
     }
     TRY(gate_validate_thread_start(&gate_cell, &start));
-    struct percpu_message request = {
-        .kind = PERCPU_MESSAGE_THREAD_CREATE,
-        .token = percpu_thread_handle(percpu_current),
-        .arguments = {entry, stack, cookie, priority},
-    };
-    gate_request_or_repeat((core_id_t){(uint16_t)core}, &request, percpu_current,
-                           gate_complete_by_value);
-    return 0;
+    const uint64_t arguments[GATE_REQUEST_ARGUMENTS] = {entry, stack, cookie, priority};
+    return gate_request_or_repeat((core_id_t){(uint16_t)core}, PERCPU_MESSAGE_THREAD_CREATE,
+                                  arguments, gate_complete_by_value);
 }
 
 /* @impl ATL-LLR-GATE-0022~1 */
-int64_t gate_handle_thread_exit(uint64_t done, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
-                                uint64_t e)
+int64_t gate_handle_thread_exit(uint64_t done, uint64_t, uint64_t, uint64_t, uint64_t)
 {
-    (void)a, (void)b, (void)c, (void)d, (void)e;
     struct thread *thread = percpu_current;
     if (!IS_ALIGNED(done, sizeof(uint32_t))) {
         return RESULT_INVALID;
     }
     /* From here on nothing touches the thread's stack: the word may be set at once. */
     uint32_t one = 1;
-    uint64_t fault_address = 0;
-    if (done != 0 && isolation_copy_to_user(done, &one, sizeof(one), &fault_address) != RESULT_OK) {
-        return gate_fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
+    if (done != 0) {
+        TRY(gate_copy_to_user(done, &one, sizeof(one)));
     }
     percpu_thread_wait(thread, NULL);
     gate_unload(thread, false);
@@ -237,9 +240,8 @@ static void set_requested(core_id_t from, const struct percpu_message *request)
 
 /* @impl ATL-LLR-GATE-0023~2 */
 int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority, uint64_t core, uint64_t cores,
-                               uint64_t a, uint64_t b)
+                               uint64_t)
 {
-    (void)a, (void)b;
     struct thread *thread = percpu_current;
     uint32_t owner = handle != 0 ? GATE_THREAD_CORE(handle) : percpu_self.value;
     if ((priority != GATE_KEEP && priority >= GATE_PRIORITY_FIFO + GATE_PRIORITY_COUNT) ||
@@ -251,14 +253,9 @@ int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority, uint64_t core
         return RESULT_NO_THREAD;
     }
     if (owner != percpu_self.value) {
-        struct percpu_message request = {
-            .kind = PERCPU_MESSAGE_THREAD_SET,
-            .token = percpu_thread_handle(thread),
-            .arguments = {handle, priority},
-        };
-        gate_request_or_repeat((core_id_t){(uint16_t)owner}, &request, thread,
-                               gate_complete_by_value);
-        return 0;
+        const uint64_t arguments[GATE_REQUEST_ARGUMENTS] = {handle, priority};
+        return gate_request_or_repeat((core_id_t){(uint16_t)owner}, PERCPU_MESSAGE_THREAD_SET,
+                                      arguments, gate_complete_by_value);
     }
     thread->cores = cores != 0 ? cores : thread->cores;
     uint64_t self = percpu_thread_handle(thread);
@@ -271,10 +268,8 @@ int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority, uint64_t core
 }
 
 /* @impl ATL-LLR-GATE-0024~1 */
-int64_t gate_handle_park(uint64_t deadline, uint64_t flags, uint64_t a, uint64_t b, uint64_t c,
-                         uint64_t d)
+int64_t gate_handle_park(uint64_t deadline, uint64_t flags, uint64_t, uint64_t, uint64_t)
 {
-    (void)a, (void)b, (void)c, (void)d;
     if ((flags & ~(uint64_t)GATE_PARK_KEEP_EXTENDED) != 0) {
         return RESULT_INVALID;
     }
@@ -283,10 +278,8 @@ int64_t gate_handle_park(uint64_t deadline, uint64_t flags, uint64_t a, uint64_t
 }
 
 /* @impl ATL-LLR-GATE-0025~1 */
-int64_t gate_handle_unpark(uint64_t handle, uint64_t flags, uint64_t a, uint64_t b, uint64_t c,
-                           uint64_t d)
+int64_t gate_handle_unpark(uint64_t handle, uint64_t flags, uint64_t, uint64_t, uint64_t)
 {
-    (void)a, (void)b, (void)c, (void)d;
     if ((flags & ~(uint64_t)GATE_UNPARK_INTERRUPT) != 0) {
         return RESULT_INVALID;
     }
@@ -310,62 +303,46 @@ int64_t gate_handle_unpark(uint64_t handle, uint64_t flags, uint64_t a, uint64_t
     return 0;
 }
 
-/* SPACE_PENDING is no result of a call: the completion sets it. */
-static int64_t space_result(enum result result)
-{
-    return result == SPACE_PENDING ? 0 : (int64_t)result;
-}
-
 /* @impl ATL-LLR-GATE-0039~1 */
 int64_t gate_handle_map(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t flags,
-                        uint64_t offset, uint64_t a)
+                        uint64_t offset)
 {
-    (void)a;
     TRY(gate_validate_range(&gate_cell, address, bytes));
     TRY(gate_validate_map(&gate_cell, protection, flags, offset));
-    return space_result(isolation_space_map(percpu_current, (struct space_range){address, bytes},
-                                            (uint32_t)protection, (uint32_t)flags, offset));
+    return isolation_space_map(percpu_current, (struct space_range){address, bytes},
+                               (uint32_t)protection, (uint32_t)flags, offset);
 }
 
 /* @impl ATL-LLR-GATE-0039~1 */
-int64_t gate_handle_unmap(uint64_t address, uint64_t bytes, uint64_t flags, uint64_t a, uint64_t b,
-                          uint64_t c)
+int64_t gate_handle_unmap(uint64_t address, uint64_t bytes, uint64_t flags, uint64_t, uint64_t)
 {
-    (void)a, (void)b, (void)c;
     TRY(gate_validate_range(&gate_cell, address, bytes));
     if ((flags & ~(uint64_t)GATE_UNMAP_DISCARD) != 0) {
         return RESULT_INVALID;
     }
-    return space_result(isolation_space_unmap(percpu_current, (struct space_range){address, bytes},
-                                              (uint32_t)flags));
+    return isolation_space_unmap(percpu_current, (struct space_range){address, bytes},
+                                 (uint32_t)flags);
 }
 
 /* @impl ATL-LLR-GATE-0039~1 */
-int64_t gate_handle_protect(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t a,
-                            uint64_t b, uint64_t c)
+int64_t gate_handle_protect(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t,
+                            uint64_t)
 {
-    (void)a, (void)b, (void)c;
     TRY(gate_validate_range(&gate_cell, address, bytes));
     TRY(gate_validate_protection(&gate_cell, protection));
-    return space_result(isolation_space_protect(
-        percpu_current, (struct space_range){address, bytes}, (uint32_t)protection));
+    return isolation_space_protect(percpu_current, (struct space_range){address, bytes},
+                                   (uint32_t)protection);
 }
 
 /* @impl ATL-LLR-GATE-0026~1 */
-int64_t gate_handle_random(uint64_t buffer, uint64_t bytes, uint64_t a, uint64_t b, uint64_t c,
-                           uint64_t d)
+int64_t gate_handle_random(uint64_t buffer, uint64_t bytes, uint64_t, uint64_t, uint64_t)
 {
-    (void)a, (void)b, (void)c, (void)d;
     uint8_t random[GATE_RANDOM_BYTES_MAX];
     if (bytes > sizeof(random)) {
         return RESULT_INVALID;
     }
     entropy_fill(random, bytes);
-    uint64_t fault_address = 0;
-    if (isolation_copy_to_user(buffer, random, bytes, &fault_address) != RESULT_OK) {
-        return gate_fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
-    }
-    return 0;
+    return gate_copy_to_user(buffer, random, bytes);
 }
 
 void gate_threads_initialize(void)

@@ -60,14 +60,9 @@ static int64_t audit_all(void)
         thread->gate_work[0] = thread->gate_work[1] = 0;
         return worst;
     }
-    struct percpu_message request = {
-        .kind = PERCPU_MESSAGE_AUDIT,
-        .token = percpu_thread_handle(thread),
-    };
     thread->resume = RESUME_RESTART;
-    gate_request_or_repeat((core_id_t){(uint16_t)thread->gate_work[0]}, &request, thread,
-                           audit_replied);
-    return 0;
+    return gate_request_or_repeat((core_id_t){(uint16_t)thread->gate_work[0]}, PERCPU_MESSAGE_AUDIT,
+                                  NULL, audit_replied);
 }
 
 static void counts_replied(struct thread *thread, const struct percpu_message *reply)
@@ -87,33 +82,16 @@ static int64_t counts_copy(uint64_t core, uint64_t buffer, uint64_t bytes)
     if (target.value == percpu_self.value) {
         counts_publish();
     } else if (thread->gate_work[0] == 0) {
-        struct percpu_message request = {
-            .kind = PERCPU_MESSAGE_INFORMATION,
-            .token = percpu_thread_handle(thread),
-        };
         thread->resume = RESUME_RESTART;
-        gate_request_or_repeat(target, &request, thread, counts_replied);
-        return 0;
+        return gate_request_or_repeat(target, PERCPU_MESSAGE_INFORMATION, NULL, counts_replied);
     }
-    struct gate_core_counts counts;
-    memcpy(&counts, gate_staging_of_remote(target, GATE_STAGING_COUNTS), sizeof(counts));
-    uint64_t fault_address = 0;
-    if (isolation_copy_to_user(buffer, &counts, sizeof(counts), &fault_address) != RESULT_OK) {
-        int64_t fetched = gate_fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
-        if (fetched != 0) {
-            thread->gate_work[0] = 0;
-        }
-        return fetched;
-    }
-    thread->gate_work[0] = 0;
-    return 0;
+    return gate_copy_to_user(buffer, gate_staging_of_remote(target, GATE_STAGING_COUNTS), bytes);
 }
 
 /* @impl ATL-LLR-GATE-0028~1 */
 int64_t gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes,
-                                uint64_t a, uint64_t b)
+                                uint64_t)
 {
-    (void)a, (void)b;
     if (kind == GATE_INFORMATION_CORE) {
         return counts_copy(argument, buffer, bytes);
     }

@@ -7,27 +7,30 @@
 #include <isolation/space.h>
 #include <percpu/queue.h>
 
+#define GATE_REQUEST_ARGUMENTS 4u
+
 /* A handler's answer: a value, or a negated errno; a handler that made the thread wait or park
  * returns anything, and the completion sets frame.rax. */
-typedef int64_t (*gate_handler)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+typedef int64_t (*gate_handler)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 extern const gate_handler gate_handlers[GATE_CALL_COUNT];
 
 #define GATE_CALL(number, name, arguments)                                                         \
-    int64_t gate_handle_##name(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+    int64_t gate_handle_##name(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 #include <gate_table.inc>
 #undef GATE_CALL
 
-/* A user copy met a page that is not there: fetches it and repeats the call, or answers -EFAULT. */
-int64_t gate_fetch_and_repeat(uint64_t fault_address, enum space_access access);
-/* The current thread waits; its call is repeated when it is made ready again. */
-void gate_wait_and_repeat(struct thread *thread);
-/* Sends a request for the waiting thread, or queues it for a credit and repeats the call then. */
-void gate_request_or_repeat(core_id_t to, const struct percpu_message *request,
-                            struct thread *thread, thread_continuation continuation);
-/* Ends the wait of a thread whose call is complete. */
-void gate_complete(struct thread *thread, int64_t result);
-/* Answers a request with one number, which may be a negated errno; and the continuation that
- * answers the thread's call with it. */
+/* Copies between the kernel and the caller's memory. RESULT_OK; SPACE_PENDING: a page is not there,
+ * it is fetched and the call repeated; else the failure. To the user is a call's last step: its
+ * scratch is zero again unless it is repeated. */
+enum result gate_copy_from_user(void *to, uint64_t from, uint64_t bytes);
+enum result gate_copy_to_user(uint64_t to, const void *from, uint64_t bytes);
+/* Sends a request (NULL: no arguments) for the current thread, which waits for the reply, or queues
+ * the thread for a credit and repeats the call then. The handler returns what this returns. */
+int64_t gate_request_or_repeat(core_id_t to, enum percpu_message_kind kind,
+                               const uint64_t arguments[GATE_REQUEST_ARGUMENTS],
+                               thread_continuation continuation);
+/* Answers a request with one number, which may be a negated errno; and the continuation that ends
+ * the wait of the thread and answers its call with it. */
 void gate_reply(core_id_t to, const struct percpu_message *request, int64_t value);
 void gate_complete_by_value(struct thread *thread, const struct percpu_message *reply);
 

@@ -123,19 +123,12 @@ static enum result push_upcall(struct thread *thread, struct gate_upcall *upcall
     struct thread_frame *frame = &thread->frame;
     uint64_t top = gate_is_in_posix(cell, frame->rip) ? frame->rsp : cell->words->stack;
     uint64_t address = ALIGN_DOWN(top - sizeof(*upcall), 16ull);
-    _Static_assert(sizeof(upcall->frame) == sizeof(*frame), "one layout");
     upcall->frame = *(const struct gate_frame *)frame;
     uint64_t fault_address = 0;
-    enum result copied = isolation_copy_to_user(address, upcall, sizeof(*upcall), &fault_address);
-    if (copied != RESULT_OK) {
-        enum result fetched = isolation_space_fault(thread, fault_address, SPACE_ACCESS_WRITE);
-        if (fetched == RESULT_OK) {
-            copied = isolation_copy_to_user(address, upcall, sizeof(*upcall), &fault_address);
-        } else {
-            copied = fetched;
-        }
+    if (isolation_copy_to_user(address, upcall, sizeof(*upcall), &fault_address) != RESULT_OK) {
+        TRY(isolation_space_fault(thread, fault_address, SPACE_ACCESS_WRITE));
+        TRY(isolation_copy_to_user(address, upcall, sizeof(*upcall), &fault_address));
     }
-    TRY(copied);
     frame->rip = cell->upcall_entry;
     frame->rsp = address;
     frame->rdi = address;
@@ -233,19 +226,11 @@ static void repeat_call(struct thread *thread)
     const struct thread_frame *f = &thread->frame;
     thread->resume = RESUME_GATE;
     ASSERT(f->rax < GATE_CALL_COUNT);
-    int64_t result = gate_handlers[f->rax](f->rdi, f->rsi, f->rdx, f->r10, f->r8, f->r9);
+    int64_t result = gate_handlers[f->rax](f->rdi, f->rsi, f->rdx, f->r10, f->r8);
     if (percpu_current == thread && thread->state == THREAD_RUNNING &&
         thread->resume == RESUME_GATE) {
         thread->frame.rax = (uint64_t)result;
     }
-}
-
-static noreturn void resume(struct thread *thread)
-{
-    if (thread->resume == RESUME_GATE) {
-        gate_resume_call(thread);
-    }
-    gate_resume_full(thread);
 }
 
 noreturn void gate_leave(void)
@@ -274,7 +259,10 @@ noreturn void gate_leave(void)
         if (next_ns < percpu_timer_ns) {
             cpu_timer_arm(next_ns);
         }
-        resume(thread);
+        if (thread->resume == RESUME_GATE) {
+            gate_resume_call(thread);
+        }
+        gate_resume_full(thread);
     }
 }
 

@@ -8,22 +8,12 @@
 #include <cpu/string.h>
 #include <percpu/operations.h>
 
-struct moved_thread {
-    struct thread_frame frame;
-    uint64_t fs_base, gs_base;
-    uint64_t words[4];
-    uint64_t cores, run_ns;
-    uint8_t priority, resume;
-    bool permit, interrupt;
-    uint32_t extended_bytes;
-};
-
 static PERCORE struct gate_line moving;
 static PERCORE uint32_t extended_bytes;
 
 void gate_move_set_extended_bytes(uint32_t bytes)
 {
-    ASSERT(sizeof(struct moved_thread) + bytes <= PAGE_BYTES);
+    ASSERT(sizeof(struct thread) + bytes <= PAGE_BYTES);
     extended_bytes = bytes;
 }
 
@@ -32,7 +22,7 @@ static void move_requested(core_id_t from, const struct percpu_message *request)
     struct thread *thread;
     enum result made = percpu_thread_allocate(&thread);
     if (made == RESULT_OK) {
-        const struct moved_thread *state = gate_staging_of_remote(from, GATE_STAGING_MOVE);
+        const struct thread *state = gate_staging_of_remote(from, GATE_STAGING_MOVE);
         thread->frame = state->frame;
         thread->fs_base = state->fs_base;
         thread->gs_base = state->gs_base;
@@ -44,7 +34,8 @@ static void move_requested(core_id_t from, const struct percpu_message *request)
         thread->cell = &gate_cell;
         thread->resume = state->resume;
         thread->run_ns = state->run_ns;
-        percpu_thread_set_priority(thread, state->priority);
+        percpu_thread_set_priority(
+            thread, (uint8_t)(state->priority + (state->fifo ? GATE_PRIORITY_FIFO : 0)));
         if (thread->resume == RESUME_GATE) {
             thread->frame.rax = percpu_thread_handle(thread);
         } else {
@@ -68,29 +59,13 @@ static void move_replied(struct thread *thread, const struct percpu_message *rep
     }
 }
 
-/* Puts what makes the thread into the staging page; returns the message that announces it. */
-static struct percpu_message stage(struct thread *thread)
+/* Into the staging page: the thread as it is here, and behind it its extended state. */
+static void stage(struct thread *thread)
 {
     gate_unload(thread, true);
-    struct moved_thread *state = gate_staging_own(GATE_STAGING_MOVE);
-    *state = (struct moved_thread){
-        .frame = thread->frame,
-        .fs_base = thread->fs_base,
-        .gs_base = thread->gs_base,
-        .cores = thread->cores,
-        .run_ns = thread->run_ns,
-        .priority = (uint8_t)(thread->priority + (thread->fifo ? GATE_PRIORITY_FIFO : 0)),
-        .resume = thread->resume,
-        .permit = thread->permit,
-        .interrupt = thread->interrupt,
-        .extended_bytes = extended_bytes,
-    };
-    memcpy(state->words, thread->words, sizeof(state->words));
+    struct thread *state = gate_staging_own(GATE_STAGING_MOVE);
+    *state = *thread;
     memcpy(state + 1, thread->extended, extended_bytes);
-    return (struct percpu_message){
-        .kind = PERCPU_MESSAGE_THREAD_MOVE,
-        .token = percpu_thread_handle(thread),
-    };
 }
 
 int64_t gate_move_to(struct thread *thread, core_id_t core)
@@ -99,8 +74,8 @@ int64_t gate_move_to(struct thread *thread, core_id_t core)
     if (!gate_line_is_free(&moving)) {
         return 0;
     }
-    struct percpu_message request = stage(thread);
-    gate_request_or_repeat(core, &request, thread, move_replied);
+    stage(thread);
+    gate_request_or_repeat(core, PERCPU_MESSAGE_THREAD_MOVE, NULL, move_replied);
     if (thread->continuation == move_replied) {
         moving.owner = thread;
     }
@@ -120,7 +95,9 @@ static void ask_requested(core_id_t from, const struct percpu_message *question)
     enum result answer = RESULT_AGAIN;
     struct thread *thread = moving.owner == NULL ? percpu_ready_take(from, may_leave) : NULL;
     if (thread != NULL) {
-        struct percpu_message request = stage(thread);
+        stage(thread);
+        const struct percpu_message request = {.kind = PERCPU_MESSAGE_THREAD_MOVE,
+                                               .token = percpu_thread_handle(thread)};
         answer = percpu_channel_request(from, &request);
         if (answer == RESULT_OK) {
             thread->continuation = move_replied;
