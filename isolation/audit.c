@@ -10,7 +10,6 @@
 #include <percpu/scheduler.h>
 
 #define LEVEL_ROOT 4u
-#define KERNEL_HALF 256u
 
 struct walk_level {
     const uint64_t *table;
@@ -34,67 +33,62 @@ static uint64_t address_of(const struct walk *walk)
     return is_upper ? address | ~(2 * LAYOUT_USER_END - 1) : address;
 }
 
-static void enter(struct walk *walk, uint64_t entry)
-{
-    walk->level--;
-    walk->levels[walk->level] =
-        (struct walk_level){.table = physical_own(entry_address(entry)), .entry = entry};
-}
-
 /* The tables of shared slots count their entries; a wrong count would free or keep one wrongly. */
-static void leave(struct audit *audit, struct walk *walk)
+static void leave(struct audit_report *report, struct walk *walk)
 {
     const struct walk_level *level = &walk->levels[walk->level];
     bool is_counted = walk->level < TABLE_LEVEL_TOP &&
-                      walk->levels[LEVEL_ROOT].index < audit->cell->shared_slot_count;
+                      walk->levels[LEVEL_ROOT].index < space_cell->shared_slot_count;
     walk->level++;
     if (is_counted && entry_count(level->entry) != level->used) {
-        audit_violation(audit, "table_count", address_of(walk), level->entry);
+        audit_violation(report, "table_count", address_of(walk), level->entry);
     }
     walk->levels[walk->level].index++;
 }
 
-static void visit(struct audit *audit, struct walk *walk)
+static void visit(struct audit_report *report, struct walk *walk)
 {
     struct walk_level *level = &walk->levels[walk->level];
     uint64_t entry = level->table[level->index];
     if (entry != 0) {
         level->used++;
         if (walk->level > 1 && entry_is_table(entry)) {
-            if (audit_table(audit, address_of(walk), entry, walk->level)) {
-                enter(walk, entry);
+            if (audit_table(report, address_of(walk), entry, walk->level)) {
+                walk->level--;
+                walk->levels[walk->level] = (struct walk_level){
+                    .table = physical_own(entry_address(entry)), .entry = entry};
                 return;
             }
         } else {
-            audit_leaf(audit, address_of(walk), entry, walk->level);
+            audit_leaf(report, address_of(walk), entry, walk->level);
         }
     }
     level->index++;
 }
 
-static void walk_all(struct audit *audit, paddr_t root)
+static void walk_all(struct audit_report *report)
 {
     struct walk walk = {.level = LEVEL_ROOT};
-    const struct audit_frame frame = {.physical = root.value, .marks = AUDIT_MARK_KERNEL};
-    (void)audit_frame_judge(audit, &frame); /* the first: nothing to conflict with */
-    walk.levels[LEVEL_ROOT].table = physical_own(root);
+    /* The first: nothing to conflict with. */
+    (void)audit_frame_judge(report, space_cell->root, AUDIT_MARK_KERNEL, false);
+    walk.levels[LEVEL_ROOT].table = physical_own(space_cell->root);
     while (walk.levels[LEVEL_ROOT].index < TABLE_ENTRIES) {
         if (walk.levels[walk.level].index == TABLE_ENTRIES) {
-            leave(audit, &walk);
+            leave(report, &walk);
         } else {
-            visit(audit, &walk);
+            visit(report, &walk);
         }
     }
 }
 
 /* The root for boot and idle: the same kernel half, and no user half. */
-static void judge_idle_root(struct audit *audit, paddr_t root)
+static void judge_idle_root(struct audit_report *report)
 {
     const uint64_t *idle = physical_own(shared_regions[percpu_self.value].root);
-    const uint64_t *cell = physical_own(root);
+    const uint64_t *cell = physical_own(space_cell->root);
     for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
-        if (idle[i] != (i < KERNEL_HALF ? 0 : cell[i])) {
-            audit_violation(audit, "idle_root", (uint64_t)i * GATE_SLOT_BYTES, idle[i]);
+        if (idle[i] != (i < TABLE_KERNEL_HALF ? 0 : cell[i])) {
+            audit_violation(report, "idle_root", (uint64_t)i * GATE_SLOT_BYTES, idle[i]);
         }
     }
 }
@@ -104,10 +98,9 @@ enum result isolation_audit(struct audit_report *report)
 {
     ASSERT(space_cell != NULL);
     *report = (struct audit_report){0};
-    struct audit audit = {.report = report, .cell = space_cell};
     audit_ranges_build();
     audit_marks_clear();
-    walk_all(&audit, space_cell->root);
-    judge_idle_root(&audit, space_cell->root);
+    walk_all(report);
+    judge_idle_root(report);
     return report->violations == 0 ? RESULT_OK : RESULT_PERMISSION;
 }

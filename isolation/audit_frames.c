@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the audit remembers of each frame over all mappings of this core: four bits. */
 #include "audit_internal.h"
+#include "cell.h"
 #include "physical.h"
 
 #include <kernel/region.h>
@@ -68,23 +69,24 @@ static bool is_kernel_region(uint64_t physical)
 
 /* @impl ATL-LLR-ISOL-0030~1
  * @impl ATL-LLR-ISOL-0031~1 */
-const char *audit_frame_judge(struct audit *audit, const struct audit_frame *frame)
+const char *audit_frame_judge(struct audit_report *report, paddr_t frame, uint32_t marks,
+                              bool is_single)
 {
     const uint32_t write_execute = AUDIT_MARK_WRITE | AUDIT_MARK_EXECUTE;
     const uint32_t user_kernel = AUDIT_MARK_USER | AUDIT_MARK_KERNEL;
-    uint32_t before = marks_add(frame->physical, frame->marks);
-    uint32_t marks = before | frame->marks;
-    audit->report->frames_judged += before == 0;
-    if ((marks & AUDIT_MARK_USER) != 0 && is_kernel_region(frame->physical)) {
+    uint32_t before = marks_add(frame.value, marks);
+    marks |= before;
+    report->frames_judged += before == 0;
+    if ((marks & AUDIT_MARK_USER) != 0 && is_kernel_region(frame.value)) {
         marks |= AUDIT_MARK_KERNEL;
     }
     if ((marks & user_kernel) == user_kernel) {
         return "kernel_frame_in_user_half";
     }
-    if ((marks & write_execute) == write_execute && !audit->cell->allow_write_execute) {
+    if ((marks & write_execute) == write_execute && !space_cell->allow_write_execute) {
         return "frame_writable_and_executable";
     }
-    if (frame->is_single && (before & AUDIT_MARK_USER) != 0) {
+    if (is_single && (before & AUDIT_MARK_USER) != 0) {
         return "frame_mapped_twice";
     }
     return NULL;

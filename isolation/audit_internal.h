@@ -54,28 +54,20 @@ enum audit_mark {
     AUDIT_MARK_USER = 8,
 };
 
-struct audit {
-    struct audit_report *report;
-    const struct cell *cell;
-};
-
 /* audit_frames.c: a few bits for each frame of the machine, in memory that is taken at boot. */
 enum result audit_prepare(void);
 void audit_marks_clear(void);
 /* Adds marks to a frame and judges it. is_single: no second user mapping may exist. Returns the
  * name of the broken rule, or NULL. */
-struct audit_frame {
-    uint64_t physical;
-    uint32_t marks;
-    bool is_single;
-};
-const char *audit_frame_judge(struct audit *audit, const struct audit_frame *frame);
+const char *audit_frame_judge(struct audit_report *report, paddr_t frame, uint32_t marks,
+                              bool is_single);
 
 /* audit_judge.c: one entry. */
-void audit_violation(struct audit *audit, const char *rule, uint64_t address, uint64_t entry);
-void audit_leaf(struct audit *audit, uint64_t address, uint64_t entry, unsigned level);
+void audit_violation(struct audit_report *report, const char *rule, uint64_t address,
+                     uint64_t entry);
+void audit_leaf(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level);
 /* True: the walk goes into the table. */
-bool audit_table(struct audit *audit, uint64_t address, uint64_t entry, unsigned level);
+bool audit_table(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level);
 
 /* tests/system/hooks: at seal, before the audit: breaks what the command line of a test asks for.
  */

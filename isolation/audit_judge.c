@@ -8,9 +8,9 @@
 #include <kernel/layout.h>
 #include <percpu/scheduler.h>
 
-void audit_violation(struct audit *audit, const char *rule, uint64_t address, uint64_t entry)
+void audit_violation(struct audit_report *report, const char *rule, uint64_t address,
+                     uint64_t entry)
 {
-    struct audit_report *report = audit->report;
     if (report->violations == 0) {
         report->first_rule = rule;
         report->first_address = address;
@@ -19,14 +19,9 @@ void audit_violation(struct audit *audit, const char *rule, uint64_t address, ui
     report->violations++;
 }
 
-static bool is_user_half(uint64_t address)
+static bool is_user_bit_right(uint64_t address, uint64_t entry)
 {
-    return address < LAYOUT_USER_END;
-}
-
-static bool is_user_bit_right(const struct audit *audit, uint64_t address, uint64_t entry)
-{
-    bool wanted = is_user_half(address) && audit->cell->ring == 3;
+    bool wanted = address < LAYOUT_USER_END && space_cell->ring == 3;
     return ((entry & ENTRY_USER) != 0) == wanted;
 }
 
@@ -38,10 +33,10 @@ static bool are_walker_bits_set(uint64_t entry)
 }
 
 /* Never write and execute together, unless the manifest allows it. */
-static bool is_write_execute_right(const struct audit *audit, uint32_t rights)
+static bool is_write_execute_right(uint32_t rights)
 {
     const uint32_t write_execute = GATE_WRITE | GATE_EXECUTE;
-    return (rights & write_execute) != write_execute || audit->cell->allow_write_execute;
+    return (rights & write_execute) != write_execute || space_cell->allow_write_execute;
 }
 
 /* What the hardware allows at a present entry. */
@@ -51,11 +46,10 @@ static uint32_t rights_now(uint64_t entry)
            ((entry & ENTRY_NO_EXECUTE) == 0 ? GATE_EXECUTE : 0);
 }
 
-static bool are_rights_right(const struct audit *audit, const struct audit_class *class,
-                             uint64_t entry)
+static bool are_rights_right(const struct audit_class *class, uint64_t entry)
 {
     uint32_t rights = rights_now(entry);
-    return class->rights == AUDIT_AS_ASKED ? is_write_execute_right(audit, rights)
+    return class->rights == AUDIT_AS_ASKED ? is_write_execute_right(rights)
                                            : rights == class->rights;
 }
 
@@ -114,76 +108,74 @@ static uint32_t marks_of(const struct audit_class *class, uint64_t entry)
            (rights_now(entry) & ~GATE_READ);
 }
 
-static void judge_frames(struct audit *audit, const struct audit_class *class, uint64_t address,
-                         uint64_t entry, uint64_t span)
+static void judge_frames(struct audit_report *report, const struct audit_class *class,
+                         uint64_t address, uint64_t entry, uint64_t span)
 {
     enum entry_frame kind = class->rights == AUDIT_AS_ASKED ? entry_frame(entry) : ENTRY_FRAME_NONE;
-    struct audit_frame frame = {
-        .marks = marks_of(class, entry),
-        .is_single = kind == ENTRY_FRAME_OWN || kind == ENTRY_FRAME_FOREIGN,
-    };
-    for (uint64_t at = 0; frame.marks != 0 && at < span; at += PAGE_BYTES) {
-        frame.physical = entry_address(entry).value + at;
-        const char *rule = audit_frame_judge(audit, &frame);
+    bool is_single = kind == ENTRY_FRAME_OWN || kind == ENTRY_FRAME_FOREIGN;
+    uint32_t marks = marks_of(class, entry);
+    for (uint64_t at = 0; marks != 0 && at < span; at += PAGE_BYTES) {
+        paddr_t frame = {entry_address(entry).value + at};
+        const char *rule = audit_frame_judge(report, frame, marks, is_single);
         if (rule != NULL) {
-            audit_violation(audit, rule, address + at, entry);
+            audit_violation(report, rule, address + at, entry);
         }
     }
 }
 
 /* @impl ATL-LLR-ISOL-0032~1 */
-static void judge_present(struct audit *audit, uint64_t address, uint64_t entry, unsigned level)
+static void judge_present(struct audit_report *report, uint64_t address, uint64_t entry,
+                          unsigned level)
 {
     const struct audit_range *range = audit_range_of(address);
     uint64_t span = table_span(level);
-    audit->report->mappings_judged++;
+    report->mappings_judged++;
     if (range == NULL) {
-        audit_violation(audit, "mapped_in_no_class", address, entry);
+        audit_violation(report, "mapped_in_no_class", address, entry);
         return;
     }
     bool is_whole = span <= range->end - address && (entry & ENTRY_ADDRESS & (span - 1)) == 0 &&
                     (level == 1 || !range->class->is_user);
-    if (!is_whole || !are_rights_right(audit, range->class, entry) || !are_walker_bits_set(entry) ||
-        !is_user_bit_right(audit, address, entry) ||
-        !are_frames_right(range, address, entry, span)) {
-        audit_violation(audit, range->class->name, address, entry);
+    if (!is_whole || !are_rights_right(range->class, entry) || !are_walker_bits_set(entry) ||
+        !is_user_bit_right(address, entry) || !are_frames_right(range, address, entry, span)) {
+        audit_violation(report, range->class->name, address, entry);
     }
-    judge_frames(audit, range->class, address, entry, span);
+    judge_frames(report, range->class, address, entry, span);
 }
 
 /* Lazy entries are this core's memory of what a page will be; only shared slots have them. */
-static void judge_lazy(struct audit *audit, uint64_t address, uint64_t entry, unsigned level)
+static void judge_lazy(struct audit_report *report, uint64_t address, uint64_t entry,
+                       unsigned level)
 {
     const struct audit_range *range = audit_range_of(address);
     bool is_here = range != NULL && range->class->rights == AUDIT_AS_ASKED;
-    if (!is_here || !is_write_execute_right(audit, entry_rights(entry))) {
-        audit_violation(audit, is_here ? range->class->name : "lazy_in_no_slot", address, entry);
+    if (!is_here || !is_write_execute_right(entry_rights(entry))) {
+        audit_violation(report, is_here ? range->class->name : "lazy_in_no_slot", address, entry);
         return;
     }
     if (entry_lazy(entry) == ENTRY_LAZY_RETAINED) {
         if (level != 1 || !are_frames_right(range, address, entry, PAGE_BYTES)) {
-            audit_violation(audit, range->class->name, address, entry);
+            audit_violation(report, range->class->name, address, entry);
         }
-        judge_frames(audit, range->class, address, entry | ENTRY_NO_EXECUTE, PAGE_BYTES);
+        judge_frames(report, range->class, address, entry | ENTRY_NO_EXECUTE, PAGE_BYTES);
     }
 }
 
-void audit_leaf(struct audit *audit, uint64_t address, uint64_t entry, unsigned level)
+void audit_leaf(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level)
 {
     if (entry_is_present(entry)) {
-        judge_present(audit, address, entry, level);
+        judge_present(report, address, entry, level);
     } else {
-        judge_lazy(audit, address, entry, level);
+        judge_lazy(report, address, entry, level);
     }
 }
 
 /* Every slot leads to the table that its owner made. Other tables are this core's own, but for the
  * image's alias, which core 0 made and judges. */
-static bool is_table_expected(const struct audit *audit, uint64_t address, uint64_t entry,
-                              unsigned level)
+static bool is_table_expected(uint64_t address, uint64_t entry, unsigned level)
 {
     uint64_t slot = address / GATE_SLOT_BYTES;
-    if (level == TABLE_LEVEL_TOP + 1 && slot < audit->cell->shared_slot_count) {
+    if (level == TABLE_LEVEL_TOP + 1 && slot < space_cell->shared_slot_count) {
         uint64_t owner = slot % percpu_core_count;
         return entry_address(entry).value ==
                shared_slot_tables[owner][slot / percpu_core_count].value;
@@ -193,21 +185,19 @@ static bool is_table_expected(const struct audit *audit, uint64_t address, uint6
 }
 
 /* @impl ATL-LLR-ISOL-0033~1 */
-bool audit_table(struct audit *audit, uint64_t address, uint64_t entry, unsigned level)
+bool audit_table(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level)
 {
     if ((entry & (ENTRY_ACCESSED | ENTRY_WRITE)) != (ENTRY_ACCESSED | ENTRY_WRITE) ||
-        (entry & ENTRY_NO_EXECUTE) != 0 || !is_user_bit_right(audit, address, entry) ||
-        !is_table_expected(audit, address, entry, level)) {
-        audit_violation(audit, "table_entry", address, entry);
+        (entry & ENTRY_NO_EXECUTE) != 0 || !is_user_bit_right(address, entry) ||
+        !is_table_expected(address, entry, level)) {
+        audit_violation(report, "table_entry", address, entry);
     }
     if (!percpu_frame_is_own(entry_address(entry))) {
         return false; /* its owner walks it */
     }
-    const struct audit_frame frame = {.physical = entry_address(entry).value,
-                                      .marks = AUDIT_MARK_KERNEL};
-    const char *rule = audit_frame_judge(audit, &frame);
+    const char *rule = audit_frame_judge(report, entry_address(entry), AUDIT_MARK_KERNEL, false);
     if (rule != NULL) {
-        audit_violation(audit, rule, address, entry);
+        audit_violation(report, rule, address, entry);
     }
     return true;
 }

@@ -12,10 +12,6 @@
 
 #define LAST_PAGE ((uint64_t)(GATE_PRIVATE_SLOT + 1) * GATE_SLOT_BYTES - PAGE_BYTES)
 
-extern const uint8_t kernel_text_start[], kernel_text_end[];
-extern const uint8_t kernel_rodata_start[], kernel_rodata_end[];
-extern const uint8_t boot_facts_start[], boot_facts_end[];
-
 #define AUDIT_CLASS(name_, is_user_, frames_, rights_) {#name_, is_user_, frames_, rights_},
 const struct audit_class audit_classes[] = {
 #include <mapping_classes.inc>
@@ -35,12 +31,6 @@ static void add(enum audit_class_index class, uint64_t start, uint64_t bytes, ui
 static void add_image(enum audit_class_index class, const uint8_t *start, const uint8_t *end)
 {
     add(class, (uint64_t)start, (uint64_t)(end - start), (uint64_t)start - LAYOUT_KERNEL_BASE);
-}
-
-static void add_outbox(enum audit_class_index class, uint32_t core)
-{
-    add(class, LAYOUT_OUTBOX_BASE + core * (uint64_t)LAYOUT_OUTBOX_STRIDE,
-        shared_regions[core].outbox_bytes, shared_regions[core].outbox.value);
 }
 
 /* The local APIC is every core's own; the I/O APIC is core 0's. */
@@ -67,8 +57,9 @@ static void add_kernel_half(void)
     }
     add(AUDIT_CLASS_percore, LAYOUT_PERCORE_BASE, region->percore_bytes, region->percore.value);
     for (uint32_t core = 0; core < percpu_core_count; core++) {
-        add_outbox(core == percpu_self.value ? AUDIT_CLASS_outbox_own : AUDIT_CLASS_outbox_other,
-                   core);
+        add(core == percpu_self.value ? AUDIT_CLASS_outbox_own : AUDIT_CLASS_outbox_other,
+            LAYOUT_OUTBOX_BASE + core * (uint64_t)LAYOUT_OUTBOX_STRIDE,
+            shared_regions[core].outbox_bytes, shared_regions[core].outbox.value);
     }
     add_devices();
     add(AUDIT_CLASS_image, LAYOUT_IMAGE_BASE, ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES),

@@ -11,9 +11,6 @@
 #include <kernel/region.h>
 #include <percpu/scheduler.h>
 
-#define ROOT_ENTRIES 512u
-#define ROOT_KERNEL 256u
-
 SHARED paddr_t shared_slot_tables[CORE_COUNT_MAX][CELL_SLOTS_PER_CORE_MAX];
 PERCORE struct cell *space_cell;
 
@@ -82,9 +79,8 @@ static enum result root_build(struct cell *cell)
     TRY(cell_frame(&cell->root));
     uint64_t *root = physical_own(cell->root);
     const uint64_t *kernel = physical_own(shared_regions[percpu_self.value].root);
-    for (unsigned i = ROOT_KERNEL; i < ROOT_ENTRIES; i++) {
-        root[i] = kernel[i];
-    }
+    memcpy(root + TABLE_KERNEL_HALF, kernel + TABLE_KERNEL_HALF,
+           (TABLE_ENTRIES - TABLE_KERNEL_HALF) * sizeof(*root));
     return RESULT_OK;
 }
 

@@ -153,21 +153,16 @@ static enum result request_or_await(core_id_t core, const struct percpu_message 
 
 /* ---- the round */
 
-static bool ask(struct operation *operation, core_id_t core)
-{
-    const struct percpu_message request = {
-        .kind = PERCPU_MESSAGE_INVALIDATE,
-        .arguments = {operation->cell->id, operation->stale_start,
-                      operation->stale_end - operation->stale_start, index_of(operation)},
-    };
-    return request_or_await(core, &request) == RESULT_OK;
-}
-
 static void round_ask(struct operation *operation)
 {
     for (uint64_t rest = operation->unasked; rest != 0; rest &= rest - 1) {
         core_id_t core = {(uint16_t)__builtin_ctzll(rest)};
-        if (ask(operation, core)) {
+        const struct percpu_message request = {
+            .kind = PERCPU_MESSAGE_INVALIDATE,
+            .arguments = {operation->cell->id, operation->stale_start,
+                          operation->stale_end - operation->stale_start, index_of(operation)},
+        };
+        if (request_or_await(core, &request) == RESULT_OK) {
             operation->unasked &= ~(1ull << core.value);
             operation->unanswered++;
         }

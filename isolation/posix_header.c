@@ -9,10 +9,10 @@ static bool is_in(const struct image_section *section, uint64_t address, uint64_
 }
 
 /* begin < middle < end, all code. */
-static bool is_code_sequence(const struct image_section *text, const uint64_t points[static 3])
+static bool is_code_sequence(const struct image_section *text, uint64_t begin, uint64_t middle,
+                             uint64_t end)
 {
-    return points[0] < points[1] && points[1] < points[2] &&
-           is_in(text, points[0], points[2] - points[0]);
+    return begin < middle && middle < end && is_in(text, begin, end - begin);
 }
 
 /* A page of its own: a whole page in none of the sections. */
@@ -34,13 +34,12 @@ static bool is_hole(const struct image_header *image, uint64_t address)
 static bool are_entries_code(const struct image_section *text,
                              const struct gate_posix_header *header)
 {
-    const uint64_t call[] = {header->exit_call_begin, header->exit_call_swapped,
-                             header->exit_call_end};
-    const uint64_t frame[] = {header->exit_frame_begin, header->exit_frame_last,
-                              header->exit_frame_end};
     return is_in(text, header->start, 1) && is_in(text, header->syscall_entry, 1) &&
-           is_in(text, header->upcall_entry, 1) && is_code_sequence(text, call) &&
-           is_code_sequence(text, frame);
+           is_in(text, header->upcall_entry, 1) &&
+           is_code_sequence(text, header->exit_call_begin, header->exit_call_swapped,
+                            header->exit_call_end) &&
+           is_code_sequence(text, header->exit_frame_begin, header->exit_frame_last,
+                            header->exit_frame_end);
 }
 
 /* @impl ATL-LLR-ISOL-0022~1 */

@@ -8,14 +8,6 @@
 
 #define LAY_TABLES_MAX 4u /* two at each end of a range */
 
-static enum result split(struct table_cursor *cursor)
-{
-    paddr_t table;
-    TRY(percpu_frame_allocate(&table));
-    table_split(cursor, table);
-    return RESULT_OK;
-}
-
 /* Until the cursor's entry begins at its address and does not reach over the end. */
 static enum result split_within(struct table_cursor *cursor, uint64_t end)
 {
@@ -23,7 +15,9 @@ static enum result split_within(struct table_cursor *cursor, uint64_t end)
         return RESULT_OK;
     }
     while (table_begin(cursor) < cursor->address || table_end(cursor) > end) {
-        TRY(split(cursor));
+        paddr_t table;
+        TRY(percpu_frame_allocate(&table));
+        table_split(cursor, table);
     }
     return RESULT_OK;
 }

@@ -9,19 +9,11 @@
 #include <percpu/operations.h>
 #include <percpu/scheduler.h>
 
-extern const uint8_t boot_facts_start[], boot_facts_end[];
-
-/* The entry of a kernel address in this core's tables. */
-static enum result kernel_entry(uint64_t address, unsigned level, uint64_t **entry)
-{
-    return cell_entry(shared_regions[percpu_self.value].root, address, level, entry);
-}
-
-/* The same, where boot has made the tables. */
-static uint64_t *kernel_entry_there(uint64_t address, unsigned level)
+/* The entry of a kernel address in this core's tables, which boot has made. */
+static uint64_t *kernel_entry(uint64_t address, unsigned level)
 {
     uint64_t *entry;
-    enum result found = kernel_entry(address, level, &entry);
+    enum result found = cell_entry(shared_regions[percpu_self.value].root, address, level, &entry);
     ASSERT(found == RESULT_OK);
     return entry;
 }
@@ -31,7 +23,7 @@ static void facts_protect(void)
 {
     for (uint64_t at = (uint64_t)boot_facts_start; at < (uint64_t)boot_facts_end;
          at += PAGE_BYTES) {
-        *kernel_entry_there(at, 1) &= ~(ENTRY_WRITE | ENTRY_DIRTY);
+        *kernel_entry(at, 1) &= ~(ENTRY_WRITE | ENTRY_DIRTY);
         percpu_operation_invalidate(at, PAGE_BYTES);
     }
 }
@@ -46,23 +38,18 @@ void isolation_seal(void)
 
 /* ---- the direct map of blocks that are granted */
 
-static uint64_t *block_entry(paddr_t block)
-{
-    return kernel_entry_there(LAYOUT_DIRECT_BASE + block.value, 2);
-}
-
 enum result direct_prepare(void)
 {
     for (uint64_t at = 0; at < shared_facts.memory_limit; at += HUGE_PAGE_BYTES) {
         uint64_t *entry;
-        TRY(kernel_entry(LAYOUT_DIRECT_BASE + at, 2, &entry));
+        TRY(cell_entry(shared_regions[percpu_self.value].root, LAYOUT_DIRECT_BASE + at, 2, &entry));
     }
     return RESULT_OK;
 }
 
 void isolation_block_attach(paddr_t block)
 {
-    uint64_t *entry = block_entry(block);
+    uint64_t *entry = kernel_entry(LAYOUT_DIRECT_BASE + block.value, 2);
     ASSERT(IS_ALIGNED(block.value, LARGE_PAGE_BYTES) && *entry == 0);
     *entry = block.value | ENTRY_PRESENT | ENTRY_WRITE | ENTRY_ACCESSED | ENTRY_DIRTY |
              ENTRY_LARGE | ENTRY_GLOBAL | ENTRY_NO_EXECUTE;
@@ -71,7 +58,7 @@ void isolation_block_attach(paddr_t block)
 /* A block that was mapped by small pages at boot loses its table with them, for good. */
 void isolation_block_detach(paddr_t block)
 {
-    uint64_t *entry = block_entry(block);
+    uint64_t *entry = kernel_entry(LAYOUT_DIRECT_BASE + block.value, 2);
     uint64_t step = (*entry & ENTRY_LARGE) != 0 ? LARGE_PAGE_BYTES : PAGE_BYTES;
     *entry = 0;
     for (uint64_t at = 0; at < LARGE_PAGE_BYTES; at += step) {

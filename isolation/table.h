@@ -9,7 +9,8 @@
 #include "entry.h"
 
 #define TABLE_ENTRIES 512u
-#define TABLE_LEVEL_TOP 3u /* page-directory-pointer table: entries of 1 GiB */
+#define TABLE_KERNEL_HALF 256u /* in a root: the first entry of it */
+#define TABLE_LEVEL_TOP 3u     /* page-directory-pointer table: entries of 1 GiB */
 
 struct table_root {
     paddr_t table; /* level 3 */

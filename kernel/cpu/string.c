@@ -94,13 +94,3 @@ int memcmp(const void *a, const void *b, size_t bytes)
     }
     return 0;
 }
-
-size_t strlen(const char *text)
-{
-    size_t length = 0;
-    while (text[length] != '\0') {
-        length++;
-        __asm__ volatile("" : : : "memory");
-    }
-    return length;
-}

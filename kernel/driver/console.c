@@ -167,21 +167,15 @@ void console_panic_begin(void)
 
 /* ---- input */
 
-static void take_input(uint8_t byte)
-{
-    bool is_input = is_framed() ? input_take_framed(&input, byte) : input_take_plain(&input, byte);
-    if (is_input) {
-        ring_put(&receive, byte);
-    }
-}
-
 /* Takes what has arrived while there is room; leaves the rest on the line, whose flow control then
  * reaches the sender. */
 static void fetch(void)
 {
     uint8_t byte;
     while (ring_room(&receive) > 0 && uart_receive(&byte)) {
-        take_input(byte);
+        if (is_framed() ? input_take_framed(&input, byte) : input_take_plain(&input, byte)) {
+            ring_put(&receive, byte);
+        }
     }
     if (ring_room(&receive) == 0) {
         enable((uint8_t)(enabled & ~UART_ENABLE_RECEIVE));

@@ -41,8 +41,6 @@ static void put_number(struct text *text, uint64_t value, uint32_t base)
 size_t format_text(char *bytes, size_t bytes_max, const char *format, va_list arguments)
 {
     struct text text = {bytes, 0, bytes_max};
-    va_list values;
-    va_copy(values, arguments);
     while (*format != '\0') {
         char character = *format++;
         if (character != '%' || *format == '\0') {
@@ -53,14 +51,13 @@ size_t format_text(char *bytes, size_t bytes_max, const char *format, va_list ar
         format += is_long;
         character = *format++;
         if (character == 's') {
-            put_string(&text, va_arg(values, const char *));
+            put_string(&text, va_arg(arguments, const char *));
         } else if (character == 'u' || character == 'x') {
-            put_number(&text, is_long ? va_arg(values, uint64_t) : va_arg(values, uint32_t),
+            put_number(&text, is_long ? va_arg(arguments, uint64_t) : va_arg(arguments, uint32_t),
                        character == 'u' ? 10 : 16);
         } else {
             put(&text, character);
         }
     }
-    va_end(values);
     return text.used;
 }

@@ -48,9 +48,3 @@ void console_service_initialize(core_id_t self)
         percpu_channel_handle(PERCPU_MESSAGE_CELL_END, end_requested);
     }
 }
-
-void console_service_interrupt(void)
-{
-    console_interrupt();
-    gate_console_ready();
-}

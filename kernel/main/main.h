@@ -9,8 +9,6 @@ struct percpu_message;
 
 /* Core 0: the console and the end of the cell, as the gate's services. Registers handlers. */
 void console_service_initialize(core_id_t self);
-/* Core 0: the UART has interrupted. */
-void console_service_interrupt(void);
 
 /* Sends the exit record (enum console_exit, status, signal) and turns the machine off. Any core. */
 noreturn void end_machine(uint8_t kind, uint8_t status, uint8_t signal);

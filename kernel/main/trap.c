@@ -4,6 +4,7 @@
 
 #include <cpu/apic.h>
 #include <cpu/exception.h>
+#include <driver/console.h>
 #include <gate/gate.h>
 #include <isolation/space.h>
 #include <kernel/layout.h>
@@ -33,7 +34,8 @@ static void interrupt(uint64_t vector)
 {
     gate_counts.interrupts++;
     if (vector == VECTOR_UART) {
-        console_service_interrupt();
+        console_interrupt();
+        gate_console_ready();
     } else if (vector == VECTOR_STOP) {
         stop_self();
     } else if (vector == VECTOR_IPI) {

@@ -11,8 +11,6 @@
 
 SHARED struct region shared_regions[CORE_COUNT_MAX];
 
-extern const uint8_t percore_start[], percore_end[];
-
 #define THREAD_SHARE_BYTES (64ull << 10) /* one thread of the pool for each of these */
 #define THREADS_MIN 32u
 #define THREADS_MAX 1024u

@@ -23,22 +23,12 @@
 #define KERNEL_DEVICE (KERNEL_WRITE | ENTRY_UNCACHED)
 #define TABLE_ENTRY (ENTRY_PRESENT | ENTRY_WRITE | ENTRY_ACCESSED)
 
-extern const uint8_t kernel_text_start[], kernel_text_end[];
-extern const uint8_t kernel_rodata_start[], kernel_rodata_end[];
-extern const uint8_t boot_facts_start[], boot_facts_end[];
-extern const uint8_t percore_start[], percore_end[];
-
 /* The image's tables: built by the first core, only read by the walkers of all others. */
 static SHARED uint64_t shared_image_tables;
 
 struct mapping {
     uint64_t address, physical, bytes, flags;
 };
-
-static uint64_t *table_at(uint64_t entry)
-{
-    return (uint64_t *)(entry & ENTRY_ADDRESS);
-}
 
 static uint64_t take_table(struct region *region)
 {
@@ -55,7 +45,7 @@ static uint64_t *descend(struct region *region, uint64_t *entry)
         *entry = take_table(region) | TABLE_ENTRY;
     }
     ASSERT((*entry & ENTRY_LARGE) == 0);
-    return table_at(*entry);
+    return (uint64_t *)(*entry & ENTRY_ADDRESS);
 }
 
 static void map(struct region *region, struct mapping m)

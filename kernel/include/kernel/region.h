@@ -27,6 +27,12 @@ struct region {
 
 extern struct region shared_regions[CORE_COUNT_MAX];
 
+/* The parts of the kernel's own image, in whole pages (kernel.ld). */
+extern const uint8_t kernel_text_start[], kernel_text_end[];
+extern const uint8_t kernel_rodata_start[], kernel_rodata_end[];
+extern const uint8_t boot_facts_start[], boot_facts_end[];
+extern const uint8_t percore_start[], percore_end[];
+
 /* On every core's own root. */
 static inline uint8_t *region_staging(uint32_t core)
 {
