@@ -17,8 +17,8 @@ static PERCORE struct percpu_message pending[CORE_COUNT_MAX]; /* kind: NONE wher
 /* Handles of the threads that found no input, each once; all are unparked when there is some. When
  * there are more, the oldest is unparked early and asks again. */
 #define READERS_MAX 16u
-static PERCORE uint64_t readers[READERS_MAX];
-static PERCORE uint32_t reader_count;
+static PERCORE uint64_t readers[READERS_MAX]; /* 0: none */
+static PERCORE uint32_t reader_oldest;
 
 static void write_replied(struct thread *thread, const struct percpu_message *reply)
 {
@@ -30,9 +30,9 @@ static void write_replied(struct thread *thread, const struct percpu_message *re
 /* Core 0: gives staged bytes to the device, or remembers them until there is room. */
 static void write_for(core_id_t from, const struct percpu_message *request)
 {
-    int64_t taken = gate_services()->console_write((uint32_t)request->arguments[1],
-                                                   gate_staging_of_remote(from, GATE_STAGING_WRITE),
-                                                   request->arguments[2]);
+    int64_t taken = gate_services.console_write((uint32_t)request->arguments[1],
+                                                gate_staging_of_remote(from, GATE_STAGING_WRITE),
+                                                request->arguments[2]);
     if (taken == RESULT_AGAIN) {
         pending[from.value] = *request;
         return;
@@ -80,25 +80,23 @@ static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
 static PERCORE uint8_t input[GATE_CONSOLE_BYTES_MAX];
 static PERCORE uint64_t input_begin, input_end;
 
-/* Core 0: a reader that has gone meanwhile is no error. */
-static void reader_wake(uint64_t handle)
+/* Core 0: empties a place. No reader, or one that has gone meanwhile, is no error. */
+static void reader_wake(uint64_t *handle)
 {
-    (void)gate_handle_unpark(handle, 0, 0, 0, 0);
+    (void)gate_handle_unpark(*handle, 0, 0, 0, 0);
+    *handle = 0;
 }
 
 static void reader_remember(uint64_t handle)
 {
-    for (uint32_t i = 0; i < reader_count; i++) {
+    for (uint32_t i = 0; i < READERS_MAX; i++) {
         if (readers[i] == handle) {
             return;
         }
     }
-    if (reader_count == READERS_MAX) {
-        reader_wake(readers[0]);
-        memmove(&readers[0], &readers[1], sizeof(readers) - sizeof(readers[0]));
-        reader_count--;
-    }
-    readers[reader_count++] = handle;
+    uint64_t *oldest = &readers[reader_oldest++ % READERS_MAX];
+    reader_wake(oldest);
+    *oldest = handle;
 }
 
 /* Core 0: how many bytes of input there are; 0: the end; RESULT_AGAIN: none yet, and the thread
@@ -106,7 +104,7 @@ static void reader_remember(uint64_t handle)
 static int64_t input_available(uint64_t token)
 {
     if (input_begin == input_end) {
-        int64_t got = gate_services()->console_read(input, sizeof(input));
+        int64_t got = gate_services.console_read(input, sizeof(input));
         if (got == RESULT_AGAIN) {
             reader_remember(token);
         }
@@ -149,7 +147,7 @@ static void read_requested(core_id_t from, const struct percpu_message *request)
     percpu_channel_reply(from, &reply);
 }
 
-static void console_requested(core_id_t from, const struct percpu_message *request)
+void gate_console_requested(core_id_t from, const struct percpu_message *request)
 {
     if (request->arguments[0] == GATE_CONSOLE_WRITE) {
         write_for(from, request);
@@ -207,16 +205,9 @@ void gate_console_ready(void)
             write_for((core_id_t){core}, &waiting);
         }
     }
-    if (reader_count != 0 && gate_services()->console_poll() != RESULT_AGAIN) {
-        uint32_t count = reader_count;
-        reader_count = 0;
-        for (uint32_t i = 0; i < count; i++) {
-            reader_wake(readers[i]);
+    if (gate_services.console_poll() != RESULT_AGAIN) {
+        for (uint32_t i = 0; i < READERS_MAX; i++) {
+            reader_wake(&readers[(reader_oldest + i) % READERS_MAX]);
         }
     }
-}
-
-void gate_console_initialize(void)
-{
-    percpu_channel_handle(PERCPU_MESSAGE_CONSOLE, console_requested);
 }

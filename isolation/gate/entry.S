@@ -53,6 +53,7 @@ gate_entry:
     mov THREAD_RFLAGS(%rbx), %r11
     mov THREAD_RSP(%rbx), %rsp
     mov THREAD_RBX(%rbx), %rbx
+return_clean: /* what the call may destroy tells nothing of the kernel */
     xor %edx, %edx
     xor %esi, %esi
     xor %edi, %edi
@@ -100,13 +101,7 @@ gate_resume_call:
     mov THREAD_R14(%rdi), %r14
     mov THREAD_R15(%rdi), %r15
     mov THREAD_RSP(%rdi), %rsp
-    xor %edx, %edx
-    xor %esi, %esi
-    xor %edi, %edi
-    xor %r8d, %r8d
-    xor %r9d, %r9d
-    xor %r10d, %r10d
-    jmp gate_return
+    jmp return_clean
     .size gate_resume_call, . - gate_resume_call
 
 /* noreturn void gate_resume_full(struct thread *): pops the frame as it lies in the thread. */

@@ -14,17 +14,7 @@ const gate_handler gate_handlers[GATE_CALL_COUNT] = {
 #undef GATE_CALL
 };
 
-static PERCORE struct gate_services services;
-
-void gate_services_set(const struct gate_services *given)
-{
-    services = *given;
-}
-
-const struct gate_services *gate_services(void)
-{
-    return &services;
-}
+PERCORE struct gate_services gate_services;
 
 bool gate_line_is_free(struct gate_line *line)
 {
@@ -78,7 +68,7 @@ enum result gate_copy_to_user(uint64_t to, const void *from, uint64_t bytes)
         copied = fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
     }
     if (copied != SPACE_PENDING) {
-        thread->gate_work[0] = 0;
+        memset(thread->gate_work, 0, sizeof(thread->gate_work));
     }
     return copied;
 }
@@ -131,7 +121,7 @@ int64_t gate_handle_exit(uint64_t status, uint64_t signal, uint64_t, uint64_t, u
     }
     core_id_t first = {0};
     if (percpu_self.value == first.value) {
-        services.cell_end(status, signal);
+        gate_services.cell_end(status, signal);
     }
     const uint64_t arguments[GATE_REQUEST_ARGUMENTS] = {status, signal};
     return gate_request_or_repeat(first, PERCPU_MESSAGE_CELL_END, arguments,
@@ -148,7 +138,7 @@ static void extended_reset(uint8_t *area)
     memset(area + header_offset, 0, sizeof(uint64_t));
 }
 
-enum result gate_thread_start(const struct gate_thread_start *start, uint64_t *handle)
+int64_t gate_thread_start(const struct gate_thread_start *start)
 {
     TRY(gate_validate_thread_start(&gate_cell, start));
     struct thread *thread;
@@ -167,23 +157,15 @@ enum result gate_thread_start(const struct gate_thread_start *start, uint64_t *h
     thread->resume = RESUME_FULL;
     thread->cell = &gate_cell;
     percpu_thread_set_priority(thread, (uint8_t)start->priority);
-    *handle = percpu_thread_handle(thread);
     percpu_thread_ready(thread);
-    return RESULT_OK;
+    return (int64_t)percpu_thread_handle(thread);
 }
 
-static int64_t create_here(const struct gate_thread_start *start)
-{
-    uint64_t handle = 0;
-    enum result made = gate_thread_start(start, &handle);
-    return made != RESULT_OK ? (int64_t)made : (int64_t)handle;
-}
-
-static void create_requested(core_id_t from, const struct percpu_message *request)
+void gate_create_requested(core_id_t from, const struct percpu_message *request)
 {
     struct gate_thread_start start = {request->arguments[0], request->arguments[1],
                                       request->arguments[2], request->arguments[3]};
-    gate_reply(from, request, create_here(&start));
+    gate_reply(from, request, gate_thread_start(&start));
 }
 
 /* @impl ATL-LLR-GATE-0021~1 */
@@ -195,7 +177,7 @@ int64_t gate_handle_thread_create(uint64_t core, uint64_t entry, uint64_t stack,
         return RESULT_INVALID;
     }
     if (core == percpu_self.value) {
-        return create_here(&start);
+        return gate_thread_start(&start);
     }
     TRY(gate_validate_thread_start(&gate_cell, &start));
     const uint64_t arguments[GATE_REQUEST_ARGUMENTS] = {entry, stack, cookie, priority};
@@ -233,7 +215,7 @@ static int64_t set_here(uint64_t handle, uint64_t priority)
     return (int64_t)gate_run_ns(thread);
 }
 
-static void set_requested(core_id_t from, const struct percpu_message *request)
+void gate_set_requested(core_id_t from, const struct percpu_message *request)
 {
     gate_reply(from, request, set_here(request->arguments[0], request->arguments[1]));
 }
@@ -343,10 +325,4 @@ int64_t gate_handle_random(uint64_t buffer, uint64_t bytes, uint64_t, uint64_t, 
     }
     entropy_fill(random, bytes);
     return gate_copy_to_user(buffer, random, bytes);
-}
-
-void gate_threads_initialize(void)
-{
-    percpu_channel_handle(PERCPU_MESSAGE_THREAD_CREATE, create_requested);
-    percpu_channel_handle(PERCPU_MESSAGE_THREAD_SET, set_requested);
 }

@@ -24,15 +24,17 @@ static void counts_publish(void)
     memcpy(gate_staging_own(GATE_STAGING_COUNTS), &gate_counts, sizeof(gate_counts));
 }
 
-static void information_requested(core_id_t from, const struct percpu_message *request)
+/* @impl ATL-LLR-GATE-0028~1 */
+void gate_information_requested(core_id_t from, const struct percpu_message *request)
 {
     counts_publish();
     gate_reply(from, request, 0);
 }
 
-static void audit_requested(core_id_t from, const struct percpu_message *request)
+/* @impl ATL-LLR-GATE-0028~1 */
+void gate_audit_requested(core_id_t from, const struct percpu_message *request)
 {
-    gate_reply(from, request, gate_services()->audit());
+    gate_reply(from, request, gate_services.audit());
 }
 
 /* gate_work[0]: cores done, [1]: the worst answer. The call repeats for each next core. */
@@ -49,7 +51,7 @@ static int64_t audit_all(void)
 {
     struct thread *thread = percpu_current;
     if (thread->gate_work[0] == percpu_self.value) {
-        enum result own = gate_services()->audit();
+        enum result own = gate_services.audit();
         if (own != RESULT_OK) {
             thread->gate_work[1] = (uint64_t)(int64_t)own;
         }
@@ -99,10 +101,4 @@ int64_t gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffe
         return audit_all();
     }
     return RESULT_INVALID;
-}
-
-void gate_information_initialize(void)
-{
-    percpu_channel_handle(PERCPU_MESSAGE_INFORMATION, information_requested);
-    percpu_channel_handle(PERCPU_MESSAGE_AUDIT, audit_requested);
 }

@@ -43,12 +43,16 @@ struct gate_line {
 bool gate_line_is_free(struct gate_line *line);
 void gate_line_release(struct gate_line *line);
 
-const struct gate_services *gate_services(void);
-void gate_console_initialize(void);
-void gate_move_initialize(void);
+/* What other cores ask of this one; given to percpu by gate_initialize. */
+void gate_create_requested(core_id_t from, const struct percpu_message *request);
+void gate_move_requested(core_id_t from, const struct percpu_message *request);
+void gate_set_requested(core_id_t from, const struct percpu_message *request);
+void gate_ask_requested(core_id_t from, const struct percpu_message *question);
+void gate_console_requested(core_id_t from, const struct percpu_message *request);
+void gate_information_requested(core_id_t from, const struct percpu_message *request);
+void gate_audit_requested(core_id_t from, const struct percpu_message *request);
+
 int64_t gate_move_to(struct thread *thread, core_id_t core);
-void gate_information_initialize(void);
-void gate_threads_initialize(void);
 
 static inline bool gate_is_in(uint64_t rip, uint64_t begin, uint64_t end)
 {

@@ -17,7 +17,7 @@ void gate_move_set_extended_bytes(uint32_t bytes)
     extended_bytes = bytes;
 }
 
-static void move_requested(core_id_t from, const struct percpu_message *request)
+void gate_move_requested(core_id_t from, const struct percpu_message *request)
 {
     struct thread *thread;
     enum result made = percpu_thread_allocate(&thread);
@@ -90,7 +90,7 @@ static bool may_leave(const struct thread *thread)
 }
 
 /* An idle core asks for a thread. @impl ATL-LLR-GATE-0040~1 */
-static void ask_requested(core_id_t from, const struct percpu_message *question)
+void gate_ask_requested(core_id_t from, const struct percpu_message *question)
 {
     enum result answer = RESULT_AGAIN;
     struct thread *thread = moving.owner == NULL ? percpu_ready_take(from, may_leave) : NULL;
@@ -107,10 +107,4 @@ static void ask_requested(core_id_t from, const struct percpu_message *question)
         }
     }
     gate_reply(from, question, answer);
-}
-
-void gate_move_initialize(void)
-{
-    percpu_channel_handle(PERCPU_MESSAGE_THREAD_MOVE, move_requested);
-    percpu_channel_handle(PERCPU_MESSAGE_THREAD_ASK, ask_requested);
 }

@@ -7,12 +7,10 @@
 /* @impl ATL-LLR-GATE-0030~1 */
 enum result gate_validate_range(const struct cell *cell, uint64_t address, uint64_t bytes)
 {
-    if (!IS_ALIGNED(address, PAGE_BYTES) || !IS_ALIGNED(bytes, PAGE_BYTES) || bytes == 0 ||
-        bytes > GATE_SLOT_BYTES || address < USER_FLOOR) {
-        return RESULT_INVALID;
-    }
     uint64_t slot = address / GATE_SLOT_BYTES;
-    if (slot >= cell->shared_slot_count || address + bytes > (slot + 1) * GATE_SLOT_BYTES) {
+    if (!IS_ALIGNED(address, PAGE_BYTES) || !IS_ALIGNED(bytes, PAGE_BYTES) || bytes == 0 ||
+        bytes > GATE_SLOT_BYTES || address < USER_FLOOR || slot >= cell->shared_slot_count ||
+        address + bytes > (slot + 1) * GATE_SLOT_BYTES) {
         return RESULT_INVALID;
     }
     return RESULT_OK;

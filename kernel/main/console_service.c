@@ -35,14 +35,13 @@ static void end_requested(core_id_t from, const struct percpu_message *request)
 
 void console_service_initialize(core_id_t self)
 {
-    const struct gate_services services = {
+    gate_services = (struct gate_services){
         .console_write = console_write,
         .console_read = console_read,
         .console_poll = console_input_available,
         .cell_end = service_cell_end,
         .audit = service_audit,
     };
-    gate_services_set(&services);
     if (self.value == 0) {
         console_start_interrupts();
         percpu_channel_handle(PERCPU_MESSAGE_CELL_END, end_requested);

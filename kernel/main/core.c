@@ -148,9 +148,8 @@ static void first_thread_start(void)
         .stack = gate_cell.first_stack,
         .priority = GATE_PRIORITY_DEFAULT,
     };
-    uint64_t handle;
-    enum result made = gate_thread_start(&start, &handle);
-    ASSERT(made == RESULT_OK);
+    int64_t handle = gate_thread_start(&start);
+    ASSERT(handle > 0);
 }
 
 extern uintptr_t __stack_chk_guard;

@@ -22,7 +22,7 @@ struct region {
 
 /* At the end of the outbox lie the gate's staging pages, and before them a line for what a core
  * says when it cannot go on (kernel/main/stop.c). */
-#define REGION_STAGING_PAGES 4u
+#define REGION_STAGING_PAGES 3u
 #define REGION_LAST_WORDS_BYTES 64u
 
 extern struct region shared_regions[CORE_COUNT_MAX];

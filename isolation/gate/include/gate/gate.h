@@ -36,20 +36,19 @@ bool gate_complete_return(struct thread *thread);
 /* The thread's cell cannot go on: the thread calls exit with this signal as its next step. */
 void gate_end_by_signal(struct thread *thread, uint64_t signal);
 
-/* A new thread of this core's cell, ready to run at entry (absolute address inside posix).
- * RESULT_INVALID: entry, stack or priority; RESULT_AGAIN: no thread left. */
+/* A new thread of this core's cell, ready to run at entry (absolute address inside posix): its
+ * handle. RESULT_INVALID: entry, stack or priority; RESULT_AGAIN: no thread left. */
 struct gate_thread_start {
     uint64_t entry, stack, cookie, priority;
 };
-enum result gate_thread_start(const struct gate_thread_start *start, uint64_t *handle);
+int64_t gate_thread_start(const struct gate_thread_start *start);
 
-/* Staging pages at the end of each core's outbox: what does not fit a message. */
+/* Staging pages at the end of each core's outbox (REGION_STAGING_PAGES): what does not fit a
+ * message. */
 enum gate_staging {
     GATE_STAGING_WRITE,  /* console output on its way to core 0 */
-    GATE_STAGING_READ,   /* console input (core 0 writes) */
     GATE_STAGING_COUNTS, /* counters for others */
     GATE_STAGING_MOVE,   /* a thread on its way to another core */
-    GATE_STAGING_COUNT,
 };
 /* Boot: tells the gate where core's staging pages are (own: writable). */
 void gate_staging_set(core_id_t core, void *pages);
@@ -59,7 +58,8 @@ const void *gate_staging_of_remote(core_id_t core, enum gate_staging page);
 /* Boot, each core: bytes of an XSAVE area; a moving thread's state must fit a page. */
 void gate_move_set_extended_bytes(uint32_t bytes);
 
-/* The console and the end of the cell are services of core 0, given by kernel/main.
+/* The console and the end of the cell are services of core 0, set by kernel/main at boot of each
+ * core.
  * write: takes 1..bytes bytes and returns the count, or RESULT_AGAIN: full, then it calls
  * gate_console_ready() on core 0 when there is room again. read and poll: as GATE_CONSOLE_*. */
 struct gate_services {
@@ -69,7 +69,7 @@ struct gate_services {
     void (*cell_end)(uint64_t status, uint64_t signal) __attribute__((__noreturn__));
     enum result (*audit)(void); /* this core's tables, with a report line if it does not hold */
 };
-void gate_services_set(const struct gate_services *services); /* boot, each core */
+extern PERCORE struct gate_services gate_services;
 void gate_console_ready(void);
 
 #endif
