@@ -22,8 +22,7 @@ static PERCORE uint32_t reader_oldest;
 
 static void write_replied(struct thread *thread, const struct percpu_message *reply)
 {
-    ASSERT(writing.owner == thread);
-    gate_line_release(&writing);
+    gate_line_release(&writing, thread);
     gate_complete_by_value(thread, reply);
 }
 

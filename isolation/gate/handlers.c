@@ -28,8 +28,9 @@ bool gate_line_is_free(struct gate_line *line)
     return false;
 }
 
-void gate_line_release(struct gate_line *line)
+void gate_line_release(struct gate_line *line, const struct thread *owner)
 {
+    ASSERT(line->owner == owner);
     line->owner = NULL;
     struct thread *next = thread_queue_take(&line->waiting);
     if (next != NULL) {

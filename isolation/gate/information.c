@@ -67,9 +67,8 @@ static int64_t audit_all(void)
                                   NULL, audit_replied);
 }
 
-static void counts_replied(struct thread *thread, const struct percpu_message *reply)
+static void counts_replied(struct thread *thread, const struct percpu_message *)
 {
-    (void)reply;
     thread->gate_work[0] = 1; /* the repeated call finds the page fresh */
     percpu_thread_ready(thread);
 }

@@ -41,7 +41,7 @@ struct gate_line {
 };
 /* True: nobody has it, and the caller may set .owner. False: the current thread waits. */
 bool gate_line_is_free(struct gate_line *line);
-void gate_line_release(struct gate_line *line);
+void gate_line_release(struct gate_line *line, const struct thread *owner);
 
 /* What other cores ask of this one; given to percpu by gate_initialize. */
 void gate_create_requested(core_id_t from, const struct percpu_message *request);

@@ -48,8 +48,7 @@ void gate_move_requested(core_id_t from, const struct percpu_message *request)
 
 static void move_replied(struct thread *thread, const struct percpu_message *reply)
 {
-    ASSERT(moving.owner == thread);
-    gate_line_release(&moving);
+    gate_line_release(&moving, thread);
     if (reply->arguments[0] == RESULT_OK) {
         percpu_thread_free(thread);
     } else if (thread->resume == RESUME_GATE) {
