@@ -49,7 +49,7 @@ bool region_can_merge(const struct region *a, const struct region *b);
 uint64_t region_find_gap(const struct region_tree *tree, uint64_t low, uint64_t bytes);
 /* Whether nothing is in [start, end) and it lies inside the tree's bounds. */
 bool region_is_free(const struct region_tree *tree, uint64_t start, uint64_t end);
-/* Whether order, heights, gaps and counts hold; for tests and ASSERT_SLOW. */
+/* Whether order, heights, gaps and counts hold; for tests. */
 bool region_tree_is_valid(const struct region_tree *tree);
 
 #endif

@@ -16,7 +16,6 @@ from atoll.paths import ROOT, build_directory
 VARIANTS = {
     "image": [],
     "perturb": ["-DATOLL_PERTURB=ON"],
-    "slow": ["-DATOLL_ASSERT_SLOW=ON"],
     "hooks": ["-DATOLL_TEST_HOOKS=ON"],
 }
 KERNEL, POSIX = "kernel.elf", "posix.elf"

@@ -26,7 +26,6 @@ enum [[nodiscard]] result{
     RESULT_OK = 0,
     RESULT_PERMISSION = -1,  /* EPERM: the operation is not for this caller */
     RESULT_NO_THREAD = -3,   /* ESRCH: the handle names no live thread */
-    RESULT_INTERRUPTED = -4, /* EINTR */
     RESULT_IO = -5,          /* EIO: a device failed */
     RESULT_TOO_BIG = -7,     /* E2BIG */
     RESULT_FORMAT = -8,      /* ENOEXEC: malformed input */
@@ -34,12 +33,10 @@ enum [[nodiscard]] result{
     RESULT_NO_MEMORY = -12,  /* ENOMEM */
     RESULT_ACCESS = -13,     /* EACCES: rights do not allow it (W+X) */
     RESULT_FAULT = -14,      /* EFAULT: bad user address */
-    RESULT_BUSY = -16,       /* EBUSY */
     RESULT_EXISTS = -17,     /* EEXIST: something is mapped there */
     RESULT_INVALID = -22,    /* EINVAL */
     RESULT_RANGE = -34,      /* ERANGE */
     RESULT_NO_CALL = -38,    /* ENOSYS */
-    RESULT_OVERFLOW = -75,   /* EOVERFLOW */
     RESULT_TIMED_OUT = -110, /* ETIMEDOUT */
 };
 
@@ -81,11 +78,6 @@ typedef struct {
 noreturn void percpu_assert_failed(const char *expression, const char *file, int line);
 #define ASSERT(expression)                                                                         \
     ((expression) ? (void)0 : percpu_assert_failed(#expression, __FILE_NAME__, __LINE__))
-#ifdef ATOLL_ASSERT_SLOW
-#define ASSERT_SLOW(expression) ASSERT(expression)
-#else
-#define ASSERT_SLOW(expression) ((void)sizeof(expression))
-#endif
 
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))

@@ -46,13 +46,12 @@ struct thread {
     uint8_t state;     /* enum thread_state */
     uint8_t priority;  /* 0..31, larger first */
     bool permit;
-    bool interrupt;         /* an INTERRUPT has not been delivered yet */
-    bool extended_is_saved; /* .extended holds the live vector state */
-    bool fifo;              /* no quantum: runs until it waits or a higher priority is ready */
-    uint16_t index;         /* in the pool */
-    uint32_t generation;    /* never 0 */
-    uint64_t run_ns;        /* time on a core, without what runs since it was loaded last */
-    uint64_t cores;         /* bit c: a balanced placement may move it to core c; 0: it stays */
+    bool interrupt;      /* an INTERRUPT has not been delivered yet */
+    bool fifo;           /* no quantum: runs until it waits or a higher priority is ready */
+    uint16_t index;      /* in the pool */
+    uint32_t generation; /* never 0 */
+    uint64_t run_ns;     /* time on a core, without what runs since it was loaded last */
+    uint64_t cores;      /* bit c: a balanced placement may move it to core c; 0: it stays */
     uint64_t quantum_end_ns;
     uint64_t deadline_ns;           /* THREAD_NEVER: none */
     uint32_t deadline_slot;         /* position in the deadline heap, or DEADLINE_NONE */
