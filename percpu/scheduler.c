@@ -33,20 +33,13 @@ void scheduler_initialize(void)
     deadline_initialize();
 }
 
-static void queue_append(struct thread *thread)
+/* Makes the thread READY; returns the queue that the caller puts it into. */
+static struct thread_queue *become_ready(struct thread *thread)
 {
     thread->state = THREAD_READY;
-    thread_queue_append(&queues[thread->priority], thread);
     ready_mask |= 1u << thread->priority;
     ready_count++;
-}
-
-static void queue_prepend(struct thread *thread)
-{
-    thread->state = THREAD_READY;
-    thread_queue_prepend(&queues[thread->priority], thread);
-    ready_mask |= 1u << thread->priority;
-    ready_count++;
+    return &queues[thread->priority];
 }
 
 static void queue_remove(struct thread *thread)
@@ -82,7 +75,7 @@ void percpu_thread_ready(struct thread *thread)
     }
     thread->continuation = NULL;
     thread->quantum_end_ns = 0;
-    queue_append(thread);
+    thread_queue_append(become_ready(thread), thread);
     if (!is_running(current) || thread->priority > current->priority) {
         percpu_reschedule = true;
     } else if (thread->priority == current->priority && current->quantum_end_ns == 0 &&
@@ -120,7 +113,7 @@ void percpu_thread_set_priority(struct thread *thread, uint8_t priority)
         thread->quantum_end_ns = 0;
     }
     if (is_ready) {
-        queue_append(thread);
+        thread_queue_append(become_ready(thread), thread);
     }
     percpu_reschedule |= is_ready || is_running(thread);
 }
@@ -134,7 +127,7 @@ static enum result yield(struct thread *thread)
     }
     thread->frame.rax = (uint64_t)(int64_t)RESULT_TIMED_OUT;
     thread->quantum_end_ns = 0;
-    queue_append(thread);
+    thread_queue_append(become_ready(thread), thread);
     percpu_reschedule = true;
     return RESULT_AGAIN;
 }
@@ -197,13 +190,13 @@ static void preempt(struct thread *current)
         uint64_t now_ns = percpu_operation_now();
         if (now_ns >= current->quantum_end_ns) {
             current->quantum_end_ns = 0;
-            queue_append(current);
+            thread_queue_append(become_ready(current), current);
         } else if (higher_is_ready) {
             current->quantum_end_ns -= now_ns; /* of a ready thread: what is left */
-            queue_prepend(current);
+            thread_queue_prepend(become_ready(current), current);
         }
     } else if (higher_is_ready) {
-        queue_prepend(current);
+        thread_queue_prepend(become_ready(current), current);
     }
 }
 
@@ -228,7 +221,9 @@ static void quantum_update(struct thread *current)
     }
 }
 
-static struct thread *schedule(void)
+/* @impl ATL-LLR-PERCPU-0014~1
+ * @impl ATL-LLR-PERCPU-0015~1 */
+struct thread *percpu_schedule(void)
 {
     PERCPU_PERTURB();
     if (deadline_first_ns != THREAD_NEVER) {
@@ -239,25 +234,15 @@ static struct thread *schedule(void)
         preempt(percpu_current);
     }
     if (!is_running(percpu_current)) {
-        if (ready_mask == 0) {
-            percpu_current = NULL;
-            return NULL;
-        }
-        percpu_current = pick();
+        percpu_current = ready_mask == 0 ? NULL : pick();
     }
-    quantum_update(percpu_current);
-    return percpu_current;
-}
-
-/* @impl ATL-LLR-PERCPU-0014~1
- * @impl ATL-LLR-PERCPU-0015~1 */
-struct thread *percpu_schedule(void)
-{
-    struct thread *thread = schedule();
+    if (percpu_current != NULL) {
+        quantum_update(percpu_current);
+    }
     if (percpu_config.is_balanced) {
         atomic_store_explicit(&outbox_own()->state->ready, ready_count, memory_order_relaxed);
     }
-    return thread;
+    return percpu_current;
 }
 
 /* @impl ATL-LLR-PERCPU-0023~1 */

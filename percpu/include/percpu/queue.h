@@ -10,43 +10,38 @@ struct thread_queue {
     struct thread *first, *last; /* both NULL: empty */
 };
 
+/* Makes two threads neighbours; NULL: the other one is the first or the last. */
+static inline void thread_queue_join(struct thread_queue *queue, struct thread *before,
+                                     struct thread *after)
+{
+    if (before == NULL) {
+        queue->first = after;
+    } else {
+        before->next = after;
+    }
+    if (after == NULL) {
+        queue->last = before;
+    } else {
+        after->previous = before;
+    }
+}
+
 static inline void thread_queue_append(struct thread_queue *queue, struct thread *thread)
 {
-    thread->next = NULL;
-    thread->previous = queue->last;
-    if (queue->last == NULL) {
-        queue->first = thread;
-    } else {
-        queue->last->next = thread;
-    }
-    queue->last = thread;
+    thread_queue_join(queue, queue->last, thread);
+    thread_queue_join(queue, thread, NULL);
 }
 
 static inline void thread_queue_prepend(struct thread_queue *queue, struct thread *thread)
 {
-    thread->previous = NULL;
-    thread->next = queue->first;
-    if (queue->first == NULL) {
-        queue->last = thread;
-    } else {
-        queue->first->previous = thread;
-    }
-    queue->first = thread;
+    thread_queue_join(queue, thread, queue->first);
+    thread_queue_join(queue, NULL, thread);
 }
 
 /* @thread  is in the queue */
 static inline void thread_queue_remove(struct thread_queue *queue, struct thread *thread)
 {
-    if (thread->previous == NULL) {
-        queue->first = thread->next;
-    } else {
-        thread->previous->next = thread->next;
-    }
-    if (thread->next == NULL) {
-        queue->last = thread->previous;
-    } else {
-        thread->next->previous = thread->previous;
-    }
+    thread_queue_join(queue, thread->previous, thread->next);
     thread->next = NULL;
     thread->previous = NULL;
 }
