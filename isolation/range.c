@@ -63,7 +63,7 @@ enum result range_lay(struct table_root root, uint64_t start, uint64_t end, uint
     if (!is_empty(&cursor, &root, end)) {
         return RESULT_EXISTS;
     }
-    uint64_t free = percpu_frames_free_count();
+    uint64_t free = percpu_frames_free_count;
     if (free < LAY_TABLES_MAX && tables_at(&root, start) + tables_at(&root, end) > free) {
         return RESULT_NO_MEMORY;
     }

@@ -122,9 +122,9 @@ static void credits_distribute(struct channel *channel)
     }
 }
 
-static void reply_deliver(core_id_t from, const struct percpu_message *reply)
+static void reply_deliver(core_id_t from, struct channel *channel,
+                          const struct percpu_message *reply)
 {
-    struct channel *channel = &channels[from.value];
     ASSERT(channel->credits < PERCPU_REQUESTS_MAX);
     channel->credits++;
     credits_distribute(channel);
@@ -138,9 +138,9 @@ static void reply_deliver(core_id_t from, const struct percpu_message *reply)
     thread->continuation(thread, reply);
 }
 
-static void request_deliver(core_id_t from, const struct percpu_message *request)
+static void request_deliver(core_id_t from, struct channel *channel,
+                            const struct percpu_message *request)
 {
-    struct channel *channel = &channels[from.value];
     ASSERT(channel->deferred < PERCPU_REQUESTS_MAX);
     ASSERT(request_handlers[request->kind] != NULL);
     channel->deferred++;
@@ -160,9 +160,9 @@ static void ring_take(core_id_t from, struct channel *channel)
         PERCPU_PERTURB();
         ASSERT(message.kind > PERCPU_MESSAGE_NONE && message.kind < PERCPU_MESSAGE_KINDS);
         if (message.is_reply) {
-            reply_deliver(from, &message);
+            reply_deliver(from, channel, &message);
         } else {
-            request_deliver(from, &message);
+            request_deliver(from, channel, &message);
         }
     }
 }
@@ -187,9 +187,7 @@ static void take_everything(void)
         if (signal_is_pending(channel)) {
             signal_take((core_id_t){core}, channel);
         }
-        if (channel->waiting.first != NULL) {
-            credits_distribute(channel);
-        }
+        credits_distribute(channel);
     }
 }
 
@@ -231,9 +229,4 @@ uint64_t percpu_channel_credits_free(void)
         sum += channels[core].credits;
     }
     return sum - channels[percpu_self.value].credits;
-}
-
-uint64_t percpu_channel_credits_total(void)
-{
-    return (uint64_t)PERCPU_REQUESTS_MAX * (percpu_core_count - 1u);
 }

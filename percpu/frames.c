@@ -32,10 +32,9 @@ _Static_assert(BLOCK_WORDS == 8, "the words of a block are the bits of a byte");
 
 static PERCORE struct percpu_frames_config config;
 static PERCORE struct block *blocks;
-static PERCORE uint32_t block_count;
 static PERCORE uint32_t list_first[LIST_COUNT];
 static PERCORE uint32_t free_block_count;
-static PERCORE uint64_t free_frames, total_frames;
+PERCORE uint64_t percpu_frames_free_count, percpu_frames_total_count;
 
 static uint32_t blocks_of(paddr_t limit)
 {
@@ -53,10 +52,9 @@ void percpu_frames_initialize(const struct percpu_frames_config *given)
     ASSERT(IS_ALIGNED(config.start.value, PAGE_BYTES) && IS_ALIGNED(config.end.value, PAGE_BYTES));
     ASSERT(config.start.value <= config.end.value && config.end.value <= config.limit.value);
     blocks = config.tables;
-    block_count = blocks_of(config.limit);
     free_block_count = 0;
-    free_frames = 0;
-    total_frames = 0;
+    percpu_frames_free_count = 0;
+    percpu_frames_total_count = 0;
     for (uint32_t list = 0; list < LIST_COUNT; list++) {
         list_first[list] = BLOCK_NONE;
     }
@@ -145,10 +143,10 @@ static void bits_change(struct block *block, uint32_t number, uint32_t count, bo
     }
     if (become_free) {
         block->free_count = (uint16_t)(block->free_count + count);
-        free_frames += count;
+        percpu_frames_free_count += count;
     } else {
         block->free_count = (uint16_t)(block->free_count - count);
-        free_frames -= count;
+        percpu_frames_free_count -= count;
     }
     list_update(block);
 }
@@ -163,7 +161,7 @@ void percpu_frames_add(paddr_t start, paddr_t end)
         uint32_t count = (uint32_t)((stop - at) / PAGE_BYTES);
         bits_change(&blocks[at / LARGE_PAGE_BYTES], (uint32_t)(at % LARGE_PAGE_BYTES / PAGE_BYTES),
                     count, true);
-        total_frames += count;
+        percpu_frames_total_count += count;
         at = stop;
     }
 }
@@ -187,7 +185,7 @@ enum result percpu_frame_allocate(paddr_t *frame)
     if (bits == 0) {
         block->words &= (uint8_t) ~(1u << word);
     }
-    free_frames--;
+    percpu_frames_free_count--;
     block->free_count--;
     if (block->free_count == 0 || block->free_count == BLOCK_FRAMES - 1) {
         list_update(block);
@@ -210,24 +208,15 @@ bool percpu_frame_is_own(paddr_t frame)
     return block->is_own && (!block->is_edge || lies_in_partition(frame));
 }
 
-/* @impl ATL-LLR-PERCPU-0019~1 */
-void percpu_frame_run_free(paddr_t first, uint32_t count)
+/* @impl ATL-LLR-PERCPU-0019~2 */
+void percpu_frame_free(paddr_t frame)
 {
-    ASSERT(count >= 1 && count <= BLOCK_FRAMES && (count & (count - 1)) == 0);
-    ASSERT(IS_ALIGNED(first.value, count * PAGE_BYTES));
-    ASSERT(percpu_frame_is_own(first));
-    ASSERT(percpu_frame_is_own((paddr_t){first.value + (count - 1) * PAGE_BYTES}));
-    struct block *block = &blocks[first.value / LARGE_PAGE_BYTES];
-    bits_change(block, (uint32_t)(first.value % LARGE_PAGE_BYTES / PAGE_BYTES), count, true);
+    ASSERT(IS_ALIGNED(frame.value, PAGE_BYTES) && percpu_frame_is_own(frame));
+    struct block *block = &blocks[frame.value / LARGE_PAGE_BYTES];
+    bits_change(block, (uint32_t)(frame.value % LARGE_PAGE_BYTES / PAGE_BYTES), 1, true);
     if (block->list == LIST_FREE && free_block_count > BLOCKS_KEPT) {
         grant_block_became_free();
     }
-}
-
-/* @impl ATL-LLR-PERCPU-0019~1 */
-void percpu_frame_free(paddr_t frame)
-{
-    percpu_frame_run_free(frame, 1);
 }
 
 static bool run_is_free(const struct block *block, uint32_t number, uint32_t count)
@@ -282,16 +271,6 @@ enum result percpu_frame_run_allocate(uint32_t count, paddr_t *first)
     return RESULT_OK;
 }
 
-uint64_t percpu_frames_free_count(void)
-{
-    return free_frames;
-}
-
-uint64_t percpu_frames_total_count(void)
-{
-    return total_frames;
-}
-
 core_id_t frames_home(paddr_t address)
 {
     for (uint16_t core = 0; core < percpu_core_count; core++) {
@@ -326,7 +305,7 @@ static paddr_t detach(struct block *block)
     ASSERT(block->list == LIST_FREE && block->is_own && !block->is_edge);
     bits_change(block, 0, BLOCK_FRAMES, false);
     block->is_own = false;
-    total_frames -= BLOCK_FRAMES;
+    percpu_frames_total_count -= BLOCK_FRAMES;
     paddr_t address = frame_at(block, 0);
     config.block_detach(address);
     return address;
@@ -372,6 +351,6 @@ void frames_block_attach(paddr_t address)
     ASSERT(!block->is_own && block->free_count == 0);
     config.block_attach(address);
     block->is_own = true;
-    total_frames += BLOCK_FRAMES;
+    percpu_frames_total_count += BLOCK_FRAMES;
     bits_change(block, 0, BLOCK_FRAMES, true);
 }

@@ -37,8 +37,6 @@ struct search {
 
 static PERCORE struct search search;
 
-static void ask_next(void);
-
 static void finish(enum result status)
 {
     struct percpu_message message = {

@@ -10,7 +10,6 @@ PERCORE core_id_t percpu_self;
 PERCORE uint16_t percpu_core_count;
 PERCORE struct percpu_config percpu_config;
 PERCORE uint32_t percpu_group_count;
-PERCORE uint64_t percpu_ipis_sent;
 
 PERCORE struct outbox percpu_outboxes[CORE_COUNT_MAX];
 /* The attention value of each peer for which an IPI was sent: one is enough. */
@@ -54,7 +53,6 @@ void percpu_initialize(const struct percpu_config *config)
     percpu_self = config->self;
     percpu_core_count = config->core_count;
     percpu_group_count = (config->thread_count + OUTBOX_GROUP_THREADS - 1) / OUTBOX_GROUP_THREADS;
-    percpu_ipis_sent = 0;
     for (uint16_t core = 0; core < percpu_core_count; core++) {
         ASSERT(config->outbox[core] != NULL);
         ASSERT(IS_ALIGNED((uintptr_t)config->outbox[core], OUTBOX_LINE));
@@ -78,7 +76,6 @@ void outbox_notify_remote(core_id_t to)
         atomic_load_explicit(&outbox_of_remote(to)->state->attention, memory_order_acquire);
     if ((attention & 1) != 0 && interrupted[to.value] != attention) {
         interrupted[to.value] = attention;
-        percpu_ipis_sent++;
         percpu_operation_ipi(to);
     }
 }

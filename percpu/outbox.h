@@ -46,9 +46,7 @@ struct outbox_peer {
     _Atomic uint32_t tail;
     alignas(OUTBOX_LINE) struct percpu_message slots[OUTBOX_SLOTS];
 };
-_Static_assert(offsetof(struct outbox_peer, groups_seen) == OUTBOX_LINE, "second line");
-_Static_assert(offsetof(struct outbox_peer, slots) == 2 * OUTBOX_LINE, "slots are lines");
-_Static_assert(sizeof(struct outbox_peer) == (2 + OUTBOX_SLOTS) * OUTBOX_LINE, "no padding");
+_Static_assert(sizeof(struct outbox_peer) == (2 + OUTBOX_SLOTS) * OUTBOX_LINE, "a line for each");
 _Static_assert((OUTBOX_SLOTS & (OUTBOX_SLOTS - 1)) == 0, "positions wrap at 2^32");
 
 struct outbox_signals {

@@ -5,7 +5,7 @@
 
 /* First in, first out: a slot rests as long as possible before its index is used again. */
 static PERCORE struct thread_queue free_threads;
-static PERCORE uint32_t live_count;
+PERCORE uint32_t percpu_threads_live;
 
 /* Senders compare with this: 0 while the slot is free. */
 static void generation_publish(const struct thread *thread)
@@ -18,14 +18,12 @@ static void generation_publish(const struct thread *thread)
 void thread_initialize(void)
 {
     free_threads = (struct thread_queue){0};
-    live_count = 0;
+    percpu_threads_live = 0;
     for (uint32_t index = 0; index < percpu_config.thread_count; index++) {
         struct thread *thread = &percpu_config.threads[index];
         thread->index = (uint16_t)index;
         thread->generation = 1;
         thread->state = THREAD_FREE;
-        thread->deadline_ns = THREAD_NEVER;
-        thread->deadline_slot = DEADLINE_NONE;
         thread->extended =
             (uint8_t *)percpu_config.extended + (uint64_t)index * percpu_config.extended_stride;
         thread_queue_append(&free_threads, thread);
@@ -48,7 +46,7 @@ enum result percpu_thread_allocate(struct thread **result)
         .deadline_ns = THREAD_NEVER,
         .deadline_slot = DEADLINE_NONE,
     };
-    live_count++;
+    percpu_threads_live++;
     generation_publish(thread);
     *result = thread;
     return RESULT_OK;
@@ -58,16 +56,14 @@ enum result percpu_thread_allocate(struct thread **result)
 void percpu_thread_free(struct thread *thread)
 {
     ASSERT(thread->state == THREAD_WAITING || thread->state == THREAD_RUNNING);
-    ASSERT(live_count > 0 && thread->deadline_slot == DEADLINE_NONE);
+    ASSERT(percpu_threads_live > 0 && thread->deadline_slot == DEADLINE_NONE);
     thread->state = THREAD_FREE;
-    thread->permit = false;
-    thread->interrupt = false;
     generation_publish(thread);
     thread->generation++;
     if (thread->generation == 0) {
         thread->generation = 1;
     }
-    live_count--;
+    percpu_threads_live--;
     if (percpu_current == thread) {
         percpu_current = NULL;
         percpu_reschedule = true;
@@ -90,9 +86,4 @@ struct thread *percpu_thread_find(uint64_t handle)
     }
     struct thread *thread = &percpu_config.threads[index];
     return thread->state != THREAD_FREE && thread->generation == handle >> 32 ? thread : NULL;
-}
-
-uint32_t percpu_threads_live(void)
-{
-    return live_count;
 }

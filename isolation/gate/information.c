@@ -13,11 +13,11 @@ extern PERCORE uint64_t gate_counts_reflections;
 static void counts_publish(void)
 {
     gate_counts.busy_ns = percpu_operation_now() - gate_counts.idle_ns;
-    gate_counts.frames_free = percpu_frames_free_count();
-    gate_counts.frames_total = percpu_frames_total_count();
-    gate_counts.threads_live = percpu_threads_live();
+    gate_counts.frames_free = percpu_frames_free_count;
+    gate_counts.frames_total = percpu_frames_total_count;
+    gate_counts.threads_live = percpu_threads_live;
     gate_counts.credits_free = percpu_channel_credits_free();
-    gate_counts.credits_total = percpu_channel_credits_total();
+    gate_counts.credits_total = (uint64_t)PERCPU_REQUESTS_MAX * (percpu_core_count - 1u);
     gate_counts.messages_sent = percpu_messages_sent;
     gate_counts.gate_calls = gate_counts_calls;
     gate_counts.reflections = gate_counts_reflections;

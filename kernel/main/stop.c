@@ -130,8 +130,8 @@ void note_out_of_memory(uint64_t address)
     struct last_words *own = words_of_remote(percpu_self.value);
     own->address = address;
     own->rip = percpu_current->frame.rip;
-    own->frames_free = percpu_frames_free_count();
-    own->frames_total = percpu_frames_total_count();
+    own->frames_free = percpu_frames_free_count;
+    own->frames_total = percpu_frames_total_count;
     own->is_out_of_memory = true;
 }
 

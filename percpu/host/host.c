@@ -38,6 +38,7 @@ static _Atomic bool must_finish;
 
 static PERCORE uint64_t manual_ns;
 static PERCORE bool time_is_manual;
+PERCORE uint64_t host_ipis_sent;
 static PERCORE uint64_t ipis_received;
 static PERCORE int64_t blocks_attached;
 
@@ -62,6 +63,7 @@ static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
 
 void percpu_operation_ipi(core_id_t core)
 {
+    host_ipis_sent += core.value != percpu_self.value;
     atomic_store_explicit(&cores[core.value].interrupt, 1, memory_order_release);
     futex(&cores[core.value].interrupt, FUTEX_WAKE, 1, NULL);
 }
@@ -159,6 +161,7 @@ static void core_initialize(uint16_t self)
         config.outbox[core] = cores[core].outbox;
     }
     percpu_initialize(&config);
+    host_ipis_sent = 0;
     struct percpu_frames_config frames = {
         .start = {partition_start(config.self)},
         .end = {partition_end(config.self)},

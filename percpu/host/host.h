@@ -51,7 +51,9 @@ void host_prepare(void);
 
 /* On a core: from now on percpu_operation_now returns what is set here. */
 void host_time_set(uint64_t now_ns);
-/* On a core: IPIs that it has received; blocks attached minus blocks detached. */
+/* On a core: IPIs that it has sent to others, and received; blocks attached minus blocks detached.
+ */
+extern PERCORE uint64_t host_ipis_sent;
 uint64_t host_ipis_received(void);
 int64_t host_blocks_attached(void);
 

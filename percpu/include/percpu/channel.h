@@ -109,12 +109,10 @@ void percpu_channel_drain(void);
 enum result percpu_signal_send_remote(core_id_t core, uint32_t index, uint32_t generation,
                                       bool interrupt);
 
-/* Credits towards all peers: free now, and in total. */
+/* Credits towards all peers that are free now, of PERCPU_REQUESTS_MAX to each. */
 uint64_t percpu_channel_credits_free(void);
-uint64_t percpu_channel_credits_total(void);
 
 extern PERCORE uint64_t percpu_messages_sent; /* requests and replies */
-extern PERCORE uint64_t percpu_ipis_sent;
 
 /* TLB state in the outbox: publishes the cell that this core's TLB may hold, 0: none.
  *

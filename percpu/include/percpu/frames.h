@@ -34,15 +34,13 @@ void percpu_frames_add(paddr_t start, paddr_t end);
  *
  * Context:    about 25 instructions while a partly used block has a free frame */
 enum result percpu_frame_allocate(paddr_t *frame);
-/* Gives a frame back. ASSERTs that it is this core's and was allocated. */
+/* Gives a frame back, alone or of a run. ASSERTs that it is this core's and was allocated. */
 void percpu_frame_free(paddr_t frame);
 /* count contiguous frames, count a power of two 1..512, naturally aligned. Looks at a bounded
  * number of partly used blocks, then takes a wholly free one.
  *
  * Errors:     RESULT_INVALID count | RESULT_NO_MEMORY no run within the bound and no free block */
 enum result percpu_frame_run_allocate(uint32_t count, paddr_t *first);
-/* Frees a run, or a naturally aligned power-of-two part of one. */
-void percpu_frame_run_free(paddr_t first, uint32_t count);
 /* True if this core owns the frame now (home or granted block). */
 bool percpu_frame_is_own(paddr_t frame);
 /* The core that owns the frame now, as published by the home cores; of an allocated frame the
@@ -58,7 +56,7 @@ core_id_t percpu_frame_owner_remote(paddr_t frame);
 enum result percpu_frames_grant_request(struct thread *thread);
 /* Frames of this core that are free now, and all frames that it has: those that were added, plus
  * granted blocks, minus blocks granted away. */
-uint64_t percpu_frames_free_count(void);
-uint64_t percpu_frames_total_count(void);
+extern PERCORE uint64_t percpu_frames_free_count;
+extern PERCORE uint64_t percpu_frames_total_count;
 
 #endif

@@ -40,7 +40,7 @@ void percpu_thread_free(struct thread *thread);
 uint64_t percpu_thread_handle(const struct thread *thread); /* gate_thread_t */
 /* NULL: no such thread on this core (any 64-bit value is allowed). */
 struct thread *percpu_thread_find(uint64_t handle);
-uint32_t percpu_threads_live(void);
+extern PERCORE uint32_t percpu_threads_live;
 
 /* WAITING or PARKED or new -> READY, at the tail of its priority; sets percpu_reschedule if it
  * should run before current. */

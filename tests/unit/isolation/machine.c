@@ -167,5 +167,5 @@ void machine_frame_free(paddr_t frame)
 
 uint64_t machine_free_frames(void)
 {
-    return percpu_frames_free_count();
+    return percpu_frames_free_count;
 }

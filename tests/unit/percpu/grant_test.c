@@ -126,10 +126,10 @@ static void settle(void *none)
 {
     (void)none;
     percpu_channel_drain();
-    total_counts[percpu_self.value] = percpu_frames_total_count();
-    free_counts[percpu_self.value] = percpu_frames_free_count();
+    total_counts[percpu_self.value] = percpu_frames_total_count;
+    free_counts[percpu_self.value] = percpu_frames_free_count;
     attached[percpu_self.value] = host_blocks_attached();
-    HOST_CHECK(percpu_threads_live() == 0);
+    HOST_CHECK(percpu_threads_live == 0);
 }
 
 static void settle_all(void)

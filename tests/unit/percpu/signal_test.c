@@ -151,7 +151,7 @@ static uint64_t ipis;
 static void ipis_sum(void *none)
 {
     (void)none;
-    ipis += percpu_ipis_sent;
+    ipis += host_ipis_sent;
 }
 
 static void burst(void *thread_index)

@@ -48,7 +48,7 @@ TEST(an_empty_pool_says_so)
     host_enter(&machine);
     for (uint32_t i = 0; i < POOL; i++) {
         threads[i] = allocate();
-        CHECK_EQUAL(percpu_threads_live(), i + 1);
+        CHECK_EQUAL(percpu_threads_live, i + 1);
     }
     CHECK_EQUAL(percpu_thread_allocate(&none), RESULT_AGAIN);
     CHECK(none == NULL);
