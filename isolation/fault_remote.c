@@ -47,8 +47,10 @@ static void free_frames(struct thread *thread, uint64_t keep)
     thread->work[WORK_FRAMES] = 0;
 }
 
-static enum result send(const struct thread *thread)
+/* The thread WAITs; sends now, or when there is a credit. */
+static void send_or_await(struct thread *thread)
 {
+    core_id_t owner = owner_of(thread);
     const struct cell *cell = thread->cell;
     const struct percpu_message request = {
         .kind = PERCPU_MESSAGE_FAULT,
@@ -57,15 +59,9 @@ static enum result send(const struct thread *thread)
                       thread->work[WORK_FAULT] % PAGE_BYTES, thread->work[WORK_FRAMES],
                       thread->work[WORK_IMAGE]},
     };
-    return percpu_channel_request(owner_of(thread), &request);
-}
-
-/* The thread WAITs; sends now, or when there is a credit. */
-static void send_or_await(struct thread *thread)
-{
     thread->continuation = fault_continue;
-    if (send(thread) != RESULT_OK) {
-        percpu_channel_await_credit(owner_of(thread), thread);
+    if (percpu_channel_request(owner, &request) != RESULT_OK) {
+        percpu_channel_await_credit(owner, thread);
     }
 }
 

@@ -108,19 +108,6 @@ void operation_take_frame(struct operation *operation, paddr_t frame, enum entry
     frames_of(operation)[operation->frame_count++] = frame.value | kind;
 }
 
-void operation_prune(struct operation *operation, struct table_cursor *cursor)
-{
-    while (table_is_emptied(cursor)) {
-        operation_take_frame(operation, table_remove(cursor), ENTRY_FRAME_OWN);
-        operation_stale(operation, cursor->address, true);
-    }
-}
-
-bool operation_has_room(const struct operation *operation)
-{
-    return operation->frame_count + PIECE_FRAMES_SLACK <= PIECE_ENTRIES_MAX;
-}
-
 /* ---- credits. The requests that operations hold unanswered are fewer than the credits, and all
  * other requests of this folder are answered at once, so credits come back; a queue is first come,
  * first served. So every operation gets its turn. */

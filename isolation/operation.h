@@ -108,9 +108,6 @@ enum result operation_resume(struct thread *thread);
 void operation_stale(struct operation *operation, uint64_t address, bool has_left);
 /* For pieces: takes ownership of a frame that was taken out; its reuse waits for the round. */
 void operation_take_frame(struct operation *operation, paddr_t frame, enum entry_frame kind);
-/* Takes out tables that have become empty at the cursor. */
-void operation_prune(struct operation *operation, struct table_cursor *cursor);
-bool operation_has_room(const struct operation *operation);
 
 /* The pieces: each does bounded work, moves operation->cursor, sets is_finished at the end or on
  * failure (result). */

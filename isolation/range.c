@@ -165,7 +165,8 @@ static bool is_lowered(uint64_t old, uint64_t new)
            (~old & new &ENTRY_NO_EXECUTE) != 0;
 }
 
-/* Writes count equal entries from the cursor on, which lie in the range. */
+/* Writes count equal entries from the cursor on, which lie in the range. Takes out what it
+ * displaces, with the tables that become empty. */
 static void replace(struct operation *operation, struct table_cursor *cursor, unsigned count,
                     uint64_t new)
 {
@@ -178,14 +179,17 @@ static void replace(struct operation *operation, struct table_cursor *cursor, un
     } else if (entry_is_present(old)) {
         operation_stale(operation, cursor->address, is_lowered(old, new));
     }
-    operation_prune(operation, cursor);
+    while (table_is_emptied(cursor)) {
+        operation_take_frame(operation, table_remove(cursor), ENTRY_FRAME_OWN);
+        operation_stale(operation, cursor->address, true);
+    }
 }
 
 static enum result change(struct operation *operation)
 {
     struct table_cursor cursor = {.level = 0};
     for (unsigned steps = 0; steps < PIECE_STEPS_MAX && operation->cursor < operation->end &&
-                             operation_has_room(operation);) {
+                             operation->frame_count + PIECE_FRAMES_SLACK <= PIECE_ENTRIES_MAX;) {
         table_seek(&operation->root, operation->cursor, &cursor);
         uint64_t old = table_value(&cursor);
         uint64_t new = value_after(operation, old);

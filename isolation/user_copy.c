@@ -4,7 +4,6 @@
 
 #include <cpu/exception.h>
 
-#define USER_END ((uint64_t)(GATE_PRIVATE_SLOT + 1) * GATE_SLOT_BYTES - PAGE_BYTES)
 #define COPY_BYTES_MAX 4096u
 
 /* @impl ATL-LLR-ISOL-0016~1 */

@@ -106,7 +106,6 @@ struct gate_info {
           */
 
 /* thread handles: generation in the high half, core and index in the low; never 0. */
-typedef uint64_t gate_thread_t;
 #define GATE_THREAD_INDEX(handle) ((uint32_t)((handle)&0xffffu))
 #define GATE_THREAD_CORE(handle) ((uint32_t)(((handle) >> 16) & 0xffffu))
 #define GATE_THREAD_GENERATION(handle) ((uint32_t)((handle) >> 32))
