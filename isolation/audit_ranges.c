@@ -10,8 +10,6 @@
 #include <kernel/stacks.h>
 #include <percpu/scheduler.h>
 
-#define LAST_PAGE ((uint64_t)(GATE_PRIVATE_SLOT + 1) * GATE_SLOT_BYTES - PAGE_BYTES)
-
 #define AUDIT_CLASS(name_, is_user_, frames_, rights_) {#name_, is_user_, frames_, rights_},
 const struct audit_class audit_classes[] = {
 #include <mapping_classes.inc>
@@ -58,8 +56,8 @@ static void add_kernel_half(void)
     add(AUDIT_CLASS_percore, LAYOUT_PERCORE_BASE, region->percore_bytes, region->percore.value);
     for (uint32_t core = 0; core < percpu_core_count; core++) {
         add(core == percpu_self.value ? AUDIT_CLASS_outbox_own : AUDIT_CLASS_outbox_other,
-            LAYOUT_OUTBOX_BASE + core * (uint64_t)LAYOUT_OUTBOX_STRIDE,
-            shared_regions[core].outbox_bytes, shared_regions[core].outbox.value);
+            region_outbox(core), shared_regions[core].outbox_bytes,
+            shared_regions[core].outbox.value);
     }
     add_devices();
     add(AUDIT_CLASS_image, LAYOUT_IMAGE_BASE, ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES),
@@ -78,7 +76,7 @@ static void add_user_half(void)
     add(AUDIT_CLASS_posix_percore, shared_plan.posix_base + percore->address, percore->memory_bytes,
         0);
     add(AUDIT_CLASS_null_pages, 0, USER_FLOOR, 0);
-    add(AUDIT_CLASS_last_page, LAST_PAGE, PAGE_BYTES, 0);
+    add(AUDIT_CLASS_last_page, USER_END, PAGE_BYTES, 0);
     for (uint32_t i = 0; i < cell_slots_per_core(); i++) {
         uint64_t start = (percpu_self.value + i * percpu_core_count) * GATE_SLOT_BYTES;
         uint64_t floor = MAX(start, USER_FLOOR);

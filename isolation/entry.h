@@ -15,19 +15,10 @@
 #define ISOLATION_ENTRY_H
 
 #include <isolation/gate_abi.h>
+#include <kernel/entry.h>
 #include <percpu/base.h>
 
-#define ENTRY_PRESENT (1ull << 0)
-#define ENTRY_WRITE (1ull << 1)
-#define ENTRY_USER (1ull << 2)
-#define ENTRY_ACCESSED (1ull << 5)
-#define ENTRY_DIRTY (1ull << 6)
-#define ENTRY_LARGE (1ull << 7)
-#define ENTRY_GLOBAL (1ull << 8)
 #define ENTRY_MAY_WRITE (1ull << 9)
-#define ENTRY_NO_EXECUTE (1ull << 63)
-#define ENTRY_ADDRESS 0x000ffffffffff000ull
-
 #define ENTRY_FRAME_SHIFT 10
 #define ENTRY_FRAME_MASK (3ull << ENTRY_FRAME_SHIFT)
 #define ENTRY_COUNT_SHIFT 52

@@ -163,7 +163,7 @@ long_mode:
     .balign 8
 boot_tsc:
     .quad 0
-/* Begins as each core's own does (cpu/descriptors.c): what is loaded from it stays right. */
+/* Begins as each core's own does (cpu/core.c): what is loaded from it stays right. */
 boot_gdt:
     .quad 0
     .quad 0x00af9b000000ffff

@@ -4,10 +4,10 @@
 
 #include <cpu/string.h>
 #include <driver/console.h>
+#include <kernel/entry.h>
 #include <kernel/facts.h>
 
 #define TABLE_ENTRIES 512u
-#define ENTRY_LARGE 0x83ull /* present, writable, 1 GiB page */
 #define MAPPED_AT_ENTRY_GIB 4ull
 
 extern const uint8_t kernel_physical_end[]; /* its address is the value */
@@ -62,7 +62,8 @@ static void show_high_memory(void)
         uint64_t gib = map.ranges[i].start / HUGE_PAGE_BYTES;
         for (; gib * HUGE_PAGE_BYTES < map.ranges[i].end; gib++) {
             if (gib >= MAPPED_AT_ENTRY_GIB) {
-                boot_pdpt_low[gib] = gib * HUGE_PAGE_BYTES | ENTRY_LARGE;
+                boot_pdpt_low[gib] =
+                    gib * HUGE_PAGE_BYTES | ENTRY_PRESENT | ENTRY_WRITE | ENTRY_LARGE;
             }
         }
     }

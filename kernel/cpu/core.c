@@ -1,21 +1,124 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "descriptors.h"
+/* Formats: SDM volume 3, "Segment descriptors", "TSS descriptor in 64-bit mode", "64-bit IDT gate
+ * descriptors", "Interrupt stack table". */
 #include "start.h"
+#include "vectors.h"
 
 #include <cpu/apic.h>
 #include <cpu/core.h>
 #include <cpu/instructions.h>
 #include <cpu/msr.h>
 #include <kernel/facts.h>
-#include <kernel/layout.h>
 #include <kernel/region.h>
+#include <kernel/stacks.h>
 
 _Static_assert(offsetof(struct facts, core_count) == FACTS_CORE_COUNT, "assembly");
 _Static_assert(offsetof(struct facts, apic_id) == FACTS_APIC_ID, "assembly");
 _Static_assert(sizeof(struct region) == REGION_BYTES, "assembly");
 _Static_assert(offsetof(struct region, root) == REGION_ROOT, "assembly");
 
+#define VECTOR_COUNT 256u
+#define GATE_PRESENT 0x80u
+#define GATE_INTERRUPT 0x0eu /* clears IF */
+#define GATE_DPL3 0x60u
+
+struct interrupt_gate {
+    uint16_t offset_low;
+    uint16_t selector;
+    uint8_t stack; /* interrupt stack table entry */
+    uint8_t type;
+    uint16_t offset_middle;
+    uint32_t offset_high;
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct interrupt_gate) == 16, "SDM: 64-bit gate");
+
+struct task_state {
+    uint32_t reserved0;
+    uint64_t ring_stack[3];
+    uint64_t reserved1;
+    uint64_t interrupt_stack[LAYOUT_IST_COUNT];
+    uint64_t reserved2;
+    uint16_t reserved3;
+    uint16_t port_bitmap;
+} __attribute__((packed));
+_Static_assert(sizeof(struct task_state) == 104, "SDM: 64-bit TSS");
+
+enum { GDT_ENTRIES = SELECTOR_TSS / 8 + 2 };
+
+extern const uintptr_t trap_stubs[VECTOR_COUNT];
 extern const uint8_t gate_entry[]; /* the gate's assembly */
+
+/* One for all cores: the stacks that it names are each core's own. Written by core 0 before the
+ * others start, read-only after seal. */
+static SHARED alignas(16) struct interrupt_gate shared_idt[VECTOR_COUNT];
+
+static PERCORE alignas(16) struct task_state task_state;
+static PERCORE alignas(16) uint64_t gdt[GDT_ENTRIES];
+
+/* Fills the one IDT that all cores load; the stacks of its vectors are in a TSS. */
+static void build_idt(bool has_stacks)
+{
+    for (uint32_t vector = 0; vector < VECTOR_COUNT; vector++) {
+        uintptr_t stub = trap_stubs[vector];
+        bool is_for_programs = vector == 3 || vector == 4; /* INT3 and INTO */
+        shared_idt[vector] = (struct interrupt_gate){
+            .offset_low = (uint16_t)stub,
+            .selector = SELECTOR_KERNEL_CODE,
+            .stack = has_stacks ? vector_stack(vector) : 0,
+            .type = (uint8_t)(GATE_PRESENT | GATE_INTERRUPT | (is_for_programs ? GATE_DPL3 : 0)),
+            .offset_middle = (uint16_t)(stub >> 16),
+            .offset_high = (uint32_t)(stub >> 32),
+        };
+    }
+}
+
+static void load_idt(void)
+{
+    cpu_lidt(&(struct cpu_descriptor_table){sizeof(shared_idt) - 1, (uint64_t)shared_idt});
+}
+
+/* @impl ATL-LLR-BOOT-0035~1 */
+void cpu_core_early_exceptions(void)
+{
+    build_idt(false);
+    load_idt();
+}
+
+static void fill_task_state(void)
+{
+    task_state = (struct task_state){.port_bitmap = sizeof(struct task_state)};
+    task_state.ring_stack[0] = (uint64_t)stack_gate_top;
+    for (uint32_t i = 0; i < LAYOUT_IST_COUNT; i++) {
+        task_state.interrupt_stack[i] = stacks_ist_top(i + 1);
+    }
+}
+
+static void fill_gdt(void)
+{
+    uint64_t base = (uint64_t)&task_state;
+    uint64_t limit = sizeof(task_state) - 1;
+    /* Code and data are those of the boot tables' (boot/entry.S): CS, DS, ES and SS stay loaded. */
+    gdt[SELECTOR_KERNEL_CODE / 8] = 0x00af9b000000ffff;
+    gdt[SELECTOR_KERNEL_DATA / 8] = 0x00cf93000000ffff;
+    gdt[SELECTOR_USER_CODE_32 / 8] = 0x00cffb000000ffff;
+    gdt[SELECTOR_USER_DATA / 8] = 0x00cff3000000ffff;
+    gdt[SELECTOR_USER_CODE / 8] = 0x00affb000000ffff;
+    gdt[SELECTOR_TSS / 8] =
+        limit | ((base & 0xffffff) << 16) | (0x89ull << 40) | (((base >> 24) & 0xff) << 56);
+    gdt[SELECTOR_TSS / 8 + 1] = base >> 32;
+}
+
+/* Fills and loads this core's GDT and TSS, and loads the IDT. */
+static void load_descriptors(void)
+{
+    fill_task_state();
+    fill_gdt();
+    struct cpu_descriptor_table table = {sizeof(gdt) - 1, (uint64_t)gdt};
+    cpu_lgdt(&table);
+    cpu_ltr(SELECTOR_TSS);
+    load_idt();
+}
 
 static void write_control_registers(void)
 {
@@ -47,9 +150,9 @@ static void write_call_registers(core_id_t core)
 void cpu_core_initialize(core_id_t core)
 {
     if (core.value == 0) {
-        descriptors_build_idt(true);
+        build_idt(true);
     }
-    descriptors_load();
+    load_descriptors();
     write_control_registers();
     write_call_registers(core);
     cpu_apic_initialize();

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Streams onto the line. Three layers: where bytes go now (ring or polled), frames, text. */
+#include "format.h"
 #include "input.h"
-#include "ioapic.h"
-#include "ring.h"
 #include "uart.h"
 
 #include <cpu/core.h>
@@ -16,9 +15,50 @@
 #define RECEIVE_RING_BYTES 4096u
 #define RECEIVE_RESUME_ROOM (RECEIVE_RING_BYTES / 2)
 #define HEADER_BYTES 4u
+#define LINE_BYTES_MAX 256u
 #define PUMP_BURSTS_MAX 64u /* FIFO-fulls that one entry sends */
 #define INTERRUPT_ROUNDS_MAX 64u
 #define WRITE_ROOM_MIN 1024u /* room worth waking a writer for */
+
+/* A byte ring of one core: no sharing, no atomics. Counters run freely. */
+struct ring {
+    uint8_t *bytes;
+    uint32_t size;       /* power of two */
+    uint32_t head, tail; /* written, read */
+};
+
+static uint32_t ring_used(const struct ring *ring)
+{
+    return ring->head - ring->tail;
+}
+
+static uint32_t ring_room(const struct ring *ring)
+{
+    return ring->size - ring_used(ring);
+}
+
+/* @ring has room for it */
+static void ring_put(struct ring *ring, uint8_t byte)
+{
+    ring->bytes[ring->head & (ring->size - 1)] = byte;
+    ring->head++;
+}
+
+/* @ring is not empty */
+static uint8_t ring_get(struct ring *ring)
+{
+    uint8_t byte = ring->bytes[ring->tail & (ring->size - 1)];
+    ring->tail++;
+    return byte;
+}
+
+/* @bytes at most ring_room */
+static void ring_put_all(struct ring *ring, const uint8_t *from, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < bytes; i++) {
+        ring_put(ring, from[i]);
+    }
+}
 
 /* Set before seal: IMAGE_FLAG_FRAMED, IMAGE_FLAG_VERBOSE. */
 static SHARED uint32_t shared_console_flags;
@@ -44,11 +84,6 @@ static bool is_buffered(void)
 void console_set_mode(uint32_t image_flags)
 {
     shared_console_flags = image_flags & (IMAGE_FLAG_FRAMED | IMAGE_FLAG_VERBOSE);
-}
-
-bool console_wants_log(void)
-{
-    return shared_console_flags != 0; /* framed: the other end sorts; plain: only when verbose */
 }
 
 /* ---- output */
@@ -79,7 +114,7 @@ static void pump(void)
 
 static void flush_ring(void)
 {
-    while (ring_used(&transmit) > 0 && !is_dead) {
+    while (is_buffered() && ring_used(&transmit) > 0 && !is_dead) {
         uint32_t at = transmit.tail & (transmit.size - 1);
         uint32_t count = MIN(ring_used(&transmit), transmit.size - at);
         count = MIN(count, UART_FIFO_BYTES);
@@ -126,11 +161,9 @@ int64_t console_write(uint32_t stream, const void *data, uint64_t bytes)
 void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes)
 {
     const uint8_t *from = data;
-    if (is_buffered()) {
-        flush_ring();
-        if (is_dead) {
-            return;
-        }
+    flush_ring();
+    if (is_buffered() && is_dead) {
+        return;
     }
     while (bytes > 0) {
         uint64_t piece = MIN(bytes, CONSOLE_PAYLOAD_BYTES_MAX);
@@ -147,14 +180,6 @@ void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes)
         from += piece;
         bytes -= piece;
     }
-}
-
-void console_drain(void)
-{
-    if (is_buffered()) {
-        flush_ring();
-    }
-    uart_drain();
 }
 
 void console_panic_begin(void)
@@ -238,6 +263,25 @@ void console_interrupt(void)
      */
     uart_enable_interrupts(0);
     uart_enable_interrupts(enabled);
+}
+
+/* ---- text */
+
+/* Lines of level CONSOLE_LOG: framed: the other end sorts; plain: only when verbose. */
+void console_log_arguments(enum console_stream level, const char *format, va_list arguments)
+{
+    if (level != CONSOLE_LOG || shared_console_flags != 0) {
+        char line[LINE_BYTES_MAX];
+        console_write_blocking(level, line, format_text(line, sizeof(line), format, arguments));
+    }
+}
+
+void console_log(enum console_stream level, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    console_log_arguments(level, format, arguments);
+    va_end(arguments);
 }
 
 /* ---- how it ended */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ioapic.h"
+/* The I/O APIC that serves the legacy devices: 82093AA, "IOAPIC registers". */
+#include "uart.h"
 
 #include <kernel/facts.h>
 #include <kernel/layout.h>

@@ -74,11 +74,6 @@ static void *direct(paddr_t physical)
     return (void *)(LAYOUT_DIRECT_BASE + physical.value);
 }
 
-static uint8_t *outbox_of(uint32_t core)
-{
-    return (uint8_t *)(LAYOUT_OUTBOX_BASE + core * (uint64_t)LAYOUT_OUTBOX_STRIDE);
-}
-
 static void percpu_start(core_id_t self)
 {
     const struct region *region = &shared_regions[self.value];
@@ -96,7 +91,7 @@ static void percpu_start(core_id_t self)
         .partition_end = partition_end,
     };
     for (uint32_t core = 0; core < shared_facts.core_count; core++) {
-        config.outbox[core] = outbox_of(core);
+        config.outbox[core] = (uint8_t *)region_outbox(core);
         gate_staging_set((core_id_t){(uint16_t)core}, region_staging(core));
     }
     percpu_initialize(&config);

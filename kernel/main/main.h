@@ -5,8 +5,6 @@
 
 #include <percpu/base.h>
 
-struct percpu_message;
-
 /* Core 0: the console and the end of the cell, as the gate's services. Registers handlers. */
 void console_service_initialize(core_id_t self);
 

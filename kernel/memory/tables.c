@@ -2,20 +2,9 @@
 #include "tables.h"
 
 #include <cpu/string.h>
+#include <kernel/entry.h>
 #include <kernel/layout.h>
 #include <kernel/stacks.h>
-
-/* Page-table entry bits: SDM volume 3, "Hierarchical paging structures". Accessed and dirty are set
- * from the start, so that no walker ever writes a table. */
-#define ENTRY_PRESENT 1ull
-#define ENTRY_WRITE 2ull
-#define ENTRY_UNCACHED ((1ull << 3) | (1ull << 4))
-#define ENTRY_ACCESSED (1ull << 5)
-#define ENTRY_DIRTY (1ull << 6)
-#define ENTRY_LARGE (1ull << 7)
-#define ENTRY_GLOBAL (1ull << 8)
-#define ENTRY_NO_EXECUTE (1ull << 63)
-#define ENTRY_ADDRESS 0x000ffffffffff000ull
 
 #define KERNEL_READ (ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_GLOBAL | ENTRY_NO_EXECUTE)
 #define KERNEL_EXECUTE (ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_GLOBAL)
@@ -25,10 +14,6 @@
 
 /* The image's tables: built by the first core, only read by the walkers of all others. */
 static SHARED uint64_t shared_image_tables;
-
-struct mapping {
-    uint64_t address, physical, bytes, flags;
-};
 
 static uint64_t take_table(struct region *region)
 {
@@ -48,24 +33,25 @@ static uint64_t *descend(struct region *region, uint64_t *entry)
     return (uint64_t *)(*entry & ENTRY_ADDRESS);
 }
 
-static void map(struct region *region, struct mapping m)
+static void map(struct region *region, uint64_t address, uint64_t physical, uint64_t bytes,
+                uint64_t flags)
 {
-    ASSERT(IS_ALIGNED(m.address | m.physical | m.bytes, PAGE_BYTES));
-    while (m.bytes > 0) {
+    ASSERT(IS_ALIGNED(address | physical | bytes, PAGE_BYTES));
+    while (bytes > 0) {
         uint64_t *level3 =
-            descend(region, (uint64_t *)region->root.value + ((m.address >> 39) & 511));
-        uint64_t *level2 = descend(region, level3 + ((m.address >> 30) & 511));
-        uint64_t *entry = level2 + ((m.address >> 21) & 511);
+            descend(region, (uint64_t *)region->root.value + ((address >> 39) & 511));
+        uint64_t *level2 = descend(region, level3 + ((address >> 30) & 511));
+        uint64_t *entry = level2 + ((address >> 21) & 511);
         uint64_t step = LARGE_PAGE_BYTES;
-        if (IS_ALIGNED(m.address | m.physical, LARGE_PAGE_BYTES) && m.bytes >= step) {
-            *entry = m.physical | m.flags | ENTRY_LARGE;
+        if (IS_ALIGNED(address | physical, LARGE_PAGE_BYTES) && bytes >= step) {
+            *entry = physical | flags | ENTRY_LARGE;
         } else {
             step = PAGE_BYTES;
-            descend(region, entry)[(m.address >> 12) & 511] = m.physical | m.flags;
+            descend(region, entry)[(address >> 12) & 511] = physical | flags;
         }
-        m.address += step;
-        m.physical += step;
-        m.bytes -= step;
+        address += step;
+        physical += step;
+        bytes -= step;
     }
 }
 
@@ -73,8 +59,7 @@ static void map_kernel(struct region *region, const uint8_t *start, const uint8_
                        uint64_t flags)
 {
     uint64_t address = (uint64_t)start;
-    map(region,
-        (struct mapping){address, address - LAYOUT_KERNEL_BASE, (uint64_t)(end - start), flags});
+    map(region, address, address - LAYOUT_KERNEL_BASE, (uint64_t)(end - start), flags);
 }
 
 static void map_percore(struct region *region)
@@ -82,8 +67,7 @@ static void map_percore(struct region *region)
     for (uint64_t offset = 0; offset < region->percore_bytes; offset += PAGE_BYTES) {
         uint64_t address = LAYOUT_PERCORE_BASE + offset;
         if (!stacks_is_guard(address)) {
-            map(region, (struct mapping){address, region->percore.value + offset, PAGE_BYTES,
-                                         KERNEL_WRITE});
+            map(region, address, region->percore.value + offset, PAGE_BYTES, KERNEL_WRITE);
         }
     }
 }
@@ -92,9 +76,8 @@ static void map_outboxes(struct region *region, core_id_t self)
 {
     for (uint32_t core = 0; core < shared_facts.core_count; core++) {
         const struct region *other = &shared_regions[core];
-        map(region, (struct mapping){LAYOUT_OUTBOX_BASE + core * (uint64_t)LAYOUT_OUTBOX_STRIDE,
-                                     other->outbox.value, other->outbox_bytes,
-                                     core == self.value ? KERNEL_WRITE : KERNEL_READ});
+        map(region, region_outbox(core), other->outbox.value, other->outbox_bytes,
+            core == self.value ? KERNEL_WRITE : KERNEL_READ);
     }
 }
 
@@ -103,8 +86,8 @@ static void map_direct(struct region *region)
     for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
         struct memory_range part;
         if (memory_region_piece(region, i, &part)) {
-            map(region, (struct mapping){LAYOUT_DIRECT_BASE + part.start, part.start,
-                                         part.end - part.start, KERNEL_WRITE});
+            map(region, LAYOUT_DIRECT_BASE + part.start, part.start, part.end - part.start,
+                KERNEL_WRITE);
         }
     }
 }
@@ -112,13 +95,12 @@ static void map_direct(struct region *region)
 static void map_devices(struct region *region, core_id_t self)
 {
     if (!shared_facts.x2apic) {
-        map(region, (struct mapping){LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES,
-                                     shared_facts.lapic_physical, PAGE_BYTES, KERNEL_DEVICE});
+        map(region, LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES,
+            shared_facts.lapic_physical, PAGE_BYTES, KERNEL_DEVICE);
     }
     if (self.value == 0 && shared_facts.ioapic_physical != 0) {
-        map(region, (struct mapping){LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_IOAPIC * PAGE_BYTES,
-                                     ALIGN_DOWN(shared_facts.ioapic_physical, PAGE_BYTES),
-                                     PAGE_BYTES, KERNEL_DEVICE});
+        map(region, LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_IOAPIC * PAGE_BYTES,
+            ALIGN_DOWN(shared_facts.ioapic_physical, PAGE_BYTES), PAGE_BYTES, KERNEL_DEVICE);
     }
 }
 
@@ -126,8 +108,8 @@ static void map_image(struct region *region, core_id_t self)
 {
     uint64_t *entry = (uint64_t *)region->root.value + ((LAYOUT_IMAGE_BASE >> 39) & 511);
     if (self.value == 0 && shared_facts.image_bytes != 0) {
-        map(region, (struct mapping){LAYOUT_IMAGE_BASE, shared_facts.image_physical,
-                                     ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES), KERNEL_READ});
+        map(region, LAYOUT_IMAGE_BASE, shared_facts.image_physical,
+            ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES), KERNEL_READ);
         shared_image_tables = *entry;
     }
     *entry = shared_image_tables;

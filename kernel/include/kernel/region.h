@@ -33,11 +33,16 @@ extern const uint8_t kernel_rodata_start[], kernel_rodata_end[];
 extern const uint8_t boot_facts_start[], boot_facts_end[];
 extern const uint8_t percore_start[], percore_end[];
 
-/* On every core's own root. */
+/* Where a core's outbox lies on every core's own root, and its staging pages there. */
+static inline uint64_t region_outbox(uint32_t core)
+{
+    return LAYOUT_OUTBOX_BASE + core * (uint64_t)LAYOUT_OUTBOX_STRIDE;
+}
+
 static inline uint8_t *region_staging(uint32_t core)
 {
-    uint64_t end = core * (uint64_t)LAYOUT_OUTBOX_STRIDE + shared_regions[core].outbox_bytes;
-    return (uint8_t *)(LAYOUT_OUTBOX_BASE + end - REGION_STAGING_PAGES * PAGE_BYTES);
+    uint64_t end = region_outbox(core) + shared_regions[core].outbox_bytes;
+    return (uint8_t *)(end - REGION_STAGING_PAGES * PAGE_BYTES);
 }
 
 /* Splits memory among shared_facts.core_count cores and builds every core's region and kernel-half

@@ -46,8 +46,6 @@ enum console_exit {
 void console_discover(void);
 /* Takes IMAGE_FLAG_FRAMED and IMAGE_FLAG_VERBOSE of a validated image header. Before seal. */
 void console_set_mode(uint32_t image_flags);
-/* True if lines of level CONSOLE_LOG go anywhere. */
-bool console_wants_log(void);
 /* Core 0 on its own root, once: from here on the line is interrupt-driven (VECTOR_UART). */
 void console_start_interrupts(void);
 /* Core 0: VECTOR_UART arrived. Bounded work; the caller ends the interrupt and then may try again
@@ -76,7 +74,5 @@ void console_exit_record(uint8_t kind, uint8_t status, uint8_t signal);
 
 /* From here on this core's output is polled; what core 0 has buffered goes out first. */
 void console_panic_begin(void);
-/* Waits, bounded, until everything has left. */
-void console_drain(void);
 
 #endif
