@@ -217,15 +217,24 @@ static bool mutate(unsigned index)
     return index < ARRAY_COUNT(others) && others[index]();
 }
 
+static const char *behind(const char *at, const char *word)
+{
+    while (*word != 0 && *at == *word) {
+        at++;
+        word++;
+    }
+    return *word == 0 ? at : NULL;
+}
+
 /* "audit_mutate=N" on the command line, for core 0; with "audit_mutate_core=C" for core C. */
 static uint64_t number_after(const char *word, uint64_t otherwise)
 {
-    size_t length = strlen(word);
     for (const char *at = shared_facts.command_line; *at != 0; at++) {
-        if (memcmp(at, word, MIN(length, strlen(at))) == 0 && strlen(at) > length) {
+        const char *digit = behind(at, word);
+        if (digit != NULL && *digit != 0) {
             uint64_t value = 0;
-            for (at += length; *at >= '0' && *at <= '9'; at++) {
-                value = value * 10 + (uint64_t)(*at - '0');
+            for (; *digit >= '0' && *digit <= '9'; digit++) {
+                value = value * 10 + (uint64_t)(*digit - '0');
             }
             return value;
         }
