@@ -68,6 +68,7 @@ class FastPhase(ProgramPhase):
         "check/format": [PYTHON, TOOLS / "format.py"],
         "check/tidy": [PYTHON, TOOLS / "tidy.py"],
         "check/headers": [PYTHON, TOOLS / "headers.py"],
+        "check/size": [PYTHON, TOOLS / "size.py"],  # @impl ATL-LLR-TOOL-0052~1
         "check/gate_document": [PYTHON, TOOLS / "generated.py"],
         "check/posix_document": [PYTHON, ROOT / "posix/generate_document.py", "--check"],
         "check/trace": [PYTHON, ROOT / "certification/bin/trace_check.py"],
