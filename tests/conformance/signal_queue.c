@@ -250,6 +250,7 @@ static void *play(void *argument)
     unsigned long long random = (unsigned long long)number + 1;
     me = &players[number];
     me->id = syscall(SYS_gettid);
+    me->thread = pthread_self(); /* the creator may learn it later than the others need it */
     check_pin((int)number);
     tokens++;
     while (tokens < player_count) { /* everybody can be sent to */
@@ -275,6 +276,7 @@ static void *play(void *argument)
 
 static void storm(void)
 {
+    pthread_t threads[STORM_THREADS_MAX];
     struct itimerval often = {{0, 1000}, {0, 1000}}, never = {0};
     player_count = 2 * check_all_cores_count < STORM_THREADS_MAX ? 2 * check_all_cores_count
                                                                  : STORM_THREADS_MAX;
@@ -289,10 +291,10 @@ static void storm(void)
     }
     CHECK_EQUAL(setitimer(ITIMER_REAL, &often, NULL), 0);
     for (long i = 0; i < player_count; i++) {
-        players[i].thread = check_thread(play, (void *)i);
+        threads[i] = check_thread(play, (void *)i);
     }
     for (int i = 0; i < player_count; i++) {
-        check_join(players[i].thread);
+        check_join(threads[i]);
     }
     CHECK_EQUAL(setitimer(ITIMER_REAL, &never, NULL), 0);
     long sent = 0, left = 0;

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import subprocess
+import threading
 import tomllib
 
 import lib
@@ -26,9 +27,17 @@ def programs():
     return [{**DEFAULTS, **row} for row in rows]
 
 
-@functools.cache
+_text_lock = threading.Lock()
+
+
 def text_file(size):
     """A text of `size` bytes, the same in every run, that a compressor neither loves nor hates."""
+    with _text_lock:
+        return _text_file(size)
+
+
+@functools.cache
+def _text_file(size):
     path = lib.build_directory() / "conformance" / f"text-{size}"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
