@@ -79,16 +79,20 @@ def _configure(top, kind, suite):
     sources = "".join(f"{key}: {value}\n" for key, value in (
         ("Types", kind), ("URIs", origin["uris"]), ("Suites", suite), ("Components", "main"),
         ("Signed-By", origin["signed-by"])) if value)
-    if stamp.exists() and stamp.read_text() == sources:
+    # No package counts as installed: its version may be one of another suite's.
+    settings = (f'Dir::Etc::sourcelist "{top}/debian.sources";\nDir::Etc::sourceparts "-";\n'
+                f'Dir::State::Lists "{top}/lists";\nDir::State::status "{top}/status";\n'
+                f'Dir::Cache "{top}/cache";\n'
+                'APT::Sandbox::User "root";\nAPT::Update::Error-Mode "any";\n')
+    if stamp.exists() and stamp.read_text() == sources + settings:
         return path
     for name in ("lists/partial", "cache/archives/partial"):
         (top / name).mkdir(parents=True, exist_ok=True)
     (top / "debian.sources").write_text(sources)
-    path.write_text(f'Dir::Etc::sourcelist "{top}/debian.sources";\nDir::Etc::sourceparts "-";\n'
-                    f'Dir::State::Lists "{top}/lists";\nDir::Cache "{top}/cache";\n'
-                    'APT::Sandbox::User "root";\nAPT::Update::Error-Mode "any";\n')
+    (top / "status").write_text("")
+    path.write_text(settings)
     _run(["apt-get", "-q", "update"], top, path)
-    stamp.write_text(sources)
+    stamp.write_text(sources + settings)
     return path
 
 
