@@ -64,6 +64,15 @@ class CoverageTest(unittest.TestCase):
         self.assertEqual((totals["mcdc"]["covered"], totals["mcdc"]["count"]), (2, 3))
         self.assertEqual((totals["functions"]["covered"], totals["functions"]["count"]), (3, 4))
 
+    def test_the_kernel_of_an_image_is_measured(self):
+        done = subprocess.run([sys.executable, FOLDER / "run.py", "--program", "hello", "--build",
+                               self.folder], check=False, capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertNotIn("no profile", done.stdout)
+        totals = json.loads((self.folder / "summary.json").read_text())["data"][0]["totals"]
+        self.assertGreater(totals["lines"]["covered"], 1000)
+        self.assertGreater(totals["mcdc"]["count"], 300)
+
     def test_fragments_are_empty_without_instrumentation(self):
         kernel = self.build([])
         sections = subprocess.run(["readelf", "-SW", kernel], check=True, capture_output=True, text=True)
