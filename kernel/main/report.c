@@ -29,8 +29,8 @@ void report_broken_rule(core_id_t core, const struct audit_report *report)
 /* On the boot tables there are no PERCORE variables, and only one core. */
 static uint32_t own_number(void)
 {
-    /* Volatile: the compiler must not load what may not be mapped before it knows. */
-    return cpu_is_on_boot_tables() ? 0 : *(const volatile uint16_t *)&percpu_self.value;
+    /* An atomic load: one that the compiler does not move before the question. */
+    return cpu_is_on_boot_tables() ? 0 : __atomic_load_n(&percpu_self.value, __ATOMIC_RELAXED);
 }
 
 noreturn void percpu_operation_panic(const char *reason)
