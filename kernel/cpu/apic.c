@@ -37,6 +37,7 @@ void cpu_apic_send(core_id_t core, uint32_t command)
     cpu_apic_write(APIC_COMMAND, command);
 }
 
+/* @impl ATL-LLR-BOOT-0038~1 */
 static void enable_mode(void)
 {
     uint64_t base = cpu_rdmsr(MSR_APIC_BASE) | MSR_APIC_BASE_ENABLE;

@@ -176,8 +176,9 @@ static void clock_start(void)
     if (cpu_time_initialize() != RESULT_OK) {
         boot_refuse("no clock tells how fast the processor's counter runs");
     }
-    console_log(CONSOLE_LOG, "atoll: %s, %u cores, %lu KiB of memory, TSC %lu kHz by %s\n",
-                shared_facts.loader, shared_facts.core_count, shared_facts.memory_bytes >> 10,
+    console_log(CONSOLE_LOG, "atoll: %s, %u cores, %s, %lu KiB of memory, TSC %lu kHz by %s\n",
+                shared_facts.loader, shared_facts.core_count,
+                shared_facts.x2apic ? "x2APIC" : "xAPIC", shared_facts.memory_bytes >> 10,
                 shared_facts.tsc_hz / 1000, shared_facts.tsc_source);
 }
 

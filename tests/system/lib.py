@@ -26,7 +26,7 @@ from atoll.build import compile_program  # noqa: E402
 from atoll.console import (STREAM_ERROR, STREAM_KERNEL_ERROR, STREAM_LOG,  # noqa: E402
                            STREAM_OUTPUT)
 from atoll.machine import Guest as Machine  # noqa: E402
-from atoll.machine import MachineOptions  # noqa: E402
+from atoll.machine import QEMU, MachineOptions  # noqa: E402
 from atoll.options import DEFAULT_ENVIRONMENT, Settings  # noqa: E402
 from atoll.pack import pack  # noqa: E402
 from atoll.paths import build_directory  # noqa: E402
@@ -155,10 +155,11 @@ class Guest:
                           allow_write_execute=allow_write_execute)
         return self.boot(image, stdin=stdin, memory=memory, qemu=qemu, timeout_s=timeout_s)
 
-    def boot(self, image, stdin=b"", memory=128, qemu=(), timeout_s=None):
-        """Boots the bytes of an image; a run that does not end in time fails the test."""
+    def boot(self, image, stdin=b"", memory=128, qemu=(), timeout_s=None, emulator=QEMU):
+        """Boots the bytes of an image; a run that does not end in time fails the test. qemu: further
+        arguments for QEMU; emulator: another one than the machine's."""
         limit = timeout_s or self.timeout_s
-        options = MachineOptions(self.cores, memory, self.machine, tuple(qemu), limit)
+        options = MachineOptions(self.cores, memory, self.machine, tuple(qemu), limit, emulator)
         streams = {s: bytearray() for s in (STREAM_OUTPUT, STREAM_ERROR, STREAM_LOG,
                                             STREAM_KERNEL_ERROR)}
         with tempfile.NamedTemporaryFile(prefix="atoll-test-") as file:

@@ -37,9 +37,9 @@ def source_tree(package, suite=None):
     return _tree("deb-src", package, suite or _codename())
 
 
-def binary_tree(package):
-    """The Tree of a binary package of the machine's own release."""
-    return _tree("deb", package, _codename())
+def binary_tree(package, suite=None):
+    """The Tree of a binary package; from the machine's own release unless `suite` names one."""
+    return _tree("deb", package, suite or _codename())
 
 
 # @impl ATL-LLR-REAL-0001~1

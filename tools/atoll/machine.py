@@ -33,6 +33,7 @@ class MachineOptions:
     machine: str = "microvm"
     extra: tuple = ()
     timeout_s: float | None = None
+    qemu: str = QEMU
 
 
 @dataclasses.dataclass
@@ -49,7 +50,7 @@ class Outcome:
 
 def qemu_command(options, image):
     """The command line that boots `image`, an argument list."""
-    command = [QEMU, "-M", options.machine, "-accel", "tcg,thread=multi", "-cpu", "max",
+    command = [options.qemu, "-M", options.machine, "-accel", "tcg,thread=multi", "-cpu", "max",
                "-m", str(options.memory_mib), "-smp", str(options.cores), "-display", "none",
                "-nodefaults", "-no-user-config", "-no-reboot",
                "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
@@ -63,8 +64,9 @@ class Guest:
     the input: a file descriptor, bytes, or None for none."""
 
     def __init__(self, options, image, sinks, source=None):
-        if shutil.which(QEMU) is None:
-            raise ToolError(f"{QEMU} is missing", "install what Atoll needs: ./atoll setup")
+        if shutil.which(options.qemu) is None:
+            raise ToolError(f"{options.qemu} is missing", "install what Atoll needs: ./atoll setup"
+                            if options.qemu == QEMU else "give --qemu a program that can be run")
         self.command = qemu_command(options, image)
         self._options = options
         self._sinks = sinks

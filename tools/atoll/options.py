@@ -9,7 +9,7 @@ import re
 import tomllib
 
 from atoll.errors import ToolError
-from atoll.machine import CORES_MAX, MACHINES
+from atoll.machine import CORES_MAX, MACHINES, QEMU
 
 MANIFEST_NAME = "atoll.toml"
 PLACEMENTS = ("fixed", "balanced")
@@ -120,6 +120,7 @@ def add_machine_options(parser):
     add("--memory", "-m", type=memory_mib, metavar="MIB", help="memory (default 128)")
     add("--machine", choices=MACHINES, help=f"QEMU machine (default {DEFAULTS['machine']})")
     add("--timeout", type=float, metavar="SECONDS", help="stop the machine after this time")
+    add("--qemu", metavar="PROGRAM", default=QEMU, help=f"the QEMU that boots it (default {QEMU})")
     add("--qemu-arg", action="append", default=[], metavar="ARG",
         help="one more argument for QEMU, as --qemu-arg=-device; may be repeated")
     add("--out", action="append", type=guest_and_host, metavar="GUEST:HOST", default=[],

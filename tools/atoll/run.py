@@ -50,7 +50,7 @@ def run_command(words):
     if arguments.keep_image:
         write_file(arguments.keep_image, image)
     machine = MachineOptions(settings.cores, settings.memory, settings.machine,
-                             tuple(arguments.qemu_arg), arguments.timeout)
+                             tuple(arguments.qemu_arg), arguments.timeout, arguments.qemu)
     receiver = Receiver(settings.outputs) if settings.outputs else None
     status = boot(image, machine, settings.verbose, demo or settings.verbose, receiver)
     if demo and status == 0:
