@@ -39,7 +39,6 @@ static void *compute(void *argument)
 
 int main(void)
 {
-    BENCH_HERE();
     pthread_t threads[CORES_MAX];
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     pthread_barrier_init(&all_pinned, NULL, (unsigned)cores);

@@ -265,7 +265,6 @@ static void measure_pairs(bool two_cores)
 
 int main(void)
 {
-    BENCH_HERE();
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     struct timespec time;
     long cores = sysconf(_SC_NPROCESSORS_ONLN); /* before pinning: musl counts the affinity mask */

@@ -74,7 +74,6 @@ static void finish(int count, pthread_t *threads)
 
 int main(void)
 {
-    BENCH_HERE();
     pthread_t threads[2];
     begin(1, threads);
     BENCH_BEGIN(STORM_ONE_CORE);

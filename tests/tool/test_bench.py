@@ -2,13 +2,22 @@
 """The measuring chain: the plugin counts what is between two marks, and the numbers are divided
 rightly. The guest is the stand-in kernel's cousin: a few instructions of known number."""
 import pathlib
+import re
 import subprocess
 import unittest
 
 import support
-from atoll.bench import Job, build_plugin, parse_counts, parse_output, per_operation
-from atoll.noise import noise_rows, parse_quanta
-from atoll.whole import whole_programs, workload
+from atoll.bench import page
+from atoll.bench.baseline import differences
+from atoll.bench.compare import changes
+from atoll.bench.measure import Job, build_plugin, parse_counts, parse_output, per_operation
+from atoll.bench.noise import noise_rows, parse_quanta
+from atoll.bench.whole import whole_programs, workload
+from atoll.errors import ToolError
+
+EVERYTHING = {"program": {
+    "atoll-ring3": {"a <b>": (1234.0, 10.0, 1234.0, 1234.0), "c": (22.0, 1.0, 22.0, 22.0)},
+    "linux": {"a <b>": (5000.0, 20.0, 4990.0, 5010.0)}}}
 
 GUEST = r"""
     .section .note.pvh, "a", @note
@@ -92,9 +101,44 @@ class BenchTest(unittest.TestCase):
     def test_division(self):
         output = "section 5 10 some thing\nskipped 6 no second core\n"
         counts = parse_counts("127 1000 5\n5 300 20\n5 100 20\n")
-        self.assertEqual(per_operation(output, counts),
-                         {"some thing": (40.0, 4.0), "boot until main": (1000.0, 5.0)})
+        self.assertEqual(per_operation(output, counts), {"some thing": (40.0, 4.0)})
         self.assertEqual(parse_output(output)[1], {6: "no second core"})
+
+    # @verifies ATL-LLR-TOOL-0060~1
+    def test_growth_of_a_figure_is_told(self):
+        accepted = {"ring": {"same": 100, "grows": 100, "falls": 100, "gone": 7}}
+        figures = {"ring": {"same": 105, "grows": 106, "falls": 10, "new": 3}}
+        self.assertEqual(differences(accepted, figures), [
+            "ring: gone: 7 before, not measured now",
+            "ring: grows: 100 before, 106 now (+6.0 %)",
+            "ring: new: 3 now, not in the file"])
+        self.assertEqual(differences(accepted, accepted), [])
+
+    # @verifies ATL-LLR-TOOL-0061~1
+    def test_changes_of_a_revision_by_growth(self):
+        before = {"p": {"s": {"a": 100.0, "b": 50.0, "only before": 1.0}, "t": {"a": 1.0}}, "q": {}}
+        now = {"p": {"s": {"a": (90.0, 1.0, 90.0, 90.0), "b": (60.0, 1.0, 60.0, 60.0),
+                           "only now": (5.0, 1.0, 5.0, 5.0)}}}
+        self.assertEqual(changes(before, now), [("p", "s", "b", 50.0, 60.0), ("p", "s", "a", 100.0, 90.0)])
+
+    # @verifies ATL-LLR-TOOL-0062~1
+    def test_page_has_every_number(self):
+        text = page.html_page(EVERYTHING, 2)
+        self.assertTrue({"1,234", "22", "5,000", "4,990..5,010", "a &lt;b&gt;"} <= set(
+            re.findall(r"[\d,.]+\.\.[\d,]+|a &lt;b&gt;|[\d,]+", text)))
+        self.assertEqual(text.count("<rect"), 3)
+        self.assertNotIn("http", text)
+
+    # @verifies ATL-LLR-TOOL-0063~1
+    def test_document_keeps_what_is_around_its_tables(self):
+        text = page.with_tables(f"above\n{page.BEGIN}old\n{page.END}below\n", EVERYTHING,
+                                {"a <b>": 1000, "c": 30})
+        self.assertTrue(text.startswith(f"above\n{page.BEGIN}") and text.endswith(f"{page.END}below\n"))
+        self.assertIn("| a <b> | 1,234 | 5,000 | 1,000 | short |\n", text)
+        self.assertIn("| c | 22 | - | 30 | met |\n", text)
+        self.assertNotIn("old", text)
+        with self.assertRaises(ToolError):
+            page.with_tables("no marks\n", EVERYTHING, {})
 
 
 if __name__ == "__main__":

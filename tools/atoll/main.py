@@ -12,7 +12,7 @@ COMMANDS = {
     "run": ("atoll.run", "run_command", "boot the demo, or a static Linux program"),
     "pack": ("atoll.pack", "pack_command", "make a bootable image of a program"),
     "test": ("atoll.test", "test_command", "run every test"),
-    "bench": ("atoll.bench", "bench_command", "count guest instructions on Atoll and on Linux"),
+    "bench": ("atoll.bench.command", "bench_command", "count guest instructions on Atoll and on Linux"),
     "setup": ("atoll.packages", "setup_command", "install what Atoll needs"),
     "doctor": ("atoll.packages", "doctor_command", "show what is installed and what is missing"),
 }

@@ -228,6 +228,13 @@ class SystemPhase(Phase):
             reporter.fails("system/build", 0.0, str(error))
 
 
+class FigurePhase(ProgramPhase):
+    """Instructions of the basic operations, beside those that were accepted."""
+
+    title = "figures"
+    commands = {"bench/baseline": [ROOT / "atoll", "bench", "--check"]}
+
+
 class FuzzPhase(Phase):
     title = "fuzzing"
     program = ROOT / "fuzz/run.py"
@@ -260,7 +267,7 @@ class ResultsPhase(ProgramPhase):
             run_program(name, [*self.commands[name], "--results", results], reporter, CHECK_SECONDS)
 
 
-PHASES = (FastPhase, UnittestPhase, UnitPhase, BuildPhase, ModelPhase, SystemPhase, FuzzPhase,
+PHASES = (FastPhase, UnittestPhase, UnitPhase, BuildPhase, ModelPhase, SystemPhase, FigurePhase, FuzzPhase,
           ResultsPhase)
 sys.dont_write_bytecode = True
 os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")

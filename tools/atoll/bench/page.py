@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The numbers to look at: a page that needs nothing else, and the tables and the plot of
+docs/BENCHMARKS.md."""
+import html
+import math
+import platform
+import re
+import tomllib
+
+from atoll.errors import ToolError
+from atoll.paths import ROOT
+
+DOCUMENT = ROOT / "docs" / "BENCHMARKS.md"
+PLOT = ROOT / "docs" / "benchmarks.svg"
+AIMS = ROOT / "bench" / "aims.toml"
+BEGIN, END = "<!-- ./atoll bench --document: begin -->\n", "<!-- end -->\n"
+TITLES = {"bare": "Bare image", "atoll-ring0": "Ring 0", "atoll-ring3": "Ring 3", "linux": "Linux"}
+
+WIDTH = 360
+COLOURS = {"bare": "#8a8a8a", "atoll-ring0": "#2a7f62", "atoll-ring3": "#1f5fa8", "linux": "#b8622c"}
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 72em; padding: 0 1em;
+       color: #1c1c1c; background: #fff }
+table { border-collapse: collapse; margin: 0.5em 0 2em }
+th, td { padding: 0.25em 0.8em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
+th:first-child, td:first-child { text-align: left; white-space: normal }
+td.bars { text-align: left }
+small { color: #666 }
+"""
+
+
+def _bars(rows):
+    """An SVG with one bar for each (system, value), the longest over the whole width."""
+    longest = max((value for _, value in rows), default=0) or 1
+    bars = "".join(
+        f'<rect x="0" y="{9 * i}" width="{max(1.0, WIDTH * value / longest):.1f}" height="7" '
+        f'fill="{COLOURS[system]}"><title>{system}: {value:,.0f}</title></rect>'
+        for i, (system, value) in enumerate(rows))
+    return f'<svg width="{WIDTH}" height="{9 * len(rows)}" role="img">{bars}</svg>'
+
+
+def _cell(row):
+    if row is None:
+        return "<td>-</td>"
+    spread = f" <small>{row[2]:,.0f}..{row[3]:,.0f}</small>" if round(row[2]) != round(row[3]) else ""
+    time = f"<br><small>{row[1] / 1000:,.1f} us</small>" if row[1] is not None else ""
+    return f"<td>{row[0]:,.0f}{spread}{time}</td>"
+
+
+def _table(program, results):
+    systems = list(results)
+    names = dict.fromkeys(name for result in results.values() for name in result)
+    head = "".join(f'<th style="color:{COLOURS[s]}">{s}</th>' for s in systems)
+    lines = []
+    for name in names:
+        cells = "".join(_cell(results[s].get(name)) for s in systems)
+        bars = _bars([(s, results[s][name][0]) for s in systems if name in results[s]])
+        lines.append(f'<tr><td>{html.escape(name)}</td>{cells}<td class="bars">{bars}</td></tr>')
+    return (f"<h2>{html.escape(program)}</h2>\n<table>\n<tr><th></th>{head}<th></th></tr>\n"
+            + "\n".join(lines) + "\n</table>\n")
+
+
+# @impl ATL-LLR-TOOL-0062~1
+def html_page(everything, cores):
+    """The page of {program: {system: {operation: (instructions, ns or None, lowest, highest)}}}."""
+    tables = "".join(_table(program, results) for program, results in everything.items())
+    return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Atoll: guest '
+            f"instructions</title>\n<style>{STYLE}</style></head><body>\n<h1>Guest instructions for one "
+            f"operation</h1>\n<p>Summed over {cores} cores, counted by a plugin of QEMU's TCG on "
+            f"{html.escape(platform.platform())}. Below a number: the time in this emulator, which says "
+            "little. Behind it: lowest and highest of several runs, where they differ. Bars of one row share "
+            f"a scale.</p>\n{tables}</body></html>\n")
+
+
+def _text(row):
+    if row is None:
+        return "-"
+    return f"{row[0]:,.0f}" if row[0] >= 10 or row[1] is None else f"{row[0]:.1f}"
+
+
+def _document_table(program, results, aims):
+    systems = list(results)
+    names = dict.fromkeys(name for result in results.values() for name in result)
+    lines = [f"| {program} | " + " | ".join(TITLES[s] for s in systems) + " | Aim | |",
+             "|---|" + "---:|" * (len(systems) + 1) + "---|"]
+    for name in names:
+        cells = [_text(results[s].get(name)) for s in systems]
+        aim, reached = aims.get(name), results.get("atoll-ring3", {}).get(name)
+        verdict = "" if aim is None or reached is None else "met" if reached[0] <= aim else "short"
+        lines.append(f"| {name} | " + " | ".join(cells)
+                     + f" | {f'{aim:,}' if aim else ''} | {verdict} |")
+    if program == "boot":
+        lines += _times(results, systems, names)
+    return "\n".join(lines) + "\n"
+
+
+def _times(results, systems, names):
+    """Rows of milliseconds: a boot is waited for."""
+    rows = []
+    for name in names:
+        cells = [f"{row[1] / 1e6:,.0f}" if (row := results[s].get(name)) else "-" for s in systems]
+        rows.append(f"| {name}: milliseconds to the first output | " + " | ".join(cells) + " | | |")
+    return rows
+
+
+def plot(everything):
+    """An SVG: for each operation that Linux has too, how many times cheaper it is in ring 3."""
+    rows = [(name, results["linux"][name][0] / row[0]) for results in everything.values()
+            if "linux" in results for name, row in results.get("atoll-ring3", {}).items()
+            if row[1] is not None and row[0] and name in results["linux"]]
+    scale = 300 / max((math.log10(max(ratio, 1)) for _, ratio in rows), default=1)
+    parts = []
+    for i, (name, ratio) in enumerate(rows):
+        length = max(1.0, scale * math.log10(max(ratio, 1)))
+        parts.append(f'<text x="272" y="{20 * i + 34}" text-anchor="end">{html.escape(name)}</text>'
+                     f'<rect x="280" y="{20 * i + 23}" width="{length:.1f}" height="14" '
+                     f'fill="{COLOURS["atoll-ring3"] if ratio >= 1 else COLOURS["linux"]}"/>'
+                     f'<text x="{286 + length:.1f}" y="{20 * i + 34}">{ratio:.2g}</text>')
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="660" height="{20 * len(rows) + 50}" '
+            'font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="white"/>\n'
+            '<text x="8" y="14">Instructions on Linux for one in ring 3 of Atoll '
+            "(logarithmic; higher is better)</text>\n" + "\n".join(parts) + "\n</svg>\n")
+
+
+# @impl ATL-LLR-TOOL-0063~1
+def with_tables(document, everything, aims):
+    """The text of docs/BENCHMARKS.md with the tables between its two marks made anew."""
+    if len(re.findall(re.escape(BEGIN), document)) != 1 or END not in document.split(BEGIN)[1]:
+        raise ToolError(f"{DOCUMENT} has not its marks", f"put {BEGIN.strip()} and {END.strip()} there")
+    before, rest = document.split(BEGIN)
+    tables = "\n".join(_document_table(program, results, aims)
+                       for program, results in everything.items())
+    return before + BEGIN + tables + END + rest.split(END, 1)[1]
+
+
+def write_document(everything):
+    aims = tomllib.loads(AIMS.read_text())
+    DOCUMENT.write_text(with_tables(DOCUMENT.read_text(), everything, aims))
+    PLOT.write_text(plot(everything))
