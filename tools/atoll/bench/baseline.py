@@ -13,6 +13,7 @@ PROGRAMS = ("gate", "operations")
 SYSTEMS = ("atoll-ring0", "atoll-ring3")
 GROWTH_MAX = 0.05
 HEAD = """\
+# SPDX-License-Identifier: Apache-2.0
 # Guest instructions for one operation on one core. `./atoll bench --check` (a part of ./atoll test) fails
 # where a figure has grown by more than 5 %; `./atoll bench --accept` writes this file anew.
 """
