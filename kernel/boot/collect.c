@@ -26,19 +26,20 @@ noreturn void boot_refuse(const char *format, ...)
     power_off();
 }
 
+static void report_missing(const char *feature)
+{
+    console_log(CONSOLE_ERROR, "atoll: this processor has no %s\n", feature);
+}
+
 /* @impl ATL-LLR-BOOT-0012~2 */
 static void check_processor(void)
 {
-    struct cpu_leaves leaves;
-    struct cpu_missing missing;
-    cpu_features_read(&leaves);
-    if (cpu_features_decode(&leaves, &shared_facts, &missing) == RESULT_OK) {
-        return;
+    const struct cpu_source processor = {cpu_cpuid, cpu_rdmsr};
+    uint32_t missing = cpu_features_decode(&processor, &shared_facts, report_missing);
+    if (missing != 0) {
+        boot_refuse("the processor lacks %u required features", missing);
     }
-    for (uint32_t i = 0; i < missing.count; i++) {
-        console_log(CONSOLE_ERROR, "atoll: this processor has no %s\n", missing.names[i]);
-    }
-    boot_refuse("the processor lacks %u required features", missing.count);
+    cpu_features_apply(&shared_facts);
 }
 
 extern uintptr_t __stack_chk_guard;
@@ -55,7 +56,6 @@ __attribute__((no_stack_protector)) void boot_collect(uint32_t loader, uint64_t 
     console_discover();
     boot_console_mode_guess();
     check_processor();
-    cpu_features_apply();
     cpu_apic_discover();
     boot_loader_read(loader, info, &report);
     boot_memory_collect(&report);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* CPUID leaves to facts. Bit positions: SDM volume 2, CPUID; AMD APM volume 3, appendix E. */
 #include <cpu/features.h>
 #include <cpu/msr.h>
 #include <kernel/facts.h>
@@ -6,42 +7,101 @@
 #define LEAF_STRUCTURE 7u
 #define LEAF_EXTENDED_STATE 0xdu
 #define LEAF_EXTENDED 0x80000000u
-#define ARCH_CAPABILITIES_BIT (1u << 29) /* CPUID 7.0 EDX */
+
+#define BIT(word, position) ((((word) >> (position)) & 1u) != 0)
+
+#define VENDOR_INTEL_EBX 0x756e6547u /* "Genu" */
+#define EXTENDED_COMPONENTS 8u       /* x87, SSE, AVX, (two of MPX), three of AVX-512 */
+#define EXTENDED_HEADER_BYTES 576u   /* legacy region and XSAVE header */
+#define ADDRESS_BITS_DEFAULT 36u
+#define ADDRESS_BITS_MAX 52u
 
 /* Read by assembly: is STAC there; may whole pages be written by 32-byte stores. */
 extern uint8_t shared_cpu_has_smap, shared_cpu_page_by_avx;
 SHARED uint8_t shared_cpu_has_smap;
 SHARED uint8_t shared_cpu_page_by_avx;
 
-void cpu_features_read(struct cpu_leaves *leaves)
+/* A leaf; zeros if it is beyond the highest of its range. */
+static struct cpu_id ask(const struct cpu_source *source, uint32_t leaf, uint32_t subleaf)
 {
-    *leaves = (struct cpu_leaves){0};
-    leaves->vendor = cpu_cpuid(0, 0);
-    uint32_t basic_max = leaves->vendor.eax;
-    leaves->basic = cpu_cpuid(1, 0);
-    if (basic_max >= LEAF_STRUCTURE) {
-        leaves->structure = cpu_cpuid(LEAF_STRUCTURE, 0);
-    }
-    if (basic_max >= LEAF_EXTENDED_STATE) {
-        for (uint32_t i = 0; i < CPU_EXTENDED_COMPONENTS; i++) {
-            leaves->extended_state[i] = cpu_cpuid(LEAF_EXTENDED_STATE, i);
-        }
-    }
-    uint32_t extended_max = cpu_cpuid(LEAF_EXTENDED, 0).eax;
-    if (extended_max >= LEAF_EXTENDED + 1) {
-        leaves->extended = cpu_cpuid(LEAF_EXTENDED + 1, 0);
-    }
-    if (extended_max >= LEAF_EXTENDED + 8) {
-        leaves->address = cpu_cpuid(LEAF_EXTENDED + 8, 0);
-    }
-    if ((leaves->structure.edx & ARCH_CAPABILITIES_BIT) != 0) {
-        leaves->arch_capabilities = cpu_rdmsr(MSR_ARCH_CAPABILITIES);
-    }
+    uint32_t leaf_max = source->cpuid(leaf & LEAF_EXTENDED, 0).eax;
+    return leaf <= leaf_max ? source->cpuid(leaf, subleaf) : (struct cpu_id){0};
 }
 
-void cpu_features_apply(void)
+/* XCR0: x87, SSE and, where offered, AVX and all three parts of AVX-512. Never AMX: its 8 KiB would
+ * not fit the page in which a thread's state moves between cores. */
+static uint64_t extended_mask(bool has_avx, uint64_t offered)
 {
-    shared_cpu_has_smap = shared_facts.has_smap;
-    shared_cpu_page_by_avx =
-        shared_facts.has_avx && (shared_facts.extended_mask & XCR0_AVX512) == 0;
+    uint64_t mask = XCR0_X87 | XCR0_SSE;
+    if (has_avx && (offered & XCR0_AVX) != 0) {
+        mask |= XCR0_AVX;
+        if ((offered & XCR0_AVX512) == XCR0_AVX512) {
+            mask |= XCR0_AVX512;
+        }
+    }
+    return mask;
+}
+
+/* Size of the standard-format area for a mask: the end of its last component. */
+static uint32_t extended_bytes(const struct cpu_source *source, uint64_t mask)
+{
+    uint32_t end = EXTENDED_HEADER_BYTES;
+    for (uint32_t i = 2; i < EXTENDED_COMPONENTS; i++) {
+        struct cpu_id component = ask(source, LEAF_EXTENDED_STATE, i);
+        if (BIT(mask, i) && component.ebx < PAGE_BYTES && component.eax < PAGE_BYTES) {
+            end = MAX(end, component.ebx + component.eax);
+        }
+    }
+    return end;
+}
+
+/* @impl ATL-LLR-BOOT-0012~2 */
+uint32_t cpu_features_decode(const struct cpu_source *source, struct facts *facts,
+                             void (*lacks)(const char *name))
+{
+    struct cpu_id basic = ask(source, 1, 0), structure = ask(source, LEAF_STRUCTURE, 0);
+    struct cpu_id extended = ask(source, LEAF_EXTENDED + 1, 0);
+    const struct {
+        bool is_present;
+        const char *name;
+    } required[] = {
+        {BIT(structure.ebx, 0), "FSGSBASE"}, {BIT(extended.edx, 20), "NX"},
+        {BIT(basic.ecx, 26), "XSAVE"},       {BIT(extended.edx, 11), "SYSCALL"},
+        {BIT(basic.edx, 9), "APIC"},         {BIT(basic.edx, 4), "TSC"},
+        {BIT(basic.edx, 24), "FXSR"},        {BIT(basic.edx, 26), "SSE2"},
+        {BIT(basic.ecx, 20), "SSE4.2"},
+    };
+    uint32_t missing = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(required); i++) {
+        if (!required[i].is_present) {
+            lacks(required[i].name);
+            missing++;
+        }
+    }
+    facts->has_smep = BIT(structure.ebx, 7);
+    facts->has_smap = BIT(structure.ebx, 20);
+    facts->has_umip = BIT(structure.ecx, 2);
+    facts->has_rdrand = BIT(basic.ecx, 30);
+    facts->has_rdseed = BIT(structure.ebx, 18);
+    facts->has_x2apic = BIT(basic.ecx, 21);
+    facts->has_1g_pages = BIT(extended.edx, 26);
+    facts->has_rdtscp = BIT(extended.edx, 27);
+    facts->has_xsaveopt = BIT(ask(source, LEAF_EXTENDED_STATE, 1).eax, 0);
+    uint64_t promises = BIT(structure.edx, 29) ? source->rdmsr(MSR_ARCH_CAPABILITIES) : 0;
+    facts->meltdown_possible = ask(source, 0, 0).ebx == VENDOR_INTEL_EBX &&
+                               (promises & MSR_ARCH_CAPABILITIES_RDCL_NO) == 0;
+    facts->extended_mask =
+        extended_mask(BIT(basic.ecx, 28), ask(source, LEAF_EXTENDED_STATE, 0).eax);
+    facts->has_avx = (facts->extended_mask & XCR0_AVX) != 0;
+    facts->extended_bytes = extended_bytes(source, facts->extended_mask);
+    uint8_t bits = (uint8_t)ask(source, LEAF_EXTENDED + 8, 0).eax;
+    facts->physical_address_bits =
+        bits >= 32 && bits <= ADDRESS_BITS_MAX ? bits : ADDRESS_BITS_DEFAULT;
+    return missing;
+}
+
+void cpu_features_apply(const struct facts *facts)
+{
+    shared_cpu_has_smap = facts->has_smap;
+    shared_cpu_page_by_avx = facts->has_avx && (facts->extended_mask & XCR0_AVX512) == 0;
 }

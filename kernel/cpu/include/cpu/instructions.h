@@ -10,6 +10,40 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Functions of one shape: an instruction without operands; */
+#define CPU_DEFINE_PLAIN(name_, instruction_)                                                      \
+    static inline void name_(void)                                                                 \
+    {                                                                                              \
+        __asm__ volatile(instruction_ : : : "memory", "cc");                                       \
+    }
+/* one that takes a 64-bit register; */
+#define CPU_DEFINE_WRITE(name_, instruction_)                                                      \
+    static inline void name_(uint64_t value)                                                       \
+    {                                                                                              \
+        __asm__ volatile(instruction_ : : "r"(value) : "memory");                                  \
+    }
+/* the two that access a port by a width; */
+#define CPU_DEFINE_PORT(in_, out_, type_, suffix_)                                                 \
+    static inline type_ in_(uint16_t port)                                                         \
+    {                                                                                              \
+        type_ value;                                                                               \
+        __asm__ volatile("in" suffix_ " %1, %0" : "=a"(value) : "Nd"(port) : "memory");            \
+        return value;                                                                              \
+    }                                                                                              \
+    static inline void out_(uint16_t port, type_ value)                                            \
+    {                                                                                              \
+        __asm__ volatile("out" suffix_ " %0, %1" : : "a"(value), "Nd"(port) : "memory");           \
+    }
+/* one that moves the parts of the extended state that are in a mask. */
+#define CPU_DEFINE_EXTENDED(name_, area_type_, instruction_)                                       \
+    static inline void name_(area_type_ *area, uint64_t mask)                                      \
+    {                                                                                              \
+        __asm__ volatile(instruction_ " (%0)"                                                      \
+                         :                                                                         \
+                         : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))             \
+                         : "memory");                                                              \
+    }
+
 struct cpu_id {
     uint32_t eax, ebx, ecx, edx;
 };
@@ -45,55 +79,37 @@ static inline uint64_t cpu_rdtsc(void)
     return ((uint64_t)high << 32) | low;
 }
 
-static inline uint8_t cpu_in8(uint16_t port)
-{
-    uint8_t value;
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-    return value;
-}
+CPU_DEFINE_PLAIN(cpu_cli, "cli")
+CPU_DEFINE_PLAIN(cpu_hlt, "hlt")
+CPU_DEFINE_PLAIN(cpu_pause, "pause")
+CPU_DEFINE_PLAIN(cpu_mfence, "mfence")
+CPU_DEFINE_PLAIN(cpu_lfence, "lfence")
+/* Waits with interrupts on and returns with them off. One sequence: STI holds interrupts back for
+ * one instruction, so none can be lost between it and HLT. */
+CPU_DEFINE_PLAIN(cpu_halt_until_interrupt, "sti\n\thlt\n\tcli")
 
-static inline void cpu_out8(uint16_t port, uint8_t value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
+CPU_DEFINE_WRITE(cpu_invlpg, "invlpg (%0)")
+CPU_DEFINE_WRITE(cpu_ltr, "ltr %w0")
+CPU_DEFINE_WRITE(cpu_write_cr0, "mov %0, %%cr0")
+CPU_DEFINE_WRITE(cpu_write_cr3, "mov %0, %%cr3")
+CPU_DEFINE_WRITE(cpu_write_cr4, "mov %0, %%cr4")
+/* The base is canonical. */
+CPU_DEFINE_WRITE(cpu_write_fs_base, "wrfsbase %0")
+CPU_DEFINE_WRITE(cpu_write_gs_base, "wrgsbase %0")
 
-static inline void cpu_out16(uint16_t port, uint16_t value)
-{
-    __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
+CPU_DEFINE_PORT(cpu_in8, cpu_out8, uint8_t, "b")
+CPU_DEFINE_PORT(cpu_in16, cpu_out16, uint16_t, "w")
 
-static inline uint16_t cpu_in16(uint16_t port)
-{
-    uint16_t value;
-    __asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-    return value;
-}
-
-static inline void cpu_invlpg(uint64_t address)
-{
-    __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
-}
-
-static inline void cpu_write_cr0(uint64_t value)
-{
-    __asm__ volatile("mov %0, %%cr0" : : "r"(value) : "memory");
-}
+/* The area is 64-aligned and as large as CPUID leaf 0Dh says for XCR0. */
+CPU_DEFINE_EXTENDED(cpu_xsave, void, "xsave64")
+CPU_DEFINE_EXTENDED(cpu_xsaveopt, void, "xsaveopt64")
+CPU_DEFINE_EXTENDED(cpu_xrstor, const void, "xrstor64")
 
 static inline uint64_t cpu_read_cr3(void)
 {
     uint64_t value;
     __asm__ volatile("mov %%cr3, %0" : "=r"(value) : : "memory");
     return value;
-}
-
-static inline void cpu_write_cr3(uint64_t value)
-{
-    __asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
-}
-
-static inline void cpu_write_cr4(uint64_t value)
-{
-    __asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
 }
 
 /* What LGDT and LIDT load: SDM volume 3, "Pseudo-descriptor format". */
@@ -112,41 +128,11 @@ static inline void cpu_lidt(const struct cpu_descriptor_table *table)
     __asm__ volatile("lidt %0" : : "m"(*table) : "memory");
 }
 
-static inline void cpu_ltr(uint16_t selector)
-{
-    __asm__ volatile("ltr %0" : : "r"(selector) : "memory");
-}
-
 static inline void cpu_xsetbv(uint32_t index, uint64_t value)
 {
     __asm__ volatile("xsetbv"
                      :
                      : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
-                     : "memory");
-}
-
-/* @area  64-aligned, as large as CPUID leaf 0Dh says for XCR0 */
-static inline void cpu_xsave(void *area, uint64_t mask)
-{
-    __asm__ volatile("xsave64 (%0)"
-                     :
-                     : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
-                     : "memory");
-}
-
-static inline void cpu_xsaveopt(void *area, uint64_t mask)
-{
-    __asm__ volatile("xsaveopt64 (%0)"
-                     :
-                     : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
-                     : "memory");
-}
-
-static inline void cpu_xrstor(const void *area, uint64_t mask)
-{
-    __asm__ volatile("xrstor64 (%0)"
-                     :
-                     : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
                      : "memory");
 }
 
@@ -162,50 +148,6 @@ static inline uint64_t cpu_read_gs_base(void)
     uint64_t base;
     __asm__ volatile("rdgsbase %0" : "=r"(base));
     return base;
-}
-
-/* @base  canonical */
-static inline void cpu_write_fs_base(uint64_t base)
-{
-    __asm__ volatile("wrfsbase %0" : : "r"(base) : "memory");
-}
-
-/* @base  canonical */
-static inline void cpu_write_gs_base(uint64_t base)
-{
-    __asm__ volatile("wrgsbase %0" : : "r"(base) : "memory");
-}
-
-static inline void cpu_cli(void)
-{
-    __asm__ volatile("cli" : : : "memory", "cc");
-}
-
-static inline void cpu_hlt(void)
-{
-    __asm__ volatile("hlt" : : : "memory");
-}
-
-/* Waits with interrupts on and returns with them off. One sequence: STI holds interrupts back for
- * one instruction, so none can be lost between it and HLT. */
-static inline void cpu_halt_until_interrupt(void)
-{
-    __asm__ volatile("sti\n\thlt\n\tcli" : : : "memory", "cc");
-}
-
-static inline void cpu_pause(void)
-{
-    __asm__ volatile("pause" : : : "memory");
-}
-
-static inline void cpu_mfence(void)
-{
-    __asm__ volatile("mfence" : : : "memory");
-}
-
-static inline void cpu_lfence(void)
-{
-    __asm__ volatile("lfence" : : : "memory");
 }
 
 /* False: no random number was at hand; *value is 0 then. */
