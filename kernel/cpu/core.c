@@ -46,7 +46,7 @@ _Static_assert(sizeof(struct task_state) == 104, "SDM: 64-bit TSS");
 
 enum { GDT_ENTRIES = SELECTOR_TSS / 8 + 2 };
 
-extern const uintptr_t trap_stubs[VECTOR_COUNT];
+extern const uint8_t trap_stubs[VECTOR_COUNT][TRAP_STUB_BYTES];
 extern const uint8_t gate_entry[]; /* the gate's assembly */
 
 /* One for all cores: the stacks that it names are each core's own. Written by core 0 before the
@@ -60,7 +60,7 @@ static PERCORE alignas(16) uint64_t gdt[GDT_ENTRIES];
 static void build_idt(bool has_stacks)
 {
     for (uint32_t vector = 0; vector < VECTOR_COUNT; vector++) {
-        uintptr_t stub = trap_stubs[vector];
+        uintptr_t stub = (uintptr_t)trap_stubs[vector];
         bool is_for_programs = vector == 3 || vector == 4; /* INT3 and INTO */
         shared_idt[vector] = (struct interrupt_gate){
             .offset_low = (uint16_t)stub,

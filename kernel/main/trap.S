@@ -6,6 +6,8 @@
  * halts, NMI, and what is fatal. */
 #include "../../isolation/gate/offsets.h"
 
+#include <kernel/layout.h>
+
 #define RESUME_FULL 1
 #define VECTOR_NMI 2
 #define FLAGS_CLEAN 2
@@ -15,32 +17,26 @@
 #define IST_ERROR 8
 #define IST_RIP 16
 #define IST_CS 24
-#define IST_RFLAGS 32
-#define IST_RSP 40
-#define IST_SS 48
 
     .section .text.trap, "ax"
 
-    .macro stub vector
-    .balign 16
-trap_stub_\vector:
-    .if \vector == 8 || (\vector >= 10 && \vector <= 14) || \vector == 17 || \vector == 21 || \vector == 29 || \vector == 30
-    .else
-    push $0
+/* One stub of TRAP_STUB_BYTES for each vector. */
+    .globl trap_stubs
+    .balign TRAP_STUB_BYTES
+trap_stubs:
+    .set vector, 0
+    .rept 256
+    .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)
+    push $0 /* where the processor pushes an error code for the others */
     .endif
-    push $\vector
-    .if \vector == VECTOR_NMI
+    push $vector
+    .if vector == VECTOR_NMI
     jmp trap_from_kernel /* never leaves its stack, wherever it came from */
     .else
     jmp trap_common
     .endif
-    .endm
-
-    .altmacro
-    .set vector, 0
-    .rept 256
-    stub %vector
     .set vector, vector + 1
+    .org trap_stubs + TRAP_STUB_BYTES * vector, 0xcc
     .endr
 
     .balign 64
@@ -52,32 +48,24 @@ trap_common:
 1:
     push %rax
     mov percpu_current(%rip), %rax
-    mov %r15, THREAD_R15(%rax)
-    mov %r14, THREAD_R14(%rax)
-    mov %r13, THREAD_R13(%rax)
-    mov %r12, THREAD_R12(%rax)
-    mov %rbp, THREAD_RBP(%rax)
-    mov %rbx, THREAD_RBX(%rax)
-    mov %r11, THREAD_R11(%rax)
-    mov %r10, THREAD_R10(%rax)
-    mov %r9, THREAD_R9(%rax)
-    mov %r8, THREAD_R8(%rax)
-    mov %rcx, THREAD_RCX(%rax)
-    mov %rdx, THREAD_RDX(%rax)
-    mov %rsi, THREAD_RSI(%rax)
-    mov %rdi, THREAD_RDI(%rax)
+    /* In the order in which gate_resume_full pops them; */
+    .set place, THREAD_R15
+    .irp register, r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8
+    mov %\register, place(%rax)
+    .set place, place + 8
+    .endr
+    .set place, THREAD_RCX
+    .irp register, rcx, rdx, rsi, rdi
+    mov %\register, place(%rax)
+    .set place, place + 8
+    .endr
     pop %rcx
     mov %rcx, THREAD_RAX(%rax)
-    mov IST_RIP(%rsp), %rcx
-    mov %rcx, THREAD_RIP(%rax)
-    mov IST_CS(%rsp), %rcx
-    mov %rcx, THREAD_CS(%rax)
-    mov IST_RFLAGS(%rsp), %rcx
-    mov %rcx, THREAD_RFLAGS(%rax)
-    mov IST_RSP(%rsp), %rcx
-    mov %rcx, THREAD_RSP(%rax)
-    mov IST_SS(%rsp), %rcx
-    mov %rcx, THREAD_SS(%rax)
+    /* and RIP, CS, RFLAGS, RSP and SS as the processor pushed them. */
+    .irp place, 0, 8, 16, 24, 32
+    mov IST_RIP + \place(%rsp), %rcx
+    mov %rcx, THREAD_RIP + \place(%rax)
+    .endr
     movb $RESUME_FULL, THREAD_RESUME(%rax)
     mov IST_VECTOR(%rsp), %rdi
     mov IST_ERROR(%rsp), %rsi
@@ -92,42 +80,17 @@ trap_common:
 
 /* Saves what C may destroy, on this IST stack, and returns to where it was. */
 trap_from_kernel:
-    push %rax
-    push %rcx
-    push %rdx
-    push %rsi
-    push %rdi
-    push %r8
-    push %r9
-    push %r10
-    push %r11
+    .irp register, rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
+    push %\register
+    .endr
     mov %rsp, %rdi
     mov %cr2, %rsi
     cld
     call trap_in_kernel /* 16 words since the aligned top of the stack */
-    pop %r11
-    pop %r10
-    pop %r9
-    pop %r8
-    pop %rdi
-    pop %rsi
-    pop %rdx
-    pop %rcx
-    pop %rax
+    .irp register, r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax
+    pop %\register
+    .endr
     add $16, %rsp
     iretq
-
-    .section .rodata.trap_stubs, "a"
-    .globl trap_stubs
-    .balign 8
-trap_stubs:
-    .macro address vector
-    .quad trap_stub_\vector
-    .endm
-    .set vector, 0
-    .rept 256
-    address %vector
-    .set vector, vector + 1
-    .endr
 
     .section .note.GNU-stack, "", @progbits

@@ -47,6 +47,7 @@
 #define SELECTOR_TSS 0x30
 
 /* vectors */
+#define TRAP_STUB_BYTES 16 /* of the code that each one enters (main/trap.S) */
 #define VECTOR_TIMER 0x40
 #define VECTOR_IPI 0x41
 #define VECTOR_UART 0x42
