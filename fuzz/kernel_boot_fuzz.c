@@ -26,23 +26,23 @@ static struct memory_entry entries[MEMORY_ENTRIES_MAX];
 /* Sorted, disjoint, whole pages, inside the limits, and RAM by the entries they come from. */
 static void check_map(uint32_t count)
 {
-    struct memory_map map;
-    uint64_t page = 0;
+    static struct facts facts;
     if (memory_map_check(entries, count) != RESULT_OK) {
         return;
     }
-    if (memory_map_build(entries, count, LIMIT, &map) == RESULT_OK) {
-        uint64_t end = MEMORY_LOW_END;
-        FUZZ_REQUIRE(map.count > 0 && map.count <= FACTS_MEMORY_RANGES_MAX);
-        for (uint32_t i = 0; i < map.count; i++) {
-            const struct memory_range *range = &map.ranges[i];
-            FUZZ_REQUIRE(range->start % PAGE_BYTES == 0 && range->end % PAGE_BYTES == 0);
-            FUZZ_REQUIRE(range->start >= end && range->start < range->end && range->end <= LIMIT);
-            FUZZ_REQUIRE(memory_map_is_ram(entries, count, range->start, range->end));
-            end = range->end;
-        }
+    uint32_t dropped = memory_map_build(entries, count, LIMIT, &facts);
+    uint64_t end = MEMORY_LOW_END;
+    FUZZ_REQUIRE(facts.memory_range_count <= FACTS_MEMORY_RANGES_MAX);
+    FUZZ_REQUIRE(dropped == 0 || facts.memory_range_count == FACTS_MEMORY_RANGES_MAX);
+    for (uint32_t i = 0; i < facts.memory_range_count; i++) {
+        const struct memory_range *range = &facts.memory[i];
+        FUZZ_REQUIRE(range->start % PAGE_BYTES == 0 && range->end % PAGE_BYTES == 0);
+        FUZZ_REQUIRE(range->start >= end && range->start < range->end && range->end <= LIMIT);
+        FUZZ_REQUIRE(memory_map_is_ram(entries, count, range->start, range->end));
+        end = range->end;
     }
-    if (memory_map_low_page(entries, count, &page) == RESULT_OK) {
+    uint64_t page = memory_map_low_page(entries, count);
+    if (page != 0) {
         FUZZ_REQUIRE(page % PAGE_BYTES == 0 && page >= 0x8000 && page + PAGE_BYTES <= 0xa0000);
         FUZZ_REQUIRE(memory_map_is_ram(entries, count, page, page + PAGE_BYTES));
     }

@@ -2,7 +2,6 @@
 /* Usable memory, and the boot tables' view of what lies above 4 GiB. */
 #include "internal.h"
 
-#include <cpu/string.h>
 #include <driver/console.h>
 #include <kernel/entry.h>
 #include <kernel/facts.h>
@@ -20,8 +19,6 @@ extern const volatile struct image_location boot_image_location;
 __attribute__((section(".image_location")))
 const volatile struct image_location boot_image_location = {IMAGE_LOCATION_MAGIC, IMAGE_VERSION, 0,
                                                             0};
-
-static BOOT_BSS struct memory_map map;
 
 /* @impl ATL-LLR-BOOT-0033~1 */
 void boot_console_mode_guess(void)
@@ -58,9 +55,10 @@ static void take_image_location(const struct boot_report *report)
 /* Entries go from absent to present only: no flush is needed. */
 static void show_high_memory(void)
 {
-    for (uint32_t i = 0; i < map.count; i++) {
-        uint64_t gib = map.ranges[i].start / HUGE_PAGE_BYTES;
-        for (; gib * HUGE_PAGE_BYTES < map.ranges[i].end; gib++) {
+    for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
+        const struct memory_range *range = &shared_facts.memory[i];
+        uint64_t gib = range->start / HUGE_PAGE_BYTES;
+        for (; gib * HUGE_PAGE_BYTES < range->end; gib++) {
             if (gib >= MAPPED_AT_ENTRY_GIB) {
                 boot_pdpt_low[gib] =
                     gib * HUGE_PAGE_BYTES | ENTRY_PRESENT | ENTRY_WRITE | ENTRY_LARGE;
@@ -80,12 +78,14 @@ static void build(struct boot_report *report)
     uint64_t limit =
         shared_facts.has_1g_pages ? BOOT_MEMORY_LIMIT : MAPPED_AT_ENTRY_GIB * HUGE_PAGE_BYTES;
     limit = MIN(limit, 1ull << shared_facts.physical_address_bits);
-    if (memory_map_build(report->entries, count, limit, &map) != RESULT_OK) {
+    uint32_t dropped = memory_map_build(report->entries, count, limit, &shared_facts);
+    if (shared_facts.memory_range_count == 0) {
         boot_refuse("no memory is left beside the image");
     }
-    if (map.dropped != 0) {
-        console_log(CONSOLE_ERROR, "atoll: %u small pieces of memory are not used\n", map.dropped);
+    if (dropped != 0) {
+        console_log(CONSOLE_ERROR, "atoll: %u small pieces of memory are not used\n", dropped);
     }
+    shared_facts.memory_limit = shared_facts.memory[shared_facts.memory_range_count - 1].end;
 }
 
 /* @impl ATL-LLR-BOOT-0021~1 */
@@ -100,13 +100,11 @@ void boot_memory_collect(struct boot_report *report)
             shared_facts.memory_bytes += report->entries[i].bytes;
         }
     }
-    if (memory_map_low_page(report->entries, count, &shared_facts.low_page) != RESULT_OK) {
+    shared_facts.low_page = memory_map_low_page(report->entries, count);
+    if (shared_facts.low_page == 0) {
         boot_refuse("no page of memory below 640 KiB");
     }
     take_image_location(report);
     build(report);
     show_high_memory();
-    memcpy(shared_facts.memory, map.ranges, sizeof(map.ranges));
-    shared_facts.memory_range_count = map.count;
-    shared_facts.memory_limit = map.ranges[map.count - 1].end;
 }

@@ -3,6 +3,8 @@
  * pages are alike. */
 #include "memory_map.h"
 
+#include <cpu/string.h>
+
 #define LOW_PAGE_FIRST 0x8000ull
 #define LOW_PAGE_END 0xa0000ull
 
@@ -72,41 +74,41 @@ static uint64_t length(const struct memory_range *range)
     return range->end - range->start;
 }
 
-/* Behind the others; a full map drops its smallest range, or this one. */
-static void add(struct memory_map *map, struct memory_range range)
+/* Behind the others; if they are as many as there may be, the smallest of all goes: true then. */
+static bool add(struct facts *facts, struct memory_range range)
 {
-    if (map->count == FACTS_MEMORY_RANGES_MAX) {
-        uint32_t smallest = 0;
-        for (uint32_t i = 1; i < map->count; i++) {
-            smallest = length(&map->ranges[i]) < length(&map->ranges[smallest]) ? i : smallest;
-        }
-        map->dropped++;
-        if (length(&range) <= length(&map->ranges[smallest])) {
-            return;
-        }
-        map->count--;
-        for (uint32_t i = smallest; i < map->count; i++) {
-            map->ranges[i] = map->ranges[i + 1];
-        }
+    struct memory_range *ranges = facts->memory, *smallest = &range;
+    if (facts->memory_range_count < FACTS_MEMORY_RANGES_MAX) {
+        ranges[facts->memory_range_count++] = range;
+        return false;
     }
-    map->ranges[map->count++] = range;
+    for (uint32_t i = 0; i < FACTS_MEMORY_RANGES_MAX; i++) {
+        smallest = length(&ranges[i]) < length(smallest) ? &ranges[i] : smallest;
+    }
+    if (smallest != &range) {
+        struct memory_range *last = &ranges[FACTS_MEMORY_RANGES_MAX - 1];
+        memmove(smallest, smallest + 1, (size_t)(last - smallest) * sizeof(*last));
+        *last = range;
+    }
+    return true;
 }
 
 /* @impl ATL-LLR-BOOT-0002~1 */
-enum result memory_map_build(const struct memory_entry *entries, uint32_t count, uint64_t limit,
-                             struct memory_map *map)
+uint32_t memory_map_build(const struct memory_entry *entries, uint32_t count, uint64_t limit,
+                          struct facts *facts)
 {
-    *map = (struct memory_map){0};
+    uint32_t dropped = 0;
+    facts->memory_range_count = 0;
     limit = ALIGN_DOWN(limit, PAGE_BYTES);
     for (uint64_t page = MEMORY_LOW_END; page < limit;) {
         uint64_t end = usable_end(entries, count, page, limit);
         if (end > page) {
-            add(map, (struct memory_range){page, end});
+            dropped += add(facts, (struct memory_range){page, end});
         }
         page = limit;
         (void)is_usable(entries, count, end, &page);
     }
-    return map->count == 0 ? RESULT_NO_MEMORY : RESULT_OK;
+    return dropped;
 }
 
 /* @impl ATL-LLR-BOOT-0002~1 */
@@ -117,12 +119,12 @@ bool memory_map_is_ram(const struct memory_entry *entries, uint32_t count, uint6
 }
 
 /* @impl ATL-LLR-BOOT-0003~1 */
-enum result memory_map_low_page(const struct memory_entry *entries, uint32_t count, uint64_t *page)
+uint64_t memory_map_low_page(const struct memory_entry *entries, uint32_t count)
 {
-    for (*page = LOW_PAGE_FIRST; *page < LOW_PAGE_END; *page += PAGE_BYTES) {
-        if (memory_map_is_ram(entries, count, *page, *page + PAGE_BYTES)) {
-            return RESULT_OK;
+    for (uint64_t page = LOW_PAGE_FIRST; page < LOW_PAGE_END; page += PAGE_BYTES) {
+        if (memory_map_is_ram(entries, count, page, page + PAGE_BYTES)) {
+            return page;
         }
     }
-    return RESULT_NO_MEMORY;
+    return 0;
 }

@@ -19,22 +19,17 @@ struct memory_entry {
     uint32_t type;
 };
 
-struct memory_map {
-    struct memory_range ranges[FACTS_MEMORY_RANGES_MAX];
-    uint32_t count;
-    uint32_t dropped; /* ranges that found no place; the smallest were dropped */
-};
-
 /* Errors: RESULT_RANGE no entry or more than MEMORY_ENTRIES_MAX | RESULT_FORMAT an entry wraps
  *         around; the functions below need RESULT_OK */
 enum result memory_map_check(const struct memory_entry *entries, uint32_t count);
 
-/* Usable memory from MEMORY_LOW_END to limit. Errors: RESULT_NO_MEMORY there is none */
-enum result memory_map_build(const struct memory_entry *entries, uint32_t count, uint64_t limit,
-                             struct memory_map *map);
+/* Usable memory from MEMORY_LOW_END to limit, into memory and memory_range_count of facts. Returns
+ * how many ranges found no place there: the smallest are dropped. */
+uint32_t memory_map_build(const struct memory_entry *entries, uint32_t count, uint64_t limit,
+                          struct facts *facts);
 
-/* A usable page below 640 KiB, above the first 32 KiB. Errors: RESULT_NO_MEMORY */
-enum result memory_map_low_page(const struct memory_entry *entries, uint32_t count, uint64_t *page);
+/* A usable page below 640 KiB, above the first 32 KiB; 0: there is none. */
+uint64_t memory_map_low_page(const struct memory_entry *entries, uint32_t count);
 
 /* True if all pages of [start, end) are usable. @start a page */
 bool memory_map_is_ram(const struct memory_entry *entries, uint32_t count, uint64_t start,

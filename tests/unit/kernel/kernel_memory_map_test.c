@@ -8,19 +8,21 @@
 #define NO_LIMIT (1ull << 52)
 #define RESERVED 2u
 
-static struct memory_map map;
+static struct facts facts;
+static uint32_t dropped;
 
 static enum result build(const struct memory_entry *entries, uint32_t count)
 {
     TRY(memory_map_check(entries, count));
-    return memory_map_build(entries, count, NO_LIMIT, &map);
+    dropped = memory_map_build(entries, count, NO_LIMIT, &facts);
+    return facts.memory_range_count != 0 ? RESULT_OK : RESULT_NO_MEMORY;
 }
 
 static void check_range(uint32_t index, uint64_t start, uint64_t end)
 {
-    CHECK(index < map.count);
-    CHECK_EQUAL(map.ranges[index].start, start);
-    CHECK_EQUAL(map.ranges[index].end, end);
+    CHECK(index < facts.memory_range_count);
+    CHECK_EQUAL(facts.memory[index].start, start);
+    CHECK_EQUAL(facts.memory[index].end, end);
 }
 
 /* @verifies ATL-LLR-BOOT-0002~1 */
@@ -34,7 +36,7 @@ TEST(a_pc_map_gives_sorted_ranges_above_one_mebibyte)
         {MIB, 2 * GIB - MIB, MEMORY_TYPE_RAM},
     };
     CHECK_EQUAL(build(entries, 5), RESULT_OK);
-    CHECK_EQUAL(map.count, 2);
+    CHECK_EQUAL(facts.memory_range_count, 2);
     check_range(0, MIB, 2 * GIB);
     check_range(1, 4 * GIB, 6 * GIB);
 }
@@ -49,7 +51,7 @@ TEST(overlapping_and_touching_ram_becomes_one_range)
         {3 * MIB, MIB, MEMORY_TYPE_RAM},
     };
     CHECK_EQUAL(build(entries, 4), RESULT_OK);
-    CHECK_EQUAL(map.count, 1);
+    CHECK_EQUAL(facts.memory_range_count, 1);
     check_range(0, 2 * MIB, 10 * MIB);
 }
 
@@ -62,7 +64,7 @@ TEST(other_types_win_over_ram_in_whole_pages)
         {8 * MIB - 1, 2, 3},
     };
     CHECK_EQUAL(build(entries, 3), RESULT_OK);
-    CHECK_EQUAL(map.count, 3);
+    CHECK_EQUAL(facts.memory_range_count, 3);
     check_range(0, MIB, 5 * MIB);
     check_range(1, 5 * MIB + PAGE_BYTES, 8 * MIB - PAGE_BYTES);
     check_range(2, 8 * MIB + PAGE_BYTES, 16 * MIB);
@@ -74,7 +76,7 @@ TEST(ram_shrinks_to_whole_pages)
     const struct memory_entry entries[] = {{2 * MIB + 1, 3 * PAGE_BYTES, MEMORY_TYPE_RAM},
                                            {4 * MIB + 1, PAGE_BYTES, MEMORY_TYPE_RAM}};
     CHECK_EQUAL(build(entries, 2), RESULT_OK);
-    CHECK_EQUAL(map.count, 1);
+    CHECK_EQUAL(facts.memory_range_count, 1);
     check_range(0, 2 * MIB + PAGE_BYTES, 2 * MIB + 3 * PAGE_BYTES);
 }
 
@@ -85,8 +87,8 @@ TEST(what_is_used_and_the_limit_are_cut_out)
                                            {MIB, 2 * MIB + 1, MEMORY_TYPE_USED},
                                            {30 * MIB, MIB, MEMORY_TYPE_USED},
                                            {0, 0, MEMORY_TYPE_USED}};
-    CHECK_EQUAL(memory_map_build(entries, 4, 40 * MIB + 5, &map), RESULT_OK);
-    CHECK_EQUAL(map.count, 2);
+    CHECK_EQUAL(memory_map_build(entries, 4, 40 * MIB + 5, &facts), 0);
+    CHECK_EQUAL(facts.memory_range_count, 2);
     check_range(0, 3 * MIB + PAGE_BYTES, 30 * MIB);
     check_range(1, 31 * MIB, 40 * MIB);
 }
@@ -101,7 +103,7 @@ TEST(bad_counts_are_refused)
     CHECK_EQUAL(build(entries, 0), RESULT_RANGE);
     CHECK_EQUAL(build(entries, MEMORY_ENTRIES_MAX + 1), RESULT_RANGE);
     CHECK_EQUAL(build(entries, MEMORY_ENTRIES_MAX), RESULT_OK);
-    CHECK_EQUAL(map.count, 1);
+    CHECK_EQUAL(facts.memory_range_count, 1);
 }
 
 /* @verifies ATL-LLR-BOOT-0002~1 @robust */
@@ -120,7 +122,7 @@ TEST(reserved_up_to_the_top_of_the_address_space_is_cut)
     const struct memory_entry entries[] = {{MIB, MIB, MEMORY_TYPE_RAM},
                                            {3 * MIB / 2, UINT64_MAX - 3 * MIB / 2, RESERVED}};
     CHECK_EQUAL(build(entries, 2), RESULT_OK);
-    CHECK_EQUAL(map.count, 1);
+    CHECK_EQUAL(facts.memory_range_count, 1);
     check_range(0, MIB, 3 * MIB / 2);
 }
 
@@ -144,11 +146,11 @@ TEST(too_many_pieces_lose_the_smallest)
         entries[i] = (struct memory_entry){(10 + i) * MIB, bytes, MEMORY_TYPE_RAM};
     }
     CHECK_EQUAL(build(entries, 200), RESULT_OK);
-    CHECK_EQUAL(map.count, FACTS_MEMORY_RANGES_MAX);
-    CHECK_EQUAL(map.dropped, 200 - FACTS_MEMORY_RANGES_MAX);
-    for (uint32_t i = 0; i < map.count; i++) {
-        CHECK(map.ranges[i].end - map.ranges[i].start >= 5 * PAGE_BYTES);
-        CHECK(i == 0 || map.ranges[i - 1].end < map.ranges[i].start);
+    CHECK_EQUAL(facts.memory_range_count, FACTS_MEMORY_RANGES_MAX);
+    CHECK_EQUAL(dropped, 200 - FACTS_MEMORY_RANGES_MAX);
+    for (uint32_t i = 0; i < facts.memory_range_count; i++) {
+        CHECK(facts.memory[i].end - facts.memory[i].start >= 5 * PAGE_BYTES);
+        CHECK(i == 0 || facts.memory[i - 1].end < facts.memory[i].start);
     }
 }
 
@@ -166,10 +168,10 @@ TEST(random_maps_never_give_what_is_not_ram)
         if (build(entries, 12) != RESULT_OK) {
             continue;
         }
-        for (uint32_t i = 0; i < map.count; i++) {
-            CHECK(map.ranges[i].start < map.ranges[i].end);
-            CHECK(i == 0 || map.ranges[i - 1].end < map.ranges[i].start);
-            for (uint64_t at = map.ranges[i].start; at < map.ranges[i].end; at += PAGE_BYTES) {
+        for (uint32_t i = 0; i < facts.memory_range_count; i++) {
+            CHECK(facts.memory[i].start < facts.memory[i].end);
+            CHECK(i == 0 || facts.memory[i - 1].end < facts.memory[i].start);
+            for (uint64_t at = facts.memory[i].start; at < facts.memory[i].end; at += PAGE_BYTES) {
                 CHECK(memory_map_is_ram(entries, 12, at, at + PAGE_BYTES));
             }
         }
@@ -179,21 +181,17 @@ TEST(random_maps_never_give_what_is_not_ram)
 /* @verifies ATL-LLR-BOOT-0003~1 */
 TEST(the_low_page_is_free_ram)
 {
-    uint64_t page = 0;
     const struct memory_entry pc[] = {{0, 0x9fc00, MEMORY_TYPE_RAM}, {0x9fc00, 0x400, RESERVED}};
-    CHECK_EQUAL(memory_map_low_page(pc, 2, &page), RESULT_OK);
-    CHECK_EQUAL(page, 0x8000);
+    CHECK_EQUAL(memory_map_low_page(pc, 2), 0x8000);
     const struct memory_entry used[] = {{0, 0x9fc00, MEMORY_TYPE_RAM}, {0x7fff, 0x2002, RESERVED}};
-    CHECK_EQUAL(memory_map_low_page(used, 2, &page), RESULT_OK);
-    CHECK_EQUAL(page, 0xb000);
+    CHECK_EQUAL(memory_map_low_page(used, 2), 0xb000);
 }
 
 /* @verifies ATL-LLR-BOOT-0003~1 @robust */
 TEST(no_low_page_is_reported)
 {
-    uint64_t page = 0;
     const struct memory_entry none[] = {{MIB, GIB, MEMORY_TYPE_RAM}, {0, 0x8fff, MEMORY_TYPE_RAM}};
-    CHECK_EQUAL(memory_map_low_page(none, 2, &page), RESULT_NO_MEMORY);
+    CHECK_EQUAL(memory_map_low_page(none, 2), 0);
 }
 
 CHECK_MAIN()
