@@ -28,17 +28,6 @@
 #define MP_OTHER_BYTES 8u
 #define MP_ENABLED 1u
 
-void machine_cores_start(uint32_t boot_apic_id, struct facts *facts)
-{
-    facts->core_count = 1;
-    facts->machine_core_count = 1;
-    facts->apic_id[0] = boot_apic_id;
-    facts->ioapic_physical = 0;
-    facts->uart_gsi = TABLES_UART_IRQ;
-    facts->uart_level = false;
-    facts->uart_active_low = false;
-}
-
 /* Unless it is there. */
 static void add_core(struct facts *facts, uint32_t apic_id)
 {
@@ -67,6 +56,14 @@ static void set_uart(struct facts *facts, uint32_t gsi, uint16_t flags)
     facts->uart_gsi = gsi;
     facts->uart_active_low = (flags & INTI_POLARITY) == INTI_ACTIVE_LOW;
     facts->uart_level = (flags & INTI_TRIGGER) == INTI_LEVEL;
+}
+
+void machine_cores_start(uint32_t boot_apic_id, struct facts *facts)
+{
+    facts->core_count = facts->machine_core_count = 1;
+    facts->apic_id[0] = boot_apic_id;
+    facts->ioapic_physical = 0;
+    set_uart(facts, TABLES_UART_IRQ, 0);
 }
 
 static void madt_entry(const uint8_t *entry, struct facts *facts)

@@ -64,18 +64,15 @@ static uint64_t days_since_1970(uint32_t year, uint32_t month, uint32_t day)
 enum result clock_rtc_decode(const struct clock_rtc *rtc, uint64_t *seconds)
 {
     struct clock_rtc t = *rtc;
-    bool is_pm = (t.status_b & RTC_24_HOURS) == 0 && (t.hour & RTC_PM) != 0;
-    if ((t.status_b & RTC_24_HOURS) == 0) {
-        t.hour &= (uint8_t)~RTC_PM;
-    }
-    if ((t.status_b & RTC_BINARY) == 0 && !from_bcd(&t)) {
+    bool has_halves = (t.status_b & RTC_24_HOURS) == 0;
+    uint8_t pm = has_halves ? t.hour & RTC_PM : 0;
+    t.hour ^= pm;
+    if (((t.status_b & RTC_BINARY) == 0 && !from_bcd(&t)) ||
+        (has_halves && (t.hour < 1 || t.hour > 12))) {
         return RESULT_INVALID;
     }
-    if ((t.status_b & RTC_24_HOURS) == 0) {
-        if (t.hour < 1 || t.hour > 12) {
-            return RESULT_INVALID;
-        }
-        t.hour = (uint8_t)(t.hour % 12 + (is_pm ? 12 : 0));
+    if (has_halves) {
+        t.hour = (uint8_t)(t.hour % 12 + (pm != 0 ? 12 : 0));
     }
     if (t.second > 59 || t.minute > 59 || t.hour > 23 || t.day < 1 || t.day > 31 || t.month < 1 ||
         t.month > 12 || t.year > 99) {

@@ -191,32 +191,22 @@ static uint64_t strings_bytes(const struct check *check, uint64_t offset, uint32
     return count == 0 ? bytes : 0;
 }
 
-/* A component of a path that ends at `end` (its '/' or NUL) is neither empty, "." nor "..". */
-static bool component_is_plain(const uint8_t *begin, const uint8_t *end)
-{
-    bool is_dots = end - begin <= 2 && begin[0] == '.' && end[-1] == '.';
-    return end != begin && !is_dots;
-}
-
-/* Absolute, normal form, NUL-terminated; "/" alone is the root. */
+/* Absolute, no component empty, "." or "..", NUL-terminated; "/" alone is the root. */
 static bool path_is_normal(const uint8_t *path)
 {
-    if (path[0] == '/' && path[1] == 0) {
-        return true;
+    if (path[0] != '/' || path[1] == 0) {
+        return path[0] == '/';
     }
-    while (*path == '/') {
-        const uint8_t *begin = ++path;
-        while (*path != '/' && *path != 0) {
-            path++;
-        }
-        if (!component_is_plain(begin, path)) {
-            return false;
-        }
-        if (*path == 0) {
-            return true;
+    const uint8_t *begin = path + 1; /* of the component */
+    for (const uint8_t *end = begin;; end++) {
+        if (*end == '/' || *end == 0) {
+            bool is_dots = end - begin <= 2 && begin[0] == '.' && end[-1] == '.';
+            if (end == begin || is_dots || *end == 0) {
+                return end != begin && !is_dots;
+            }
+            begin = end + 1;
         }
     }
-    return false;
 }
 
 static bool path_precedes(const uint8_t *left, const uint8_t *right)
