@@ -8,20 +8,13 @@
 #include <driver/console.h>
 #include <driver/power.h>
 #include <kernel/facts.h>
-#include <stdarg.h>
 
 SHARED struct facts shared_facts;
 
 static BOOT_BSS struct boot_report report;
 
-noreturn void boot_refuse(const char *format, ...)
+noreturn void boot_end(void)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    console_log(CONSOLE_ERROR, "atoll: cannot start: ");
-    console_log_arguments(CONSOLE_ERROR, format, arguments);
-    console_log(CONSOLE_ERROR, "\n");
-    va_end(arguments);
     console_exit_record(CONSOLE_EXIT_REFUSED, 0, 0);
     power_off();
 }

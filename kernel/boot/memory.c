@@ -55,15 +55,9 @@ static void take_image_location(const struct boot_report *report)
 /* Entries go from absent to present only: no flush is needed. */
 static void show_high_memory(void)
 {
-    for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
-        const struct memory_range *range = &shared_facts.memory[i];
-        uint64_t gib = range->start / HUGE_PAGE_BYTES;
-        for (; gib * HUGE_PAGE_BYTES < range->end; gib++) {
-            if (gib >= MAPPED_AT_ENTRY_GIB) {
-                boot_pdpt_low[gib] =
-                    gib * HUGE_PAGE_BYTES | ENTRY_PRESENT | ENTRY_WRITE | ENTRY_LARGE;
-            }
-        }
+    for (uint64_t gib = MAPPED_AT_ENTRY_GIB; gib * HUGE_PAGE_BYTES < shared_facts.memory_limit;
+         gib++) {
+        boot_pdpt_low[gib] = gib * HUGE_PAGE_BYTES | ENTRY_PRESENT | ENTRY_WRITE | ENTRY_LARGE;
     }
 }
 

@@ -268,20 +268,15 @@ void console_interrupt(void)
 /* ---- text */
 
 /* Lines of level CONSOLE_LOG: framed: the other end sorts; plain: only when verbose. */
-void console_log_arguments(enum console_stream level, const char *format, va_list arguments)
+void console_log(enum console_stream level, const char *format, ...)
 {
     if (level != CONSOLE_LOG || shared_console_flags != 0) {
         char line[LINE_BYTES_MAX];
+        va_list arguments;
+        va_start(arguments, format);
         console_write_blocking(level, line, format_text(line, sizeof(line), format, arguments));
+        va_end(arguments);
     }
-}
-
-void console_log(enum console_stream level, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    console_log_arguments(level, format, arguments);
-    va_end(arguments);
 }
 
 /* ---- how it ended */

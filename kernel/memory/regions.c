@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Splits the machine's memory among the cores and builds what each core starts with. Runs on the
  * boot core under boot tables, where physical memory is visible at its own address. Boot only. */
-#include "tables.h"
-
 #include <boot/boot.h>
 #include <cpu/string.h>
+#include <kernel/entry.h>
+#include <kernel/facts.h>
 #include <kernel/layout.h>
+#include <kernel/region.h>
+#include <kernel/stacks.h>
 #include <percpu/frames.h>
 #include <percpu/scheduler.h>
 
@@ -15,6 +17,12 @@ SHARED struct region shared_regions[CORE_COUNT_MAX];
 #define THREADS_MIN 32u
 #define THREADS_MAX 1024u
 #define REGION_SLACK_BYTES (256ull << 10) /* at least this much must remain for the program */
+
+#define KERNEL_READ (ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_GLOBAL | ENTRY_NO_EXECUTE)
+#define KERNEL_EXECUTE (ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_GLOBAL)
+#define KERNEL_WRITE (KERNEL_READ | ENTRY_WRITE | ENTRY_DIRTY)
+#define KERNEL_DEVICE (KERNEL_WRITE | ENTRY_UNCACHED)
+#define TABLE_ENTRY (ENTRY_PRESENT | ENTRY_WRITE | ENTRY_ACCESSED)
 
 static uint64_t usable_bytes(void)
 {
@@ -52,12 +60,21 @@ static void split(void)
     }
 }
 
+/* The part of memory range i that lies in the region's partition; false: none. */
+static bool region_piece(const struct region *region, uint32_t i, struct memory_range *out)
+{
+    const struct memory_range *range = &shared_facts.memory[i];
+    out->start = MAX(range->start, region->start.value);
+    out->end = MIN(range->end, region->end.value);
+    return out->start < out->end;
+}
+
 void memory_region_free_ranges(core_id_t core, void (*use)(paddr_t start, paddr_t end))
 {
     const struct region *region = &shared_regions[core.value];
     struct memory_range part;
     for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
-        if (!memory_region_piece(region, i, &part)) {
+        if (!region_piece(region, i, &part)) {
             continue;
         }
         if (region->own_start.value >= part.start && region->own_end.value <= part.end) {
@@ -121,7 +138,7 @@ static enum result place(struct region *region)
         if (i == shared_facts.memory_range_count) {
             return RESULT_NO_MEMORY;
         }
-        if (!memory_region_piece(region, i, &part)) {
+        if (!region_piece(region, i, &part)) {
             part = (struct memory_range){0};
         }
     }
@@ -134,6 +151,125 @@ static enum result place(struct region *region)
     return RESULT_OK;
 }
 
+/* The image's tables: built by the first core, only read by the walkers of all others. */
+static SHARED uint64_t shared_image_tables;
+
+static uint64_t take_table(struct region *region)
+{
+    uint64_t table = region->own_end.value;
+    region->own_end.value += PAGE_BYTES;
+    memset((void *)table, 0, PAGE_BYTES);
+    return table;
+}
+
+/* The table one level below entry, made if there is none. */
+static uint64_t *descend(struct region *region, uint64_t *entry)
+{
+    if (*entry == 0) {
+        *entry = take_table(region) | TABLE_ENTRY;
+    }
+    ASSERT((*entry & ENTRY_LARGE) == 0);
+    return (uint64_t *)(*entry & ENTRY_ADDRESS);
+}
+
+static void map(struct region *region, uint64_t address, uint64_t physical, uint64_t bytes,
+                uint64_t flags)
+{
+    ASSERT(IS_ALIGNED(address | physical | bytes, PAGE_BYTES));
+    while (bytes > 0) {
+        uint64_t *level3 =
+            descend(region, (uint64_t *)region->root.value + ((address >> 39) & 511));
+        uint64_t *level2 = descend(region, level3 + ((address >> 30) & 511));
+        uint64_t *entry = level2 + ((address >> 21) & 511);
+        uint64_t step = LARGE_PAGE_BYTES;
+        if (IS_ALIGNED(address | physical, LARGE_PAGE_BYTES) && bytes >= step) {
+            *entry = physical | flags | ENTRY_LARGE;
+        } else {
+            step = PAGE_BYTES;
+            descend(region, entry)[(address >> 12) & 511] = physical | flags;
+        }
+        address += step;
+        physical += step;
+        bytes -= step;
+    }
+}
+
+static void map_kernel(struct region *region, const uint8_t *start, const uint8_t *end,
+                       uint64_t flags)
+{
+    uint64_t address = (uint64_t)start;
+    map(region, address, address - LAYOUT_KERNEL_BASE, (uint64_t)(end - start), flags);
+}
+
+static void map_percore(struct region *region)
+{
+    for (uint64_t offset = 0; offset < region->percore_bytes; offset += PAGE_BYTES) {
+        uint64_t address = LAYOUT_PERCORE_BASE + offset;
+        if (!stacks_is_guard(address)) {
+            map(region, address, region->percore.value + offset, PAGE_BYTES, KERNEL_WRITE);
+        }
+    }
+}
+
+static void map_outboxes(struct region *region, core_id_t self)
+{
+    for (uint32_t core = 0; core < shared_facts.core_count; core++) {
+        const struct region *other = &shared_regions[core];
+        map(region, region_outbox(core), other->outbox.value, other->outbox_bytes,
+            core == self.value ? KERNEL_WRITE : KERNEL_READ);
+    }
+}
+
+static void map_direct(struct region *region)
+{
+    for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
+        struct memory_range part;
+        if (region_piece(region, i, &part)) {
+            map(region, LAYOUT_DIRECT_BASE + part.start, part.start, part.end - part.start,
+                KERNEL_WRITE);
+        }
+    }
+}
+
+static void map_devices(struct region *region, core_id_t self)
+{
+    if (!shared_facts.x2apic) {
+        map(region, LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES,
+            shared_facts.lapic_physical, PAGE_BYTES, KERNEL_DEVICE);
+    }
+    if (self.value == 0 && shared_facts.ioapic_physical != 0) {
+        map(region, LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_IOAPIC * PAGE_BYTES,
+            ALIGN_DOWN(shared_facts.ioapic_physical, PAGE_BYTES), PAGE_BYTES, KERNEL_DEVICE);
+    }
+}
+
+static void map_image(struct region *region, core_id_t self)
+{
+    uint64_t *entry = (uint64_t *)region->root.value + ((LAYOUT_IMAGE_BASE >> 39) & 511);
+    if (self.value == 0 && shared_facts.image_bytes != 0) {
+        map(region, LAYOUT_IMAGE_BASE, shared_facts.image_physical,
+            ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES), KERNEL_READ);
+        shared_image_tables = *entry;
+    }
+    *entry = shared_image_tables;
+}
+
+/* The kernel half of a core's page tables, as kernel/layout.h draws it, behind what its region
+ * holds already. All regions are placed. */
+static void build_tables(core_id_t core)
+{
+    struct region *region = &shared_regions[core.value];
+    region->root.value = take_table(region);
+    map_kernel(region, kernel_text_start, kernel_text_end, KERNEL_EXECUTE);
+    map_kernel(region, kernel_rodata_start, kernel_rodata_end, KERNEL_READ);
+    map_kernel(region, boot_facts_start, boot_facts_end, KERNEL_WRITE);
+    map_percore(region);
+    map_outboxes(region, core);
+    map_direct(region);
+    map_devices(region, core);
+    map_image(region, core);
+}
+
 enum result memory_regions_build(void)
 {
     split();
@@ -141,7 +277,7 @@ enum result memory_regions_build(void)
         TRY(place(&shared_regions[core]));
     }
     for (uint16_t core = 0; core < shared_facts.core_count; core++) {
-        tables_build((core_id_t){core});
+        build_tables((core_id_t){core});
     }
     return RESULT_OK;
 }

@@ -7,6 +7,7 @@
 #ifndef BOOT_BOOT_H
 #define BOOT_BOOT_H
 
+#include <driver/console.h>
 #include <kernel/image.h>
 #include <kernel/layout.h>
 #include <percpu/base.h>
@@ -29,8 +30,13 @@ void boot_collect(uint32_t loader, uint64_t info, uint64_t tsc);
 /* kernel/main defines it; called after boot_collect. */
 noreturn void kernel_main(void);
 
-/* Says why on the console (after "atoll: cannot start: "), sends the exit record, powers off. */
-noreturn void boot_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Says why on the console, as console_log does, and ends the boot. @format a literal */
+#define boot_refuse(format, ...)                                                                   \
+    (console_log(CONSOLE_ERROR, "atoll: cannot start: " format "\n" __VA_OPT__(, ) __VA_ARGS__),   \
+     boot_end())
+
+/* Sends the exit record of a refusal and powers off. */
+noreturn void boot_end(void);
 
 /* The header of the payload as every core maps it. Own root only, after it was validated. */
 static inline const struct image_header *boot_image(void)

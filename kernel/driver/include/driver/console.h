@@ -21,7 +21,6 @@
 #define DRIVER_CONSOLE_H
 
 #include <percpu/base.h>
-#include <stdarg.h>
 
 #define CONSOLE_FRAME_MARK 0xa7u
 #define CONSOLE_PAYLOAD_BYTES_MAX 4096u
@@ -66,8 +65,6 @@ int64_t console_input_available(void);
 /* One line or a part of one, of at most 256 bytes: %s %u %x %lu %lx %%. Any state. */
 void console_log(enum console_stream level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-void console_log_arguments(enum console_stream level, const char *format, va_list arguments)
-    __attribute__((format(printf, 2, 0)));
 
 /* How it ended: a frame of four bytes, or a line if it is not a plain success. */
 void console_exit_record(uint8_t kind, uint8_t status, uint8_t signal);
