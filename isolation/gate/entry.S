@@ -21,26 +21,14 @@ gate_entry:
     cmp $GATE_CALL_COUNT, %rax
     jae reflect
     mov percpu_current(%rip), %rsp
-    mov %rcx, THREAD_RIP(%rsp)
-    mov %r11, THREAD_RFLAGS(%rsp)
-    mov %rax, THREAD_RAX(%rsp)
-    /* Arguments: a call that must wait for a page is repeated from here. */
-    mov %rdi, THREAD_RDI(%rsp)
-    mov %rsi, THREAD_RSI(%rsp)
-    mov %rdx, THREAD_RDX(%rsp)
-    mov %r10, THREAD_R10(%rsp)
-    mov %r8, THREAD_R8(%rsp)
-    mov %r9, THREAD_R9(%rsp)
-    /* What the C convention lets the caller keep. */
-    mov %rbx, THREAD_RBX(%rsp)
-    mov %rbp, THREAD_RBP(%rsp)
-    mov %r12, THREAD_R12(%rsp)
-    mov %r13, THREAD_R13(%rsp)
-    mov %r14, THREAD_R14(%rsp)
-    mov %r15, THREAD_R15(%rsp)
+    mov %rcx, THREAD_rip(%rsp)
+    mov %r11, THREAD_rflags(%rsp)
+    /* The call and its arguments: one that must wait for a page is repeated from here. */
+    thread_save rsp, rax, rdi, rsi, rdx, r10, r8, r9
+    thread_save rsp, rbx, rbp, r12, r13, r14, r15 /* what the C convention lets the caller keep */
     movb $RESUME_GATE, THREAD_RESUME(%rsp)
     mov gate_user_rsp(%rip), %rcx
-    mov %rcx, THREAD_RSP(%rsp)
+    mov %rcx, THREAD_rsp(%rsp)
     mov %rsp, %rbx
     lea stack_gate_top(%rip), %rsp
     incq gate_counts_calls(%rip)
@@ -49,17 +37,14 @@ gate_entry:
     cmpb $0, percpu_reschedule(%rip)
     jne slow
     /* The same thread goes on: only rbx was used here. */
-    mov THREAD_RIP(%rbx), %rcx
-    mov THREAD_RFLAGS(%rbx), %r11
-    mov THREAD_RSP(%rbx), %rsp
-    mov THREAD_RBX(%rbx), %rbx
+    mov THREAD_rip(%rbx), %rcx
+    mov THREAD_rflags(%rbx), %r11
+    mov THREAD_rsp(%rbx), %rsp
+    mov THREAD_rbx(%rbx), %rbx
 return_clean: /* what the call may destroy tells nothing of the kernel */
-    xor %edx, %edx
-    xor %esi, %esi
-    xor %edi, %edi
-    xor %r8d, %r8d
-    xor %r9d, %r9d
-    xor %r10d, %r10d
+    .irp register, edx, esi, edi, r8d, r9d, r10d
+    xor %\register, %\register
+    .endr
 gate_return:
     testb $3, gate_ring(%rip)
     jz gate_return_ring0
@@ -91,16 +76,9 @@ reflect:
     .type gate_resume_call, @function
     .balign 16
 gate_resume_call:
-    mov THREAD_RAX(%rdi), %rax
-    mov THREAD_RIP(%rdi), %rcx
-    mov THREAD_RFLAGS(%rdi), %r11
-    mov THREAD_RBX(%rdi), %rbx
-    mov THREAD_RBP(%rdi), %rbp
-    mov THREAD_R12(%rdi), %r12
-    mov THREAD_R13(%rdi), %r13
-    mov THREAD_R14(%rdi), %r14
-    mov THREAD_R15(%rdi), %r15
-    mov THREAD_RSP(%rdi), %rsp
+    mov THREAD_rip(%rdi), %rcx
+    mov THREAD_rflags(%rdi), %r11
+    thread_load rdi, rax, rbx, rbp, r12, r13, r14, r15, rsp
     jmp return_clean
     .size gate_resume_call, . - gate_resume_call
 
@@ -110,21 +88,9 @@ gate_resume_call:
     .balign 16
 gate_resume_full:
     mov %rdi, %rsp
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %rbp
-    pop %rbx
-    pop %r11
-    pop %r10
-    pop %r9
-    pop %r8
-    pop %rax
-    pop %rcx
-    pop %rdx
-    pop %rsi
-    pop %rdi
+    .irp register, r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi
+    pop %\register
+    .endr
     iretq
     .size gate_resume_full, . - gate_resume_full
 

@@ -7,12 +7,11 @@
 #include <kernel/layout.h>
 #include <percpu/operations.h>
 
-_Static_assert(offsetof(struct thread, frame.r15) == THREAD_R15, "assembly");
-_Static_assert(offsetof(struct thread, frame.rbx) == THREAD_RBX, "assembly");
-_Static_assert(offsetof(struct thread, frame.rax) == THREAD_RAX, "assembly");
-_Static_assert(offsetof(struct thread, frame.rdi) == THREAD_RDI, "assembly");
-_Static_assert(offsetof(struct thread, frame.rip) == THREAD_RIP, "assembly");
-_Static_assert(offsetof(struct thread, frame.ss) == THREAD_SS, "assembly");
+#define PLACE(register) PLACE_##register,
+enum frame_place { THREAD_FRAME_ORDER(PLACE) };
+#define LOCK(register)                                                                             \
+    _Static_assert(offsetof(struct thread, frame.register) == 8 * PLACE_##register, "assembly");
+THREAD_FRAME_ORDER(LOCK)
 _Static_assert(offsetof(struct thread, resume) == THREAD_RESUME, "assembly");
 _Static_assert(offsetof(struct gate_words, return_rip) == WORDS_RETURN_RIP, "assembly");
 _Static_assert(offsetof(struct gate_words, return_flags) == WORDS_RETURN_FLAGS, "assembly");

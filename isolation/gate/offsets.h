@@ -1,31 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Places in struct thread that the assembly uses; gate.c locks each by static_assert. */
+/* Places in struct thread and struct gate_words that the assembly uses; leave.c locks each by
+ * static_assert. */
 #ifndef ISOLATION_GATE_OFFSETS_H
 #define ISOLATION_GATE_OFFSETS_H
 
-#define THREAD_R15 0
-#define THREAD_R14 8
-#define THREAD_R13 16
-#define THREAD_R12 24
-#define THREAD_RBP 32
-#define THREAD_RBX 40
-#define THREAD_R11 48
-#define THREAD_R10 56
-#define THREAD_R9 64
-#define THREAD_R8 72
-#define THREAD_RAX 80
-#define THREAD_RCX 88
-#define THREAD_RDX 96
-#define THREAD_RSI 104
-#define THREAD_RDI 112
-#define THREAD_RIP 120
-#define THREAD_CS 128
-#define THREAD_RFLAGS 136
-#define THREAD_RSP 144
-#define THREAD_SS 152
+/* struct thread_frame, with which struct thread begins: each is 8 bytes. */
+#define THREAD_FRAME_ORDER(each)                                                                   \
+    each(r15) each(r14) each(r13) each(r12) each(rbp) each(rbx) each(r11) each(r10) each(r9)       \
+        each(r8) each(rax) each(rcx) each(rdx) each(rsi) each(rdi) /* then what IRETQ pops */      \
+        each(rip) each(cs) each(rflags) each(rsp) each(ss)
 #define THREAD_RESUME 216
 
 #define WORDS_RETURN_RIP 8
 #define WORDS_RETURN_FLAGS 16
+
+#ifdef __ASSEMBLER__
+/* clang-format off */
+#define PLACE(register) .set THREAD_##register, place; .set place, place + 8;
+    .set place, 0
+    THREAD_FRAME_ORDER(PLACE)
+
+/* Registers, by name without %, to and from the thread that `thread` points to. */
+    .macro thread_save thread, registers:vararg
+    .irp register, \registers
+    mov %\register, THREAD_\register(%\thread)
+    .endr
+    .endm
+
+    .macro thread_load thread, registers:vararg
+    .irp register, \registers
+    mov THREAD_\register(%\thread), %\register
+    .endr
+    .endm
+/* clang-format on */
+#endif
 
 #endif

@@ -48,23 +48,13 @@ trap_common:
 1:
     push %rax
     mov percpu_current(%rip), %rax
-    /* In the order in which gate_resume_full pops them; */
-    .set place, THREAD_R15
-    .irp register, r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8
-    mov %\register, place(%rax)
-    .set place, place + 8
-    .endr
-    .set place, THREAD_RCX
-    .irp register, rcx, rdx, rsi, rdi
-    mov %\register, place(%rax)
-    .set place, place + 8
-    .endr
+    thread_save rax, r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rcx, rdx, rsi, rdi
     pop %rcx
-    mov %rcx, THREAD_RAX(%rax)
-    /* and RIP, CS, RFLAGS, RSP and SS as the processor pushed them. */
+    mov %rcx, THREAD_rax(%rax)
+    /* RIP, CS, RFLAGS, RSP and SS lie in the thread as the processor pushed them. */
     .irp place, 0, 8, 16, 24, 32
     mov IST_RIP + \place(%rsp), %rcx
-    mov %rcx, THREAD_RIP + \place(%rax)
+    mov %rcx, THREAD_rip + \place(%rax)
     .endr
     movb $RESUME_FULL, THREAD_RESUME(%rax)
     mov IST_VECTOR(%rsp), %rdi
