@@ -17,26 +17,10 @@ enum fault_class {
     FAULT_SETTLE,    /* write to a fresh copy: a round must precede it */
 };
 
-/* A fault on a page of this core's slots: of a thread of this core, or of another core's, which
- * asks with frames that it gives. */
-struct fault {
-    struct cell *cell;
-    uint64_t page;
-    enum space_access access;
-    struct space_origin origin;
-    /* of another core */
-    uint64_t token;
-    paddr_t first; /* frames that came along */
-    uint32_t count;
-    paddr_t copy_of; /* the image page of which the first is a copy, or 0 */
-    uint32_t used;   /* answer: how many of them are mapped */
-    paddr_t image;   /* answer: the first must be a copy of this image page */
-};
-
 /* @impl ATL-LLR-ISOL-0007~1 */
-static enum fault_class classify(uint64_t entry, enum space_access access)
+static enum fault_class classify(uint64_t entry, uint64_t access)
 {
-    if ((entry_rights(entry) & (uint32_t)access) == 0) {
+    if (access > SPACE_ACCESS_EXECUTE || (entry_rights(entry) & access) == 0) {
         return FAULT_VIOLATION;
     }
     if (!entry_is_present(entry)) {
@@ -63,19 +47,20 @@ static unsigned window(const struct table_cursor *cursor)
  *
  * @impl ATL-LLR-ISOL-0008~1
  * @impl ATL-LLR-ISOL-0012~1 */
-static enum result fill(struct fault *fault, struct table_cursor *cursor)
+static enum result fill(struct space_asked *asked, struct table_cursor *cursor)
 {
     TRY(range_split_to_page(cursor));
-    bool is_own = fault->origin.thread != NULL;
-    unsigned limit = is_own ? window(cursor) : fault->count;
-    unsigned count = MIN(limit, table_run(cursor, fault->page + limit * PAGE_BYTES));
+    bool is_own = asked->thread != NULL;
+    uint64_t given = asked->message.arguments[SPACE_FRAMES];
+    unsigned limit = is_own ? window(cursor) : (unsigned)(given % PAGE_BYTES);
+    unsigned count = MIN(limit, table_run(cursor, cursor->address + limit * PAGE_BYTES));
     uint32_t rights = entry_rights(table_value(cursor));
-    for (; fault->used < count; fault->used++) {
-        paddr_t frame = {fault->first.value + fault->used * PAGE_BYTES};
+    for (; asked->used < count; asked->used++) {
+        paddr_t frame = {ALIGN_DOWN(given, PAGE_BYTES) + asked->used * PAGE_BYTES};
         if (is_own) {
             enum result result = percpu_frame_allocate(&frame);
             if (result != RESULT_OK) {
-                return fault->used == 0 ? result : RESULT_OK; /* what is needed is there */
+                return asked->used == 0 ? result : RESULT_OK; /* what is needed is there */
             }
             physical_page_zero(frame);
         }
@@ -89,19 +74,20 @@ static enum result fill(struct fault *fault, struct table_cursor *cursor)
 /* ---- writes to image pages: a copy, read-only at first so that it does not matter who still reads
  * the original; then a round; then the right to write */
 
-static enum result replace_image(struct operation *operation, struct table_cursor *cursor)
+static enum result replace_image(struct space_asked *asked, struct table_cursor *cursor)
 {
+    const uint64_t *arguments = asked->message.arguments;
     uint64_t value = table_value(cursor);
-    paddr_t image = entry_address(value), frame = operation->donated;
+    paddr_t image = entry_address(value), frame = {ALIGN_DOWN(arguments[SPACE_FRAMES], PAGE_BYTES)};
     enum entry_frame kind = ENTRY_FRAME_FOREIGN;
-    if (operation->thread != NULL) {
+    if (asked->thread != NULL) {
         kind = ENTRY_FRAME_OWN;
         TRY(percpu_frame_allocate(&frame));
         physical_page_copy(frame, image);
-    } else if (frame.value == 0 || operation->offset != image.value) {
+    } else if (arguments[SPACE_COPY_OF] != image.value) {
         return RESULT_AGAIN; /* no longer the page that the requester copied */
     } else {
-        operation->used = 1;
+        asked->used = 1;
     }
     uint64_t page = entry_make_page(frame, kind, entry_rights(value), cursor->user);
     table_set(cursor, page & ~(ENTRY_WRITE | ENTRY_DIRTY));
@@ -125,7 +111,7 @@ void fault_piece(struct operation *operation)
         return;
     }
     if (class == FAULT_COPY) {
-        operation->result = replace_image(operation, &cursor);
+        operation->result = replace_image(&operation->asked, &cursor);
         operation->is_finished = operation->result != RESULT_OK;
     }
     if (!operation->is_finished) {
@@ -134,47 +120,34 @@ void fault_piece(struct operation *operation)
     }
 }
 
-static enum result settle(struct fault *fault)
+enum result fault_resolve(struct space_asked *asked)
 {
-    const struct percpu_message request = {
-        .kind = OPERATION_FAULT,
-        .token = fault->token,
-        .arguments = {[SPACE_ADDRESS] = fault->page,
-                      [SPACE_BYTES] = PAGE_BYTES,
-                      [SPACE_OFFSET] = fault->copy_of.value},
-    };
-    struct operation *operation;
-    TRY(operation_begin(fault->cell, &request, fault->origin, &operation));
-    operation->donated = fault->copy_of.value != 0 ? fault->first : (paddr_t){0};
-    return operation_start(operation);
-}
-
-static enum result resolve(struct fault *fault)
-{
-    struct table_root root = space_root(fault->cell, fault->page);
+    const uint64_t *arguments = asked->message.arguments;
+    uint64_t page = arguments[SPACE_ADDRESS];
+    struct table_root root = space_root(asked->cell, page);
     struct table_cursor cursor;
-    table_find(&root, fault->page, &cursor);
+    table_find(&root, page, &cursor);
     uint64_t value = table_value(&cursor);
-    bool is_own = fault->origin.thread != NULL;
-    switch (classify(value, fault->access)) {
+    bool is_own = asked->thread != NULL;
+    switch (classify(value, arguments[SPACE_ACCESS])) {
     case FAULT_VIOLATION:
         return RESULT_FAULT;
     case FAULT_ZERO:
         /* A copy that came along is not zero: nothing is used, and the fault comes again. */
-        return fault->copy_of.value == 0 ? fill(fault, &cursor) : RESULT_OK;
+        return arguments[SPACE_COPY_OF] == 0 ? fill(asked, &cursor) : RESULT_OK;
     case FAULT_COPY:
-        if (!is_own && fault->copy_of.value != entry_address(value).value) {
-            fault->image = entry_address(value);
+        if (!is_own && arguments[SPACE_COPY_OF] != entry_address(value).value) {
+            asked->image = entry_address(value);
             return RESULT_OK;
         }
-        return settle(fault);
+        return operation_run(asked);
     case FAULT_SETTLE:
-        return settle(fault);
+        return operation_run(asked);
     case FAULT_STALE:
         break;
     }
     if (is_own) {
-        percpu_operation_invalidate(fault->page, PAGE_BYTES);
+        percpu_operation_invalidate(page, PAGE_BYTES);
     }
     return RESULT_OK;
 }
@@ -194,48 +167,17 @@ enum result isolation_space_fault(struct thread *thread, uint64_t address, enum 
         return RESULT_FAULT;
     }
     TRY(fault_verdict_take(thread, key));
+    struct space_asked asked = {
+        .cell = thread->cell,
+        .thread = thread,
+        .message = {.kind = PERCPU_MESSAGE_FAULT,
+                    .arguments = {[SPACE_ADDRESS] = page, [SPACE_ACCESS] = access}},
+    };
     enum result result =
-        owner.value != percpu_self.value
-            ? fault_ask_owner(thread, page, access)
-            : resolve(&(struct fault){thread->cell, page, access, .origin = {.thread = thread}});
+        owner.value != percpu_self.value ? fault_ask_owner(thread, key) : fault_resolve(&asked);
     if (result == RESULT_NO_MEMORY) {
         thread->work[WORK_FAULT] = key;
         return space_await_memory(thread, memory_answered);
     }
     return result;
-}
-
-/* ---- other cores' faults in slots of this core */
-
-static void fault_asked(core_id_t from, const struct percpu_message *request)
-{
-    const uint64_t *arguments = request->arguments;
-    struct fault fault = {
-        .cell = space_cell_find(arguments[0]),
-        .page = arguments[1],
-        .access = (enum space_access)arguments[2],
-        .origin = {.from = from},
-        .token = request->token,
-        .first = {ALIGN_DOWN(arguments[3], PAGE_BYTES)},
-        .count = (uint32_t)(arguments[3] % PAGE_BYTES),
-        .copy_of = {arguments[4]},
-    };
-    core_id_t owner;
-    bool is_ours = fault.cell != NULL && arguments[2] <= SPACE_ACCESS_EXECUTE &&
-                   isolation_slot_owner(fault.cell, fault.page, &owner) == RESULT_OK &&
-                   owner.value == percpu_self.value;
-    enum result result = is_ours ? resolve(&fault) : RESULT_FAULT;
-    if (result != SPACE_PENDING) {
-        const struct percpu_message reply = {.kind = request->kind,
-                                             .is_reply = 1,
-                                             .status = result,
-                                             .token = request->token,
-                                             .arguments = {fault.used, fault.image.value}};
-        percpu_channel_reply(from, &reply);
-    }
-}
-
-void fault_register_handlers(void)
-{
-    percpu_channel_handle(PERCPU_MESSAGE_FAULT, fault_asked);
 }

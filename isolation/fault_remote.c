@@ -66,12 +66,12 @@ static void send_or_await(struct thread *thread)
 }
 
 /* @impl ATL-LLR-ISOL-0013~1 */
-enum result fault_ask_owner(struct thread *thread, uint64_t page, enum space_access access)
+enum result fault_ask_owner(struct thread *thread, uint64_t key)
 {
-    thread->work[WORK_FAULT] = page | (uint64_t)access;
+    bool is_next = ALIGN_DOWN(key, PAGE_BYTES) == expected_next;
+    thread->work[WORK_FAULT] = key;
     thread->work[WORK_IMAGE] = 0;
-    TRY(allocate_frames(page == expected_next ? FAULT_AROUND_PAGES : 1,
-                        &thread->work[WORK_FRAMES]));
+    TRY(allocate_frames(is_next ? FAULT_AROUND_PAGES : 1, &thread->work[WORK_FRAMES]));
     percpu_thread_wait(thread, fault_continue);
     send_or_await(thread);
     return SPACE_PENDING;

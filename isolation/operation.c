@@ -24,45 +24,11 @@ static PERCORE struct thread_queue waiting; /* threads that wait for a record */
 static struct operation *find_free(void)
 {
     for (unsigned i = 0; i < OPERATIONS_MAX; i++) {
-        if (operations[i].kind == OPERATION_FREE) {
+        if (operations[i].kind == PERCPU_MESSAGE_NONE) {
             return &operations[i];
         }
     }
     return NULL;
-}
-
-enum result operation_begin(struct cell *cell, const struct percpu_message *request,
-                            struct space_origin origin, struct operation **begun)
-{
-    const uint64_t *arguments = request->arguments;
-    struct operation *operation = *begun = find_free();
-    if (operation != NULL) {
-        *operation = (struct operation){
-            .kind = (uint8_t)request->kind,
-            .asked_kind = (uint8_t)request->kind,
-            .cell = cell,
-            .root = space_root(cell, arguments[SPACE_ADDRESS]),
-            .thread = origin.thread,
-            .from = origin.from,
-            .token = request->token,
-            .start = arguments[SPACE_ADDRESS],
-            .cursor = arguments[SPACE_ADDRESS],
-            .end = arguments[SPACE_ADDRESS] + arguments[SPACE_BYTES],
-            .protection = entry_rights_effective((uint32_t)arguments[SPACE_PROTECTION]),
-            .flags = (uint32_t)arguments[SPACE_FLAGS],
-            .offset = arguments[SPACE_OFFSET],
-        };
-        return RESULT_OK;
-    }
-    if (origin.thread == NULL) {
-        return RESULT_AGAIN;
-    }
-    if (request->kind != OPERATION_FAULT) {
-        origin.thread->resume = RESUME_RESTART;
-    }
-    percpu_thread_wait(origin.thread, NULL);
-    thread_queue_append(&waiting, origin.thread);
-    return SPACE_PENDING;
 }
 
 static uint16_t index_of(const struct operation *operation)
@@ -78,7 +44,7 @@ static uint64_t *frames_of(const struct operation *operation)
 static void operation_free(struct operation *operation)
 {
     ASSERT(operation->frame_count == 0 && operation->unanswered == 0 && operation->unasked == 0);
-    operation->kind = OPERATION_FREE;
+    operation->kind = PERCPU_MESSAGE_NONE;
     struct thread *next = thread_queue_take(&waiting);
     if (next != NULL) {
         percpu_thread_ready(next);
@@ -89,14 +55,9 @@ static void operation_free(struct operation *operation)
 
 void operation_stale(struct operation *operation, uint64_t address, bool has_left)
 {
-    if (operation->stale_start == operation->stale_end) {
-        operation->stale_start = address;
-        operation->stale_end = address + PAGE_BYTES;
-    } else {
-        operation->stale_start = MIN(operation->stale_start, address);
-        operation->stale_end = MAX(operation->stale_end, address + PAGE_BYTES);
-    }
-    operation->has_left = operation->has_left || has_left;
+    operation->stale_start = MIN(operation->stale_start, address);
+    operation->stale_end = MAX(operation->stale_end, address + PAGE_BYTES);
+    operation->has_left |= has_left;
 }
 
 void operation_take_frame(struct operation *operation, paddr_t frame, enum entry_frame kind)
@@ -146,7 +107,7 @@ static void round_ask(struct operation *operation)
         core_id_t core = {(uint16_t)__builtin_ctzll(rest)};
         const struct percpu_message request = {
             .kind = PERCPU_MESSAGE_INVALIDATE,
-            .arguments = {operation->cell->id, operation->stale_start,
+            .arguments = {operation->asked.cell->id, operation->stale_start,
                           operation->stale_end - operation->stale_start, index_of(operation)},
         };
         if (request_or_await(core, &request) == RESULT_OK) {
@@ -159,8 +120,7 @@ static void round_ask(struct operation *operation)
 /* @impl ATL-LLR-ISOL-0010~1 */
 static void round_begin(struct operation *operation)
 {
-    operation->state = OPERATION_ROUND;
-    if (operation->stale_start == operation->stale_end) {
+    if (operation->stale_end == 0) {
         return;
     }
     percpu_operation_invalidate(operation->stale_start,
@@ -170,7 +130,7 @@ static void round_begin(struct operation *operation)
     }
     for (uint16_t core = 0; core < percpu_core_count; core++) {
         if (core != percpu_self.value &&
-            percpu_cell_may_hold_remote((core_id_t){core}, operation->cell->id)) {
+            percpu_cell_may_hold_remote((core_id_t){core}, operation->asked.cell->id)) {
             operation->unasked |= 1ull << core;
         }
     }
@@ -181,27 +141,10 @@ static void answer_invalidate(core_id_t from, const struct percpu_message *reque
     if (request->arguments[2] != 0) {
         percpu_operation_invalidate(request->arguments[1], request->arguments[2]);
     }
-    struct percpu_message reply = *request;
-    reply.is_reply = 1;
-    reply.status = RESULT_OK;
-    percpu_channel_reply(from, &reply);
+    percpu_channel_reply(from, request);
 }
 
 /* ---- frames after the round */
-
-static void free_own_frames(struct operation *operation)
-{
-    uint64_t *frames = frames_of(operation);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < operation->frame_count; i++) {
-        if ((frames[i] & ~ENTRY_ADDRESS) == ENTRY_FRAME_OWN) {
-            percpu_frame_free((paddr_t){frames[i] & ENTRY_ADDRESS});
-        } else {
-            frames[kept++] = frames[i];
-        }
-    }
-    operation->frame_count = kept;
-}
 
 /* Adds a frame to the runs of a message; false: no room. Frames come in falling order where a piece
  * took out rising addresses, so a run grows downwards. */
@@ -240,12 +183,15 @@ static bool return_some(struct operation *operation)
     return true;
 }
 
-/* @impl ATL-LLR-ISOL-0011~1 */
+/* False: no credit. @impl ATL-LLR-ISOL-0011~1 */
 static bool give_frames(struct operation *operation)
 {
-    free_own_frames(operation);
-    while (operation->frame_count > 0) { /* each turn sends at least one of them */
-        if (!return_some(operation)) {
+    while (operation->frame_count > 0) { /* each turn gives at least one of them */
+        uint64_t last = frames_of(operation)[operation->frame_count - 1];
+        if ((last & ~ENTRY_ADDRESS) == ENTRY_FRAME_OWN) {
+            percpu_frame_free((paddr_t){last & ENTRY_ADDRESS});
+            operation->frame_count--;
+        } else if (!return_some(operation)) {
             return false;
         }
     }
@@ -262,47 +208,18 @@ static void take_returned(core_id_t from, const struct percpu_message *request)
             percpu_frame_free(frame);
         }
     }
-    const struct percpu_message reply = {.kind = request->kind, .is_reply = 1};
-    percpu_channel_reply(from, &reply);
+    percpu_channel_reply(from, request);
 }
 
 /* ---- the life of an operation */
 
-static void finish(struct operation *operation)
-{
-    struct thread *thread = operation->thread;
-    if (thread == NULL) {
-        struct percpu_message reply = {
-            .kind = operation->asked_kind,
-            .is_reply = 1,
-            .status = operation->result,
-            .token = operation->token,
-            .arguments = {operation->used},
-        };
-        percpu_channel_reply(operation->from, &reply);
-    } else if (thread->state == THREAD_RUNNING) {
-        operation->is_done = true; /* operation_start takes the result and frees the record */
-        return;
-    } else {
-        thread->work[WORK_OPERATION] = 0;
-        if (operation->kind != OPERATION_FAULT) {
-            thread->frame.rax = (uint64_t)(int64_t)operation->result;
-            thread->resume = RESUME_GATE;
-        }
-        percpu_thread_ready(thread);
-    }
-    operation_free(operation);
-}
-
 /* Lets others run before the next piece. */
 static void give_way(struct operation *operation)
 {
-    struct thread *thread = operation->thread;
-    operation->state = OPERATION_RUN;
+    struct thread *thread = operation->asked.thread;
     if (thread == NULL) {
-        operation->state = OPERATION_ROUND;
         operation->stale_start = operation->stale_end = 0;
-        operation->unasked = 1ull << operation->from.value;
+        operation->unasked = 1ull << operation->asked.from.value;
         round_ask(operation);
         return;
     }
@@ -316,70 +233,89 @@ static void give_way(struct operation *operation)
 
 static void run_piece(struct operation *operation)
 {
-    operation->stale_start = operation->stale_end = 0;
+    operation->stale_start = UINT64_MAX;
+    operation->stale_end = 0;
     operation->has_left = false;
-    switch ((enum operation_kind)operation->kind) {
-    case OPERATION_MAP:
-        range_populate_piece(operation);
-        break;
-    case OPERATION_UNMAP:
-    case OPERATION_PROTECT:
-        range_change_piece(operation);
-        break;
-    case OPERATION_FAULT:
+    if (operation->kind == PERCPU_MESSAGE_FAULT) {
         fault_piece(operation);
-        break;
-    case OPERATION_FREE:
-        ASSERT(false);
+    } else {
+        range_piece(operation);
     }
 }
 
-/* Runs until the operation waits for an answer or a credit, gives way, or is finished. One piece
- * for each entry of the kernel; a fault's two pieces are one page. */
-static void advance(struct operation *operation)
+/* Until the operation is at its end: true; or waits for an answer or a credit, or gives way. One
+ * piece for each entry of the kernel; a fault's two pieces are one page. */
+static bool advance(struct operation *operation)
 {
-    bool has_run = false;
-    for (;;) {
-        if (operation->state == OPERATION_RUN) {
-            if (has_run && operation->kind != OPERATION_FAULT) {
-                give_way(operation);
-                return;
-            }
-            has_run = true;
-            run_piece(operation);
-            round_begin(operation);
-        }
-        if (operation->state == OPERATION_ROUND) {
-            round_ask(operation);
-            if (operation->unasked != 0 || operation->unanswered != 0) {
-                return;
-            }
-            operation->state = OPERATION_GIVE;
-        }
-        if (!give_frames(operation)) {
-            return;
+    for (bool has_run = false;; has_run = true) {
+        round_ask(operation);
+        if (operation->unasked != 0 || operation->unanswered != 0 || !give_frames(operation)) {
+            return false;
         }
         if (operation->is_finished) {
-            finish(operation);
-            return;
+            return true;
         }
-        operation->state = OPERATION_RUN;
+        if (has_run && operation->kind != PERCPU_MESSAGE_FAULT) {
+            give_way(operation);
+            return false;
+        }
+        run_piece(operation);
+        round_begin(operation);
     }
 }
 
-enum result operation_start(struct operation *operation)
+/* Advances, and at the end answers and frees the record. Returns the result to a thread that still
+ * runs, else SPACE_PENDING. */
+static enum result drive(struct operation *operation)
 {
-    struct thread *thread = operation->thread;
-    advance(operation);
-    if (operation->is_done) {
-        enum result result = operation->result;
-        operation_free(operation);
-        return result;
+    struct thread *thread = operation->asked.thread;
+    enum result result = advance(operation) ? operation->result : SPACE_PENDING;
+    bool is_running = thread != NULL && thread->state == THREAD_RUNNING;
+    if (result == SPACE_PENDING) {
+        if (is_running) {
+            percpu_thread_wait(thread, NULL);
+        }
+        return SPACE_PENDING;
     }
-    if (thread != NULL && thread->state == THREAD_RUNNING) {
-        percpu_thread_wait(thread, NULL);
+    if (thread == NULL) {
+        space_answer(&operation->asked, result);
+    } else if (!is_running) {
+        if (operation->kind != PERCPU_MESSAGE_FAULT) {
+            thread->frame.rax = (uint64_t)(int64_t)result;
+            thread->resume = RESUME_GATE;
+        }
+        percpu_thread_ready(thread);
     }
-    return SPACE_PENDING;
+    operation_free(operation);
+    return is_running ? result : SPACE_PENDING;
+}
+
+enum result operation_run(const struct space_asked *asked)
+{
+    const uint64_t *arguments = asked->message.arguments;
+    struct operation *operation = find_free();
+    if (operation == NULL) {
+        if (asked->thread == NULL) {
+            return RESULT_AGAIN;
+        }
+        if (asked->message.kind != PERCPU_MESSAGE_FAULT) {
+            asked->thread->resume = RESUME_RESTART;
+        }
+        percpu_thread_wait(asked->thread, NULL);
+        thread_queue_append(&waiting, asked->thread);
+        return SPACE_PENDING;
+    }
+    *operation = (struct operation){
+        .kind = asked->message.kind,
+        .asked = *asked,
+        .root = space_root(asked->cell, arguments[SPACE_ADDRESS]),
+        .start = arguments[SPACE_ADDRESS],
+        .cursor = arguments[SPACE_ADDRESS],
+        .end = arguments[SPACE_ADDRESS] + arguments[SPACE_BYTES],
+        .protection = entry_rights_effective((uint32_t)arguments[SPACE_PROTECTION]),
+        .flags = (uint32_t)arguments[SPACE_FLAGS],
+    };
+    return drive(operation);
 }
 
 enum result operation_resume(struct thread *thread)
@@ -387,20 +323,17 @@ enum result operation_resume(struct thread *thread)
     uint64_t index = thread->work[WORK_OPERATION] - 1;
     ASSERT(index < OPERATIONS_MAX);
     struct operation *operation = &operations[index];
-    ASSERT(operation->thread == thread && operation->state == OPERATION_RUN);
+    ASSERT(operation->asked.thread == thread && !operation->is_finished);
+    ASSERT(operation->unasked == 0 && operation->unanswered == 0);
     thread->work[WORK_OPERATION] = 0;
-    return operation_start(operation);
+    return drive(operation);
 }
 
 static void retry_all(void)
 {
     for (uint16_t i = 0; i < OPERATIONS_MAX; i++) {
-        struct operation *operation = &operations[i];
-        bool wants_credit = operation->kind != OPERATION_FREE &&
-                            ((operation->state == OPERATION_ROUND && operation->unasked != 0) ||
-                             operation->state == OPERATION_GIVE);
-        if (wants_credit) {
-            advance(operation);
+        if (operations[i].unasked != 0 || operations[i].frame_count != 0) {
+            (void)drive(&operations[i]);
         }
     }
 }
@@ -412,10 +345,10 @@ static void invalidate_answered(core_id_t from, const struct percpu_message *rep
     (void)from;
     ASSERT(reply->arguments[3] < OPERATIONS_MAX);
     struct operation *operation = &operations[reply->arguments[3]];
-    ASSERT(operation->kind != OPERATION_FREE && operation->unanswered > 0);
+    ASSERT(operation->kind != PERCPU_MESSAGE_NONE && operation->unanswered > 0);
     operation->unanswered--;
     if (operation->unanswered == 0 && operation->unasked == 0) {
-        advance(operation);
+        (void)drive(operation);
     }
 }
 

@@ -34,50 +34,6 @@
 #define PIECE_FRAMES_MAX (PIECE_ENTRIES_MAX + 16u)
 #define PIECE_FRAMES_SLACK 3u /* one leaf and the tables that it may empty */
 
-/* A request has the kind of the message that carries it from another core. */
-enum operation_kind {
-    OPERATION_FREE = PERCPU_MESSAGE_NONE,
-    OPERATION_MAP = PERCPU_MESSAGE_MAP,
-    OPERATION_UNMAP = PERCPU_MESSAGE_UNMAP,
-    OPERATION_PROTECT = PERCPU_MESSAGE_PROTECT,
-    OPERATION_FAULT = PERCPU_MESSAGE_FAULT,
-};
-
-enum operation_state {
-    OPERATION_RUN,   /* the next piece */
-    OPERATION_ROUND, /* waits for answers, or for credits to ask */
-    OPERATION_GIVE,  /* sends foreign frames home; may wait for credits */
-};
-
-struct operation {
-    uint8_t kind, state; /* enum operation_kind, enum operation_state */
-    uint8_t asked_kind;  /* a map that fails goes on as an unmap */
-    bool is_finished;    /* no piece is left */
-    bool is_done;        /* finished while the thread that asks was running */
-    bool is_prepared;    /* what precedes the first change is done (lazy entries, edges, copy) */
-    enum result result;
-
-    struct cell *cell;
-    struct table_root root;
-    struct thread *thread; /* local requester, or NULL: */
-    core_id_t from;
-    uint64_t token; /* of the reply */
-
-    uint64_t start, end, cursor;
-    uint32_t protection, flags;
-    uint64_t offset;
-    paddr_t donated; /* fault: the remote requester's frame, a copy of the image page `offset` */
-    uint32_t used;   /* fault: how many of its frames were taken */
-
-    /* of the current piece */
-    uint64_t stale_start, stale_end; /* translations to drop; start == end: none */
-    bool has_left;                   /* other cores must drop them too */
-    uint64_t unasked;                /* cores to ask, a bit each */
-    uint32_t unanswered;
-    uint32_t frame_count; /* taken out: operation_frames */
-};
-_Static_assert(CORE_COUNT_MAX <= 64, "unasked has a bit for each core");
-
 /* The arguments of a request: it is the message that carries it to the owner of a slot, also when
  * that is this core. */
 enum space_argument {
@@ -87,20 +43,49 @@ enum space_argument {
     SPACE_PROTECTION,
     SPACE_FLAGS,
     SPACE_OFFSET,
+    /* of a fault: */
+    SPACE_ACCESS = SPACE_BYTES,      /* enum space_access */
+    SPACE_FRAMES = SPACE_PROTECTION, /* of the asking core, which come along: first | count */
+    SPACE_COPY_OF = SPACE_FLAGS,     /* the image page that the first of them is a copy of, or 0 */
 };
 
-/* Who asks: a thread of this core, or, with NULL, another core. */
-struct space_origin {
-    struct thread *thread;
-    core_id_t from;
+/* A request, to this core, which owns the slot, and who made it. */
+struct space_asked {
+    struct cell *cell;
+    struct thread *thread; /* of this core, or NULL: */
+    core_id_t from;        /* another core */
+    struct percpu_message message;
+    /* More of the answer to a fault of another core: */
+    uint64_t used; /* how many of its frames are mapped */
+    paddr_t image; /* the first must be a copy of this image page; 0: it need not */
 };
+/* Answers another core. */
+void space_answer(const struct space_asked *asked, enum result result);
 
-/* A record for the request. RESULT_AGAIN: none is free, and a core asked; SPACE_PENDING: a thread
- * asked, which repeats what it did when one may be free. */
-enum result operation_begin(struct cell *cell, const struct percpu_message *request,
-                            struct space_origin origin, struct operation **operation);
-/* Drives the operation. Returns its result to a thread, or SPACE_PENDING: it answers by itself. */
-enum result operation_start(struct operation *operation);
+struct operation {
+    uint16_t kind;    /* enum percpu_message_kind; NONE: free. A map that fails becomes an unmap */
+    bool is_finished; /* no piece is left */
+    bool is_prepared; /* what precedes the first change is done (lazy entries, edges, copy) */
+    enum result result;
+    struct space_asked asked;
+
+    struct table_root root;
+    uint64_t start, end, cursor;
+    uint32_t protection, flags;
+
+    /* of the current piece */
+    uint64_t stale_start, stale_end; /* translations to drop; stale_end 0: none */
+    bool has_left;                   /* other cores must drop them too */
+    uint64_t unasked;                /* cores to ask, a bit each */
+    uint32_t unanswered;
+    uint32_t frame_count; /* taken out: operation_frames */
+};
+_Static_assert(CORE_COUNT_MAX <= 64, "unasked has a bit for each core");
+
+/* Makes a record for the request and drives it. Returns the result to a thread; SPACE_PENDING: it
+ * answers by itself, or no record is free and the thread repeats what it did when one may be.
+ * RESULT_AGAIN: none is free, and a core asked. */
+enum result operation_run(const struct space_asked *asked);
 /* The thread's call is repeated: goes on with its operation. */
 enum result operation_resume(struct thread *thread);
 
@@ -111,8 +96,7 @@ void operation_take_frame(struct operation *operation, paddr_t frame, enum entry
 
 /* The pieces: each does bounded work, moves operation->cursor, sets is_finished at the end or on
  * failure (result). */
-void range_populate_piece(struct operation *operation); /* of a map */
-void range_change_piece(struct operation *operation);   /* of an unmap or a protect */
+void range_piece(struct operation *operation); /* of a map, an unmap or a protect */
 void fault_piece(struct operation *operation);
 
 void operation_register_handlers(void);

@@ -78,11 +78,24 @@ enum result range_lay(struct table_root root, uint64_t start, uint64_t end, uint
     return RESULT_OK;
 }
 
-/* Fills the page at the cursor, which is still as range_lay left it. */
-static enum result populate(const struct operation *operation, struct table_cursor *cursor)
+/* ---- map with frames */
+
+/* What range_lay leaves for the frames of a map: nobody touches a reserved page before. */
+static enum entry_lazy lazy_of(const struct operation *operation)
 {
+    return (operation->flags & GATE_MAP_IMAGE) != 0 ? ENTRY_LAZY_RESERVED : ENTRY_LAZY_ZERO;
+}
+
+/* Fills the page at the cursor, unless others have changed it meanwhile. */
+static enum result populate(struct operation *operation, struct table_cursor *cursor)
+{
+    if (entry_lazy(table_value(cursor)) != lazy_of(operation)) {
+        operation->cursor = MIN(table_end(cursor), operation->end);
+        return RESULT_OK;
+    }
     enum entry_frame kind = ENTRY_FRAME_IMAGE;
-    paddr_t frame = {shared_facts.image_physical + operation->offset +
+    paddr_t frame = {shared_facts.image_physical +
+                     operation->asked.message.arguments[SPACE_OFFSET] +
                      (operation->cursor - operation->start)};
     TRY(range_split_to_page(cursor));
     if ((operation->flags & GATE_MAP_IMAGE) == 0) {
@@ -93,40 +106,17 @@ static enum result populate(const struct operation *operation, struct table_curs
     uint32_t rights = entry_rights(table_value(cursor));
     table_set(cursor, rights == 0 ? entry_make_retained(frame, kind)
                                   : entry_make_page(frame, kind, rights, cursor->user));
+    operation->cursor += PAGE_BYTES;
     return RESULT_OK;
 }
 
-/* @impl ATL-LLR-ISOL-0004~1 */
-void range_populate_piece(struct operation *operation)
+/* A map that lacks a frame has failed, and everything is undone. */
+static void undo(struct operation *operation)
 {
-    enum entry_lazy expected =
-        (operation->flags & GATE_MAP_IMAGE) != 0 ? ENTRY_LAZY_RESERVED : ENTRY_LAZY_ZERO;
-    struct table_cursor cursor = {.level = 0};
-    if (!operation->is_prepared) {
-        operation->is_prepared = true;
-        operation->result = range_lay(operation->root, operation->start, operation->end,
-                                      entry_make_lazy(expected, operation->protection));
-        if (operation->result != RESULT_OK) {
-            operation->is_finished = true;
-            return;
-        }
-    }
-    for (unsigned n = 0; n < PIECE_ENTRIES_MAX && operation->cursor < operation->end; n++) {
-        table_seek(&operation->root, operation->cursor, &cursor);
-        if (entry_lazy(table_value(&cursor)) != expected) { /* others changed it meanwhile */
-            operation->cursor = MIN(table_end(&cursor), operation->end);
-            continue;
-        }
-        if (populate(operation, &cursor) != RESULT_OK) {
-            operation->result = RESULT_NO_MEMORY; /* and everything is undone */
-            operation->kind = OPERATION_UNMAP;
-            operation->flags = 0;
-            operation->cursor = operation->start;
-            return;
-        }
-        operation->cursor += PAGE_BYTES;
-    }
-    operation->is_finished = operation->cursor == operation->end;
+    operation->result = RESULT_NO_MEMORY;
+    operation->kind = PERCPU_MESSAGE_UNMAP;
+    operation->flags = 0;
+    operation->cursor = operation->start;
 }
 
 /* ---- unmap and protect */
@@ -148,7 +138,7 @@ static uint64_t value_after(const struct operation *operation, uint64_t value)
     if (value == 0) {
         return 0;
     }
-    if (operation->kind == OPERATION_PROTECT) {
+    if (operation->kind == PERCPU_MESSAGE_PROTECT) {
         return with_rights(value, operation->protection, operation->root.user);
     }
     if ((operation->flags & GATE_UNMAP_DISCARD) == 0) {
@@ -185,24 +175,20 @@ static void replace(struct operation *operation, struct table_cursor *cursor, un
     }
 }
 
-static enum result change(struct operation *operation)
+/* What is alike from the cursor on; steps: how many entries. */
+static enum result change(struct operation *operation, struct table_cursor *cursor, unsigned *steps)
 {
-    struct table_cursor cursor = {.level = 0};
-    for (unsigned steps = 0; steps < PIECE_STEPS_MAX && operation->cursor < operation->end &&
-                             operation->frame_count + PIECE_FRAMES_SLACK <= PIECE_ENTRIES_MAX;) {
-        table_seek(&operation->root, operation->cursor, &cursor);
-        uint64_t old = table_value(&cursor);
-        uint64_t new = value_after(operation, old);
-        if (new != old) {
-            TRY(split_within(&cursor, operation->end));
-        }
-        unsigned count = entry_has_frame(old) ? 1 : table_run(&cursor, operation->end);
-        operation->cursor = MIN(table_behind(&cursor, count), operation->end);
-        if (new != old) {
-            replace(operation, &cursor, count, new);
-        }
-        steps += count;
+    uint64_t old = table_value(cursor);
+    uint64_t new = value_after(operation, old);
+    if (new != old) {
+        TRY(split_within(cursor, operation->end));
     }
+    unsigned count = entry_has_frame(old) ? 1 : table_run(cursor, operation->end);
+    operation->cursor = MIN(table_behind(cursor, count), operation->end);
+    if (new != old) {
+        replace(operation, cursor, count, new);
+    }
+    *steps += count;
     return RESULT_OK;
 }
 
@@ -218,10 +204,15 @@ static enum result split_at(const struct table_root *root, uint64_t edge)
     return table_value(&cursor) == 0 ? RESULT_OK : split_within(&cursor, table_end(&cursor));
 }
 
-/* Both ends before the first change, so that a lack of frames is known while nothing is done. */
+/* A map lays what it fills. Else both ends before the first change, so that a lack of frames is
+ * known while nothing is done. */
 static enum result prepare(const struct operation *operation)
 {
     struct table_cursor cursor;
+    if (operation->kind == PERCPU_MESSAGE_MAP) {
+        return range_lay(operation->root, operation->start, operation->end,
+                         entry_make_lazy(lazy_of(operation), operation->protection));
+    }
     table_find(&operation->root, operation->start, &cursor);
     if (cursor.level == 1 &&
         operation->end - operation->start <= PAGE_BYTES * table_room(&cursor, operation->end)) {
@@ -231,14 +222,25 @@ static enum result prepare(const struct operation *operation)
     return split_at(&operation->root, operation->end);
 }
 
-/* @impl ATL-LLR-ISOL-0005~1
+/* @impl ATL-LLR-ISOL-0004~1
+ * @impl ATL-LLR-ISOL-0005~1
  * @impl ATL-LLR-ISOL-0006~2 */
-void range_change_piece(struct operation *operation)
+void range_piece(struct operation *operation)
 {
+    struct table_cursor cursor = {.level = 0};
     enum result result = operation->is_prepared ? RESULT_OK : prepare(operation);
     operation->is_prepared = true;
-    if (result == RESULT_OK) {
-        result = change(operation);
+    for (unsigned steps = 0; result == RESULT_OK && operation->cursor < operation->end &&
+                             steps < PIECE_STEPS_MAX &&
+                             operation->frame_count + PIECE_FRAMES_SLACK <= PIECE_ENTRIES_MAX;) {
+        table_seek(&operation->root, operation->cursor, &cursor);
+        if (operation->kind != PERCPU_MESSAGE_MAP) {
+            result = change(operation, &cursor, &steps);
+        } else if (populate(operation, &cursor) == RESULT_OK) {
+            steps += PIECE_STEPS_MAX / PIECE_ENTRIES_MAX;
+        } else {
+            undo(operation);
+        }
     }
     if (result != RESULT_OK) { /* else it may be an undone map, which has failed */
         operation->result = result;

@@ -24,20 +24,19 @@ struct table_root space_root(const struct cell *cell, uint64_t address)
     return (struct table_root){cell->slot_tables[slot], cell->ring == 3 ? ENTRY_USER : 0};
 }
 
-/* On this core, which owns the slot. */
-static enum result execute(struct cell *cell, const struct percpu_message *request,
-                           struct space_origin origin)
+static enum result execute(struct space_asked *asked)
 {
-    const uint64_t *arguments = request->arguments;
-    if (request->kind == OPERATION_MAP && arguments[SPACE_FLAGS] == 0) {
+    const uint64_t *arguments = asked->message.arguments;
+    if (asked->message.kind == PERCPU_MESSAGE_FAULT) {
+        return fault_resolve(asked);
+    }
+    if (asked->message.kind == PERCPU_MESSAGE_MAP && arguments[SPACE_FLAGS] == 0) {
         uint64_t start = arguments[SPACE_ADDRESS];
         uint32_t rights = entry_rights_effective((uint32_t)arguments[SPACE_PROTECTION]);
-        return range_lay(space_root(cell, start), start, start + arguments[SPACE_BYTES],
+        return range_lay(space_root(asked->cell, start), start, start + arguments[SPACE_BYTES],
                          entry_make_lazy(ENTRY_LAZY_ZERO, rights));
     }
-    struct operation *operation;
-    TRY(operation_begin(cell, request, origin, &operation));
-    return operation_start(operation);
+    return operation_run(asked);
 }
 
 /* ---- a thread of this core */
@@ -68,73 +67,72 @@ enum result space_await_memory(struct thread *thread, thread_continuation answer
     return SPACE_PENDING;
 }
 
-static enum result call(struct thread *thread, enum operation_kind kind, struct space_range range,
-                        const uint64_t rest[static 3])
+/* @impl ATL-LLR-ISOL-0014~2 */
+enum result isolation_space_request(struct thread *thread, const struct space_request *request)
 {
     struct cell *cell = thread->cell;
-    struct percpu_message request = {
-        .kind = (uint16_t)kind,
-        .arguments = {cell->id, range.address, range.bytes, rest[0], rest[1], rest[2]},
+    struct space_range range = request->range;
+    uint64_t image_bytes = ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES);
+    if ((request->flags & GATE_MAP_IMAGE) != 0 &&
+        (request->offset > image_bytes || range.bytes > image_bytes - request->offset)) {
+        return RESULT_INVALID;
+    }
+    struct space_asked asked = {
+        .cell = cell,
+        .thread = thread,
+        .message = {.kind = request->kind,
+                    .arguments = {cell->id, range.address, range.bytes, request->protection,
+                                  request->flags, request->offset}},
     };
     core_id_t owner;
     thread->work[WORK_VERDICT] = 0;
     TRY(isolation_slot_owner(cell, range.address, &owner));
     if (owner.value != percpu_self.value) {
-        request.token = percpu_thread_handle(thread);
+        asked.message.token = percpu_thread_handle(thread);
         percpu_thread_wait(thread, call_complete);
-        if (percpu_channel_request(owner, &request) != RESULT_OK) {
+        if (percpu_channel_request(owner, &asked.message) != RESULT_OK) {
             percpu_channel_await_credit(owner, thread);
         }
         return SPACE_PENDING;
     }
-    enum result result = thread->work[WORK_OPERATION] != 0
-                             ? operation_resume(thread)
-                             : execute(cell, &request, (struct space_origin){.thread = thread});
+    enum result result =
+        thread->work[WORK_OPERATION] != 0 ? operation_resume(thread) : execute(&asked);
     return result == RESULT_NO_MEMORY ? space_await_memory(thread, call_complete) : result;
-}
-
-/* @impl ATL-LLR-ISOL-0014~2 */
-enum result isolation_space_map(struct thread *thread, struct space_range range,
-                                uint32_t protection, uint32_t flags, uint64_t offset)
-{
-    uint64_t image_bytes = ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES);
-    if ((flags & GATE_MAP_IMAGE) != 0 &&
-        (offset > image_bytes || range.bytes > image_bytes - offset)) {
-        return RESULT_INVALID;
-    }
-    return call(thread, OPERATION_MAP, range, (uint64_t[]){protection, flags, offset});
-}
-
-enum result isolation_space_unmap(struct thread *thread, struct space_range range, uint32_t flags)
-{
-    return call(thread, OPERATION_UNMAP, range, (uint64_t[]){0, flags, 0});
-}
-
-enum result isolation_space_protect(struct thread *thread, struct space_range range,
-                                    uint32_t protection)
-{
-    return call(thread, OPERATION_PROTECT, range, (uint64_t[]){protection, 0, 0});
 }
 
 /* ---- another core's thread, a slot of this core */
 
-static void asked(core_id_t from, const struct percpu_message *request)
+void space_answer(const struct space_asked *asked, enum result result)
 {
-    struct cell *cell = space_cell_find(request->arguments[SPACE_CELL]);
-    enum result result =
-        cell == NULL ? RESULT_INVALID : execute(cell, request, (struct space_origin){.from = from});
+    const struct percpu_message reply = {
+        .kind = asked->message.kind,
+        .status = result,
+        .token = asked->message.token,
+        .arguments = {asked->used, asked->image.value},
+    };
+    percpu_channel_reply(asked->from, &reply);
+}
+
+static void request_taken(core_id_t from, const struct percpu_message *request)
+{
+    core_id_t owner;
+    struct space_asked asked = {
+        .cell = space_cell_find(request->arguments[SPACE_CELL]), .from = from, .message = *request};
+    bool is_ours =
+        asked.cell != NULL &&
+        isolation_slot_owner(asked.cell, request->arguments[SPACE_ADDRESS], &owner) == RESULT_OK &&
+        owner.value == percpu_self.value;
+    enum result result = is_ours ? execute(&asked) : RESULT_FAULT;
     if (result != SPACE_PENDING) {
-        const struct percpu_message reply = {
-            .kind = request->kind, .is_reply = 1, .status = result, .token = request->token};
-        percpu_channel_reply(from, &reply);
+        space_answer(&asked, result);
     }
 }
 
 void space_register_handlers(void)
 {
-    percpu_channel_handle(PERCPU_MESSAGE_MAP, asked);
-    percpu_channel_handle(PERCPU_MESSAGE_UNMAP, asked);
-    percpu_channel_handle(PERCPU_MESSAGE_PROTECT, asked);
+    percpu_channel_handle(PERCPU_MESSAGE_MAP, request_taken);
+    percpu_channel_handle(PERCPU_MESSAGE_UNMAP, request_taken);
+    percpu_channel_handle(PERCPU_MESSAGE_PROTECT, request_taken);
+    percpu_channel_handle(PERCPU_MESSAGE_FAULT, request_taken);
     operation_register_handlers();
-    fault_register_handlers();
 }

@@ -292,8 +292,9 @@ int64_t gate_handle_map(uint64_t address, uint64_t bytes, uint64_t protection, u
 {
     TRY(gate_validate_range(&gate_cell, address, bytes));
     TRY(gate_validate_map(&gate_cell, protection, flags, offset));
-    return isolation_space_map(percpu_current, (struct space_range){address, bytes},
-                               (uint32_t)protection, (uint32_t)flags, offset);
+    const struct space_request request = {
+        PERCPU_MESSAGE_MAP, {address, bytes}, protection, flags, offset};
+    return isolation_space_request(percpu_current, &request);
 }
 
 /* @impl ATL-LLR-GATE-0039~1 */
@@ -303,8 +304,8 @@ int64_t gate_handle_unmap(uint64_t address, uint64_t bytes, uint64_t flags, uint
     if ((flags & ~(uint64_t)GATE_UNMAP_DISCARD) != 0) {
         return RESULT_INVALID;
     }
-    return isolation_space_unmap(percpu_current, (struct space_range){address, bytes},
-                                 (uint32_t)flags);
+    const struct space_request request = {PERCPU_MESSAGE_UNMAP, {address, bytes}, 0, flags, 0};
+    return isolation_space_request(percpu_current, &request);
 }
 
 /* @impl ATL-LLR-GATE-0039~1 */
@@ -313,8 +314,9 @@ int64_t gate_handle_protect(uint64_t address, uint64_t bytes, uint64_t protectio
 {
     TRY(gate_validate_range(&gate_cell, address, bytes));
     TRY(gate_validate_protection(&gate_cell, protection));
-    return isolation_space_protect(percpu_current, (struct space_range){address, bytes},
-                                   (uint32_t)protection);
+    const struct space_request request = {
+        PERCPU_MESSAGE_PROTECT, {address, bytes}, protection, 0, 0};
+    return isolation_space_request(percpu_current, &request);
 }
 
 /* @impl ATL-LLR-GATE-0026~1 */

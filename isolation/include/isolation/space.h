@@ -7,22 +7,27 @@
 #define ISOLATION_SPACE_H
 
 #include <isolation/cell.h>
+#include <percpu/channel.h>
 #include <percpu/thread.h>
 
-/* The gate has judged the arguments (gate/validate.h): whole pages in one shared slot above the
- * floor, rights and flags that are known and allowed. RESULT_OK: done; SPACE_PENDING: the thread
- * WAITs and rax will be set; else the failure, nothing changed. RESULT_INVALID: the part of the
- * image that is to be mapped is none. */
 #define SPACE_PENDING ((enum result)1)
 
 struct space_range {
     uint64_t address, bytes; /* page multiples, bytes > 0 */
 };
-enum result isolation_space_map(struct thread *thread, struct space_range range,
-                                uint32_t protection, uint32_t flags, uint64_t offset);
-enum result isolation_space_unmap(struct thread *thread, struct space_range range, uint32_t flags);
-enum result isolation_space_protect(struct thread *thread, struct space_range range,
-                                    uint32_t protection);
+struct space_request {
+    uint16_t
+        kind; /* PERCPU_MESSAGE_MAP, _UNMAP or _PROTECT: that of the message to another owner */
+    struct space_range range;
+    uint64_t protection; /* of a map and a protect */
+    uint64_t flags;      /* of a map and an unmap */
+    uint64_t offset;     /* of a map */
+};
+/* The gate has judged the arguments (gate/validate.h): whole pages in one shared slot above the
+ * floor, rights and flags that are known and allowed; what does not belong to the kind is 0.
+ * RESULT_OK: done; SPACE_PENDING: the thread WAITs and rax will be set; else the failure, nothing
+ * changed. RESULT_INVALID: the part of the image that is to be mapped is none. */
+enum result isolation_space_request(struct thread *thread, const struct space_request *request);
 
 /* An access needs the right of its value. */
 enum space_access {

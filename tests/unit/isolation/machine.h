@@ -13,14 +13,6 @@
 #define MACHINE_IMAGE_PAGES 64u
 #define MACHINE_CELL 1u
 
-/* One of the calls of isolation/space.h. */
-struct space_request {
-    uint8_t kind; /* enum operation_kind */
-    struct space_range range;
-    uint32_t protection, flags;
-    uint64_t offset;
-};
-
 extern struct cell machine_cell; /* the same on every core */
 
 /* Before host_start or host_enter: memory for the cores' partitions and, behind, the image. */

@@ -44,32 +44,19 @@ static struct space_request random_request(void)
         .protection = rights[random_below(5)]};
     switch (random_below(6)) {
     case 0 ... 1:
-        request.kind = OPERATION_MAP;
+        request.kind = PERCPU_MESSAGE_MAP;
         request.flags = (uint32_t)random_below(3);
         request.offset = request.flags == GATE_MAP_IMAGE ? random_below(8) * PAGE_BYTES : 0;
         break;
     case 2:
-        request.kind = OPERATION_UNMAP;
+        request.kind = PERCPU_MESSAGE_UNMAP;
         request.flags = (uint32_t)random_below(2);
         break;
     default:
-        request.kind = OPERATION_PROTECT;
+        request.kind = PERCPU_MESSAGE_PROTECT;
         break;
     }
     return request;
-}
-
-static int64_t call(struct thread *thread, const struct space_request *request)
-{
-    switch (request->kind) {
-    case OPERATION_MAP:
-        return isolation_space_map(thread, request->range, request->protection, request->flags,
-                                   request->offset);
-    case OPERATION_UNMAP:
-        return isolation_space_unmap(thread, request->range, request->flags);
-    default:
-        return isolation_space_protect(thread, request->range, request->protection);
-    }
 }
 
 static bool is_expected(int64_t result)
@@ -121,7 +108,7 @@ static void make_call(struct thread *thread)
     struct script *script = script_of(thread);
     thread->resume = RESUME_GATE;
     script->in_call = true;
-    int64_t result = call(thread, &script->request);
+    int64_t result = isolation_space_request(thread, &script->request);
     if (result != SPACE_PENDING) {
         script->in_call = false;
         HOST_CHECK(is_expected(result));
@@ -211,8 +198,9 @@ static void clean_step(struct thread *thread)
         finish_thread(thread);
         return;
     }
-    script->request = (struct space_request){
-        .kind = OPERATION_UNMAP, .range = {address_of(thread->frame.rbx++, 0), PAGES * PAGE_BYTES}};
+    script->request =
+        (struct space_request){.kind = PERCPU_MESSAGE_UNMAP,
+                               .range = {address_of(thread->frame.rbx++, 0), PAGES * PAGE_BYTES}};
     make_call(thread);
 }
 
@@ -287,7 +275,7 @@ TEST(more_threads_than_credits_and_records_all_get_their_turn)
 /* ---- directed: one access or call at a time, each to its end */
 
 static struct {
-    struct space_request request; /* kind OPERATION_FREE: an access */
+    struct space_request request; /* kind PERCPU_MESSAGE_NONE: an access */
     uint64_t address;
     enum space_access access;
     int64_t result;
@@ -320,14 +308,14 @@ static void task_access(struct thread *thread)
 
 static void task_step(struct thread *thread)
 {
-    if (task.request.kind == OPERATION_FREE) {
+    if (task.request.kind == PERCPU_MESSAGE_NONE) {
         task_access(thread);
     } else if (task.in_call && thread->resume != RESUME_RESTART) {
         task_end(thread, (int64_t)thread->frame.rax);
     } else {
         thread->resume = RESUME_GATE;
         task.in_call = true;
-        int64_t result = call(thread, &task.request);
+        int64_t result = isolation_space_request(thread, &task.request);
         if (result != SPACE_PENDING) {
             task_end(thread, result);
         }
@@ -354,7 +342,7 @@ static int64_t run_task(uint16_t core)
 
 static int64_t access_on(uint16_t core, uint64_t address, enum space_access access, uint64_t *word)
 {
-    task.request.kind = OPERATION_FREE;
+    task.request.kind = PERCPU_MESSAGE_NONE;
     task.address = address;
     task.access = access;
     task.word = *word;
@@ -396,21 +384,22 @@ TEST(a_right_that_is_taken_is_gone_on_every_core)
     for (uint16_t owner = 0; owner < CORES; owner++) {
         uint64_t page = address_of(owner, 3), word = 9;
         struct space_range range = {page, PAGE_BYTES};
-        CHECK_EQUAL(call_on(0, (struct space_request){OPERATION_MAP, range, 3, 0, 0}), RESULT_OK);
+        CHECK_EQUAL(call_on(0, (struct space_request){PERCPU_MESSAGE_MAP, range, 3, 0, 0}),
+                    RESULT_OK);
         for (uint16_t core = 0; core < CORES; core++) {
             CHECK_EQUAL(access_on(core, page, SPACE_ACCESS_WRITE, &word), RESULT_OK);
         }
-        CHECK_EQUAL(call_on(0, (struct space_request){OPERATION_PROTECT, range, 1, 0, 0}),
+        CHECK_EQUAL(call_on(0, (struct space_request){PERCPU_MESSAGE_PROTECT, range, 1, 0, 0}),
                     RESULT_OK);
         for (uint16_t core = 0; core < CORES; core++) {
             CHECK_EQUAL(access_on(core, page, SPACE_ACCESS_WRITE, &word), RESULT_FAULT);
             CHECK_EQUAL(access_on(core, page, SPACE_ACCESS_READ, &word), RESULT_OK);
             CHECK_EQUAL(word, 9);
         }
-        CHECK_EQUAL(call_on(1, (struct space_request){OPERATION_PROTECT, range, 0, 0, 0}),
+        CHECK_EQUAL(call_on(1, (struct space_request){PERCPU_MESSAGE_PROTECT, range, 0, 0, 0}),
                     RESULT_OK);
         CHECK_EQUAL(access_on(2, page, SPACE_ACCESS_READ, &word), RESULT_FAULT);
-        CHECK_EQUAL(call_on(2, (struct space_request){OPERATION_PROTECT, range, 3, 0, 0}),
+        CHECK_EQUAL(call_on(2, (struct space_request){PERCPU_MESSAGE_PROTECT, range, 3, 0, 0}),
                     RESULT_OK);
         CHECK_EQUAL(access_on(1, page, SPACE_ACCESS_WRITE, &word), RESULT_OK);
     }
@@ -427,8 +416,8 @@ TEST(a_write_to_an_image_page_is_seen_by_every_core)
         for (uint16_t writer = 0; writer < CORES; writer++) {
             uint64_t page = address_of(owner, 10 + writer), word = 0;
             struct space_range range = {page, PAGE_BYTES};
-            CHECK_EQUAL(call_on(0, (struct space_request){OPERATION_MAP, range, 3, GATE_MAP_IMAGE,
-                                                          5 * PAGE_BYTES}),
+            CHECK_EQUAL(call_on(0, (struct space_request){PERCPU_MESSAGE_MAP, range, 3,
+                                                          GATE_MAP_IMAGE, 5 * PAGE_BYTES}),
                         RESULT_OK);
             for (uint16_t core = 0; core < CORES; core++) {
                 CHECK_EQUAL(access_on(core, page, SPACE_ACCESS_READ, &word), RESULT_OK);

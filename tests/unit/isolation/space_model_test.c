@@ -57,15 +57,7 @@ static void end(void)
 static enum result call(const struct space_request *request)
 {
     for (unsigned n = 0; n < 10000; n++) {
-        enum result result = RESULT_INVALID;
-        if (request->kind == OPERATION_MAP) {
-            result = isolation_space_map(caller, request->range, request->protection,
-                                         request->flags, request->offset);
-        } else if (request->kind == OPERATION_UNMAP) {
-            result = isolation_space_unmap(caller, request->range, request->flags);
-        } else {
-            result = isolation_space_protect(caller, request->range, request->protection);
-        }
+        enum result result = isolation_space_request(caller, request);
         if (result != SPACE_PENDING) {
             return result;
         }
@@ -133,7 +125,8 @@ static uint32_t random_rights(void)
 
 static void do_map(uint64_t first, uint64_t count)
 {
-    struct space_request request = {OPERATION_MAP, range_of(first, count), random_rights(), 0, 0};
+    struct space_request request = {PERCPU_MESSAGE_MAP, range_of(first, count), random_rights(), 0,
+                                    0};
     uint64_t image_first = 0;
     if (random_below(4) == 0) {
         count = MIN(count, MACHINE_IMAGE_PAGES);
@@ -160,7 +153,7 @@ static void do_map(uint64_t first, uint64_t count)
 
 static void do_unmap(uint64_t first, uint64_t count)
 {
-    struct space_request request = {OPERATION_UNMAP, range_of(first, count), 0, 0, 0};
+    struct space_request request = {PERCPU_MESSAGE_UNMAP, range_of(first, count), 0, 0, 0};
     request.flags = random_below(3) == 0 ? GATE_UNMAP_DISCARD : 0;
     CHECK_EQUAL(call(&request), RESULT_OK);
     for (uint64_t i = first; i < first + count; i++) {
@@ -172,8 +165,8 @@ static void do_unmap(uint64_t first, uint64_t count)
 
 static void do_protect(uint64_t first, uint64_t count)
 {
-    struct space_request request = {OPERATION_PROTECT, range_of(first, count), random_rights(), 0,
-                                    0};
+    struct space_request request = {PERCPU_MESSAGE_PROTECT, range_of(first, count), random_rights(),
+                                    0, 0};
     CHECK_EQUAL(call(&request), RESULT_OK);
     for (uint64_t i = first; i < first + count; i++) {
         bool is_there = model[i].kind != MODEL_EMPTY;
@@ -223,7 +216,7 @@ static void do_any(void)
     if (machine_free_frames() < 2048) { /* the model knows no lack of memory */
         first = 0;
         count = WINDOW_PAGES;
-        struct space_request all = {OPERATION_UNMAP, range_of(first, count), 0, 0, 0};
+        struct space_request all = {PERCPU_MESSAGE_UNMAP, range_of(first, count), 0, 0, 0};
         CHECK_EQUAL(call(&all), RESULT_OK);
         memset(model, 0, sizeof(model));
         return;
@@ -259,7 +252,7 @@ TEST(random_operations_match_the_model_and_nothing_leaks)
     for (unsigned n = 0; n < OPERATIONS; n++) {
         do_any();
     }
-    struct space_request all = {OPERATION_UNMAP, range_of(0, WINDOW_PAGES), 0, 0, 0};
+    struct space_request all = {PERCPU_MESSAGE_UNMAP, range_of(0, WINDOW_PAGES), 0, 0, 0};
     CHECK_EQUAL(call(&all), RESULT_OK);
     CHECK_EQUAL(machine_free_frames(), free_before);
     end();
@@ -271,15 +264,16 @@ TEST(a_whole_slot_without_rights_takes_no_frame)
     begin(1);
     uint64_t free_before = machine_free_frames();
     struct space_range slot = {GATE_SLOT_BYTES, GATE_SLOT_BYTES};
-    CHECK_EQUAL(call(&(struct space_request){OPERATION_MAP, slot, 0, 0, 0}), RESULT_OK);
+    CHECK_EQUAL(call(&(struct space_request){PERCPU_MESSAGE_MAP, slot, 0, 0, 0}), RESULT_OK);
     CHECK_EQUAL(machine_free_frames(), free_before);
-    CHECK_EQUAL(call(&(struct space_request){OPERATION_MAP, {slot.address, PAGE_BYTES}, 0, 0, 0}),
-                RESULT_EXISTS);
+    CHECK_EQUAL(
+        call(&(struct space_request){PERCPU_MESSAGE_MAP, {slot.address, PAGE_BYTES}, 0, 0, 0}),
+        RESULT_EXISTS);
     CHECK_EQUAL(isolation_space_fault(caller, slot.address, SPACE_ACCESS_READ), RESULT_FAULT);
     struct space_range middle = {slot.address + 7 * PAGE_BYTES, PAGE_BYTES};
-    CHECK_EQUAL(call(&(struct space_request){OPERATION_UNMAP, middle, 0, 0, 0}), RESULT_OK);
+    CHECK_EQUAL(call(&(struct space_request){PERCPU_MESSAGE_UNMAP, middle, 0, 0, 0}), RESULT_OK);
     CHECK_EQUAL(machine_free_frames(), free_before - 2);
-    CHECK_EQUAL(call(&(struct space_request){OPERATION_UNMAP, slot, 0, 0, 0}), RESULT_OK);
+    CHECK_EQUAL(call(&(struct space_request){PERCPU_MESSAGE_UNMAP, slot, 0, 0, 0}), RESULT_OK);
     CHECK_EQUAL(machine_free_frames(), free_before);
     end();
 }
@@ -289,7 +283,7 @@ TEST(a_populated_map_without_memory_changes_nothing)
 {
     begin(2);
     uint64_t free_before = machine_free_frames();
-    struct space_request request = {OPERATION_MAP,
+    struct space_request request = {PERCPU_MESSAGE_MAP,
                                     {WINDOW_BASE + PAGE_BYTES, 2 * PARTITION_BYTES},
                                     GATE_READ | GATE_WRITE,
                                     GATE_MAP_POPULATE,
@@ -314,7 +308,7 @@ TEST(each_lack_of_a_frame_leaves_everything_as_it_was)
             CHECK_EQUAL(percpu_frame_allocate(&taken[count++]), RESULT_OK);
         }
         struct space_range range = {WINDOW_BASE + 5 * PAGE_BYTES, HUGE_PAGE_BYTES};
-        struct space_request request = {OPERATION_MAP, range, GATE_READ, 0, 0};
+        struct space_request request = {PERCPU_MESSAGE_MAP, range, GATE_READ, 0, 0};
         enum result mapped = call(&request);
         CHECK_EQUAL(mapped, left < 4 ? RESULT_NO_MEMORY : RESULT_OK);
         if (mapped != RESULT_OK) {
@@ -322,7 +316,7 @@ TEST(each_lack_of_a_frame_leaves_everything_as_it_was)
         }
         enum result fault = isolation_space_fault(caller, range.address, SPACE_ACCESS_READ);
         CHECK_EQUAL(fault, left < 4 ? RESULT_FAULT : left < 5 ? RESULT_NO_MEMORY : RESULT_OK);
-        request.kind = OPERATION_UNMAP;
+        request.kind = PERCPU_MESSAGE_UNMAP;
         CHECK_EQUAL(call(&request), RESULT_OK);
         for (uint64_t i = 0; i < count; i++) {
             percpu_frame_free(taken[i]);
@@ -349,7 +343,7 @@ TEST(only_pages_of_the_image_are_mapped)
         {1, image - PAGE_BYTES, RESULT_OK},
     };
     for (unsigned i = 0; i < ARRAY_COUNT(cases); i++) {
-        struct space_request request = {OPERATION_MAP, range_of(0, cases[i].pages), GATE_READ,
+        struct space_request request = {PERCPU_MESSAGE_MAP, range_of(0, cases[i].pages), GATE_READ,
                                         GATE_MAP_IMAGE, cases[i].offset};
         CHECK_EQUAL(call(&request), cases[i].expected);
     }
@@ -361,7 +355,7 @@ TEST(pages_that_may_be_written_and_executed_are_both)
 {
     begin(4);
     struct space_range page = {WINDOW_BASE, PAGE_BYTES};
-    CHECK_EQUAL(call(&(struct space_request){OPERATION_MAP, page, 7, 0, 0}), RESULT_OK);
+    CHECK_EQUAL(call(&(struct space_request){PERCPU_MESSAGE_MAP, page, 7, 0, 0}), RESULT_OK);
     CHECK_EQUAL(isolation_space_fault(caller, WINDOW_BASE, SPACE_ACCESS_WRITE), RESULT_OK);
     CHECK(machine_walk(WINDOW_BASE, SPACE_ACCESS_EXECUTE) != NULL);
     end();
@@ -372,7 +366,7 @@ TEST(touching_upwards_brings_pages_along)
 {
     begin(5);
     struct space_range range = {WINDOW_BASE, 64 * PAGE_BYTES};
-    CHECK_EQUAL(call(&(struct space_request){OPERATION_MAP, range, 3, 0, 0}), RESULT_OK);
+    CHECK_EQUAL(call(&(struct space_request){PERCPU_MESSAGE_MAP, range, 3, 0, 0}), RESULT_OK);
     CHECK_EQUAL(isolation_space_fault(caller, WINDOW_BASE, SPACE_ACCESS_WRITE), RESULT_OK);
     CHECK(machine_walk(WINDOW_BASE + PAGE_BYTES, SPACE_ACCESS_READ) == NULL);
     CHECK_EQUAL(isolation_space_fault(caller, WINDOW_BASE + PAGE_BYTES, SPACE_ACCESS_READ),
