@@ -104,7 +104,7 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(per_operation(output, counts), {"some thing": (40.0, 4.0)})
         self.assertEqual(parse_output(output)[1], {6: "no second core"})
 
-    # @verifies ATL-LLR-TOOL-0060~1
+    # @verifies ATL-LLR-TOOL-0080~1
     def test_growth_of_a_figure_is_told(self):
         accepted = {"ring": {"same": 100, "grows": 100, "falls": 100, "gone": 7}}
         figures = {"ring": {"same": 105, "grows": 106, "falls": 10, "new": 3}}
@@ -114,14 +114,14 @@ class BenchTest(unittest.TestCase):
             "ring: new: 3 now, not in the file"])
         self.assertEqual(differences(accepted, accepted), [])
 
-    # @verifies ATL-LLR-TOOL-0061~1
+    # @verifies ATL-LLR-TOOL-0081~1
     def test_changes_of_a_revision_by_growth(self):
         before = {"p": {"s": {"a": 100.0, "b": 50.0, "only before": 1.0}, "t": {"a": 1.0}}, "q": {}}
         now = {"p": {"s": {"a": (90.0, 1.0, 90.0, 90.0), "b": (60.0, 1.0, 60.0, 60.0),
                            "only now": (5.0, 1.0, 5.0, 5.0)}}}
         self.assertEqual(changes(before, now), [("p", "s", "b", 50.0, 60.0), ("p", "s", "a", 100.0, 90.0)])
 
-    # @verifies ATL-LLR-TOOL-0062~1
+    # @verifies ATL-LLR-TOOL-0082~1
     def test_page_has_every_number(self):
         text = page.html_page(EVERYTHING, 2)
         self.assertTrue({"1,234", "22", "5,000", "4,990..5,010", "a &lt;b&gt;"} <= set(
@@ -129,7 +129,7 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(text.count("<rect"), 3)
         self.assertNotIn("http", text)
 
-    # @verifies ATL-LLR-TOOL-0063~1
+    # @verifies ATL-LLR-TOOL-0083~1
     def test_document_keeps_what_is_around_its_tables(self):
         text = page.with_tables(f"above\n{page.BEGIN}old\n{page.END}below\n", EVERYTHING,
                                 {"a <b>": 1000, "c": 30})

@@ -9,8 +9,7 @@ import tempfile
 import unittest
 
 import support
-from atoll.options import add_image_options, add_machine_options, read_manifest, split_command
-from atoll.errors import ToolError
+from atoll.options import add_image_options, add_machine_options, split_command
 from atoll.packages import read_packages
 from atoll.testing.lines import run_lines
 from atoll.testing.pairwise import full, pairwise
@@ -114,16 +113,6 @@ class OptionsTest(unittest.TestCase):
                          (["--cores", "2", "-v"], ["prog", "--cores", "3"]))
         self.assertEqual(self.split("--cores=2", "--", "-prog"), (["--cores=2"], ["-prog"]))
         self.assertEqual(self.split(), ([], []))
-
-    def test_manifest_is_checked(self):
-        path = support.FOLDER / "atoll.toml"
-        path.write_text('ring = 0\nmemory = "1G"\n[environment]\nA = "b"\n')
-        self.assertEqual(read_manifest(path)["memory"], 1024)
-        for text in ("ring = 1", "cores = 65", "unknown = 1", "cores = 'x'", "memory = 'x'", "=",
-                     "quantum_us = 1", "placement = 'any'", "machine = 'pc'"):
-            path.write_text(text)
-            with self.assertRaises(ToolError):
-                read_manifest(path)
 
 
 class CommandTest(unittest.TestCase):

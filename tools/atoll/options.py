@@ -1,23 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options that `run`, `pack` and `bench` share, and the manifest atoll.toml. The command line
-wins over the manifest, the manifest over the defaults."""
+"""The options that `run`, `pack` and `bench` share. The command line wins over the manifest
+(manifest.py), the manifest over the defaults."""
 import argparse
 import dataclasses
-import os
 import pathlib
-import re
-import tomllib
 
-from atoll.errors import ToolError
 from atoll.machine import CORES_MAX, MACHINES, QEMU
+from atoll.manifest import (MANIFEST_NAME, PLACEMENTS, QUANTUM_US_MAX, QUANTUM_US_MIN, absolute_path,
+                            host_name, memory_mib, read_manifest)
 
-MANIFEST_NAME = "atoll.toml"
-PLACEMENTS = ("fixed", "balanced")
-DEFAULTS = {
-    "ring": 3, "cores": None, "memory": 128, "machine": "microvm", "quantum_us": 10000,
-    "placement": "fixed",
-    "working_directory": "/", "host_name": "atoll", "allow_write_execute": False,
-}
 DEFAULT_ENVIRONMENT = {"HOME": "/root", "PATH": "/bin"}
 
 
@@ -46,17 +37,15 @@ class Settings:
     arguments: list = dataclasses.field(default_factory=list)
 
 
-def memory_mib(text):
-    """MiB from 128, 128M or 2G."""
-    match = re.fullmatch(r"(\d+)([MG]?)", str(text), re.IGNORECASE)
-    if not match or int(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no amount of memory; write 128, 128M or 2G")
-    return int(match[1]) * (1024 if match[2].upper() == "G" else 1)
-
-
 def core_count(text):
     if not str(text).isdigit() or not 1 <= int(text) <= CORES_MAX:
         raise argparse.ArgumentTypeError(f"{text!r}: give 1 to {CORES_MAX} cores")
+    return int(text)
+
+
+def quantum_us(text):
+    if not text.isdigit() or not QUANTUM_US_MIN <= int(text) <= QUANTUM_US_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r}: give {QUANTUM_US_MIN} to {QUANTUM_US_MAX}")
     return int(text)
 
 
@@ -104,6 +93,12 @@ def add_image_options(parser):
         help="set a variable of the program's environment; may be repeated")
     add("--manifest", metavar="FILE",
         help=f"read settings from FILE (default: {MANIFEST_NAME} beside the program, if there)")
+    add("--placement", choices=PLACEMENTS,
+        help="balanced: an idle core asks the longest queue for a thread (default fixed)")
+    add("--quantum-us", type=quantum_us, metavar="N",
+        help="microseconds after which an equal thread runs (default 10000)")
+    add("--working-directory", type=absolute_path, metavar="PATH", help="where the program starts")
+    add("--host-name", type=host_name, metavar="NAME", help="the guest's name (default atoll)")
     add("--allow-write-execute", action="store_true", default=None,
         help="permit memory that is writable and executable (compilers at run time)")
     add("--seed", type=seed_number, metavar="N", help="fixed seed for address layout; tests only")
@@ -118,7 +113,7 @@ def add_machine_options(parser):
     """Options that decide which machine boots it."""
     add = parser.add_argument
     add("--memory", "-m", type=memory_mib, metavar="MIB", help="memory (default 128)")
-    add("--machine", choices=MACHINES, help=f"QEMU machine (default {DEFAULTS['machine']})")
+    add("--machine", choices=MACHINES, help="QEMU machine (default microvm)")
     add("--timeout", type=float, metavar="SECONDS", help="stop the machine after this time")
     add("--qemu", metavar="PROGRAM", default=QEMU, help=f"the QEMU that boots it (default {QEMU})")
     add("--qemu-arg", action="append", default=[], metavar="ARG",
@@ -147,42 +142,6 @@ def split_command(parser, words):
     return words[:position], words[position:]
 
 
-_MANIFEST_TYPES = {"ring": int, "cores": int, "memory": (int, str), "machine": str,
-                   "quantum_us": int, "placement": str, "working_directory": str, "host_name": str,
-                   "allow_write_execute": bool, "arguments": list, "environment": dict,
-                   "files": dict, "root": str, "out": dict}
-
-
-def read_manifest(path):
-    """The settings of an atoll.toml, checked; `files` maps guest paths to host paths."""
-    try:
-        values = tomllib.loads(pathlib.Path(path).read_text())
-    except OSError as error:
-        raise ToolError(f"{path}: {error.strerror}", "check the path given to --manifest") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ToolError(f"{path}: {error}", "write it as TOML: name = value") from None
-    for key, value in values.items():
-        if key not in _MANIFEST_TYPES:
-            raise ToolError(f"{path}: unknown setting {key!r}",
-                            f"known are {', '.join(sorted(_MANIFEST_TYPES))}")
-        if not isinstance(value, _MANIFEST_TYPES[key]):
-            raise ToolError(f"{path}: {key} has the wrong type", "see docs/HACKING.md, Manifest")
-    try:
-        if "memory" in values:
-            values["memory"] = memory_mib(values["memory"])
-        if "cores" in values:
-            core_count(str(values["cores"]))
-    except argparse.ArgumentTypeError as error:
-        raise ToolError(f"{path}: {error}", "mend the setting") from None
-    if values.get("ring", 3) not in (0, 3) or values.get("machine", "q35") not in MACHINES:
-        raise ToolError(f"{path}: ring is 0 or 3, machine is {' or '.join(MACHINES)}", "mend it")
-    if not 100 <= values.get("quantum_us", 10000) <= 1000000:
-        raise ToolError(f"{path}: quantum_us is 100 to 1000000", "mend it")
-    if values.get("placement", "fixed") not in PLACEMENTS:
-        raise ToolError(f"{path}: placement is {' or '.join(PLACEMENTS)}", "mend it")
-    return values
-
-
 def _find_manifest(arguments, program):
     if arguments.manifest:
         return pathlib.Path(arguments.manifest)
@@ -195,22 +154,17 @@ def settings_from(arguments, program):
     path = _find_manifest(arguments, program)
     manifest = read_manifest(path) if path else {}
     settings = Settings()
-    for name, default in DEFAULTS.items():
+    for name in ("ring", "cores", "memory", "machine", "quantum_us", "placement", "working_directory",
+                 "host_name", "allow_write_execute", "root"):
         given = getattr(arguments, name, None)
-        setattr(settings, name, given if given is not None else manifest.get(name, default))
-    folder = path.parent if path else pathlib.Path()
-    for guest, host in manifest.get("files", {}).items():
-        settings.files.append((os.path.join(folder, str(host)), guest))
+        setattr(settings, name,
+                given if given is not None else manifest.get(name, getattr(settings, name)))
+    settings.files = [(host, guest) for guest, host in manifest.get("files", {}).items()]
     settings.files += arguments.file
-    if arguments.root or "root" in manifest:
-        settings.root = arguments.root or os.path.join(folder, manifest["root"])
-    settings.outputs = [(guest, os.path.join(folder, str(host)))
-                        for guest, host in manifest.get("out", {}).items()]
-    settings.outputs += getattr(arguments, "out", [])
-    settings.environment = dict(DEFAULT_ENVIRONMENT)
-    settings.environment.update({k: str(v) for k, v in manifest.get("environment", {}).items()})
-    settings.environment.update(dict(arguments.env))
-    settings.arguments = [str(a) for a in manifest.get("arguments", [])]
+    settings.outputs = list(manifest.get("out", {}).items()) + getattr(arguments, "out", [])
+    settings.environment = {**DEFAULT_ENVIRONMENT, **manifest.get("environment", {}),
+                            **dict(arguments.env)}
+    settings.arguments = manifest.get("arguments", [])
     settings.seed, settings.verbose = arguments.seed, arguments.verbose
     settings.kernel, settings.posix = arguments.kernel, arguments.posix
     settings.variant = arguments.variant or ("perturb" if arguments.perturb else "image")

@@ -14,7 +14,7 @@ from atoll.image import (FLAG_BALANCED, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBO
                          build_image)
 from atoll.options import add_image_options, settings_from
 from atoll.program import check_program
-from atoll.tree import Entry, Tree, guest_path
+from atoll.tree import PROGRAM, Entry, Tree, guest_path
 
 # Hidden from the program: posix/ puts its own /proc there. posix/file/hand_out.c reads it.
 OUTPUT_LIST = "/proc/.atoll/out"
@@ -72,7 +72,7 @@ def _add_program(tree, program, settings):
         # where /bin is a link, as of merged trees, the file goes to where it leads
         folder = tree.resolve("/bin") or "/bin"
         guest = folder + guest.removeprefix("/bin")
-        tree.add(guest, Entry(stat.S_IFREG | 0o755, data))
+        tree.add(guest, Entry(PROGRAM, data))
     return guest, first
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The read-only files of an image: a default tree, --root, the program, and what --file adds."""
+"""The read-only files of an image: a default tree, --root, the program, and what --file adds. Of a
+file of this machine only what it holds goes in, whether it is executable, and no time: where, when and
+by whom it was put there must not change the image. An archive is taken with all that it says."""
 import dataclasses
 import os
 import pathlib
@@ -28,6 +30,42 @@ class Entry:
 
 DIRECTORY = stat.S_IFDIR | 0o755
 REGULAR = stat.S_IFREG | 0o644
+PROGRAM = stat.S_IFREG | 0o755
+LINK = stat.S_IFLNK | 0o777
+
+
+def host_time():
+    """The modification time of files of this machine: that of the convention SOURCE_DATE_EPOCH."""
+    text = os.environ.get("SOURCE_DATE_EPOCH") or "0"
+    if not text.isdecimal() or int(text) >= 1 << 63:
+        raise ToolError(f"SOURCE_DATE_EPOCH is {text!r}", "set it to seconds since 1970, or unset it")
+    return int(text)
+
+
+# @impl ATL-LLR-TOOL-0061~1
+def _host_entry(item):
+    """The Entry of a file, folder or symbolic link of this machine; None: something else. Permissions
+    as in git: a umask must not show."""
+    facts = item.lstat()
+    if stat.S_ISLNK(facts.st_mode):
+        return Entry(LINK, os.fsencode(os.readlink(item)), host_time())
+    if stat.S_ISDIR(facts.st_mode):
+        return Entry(DIRECTORY, b"", host_time())
+    if stat.S_ISREG(facts.st_mode):
+        mode = PROGRAM if facts.st_mode & stat.S_IXUSR else REGULAR
+        return Entry(mode, item.read_bytes(), host_time())
+    return None
+
+
+def _entries_below(root):
+    """(path relative to root, Entry or None) of everything below a folder, parents first."""
+    folders = [root]
+    while folders:
+        for item in sorted(folders.pop().iterdir()):
+            entry = _host_entry(item)
+            if entry is not None and stat.S_ISDIR(entry.mode):
+                folders.append(item)
+            yield item.relative_to(root).as_posix(), entry
 
 
 def guest_path(path):
@@ -97,8 +135,12 @@ class Tree:
         source = pathlib.Path(source)
         try:
             if source.is_dir():
-                for path, entry in _entries_of_folder(source, progress):
-                    self.add(path, entry)
+                for path, entry in _entries_below(source):
+                    if entry is None:
+                        progress.skip()
+                        continue
+                    progress.add(len(entry.content))
+                    self.add("/" + path, entry)
             elif source.is_file() and tarfile.is_tarfile(source):
                 for path, entry in _entries_of_archive(source, progress):
                     self._replace(path, entry)
@@ -140,40 +182,22 @@ class Tree:
         return None
 
     def add_host(self, host, path):
-        """Adds a file, a symbolic link or a whole folder of this machine."""
+        """Adds a file or a whole folder of this machine; a symbolic link given itself is followed."""
         host = pathlib.Path(host)
         try:
-            facts = host.stat()
-            if stat.S_ISDIR(facts.st_mode):
-                self._add_folder(host, path)
-            elif stat.S_ISREG(facts.st_mode):
-                self._add_regular(host, path, facts)
-            else:
+            entry = _host_entry(host.resolve(strict=True))
+            if entry is None:
                 raise ToolError(f"{host}: neither a file nor a folder", "give a regular file")
+            if guest_path(path) != "/":
+                self.add(path, entry)
+            for below, inner in _entries_below(host) if stat.S_ISDIR(entry.mode) else ():
+                if inner is None:
+                    raise ToolError(f"{host / below}: neither a file, a folder nor a symbolic link",
+                                    "leave it out of the folder given to --file")
+                self.add(posixpath.join(path, below), inner)
         except OSError as error:
-            raise ToolError(f"{host}: {error.strerror}", "check the path given to --file") from None
-
-    def _add_regular(self, host, path, facts):
-        mode = stat.S_IFREG | stat.S_IMODE(facts.st_mode)
-        self.add(path, Entry(mode, host.read_bytes(), int(facts.st_mtime)))
-
-    def _add_folder(self, host, path):
-        facts = host.stat()
-        if guest_path(path) != "/":
-            self.add(path, Entry(stat.S_IFDIR | stat.S_IMODE(facts.st_mode), b"", int(facts.st_mtime)))
-        for item in sorted(os.scandir(host), key=lambda i: i.name):
-            below = posixpath.join(path, item.name)
-            if item.is_symlink():
-                mode = stat.S_IFLNK | 0o777
-                self.add(below, Entry(mode, os.fsencode(os.readlink(item.path)),
-                                      int(item.stat(follow_symlinks=False).st_mtime)))
-            elif item.is_dir():
-                self._add_folder(pathlib.Path(item.path), below)
-            elif item.is_file():
-                self._add_regular(pathlib.Path(item.path), below, item.stat())
-            else:
-                raise ToolError(f"{item.path}: neither a file, a folder nor a symbolic link",
-                                "leave it out of the folder given to --file")
+            raise ToolError(f"{error.filename or host}: {error.strerror}",
+                            "check the path given to --file") from None
 
     def sorted_entries(self):
         """(path as bytes, entry), in the byte order in which the guest searches."""
@@ -213,29 +237,6 @@ class _Progress:
         if self._skipped:
             print(f"atoll: {self._source}: left out {self._skipped} device files, sockets or named "
                   "pipes", file=sys.stderr)
-
-
-def _entries_of_folder(root, progress):
-    """(guest path, Entry) of everything below a folder, parents first. Owner and group are root's:
-    who unpacked the folder does not matter in the guest."""
-    folders = [root]
-    while folders:
-        folder = folders.pop()
-        for item in sorted(os.scandir(folder), key=lambda i: i.name):
-            path = "/" + os.path.relpath(item.path, root)
-            facts = item.stat(follow_symlinks=False)
-            if stat.S_ISDIR(facts.st_mode):
-                folders.append(pathlib.Path(item.path))
-                content = b""
-            elif stat.S_ISLNK(facts.st_mode):
-                content = os.fsencode(os.readlink(item.path))
-            elif stat.S_ISREG(facts.st_mode):
-                content = pathlib.Path(item.path).read_bytes()
-            else:
-                progress.skip()
-                continue
-            progress.add(len(content))
-            yield path, Entry(facts.st_mode, content, int(facts.st_mtime))
 
 
 def _entries_of_archive(source, progress):

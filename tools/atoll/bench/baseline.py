@@ -33,7 +33,7 @@ def accept(say):
     FILE.write_text(HEAD + "".join(tables))
 
 
-# @impl ATL-LLR-TOOL-0060~1
+# @impl ATL-LLR-TOOL-0080~1
 def differences(accepted, figures):
     """Lines about figures that grew too much, are new, or are gone: each a reason to fail."""
     lines = []

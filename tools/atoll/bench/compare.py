@@ -52,7 +52,7 @@ def measure_revision(revision, names, systems, cores, say):
     return results
 
 
-# @impl ATL-LLR-TOOL-0061~1
+# @impl ATL-LLR-TOOL-0081~1
 def changes(before, now):
     """[(program, system, operation, instructions before, now)] of what both have, largest growth
     first."""

@@ -60,7 +60,7 @@ def _table(program, results):
             + "\n".join(lines) + "\n</table>\n")
 
 
-# @impl ATL-LLR-TOOL-0062~1
+# @impl ATL-LLR-TOOL-0082~1
 def html_page(everything, cores):
     """The page of {program: {system: {operation: (instructions, ns or None, lowest, highest)}}}."""
     tables = "".join(_table(program, results) for program, results in everything.items())
@@ -122,7 +122,7 @@ def plot(everything):
             "(logarithmic; higher is better)</text>\n" + "\n".join(parts) + "\n</svg>\n")
 
 
-# @impl ATL-LLR-TOOL-0063~1
+# @impl ATL-LLR-TOOL-0083~1
 def with_tables(document, everything, aims):
     """The text of docs/BENCHMARKS.md with the tables between its two marks made anew."""
     if len(re.findall(re.escape(BEGIN), document)) != 1 or END not in document.split(BEGIN)[1]:
