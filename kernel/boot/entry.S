@@ -11,7 +11,6 @@
 
 #define ENTRY_TABLE 3      /* present, writable */
 #define ENTRY_LARGE 0x83   /* and 2 MiB */
-#define BOOT_GIB 4
 #define SELECTOR_CODE_32 0x18
 #define GDT_LIMIT 31
 #define CR0_PE 1
@@ -56,20 +55,17 @@ boot_pvh_note:
     .code32
     .globl boot_pvh_entry
 boot_pvh_entry:
-    cli
-    cld
     mov $LOADER_PVH, %edi
     jmp enter
 
     .globl boot_multiboot2_entry
 boot_multiboot2_entry:
-    cli
-    cld
     mov $LOADER_MULTIBOOT2, %edi
-    jmp enter
 
 /* edi = loader (0: another core), ebx = its structure. */
 enter:
+    cli
+    cld
     mov %ebx, %esi
     rdtsc
     mov %eax, boot_tsc
@@ -87,23 +83,18 @@ enter:
     /* Boot tables: 4 GiB at 0 and the first 1 GiB at KERNEL_BASE. They lie in zeroed memory. */
     movl $(boot_pdpt_low_physical + ENTRY_TABLE), boot_pml4_physical
     movl $(boot_pdpt_high_physical + ENTRY_TABLE), boot_pml4_physical + 511 * 8
-    mov $(boot_pd_physical + ENTRY_TABLE), %eax
-    movl %eax, boot_pdpt_high_physical + 510 * 8
-    mov $boot_pdpt_low_physical, %edx
-    mov $BOOT_GIB, %ecx
-1:  mov %eax, (%edx)
-    add $4096, %eax
-    add $8, %edx
-    dec %ecx
-    jnz 1b
+    movl $(boot_pd_physical + ENTRY_TABLE), boot_pdpt_high_physical + 510 * 8
+    .irp gib, 0, 1, 2, 3
+    movl $(boot_pd_physical + \gib * 4096 + ENTRY_TABLE), boot_pdpt_low_physical + \gib * 8
+    .endr
     mov $ENTRY_LARGE, %eax
     mov $boot_pd_physical, %edx
-    mov $(BOOT_GIB * 512), %ecx
-2:  mov %eax, (%edx)
+    mov $(4 * 512), %ecx
+1:  mov %eax, (%edx)
     add $0x200000, %eax
     add $8, %edx
     dec %ecx
-    jnz 2b
+    jnz 1b
 
     jmp enter_long_mode
 
@@ -181,15 +172,20 @@ text_long_mode:
 /* At KERNEL_BASE now. edi, esi as above (their upper halves are not defined). */
     .section .text.boot_high, "ax"
 boot_high:
-    test %edi, %edi
-    jz cpu_other_core_enter
-    mov $boot_stack_top, %rsp
     xor %ebp, %ebp
+    test %edi, %edi
+    jz 1f
+    mov $boot_stack_top, %rsp
     mov %edi, %edi
     mov %esi, %esi
     mov boot_tsc, %rdx
     call boot_collect
     call kernel_main
+    ud2
+1:  mov $BOOT_OTHER_STACK_BYTES, %esp
+    lock xadd %esp, boot_other_stacks /* cores start side by side: a stack for each */
+    add $boot_buffer + BOOT_OTHER_STACK_BYTES, %rsp
+    call cpu_other_core_enter
     ud2
 
 /* Where another core starts: copied to a page below 640 KiB. Real mode, CS = page / 16, IP = 0,
@@ -218,5 +214,7 @@ boot_trampoline_end:
 boot_stack:
     .skip STACK_BYTES
 boot_stack_top:
+boot_other_stacks:
+    .skip 4 /* bytes that are taken */
 
     .section .note.GNU-stack, "", @progbits

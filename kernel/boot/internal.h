@@ -12,7 +12,7 @@
  * Errors: RESULT_FAULT not all of it lies in the first 4 GiB, or at address 0 */
 enum result boot_physical_read(void *to, uint64_t physical, uint64_t bytes);
 
-/* A buffer for one table at a time. */
+/* A buffer for one table at a time; later the stacks on which the other cores start (entry.S). */
 #define BOOT_BUFFER_BYTES 65536u
 extern uint8_t boot_buffer[BOOT_BUFFER_BYTES];
 

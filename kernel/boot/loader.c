@@ -8,10 +8,12 @@
 
 #define PHYSICAL_READ_END (4ull << 30)
 
-BOOT_BSS uint8_t boot_buffer[BOOT_BUFFER_BYTES];
+BOOT_BSS alignas(16) uint8_t boot_buffer[BOOT_BUFFER_BYTES];
 _Static_assert(BOOT_BUFFER_BYTES >= MULTIBOOT2_BYTES_MAX, "the whole of it is copied");
 _Static_assert(BOOT_BUFFER_BYTES >= MEMORY_ENTRIES_MAX * MEMORY_ENTRY_BYTES,
                "the whole map is copied");
+_Static_assert(BOOT_BUFFER_BYTES >= CORE_COUNT_MAX * BOOT_OTHER_STACK_BYTES,
+               "a stack for each core");
 
 enum result boot_physical_read(void *to, uint64_t physical, uint64_t bytes)
 {

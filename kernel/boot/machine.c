@@ -4,7 +4,7 @@
 #include "internal.h"
 #include "tables.h"
 
-#include <cpu/instructions.h>
+#include <cpu/apic.h>
 #include <cpu/string.h>
 #include <driver/console.h>
 #include <kernel/facts.h>
@@ -12,17 +12,6 @@
 #define ROOT_BYTES_MAX 4096u
 
 static BOOT_BSS uint8_t root_table[ROOT_BYTES_MAX];
-
-static uint32_t own_apic_id(void)
-{
-    if (cpu_cpuid(0, 0).eax >= 0xb) {
-        struct cpu_id topology = cpu_cpuid(0xb, 0);
-        if (topology.ebx != 0) {
-            return topology.edx;
-        }
-    }
-    return cpu_cpuid(1, 0).ebx >> 24;
-}
 
 /* Validator of whole tables: copies one into boot_buffer and checks it. */
 static enum result read_table(uint64_t physical, const char *signature, uint32_t *bytes)
@@ -66,7 +55,7 @@ static enum result read_acpi(uint64_t rsdp)
             return cores;
         }
         if (read_table(table, "APIC", &bytes) == RESULT_OK) {
-            cores = acpi_parse_madt(boot_buffer, bytes, own_apic_id(), &shared_facts);
+            cores = acpi_parse_madt(boot_buffer, bytes, cpu_apic_id(), &shared_facts);
         } else if (read_table(table, "FACP", &bytes) == RESULT_OK) {
             read_power(bytes);
         }
@@ -97,7 +86,7 @@ static enum result read_mp(void)
     TRY(boot_physical_read(header, table, sizeof(header)));
     uint32_t bytes = bytes_u16(header + 4);
     TRY(boot_physical_read(boot_buffer, table, bytes));
-    return mp_parse_table(boot_buffer, bytes, own_apic_id(), &shared_facts);
+    return mp_parse_table(boot_buffer, bytes, cpu_apic_id(), &shared_facts);
 }
 
 /* @impl ATL-LLR-BOOT-0022~1 */
@@ -105,6 +94,6 @@ void boot_machine_collect(uint64_t rsdp)
 {
     if (read_acpi(rsdp) != RESULT_OK && read_mp() != RESULT_OK) {
         console_log(CONSOLE_ERROR, "atoll: no valid ACPI or MP table: one core\n");
-        machine_cores_start(own_apic_id(), &shared_facts);
+        machine_cores_start(cpu_apic_id(), &shared_facts);
     }
 }

@@ -10,8 +10,22 @@
 #define COMMAND_WAIT_MAX 100000u
 #define XAPIC_DESTINATION_SHIFT 24
 
+#define LEAF_TOPOLOGY 0xbu
+
 #define PIC_PRIMARY_MASK 0x21
 #define PIC_SECONDARY_MASK 0xa1
+
+/* @impl ATL-LLR-BOOT-0016~1 */
+uint32_t cpu_apic_id(void)
+{
+    if (cpu_cpuid(0, 0).eax >= LEAF_TOPOLOGY) {
+        struct cpu_id topology = cpu_cpuid(LEAF_TOPOLOGY, 0);
+        if (topology.ebx != 0) {
+            return topology.edx;
+        }
+    }
+    return cpu_cpuid(1, 0).ebx >> 24;
+}
 
 /* @impl ATL-LLR-BOOT-0016~1 */
 void cpu_apic_send(core_id_t core, uint32_t command)

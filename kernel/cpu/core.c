@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Formats: SDM volume 3, "Segment descriptors", "TSS descriptor in 64-bit mode", "64-bit IDT gate
  * descriptors", "Interrupt stack table". */
-#include "start.h"
 #include "vectors.h"
 
 #include <cpu/apic.h>
@@ -11,11 +10,6 @@
 #include <kernel/facts.h>
 #include <kernel/region.h>
 #include <kernel/stacks.h>
-
-_Static_assert(offsetof(struct facts, core_count) == FACTS_CORE_COUNT, "assembly");
-_Static_assert(offsetof(struct facts, apic_id) == FACTS_APIC_ID, "assembly");
-_Static_assert(sizeof(struct region) == REGION_BYTES, "assembly");
-_Static_assert(offsetof(struct region, root) == REGION_ROOT, "assembly");
 
 #define VECTOR_COUNT 256u
 #define GATE_PRESENT 0x80u
@@ -55,6 +49,10 @@ static SHARED alignas(16) struct interrupt_gate shared_idt[VECTOR_COUNT];
 
 static PERCORE alignas(16) struct task_state task_state;
 static PERCORE alignas(16) uint64_t gdt[GDT_ENTRIES];
+
+/* At the end of .percore; kernel.ld defines stack_gate_top behind them. */
+__attribute__((section(".percore.stack"))) alignas(PAGE_BYTES) uint8_t
+    kernel_stacks[LAYOUT_IST_COUNT * STACKS_IST_STRIDE + PAGE_BYTES + LAYOUT_STACK_BYTES];
 
 /* Fills the one IDT that all cores load; the stacks of its vectors are in a TSS. */
 static void build_idt(bool has_stacks)
@@ -156,4 +154,18 @@ void cpu_core_initialize(core_id_t core)
     write_control_registers();
     write_call_registers(core);
     cpu_apic_initialize();
+}
+
+/* @impl ATL-LLR-BOOT-0015~1 */
+noreturn void cpu_other_core_enter(void)
+{
+    uint32_t apic_id = cpu_apic_id();
+    for (uint16_t core = 0; core < shared_facts.core_count; core++) {
+        if (shared_facts.apic_id[core] == apic_id) {
+            cpu_core_enter((core_id_t){core}, shared_regions[core].root);
+        }
+    }
+    for (;;) {
+        cpu_hlt();
+    }
 }

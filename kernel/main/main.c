@@ -61,5 +61,5 @@ noreturn void kernel_main(void)
                     "fewer cores",
                     shared_facts.memory_bytes >> 10, shared_facts.core_count);
     }
-    cpu_core_enter((core_id_t){0});
+    cpu_core_enter((core_id_t){0}, shared_regions[0].root);
 }

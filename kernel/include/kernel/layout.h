@@ -25,6 +25,7 @@
 #define LAYOUT_DEVICE_LAPIC 0  /* page index behind LAYOUT_DEVICE_BASE: every core its own */
 #define LAYOUT_DEVICE_IOAPIC 1 /* core 0 */
 
+#define BOOT_OTHER_STACK_BYTES 1024 /* of a core on the boot tables that is not the boot core */
 #define LAYOUT_STACK_BYTES 8192     /* gate stack */
 #define LAYOUT_IST_STACK_BYTES 4096 /* each of LAYOUT_IST_COUNT */
 #define LAYOUT_IST_COUNT 7

@@ -55,6 +55,9 @@ static inline void cpu_apic_end_of_interrupt(void)
     cpu_apic_write(APIC_END_OF_INTERRUPT, 0);
 }
 
+/* This core's, as CPUID tells it. Any state. */
+uint32_t cpu_apic_id(void);
+
 /* Enables the APIC with everything masked but NMI on LINT1. Part of cpu_core_initialize. */
 void cpu_apic_initialize(void);
 

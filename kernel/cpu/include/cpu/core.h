@@ -17,8 +17,12 @@ void cpu_core_early_exceptions(void);
 void cpu_core_initialize(core_id_t core);
 
 /* Leaves the boot tables for the core's own root and its gate stack: kernel_core_main(core).
- * Context: boot core, once, regions built, interrupts off. */
-noreturn void cpu_core_enter(core_id_t core);
+ * Context: once on each core, regions built, interrupts off. */
+noreturn void cpu_core_enter(core_id_t core, paddr_t root);
+
+/* A new core on the boot tables finds out which core it is and enters as that one; one that is not
+ * in the list stays halted. Context: a stack of BOOT_OTHER_STACK_BYTES, interrupts off */
+noreturn void cpu_other_core_enter(void);
 
 /* What cpu_core_enter and the start of the other cores call; kernel/main defines it. */
 noreturn void kernel_core_main(core_id_t core);
