@@ -37,27 +37,20 @@ static uint32_t ring_room(const struct ring *ring)
     return ring->size - ring_used(ring);
 }
 
-/* @ring has room for it */
-static void ring_put(struct ring *ring, uint8_t byte)
-{
-    ring->bytes[ring->head & (ring->size - 1)] = byte;
-    ring->head++;
-}
-
-/* @ring is not empty */
-static uint8_t ring_get(struct ring *ring)
-{
-    uint8_t byte = ring->bytes[ring->tail & (ring->size - 1)];
-    ring->tail++;
-    return byte;
-}
-
 /* @bytes at most ring_room */
-static void ring_put_all(struct ring *ring, const uint8_t *from, uint32_t bytes)
+static void ring_put(struct ring *ring, const uint8_t *from, uint32_t bytes)
 {
     for (uint32_t i = 0; i < bytes; i++) {
-        ring_put(ring, from[i]);
+        ring->bytes[ring->head++ & (ring->size - 1)] = from[i];
     }
+}
+
+/* How many bytes lie in one piece from the oldest on, which is at *at. */
+static uint32_t ring_piece(const struct ring *ring, const uint8_t **at)
+{
+    uint32_t offset = ring->tail & (ring->size - 1);
+    *at = ring->bytes + offset;
+    return MIN(ring_used(ring), ring->size - offset);
 }
 
 /* Set before seal: IMAGE_FLAG_FRAMED, IMAGE_FLAG_VERBOSE. */
@@ -100,13 +93,13 @@ static void enable(uint8_t causes)
 static void pump(void)
 {
     for (uint32_t i = 0; i < PUMP_BURSTS_MAX && ring_used(&transmit) > 0; i++) {
-        uint32_t burst = MIN(uart_transmit_room(), ring_used(&transmit));
-        if (burst == 0) {
+        const uint8_t *at;
+        uint32_t piece = ring_piece(&transmit, &at);
+        uint32_t sent = uart_transmit(at, piece);
+        if (sent == 0) {
             break;
         }
-        for (; burst > 0; burst--) {
-            uart_transmit(ring_get(&transmit));
-        }
+        transmit.tail += sent;
     }
     enable((uint8_t)((enabled & UART_ENABLE_RECEIVE) |
                      (ring_used(&transmit) > 0 ? UART_ENABLE_TRANSMIT : 0)));
@@ -114,21 +107,22 @@ static void pump(void)
 
 static void flush_ring(void)
 {
+    const uint8_t *at;
     while (is_buffered() && ring_used(&transmit) > 0 && !is_dead) {
-        uint32_t at = transmit.tail & (transmit.size - 1);
-        uint32_t count = MIN(ring_used(&transmit), transmit.size - at);
-        count = MIN(count, UART_FIFO_BYTES);
-        is_dead = !uart_write_polled(transmit.bytes + at, count);
-        transmit.tail += count;
+        uint32_t piece = ring_piece(&transmit, &at);
+        is_dead = !uart_write_polled(at, piece);
+        transmit.tail += piece;
     }
 }
 
-static void put_header(uint8_t *header, uint32_t stream, uint64_t bytes)
+/* What stands before a payload: returns its length, 0 where nothing does. */
+static uint32_t make_header(uint8_t *header, uint32_t stream, uint64_t bytes)
 {
     header[0] = CONSOLE_FRAME_MARK;
     header[1] = (uint8_t)stream;
     header[2] = (uint8_t)bytes;
     header[3] = (uint8_t)(bytes >> 8);
+    return is_framed() ? HEADER_BYTES : 0;
 }
 
 /* @impl ATL-LLR-BOOT-0027~1 */
@@ -138,22 +132,18 @@ int64_t console_write(uint32_t stream, const void *data, uint64_t bytes)
         console_write_blocking(stream, data, bytes);
         return (int64_t)bytes;
     }
-    uint32_t header_bytes = is_framed() ? HEADER_BYTES : 0;
+    uint8_t header[HEADER_BYTES];
     uint64_t taken = MIN(bytes, CONSOLE_PAYLOAD_BYTES_MAX);
-    uint64_t wanted = MIN(taken + header_bytes, WRITE_ROOM_MIN);
+    uint64_t wanted = MIN(taken + HEADER_BYTES, WRITE_ROOM_MIN);
     if (ring_room(&transmit) < wanted) {
         pump();
     }
     if (ring_room(&transmit) < wanted) {
         return RESULT_AGAIN;
     }
-    taken = MIN(taken, ring_room(&transmit) - header_bytes);
-    if (header_bytes != 0) {
-        uint8_t header[HEADER_BYTES];
-        put_header(header, stream, taken);
-        ring_put_all(&transmit, header, sizeof(header));
-    }
-    ring_put_all(&transmit, data, (uint32_t)taken);
+    taken = MIN(taken, ring_room(&transmit) - HEADER_BYTES);
+    ring_put(&transmit, header, make_header(header, stream, taken));
+    ring_put(&transmit, data, (uint32_t)taken);
     pump();
     return (int64_t)taken;
 }
@@ -161,20 +151,15 @@ int64_t console_write(uint32_t stream, const void *data, uint64_t bytes)
 void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes)
 {
     const uint8_t *from = data;
+    uint8_t header[HEADER_BYTES];
     flush_ring();
     if (is_buffered() && is_dead) {
         return;
     }
     while (bytes > 0) {
         uint64_t piece = MIN(bytes, CONSOLE_PAYLOAD_BYTES_MAX);
-        if (is_framed()) {
-            uint8_t header[HEADER_BYTES];
-            put_header(header, stream, piece);
-            if (!uart_write_polled(header, sizeof(header))) {
-                return;
-            }
-        }
-        if (!uart_write_polled(from, piece)) {
+        if (!uart_write_polled(header, make_header(header, stream, piece)) ||
+            !uart_write_polled(from, piece)) {
             return;
         }
         from += piece;
@@ -199,7 +184,7 @@ static void fetch(void)
     uint8_t byte;
     while (ring_room(&receive) > 0 && uart_receive(&byte)) {
         if (is_framed() ? input_take_framed(&input, byte) : input_take_plain(&input, byte)) {
-            ring_put(&receive, byte);
+            ring_put(&receive, &byte, 1);
         }
     }
     if (ring_room(&receive) == 0) {
@@ -225,7 +210,7 @@ int64_t console_read(void *to, uint64_t bytes)
     uint8_t *out = to;
     uint64_t count = MIN((uint64_t)available, bytes);
     for (uint64_t i = 0; i < count; i++) {
-        out[i] = ring_get(&receive);
+        out[i] = receive.bytes[receive.tail++ & (receive.size - 1)];
     }
     if (has_interrupts && (enabled & UART_ENABLE_RECEIVE) == 0 &&
         ring_room(&receive) >= RECEIVE_RESUME_ROOM) {

@@ -27,6 +27,7 @@
 #define STATUS_HOLDING_EMPTY 0x20u
 #define STATUS_ALL_EMPTY 0x40u
 #define CAUSE_NONE 0x01u
+#define FIFO_BYTES 16u
 
 /* Two seconds or more on anything; what takes longer does not take bytes any more. */
 #define POLLS_MAX 4000000u
@@ -62,14 +63,16 @@ void console_discover(void)
     cpu_out8(port(REGISTER_MODEM), MODEM_ON);
 }
 
-uint32_t uart_transmit_room(void)
+uint32_t uart_transmit(const uint8_t *bytes, uint64_t count)
 {
-    return (cpu_in8(port(REGISTER_STATUS)) & STATUS_HOLDING_EMPTY) != 0 ? UART_FIFO_BYTES : 0;
-}
-
-void uart_transmit(uint8_t byte)
-{
-    cpu_out8(port(REGISTER_DATA), byte);
+    if ((cpu_in8(port(REGISTER_STATUS)) & STATUS_HOLDING_EMPTY) == 0) {
+        return 0;
+    }
+    uint32_t burst = (uint32_t)MIN(count, FIFO_BYTES);
+    for (uint32_t i = 0; i < burst; i++) {
+        cpu_out8(port(REGISTER_DATA), bytes[i]);
+    }
+    return burst;
 }
 
 bool uart_receive(uint8_t *byte)
@@ -122,12 +125,9 @@ bool uart_write_polled(const uint8_t *bytes, uint64_t count)
         if (!await(STATUS_HOLDING_EMPTY)) {
             return false;
         }
-        uint64_t burst = MIN(count, UART_FIFO_BYTES);
-        for (uint64_t i = 0; i < burst; i++) {
-            uart_transmit(bytes[i]);
-        }
-        bytes += burst;
-        count -= burst;
+        uint32_t sent = uart_transmit(bytes, count);
+        bytes += sent;
+        count -= sent;
     }
     return true;
 }

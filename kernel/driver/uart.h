@@ -6,13 +6,11 @@
 
 #include <percpu/base.h>
 
-#define UART_FIFO_BYTES 16u
 #define UART_ENABLE_RECEIVE 1u
 #define UART_ENABLE_TRANSMIT 2u
 
-/* Bytes that the transmitter takes now without waiting: 0 or UART_FIFO_BYTES. */
-uint32_t uart_transmit_room(void);
-void uart_transmit(uint8_t byte);
+/* Sends what the transmitter takes now without waiting, and returns how many bytes that was. */
+uint32_t uart_transmit(const uint8_t *bytes, uint64_t count);
 /* False: nothing there. */
 bool uart_receive(uint8_t *byte);
 
