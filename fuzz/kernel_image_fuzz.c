@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The image validator against arbitrary indexes. The input is the front of a payload; the rest is
- * zero up to the size that its header claims (a small one). Checksums are switched off, so that the
- * fuzzer reaches what is behind them; tests/unit/kernel_image covers them. What the validator lets
- * pass must be usable without a further check: this target uses all of it.
+/* The image's validators, the kernel's and posix/'s, against arbitrary indexes. The input is the
+ * front of a payload; the rest is zero up to the size that its header claims (a small one).
+ * Checksums are switched off, so that the fuzzer reaches what is behind them;
+ * tests/unit/kernel_image covers them. What they let pass must be usable without a further check:
+ * this target uses all of it.
  * @verifies ATL-LLR-IMAGE-0001~1 ATL-LLR-IMAGE-0003~1 ATL-LLR-IMAGE-0004~1 @robust
- * @verifies ATL-LLR-IMAGE-0005~1 ATL-LLR-IMAGE-0006~1 @robust */
+ * @verifies ATL-LLR-IMAGE-0005~1 ATL-LLR-IMAGE-0006~2 @robust */
 #include "fuzz.h"
 #include <kernel/image.h>
+#include <posix/load.h>
 
 #define PAYLOAD_BYTES_MAX (256u << 10)
 
@@ -67,7 +69,6 @@ static void use_files(const struct image_header *header, const uint8_t *bytes)
 
 static void use(const struct image_header *header, const uint8_t *bytes)
 {
-    use_posix(header, bytes);
     use_files(header, bytes);
     FUZZ_REQUIRE(bytes[header->program_path_offset] == '/');
     FUZZ_REQUIRE(bytes[header->working_directory_offset] == '/');
@@ -102,7 +103,13 @@ void fuzz_one(const uint8_t *input, size_t bytes)
     const char *reason = NULL;
     if (image_validate(no_crc, payload, count, &found, &reason) == RESULT_OK) {
         FUZZ_REQUIRE((const void *)found == payload && reason == NULL);
-        use(found, payload);
+        use_posix(found, payload);
+        if (posix_index_validate(found, &reason) == RESULT_OK) {
+            FUZZ_REQUIRE(reason == NULL);
+            use(found, payload);
+        } else {
+            FUZZ_REQUIRE(reason != NULL);
+        }
     } else {
         FUZZ_REQUIRE(found == NULL && reason != NULL);
     }

@@ -3,10 +3,12 @@
 #include "internal.h"
 
 #include <posix/instructions.h>
+#include <posix/load.h>
 #include <posix/memory.h>
 #include <posix/time.h>
 
-#define FLAGS_START 0x202u /* interrupts on, the always-set bit */
+#define STATUS_REFUSED 125u /* as for an image that the kernel refuses */
+#define FLAGS_START 0x202u  /* interrupts on, the always-set bit */
 
 /* The contract's stack is a place to begin; a posix stack is aligned to its size, and the load base
  * only to a page, so a block is cut out of twice its size at run time. */
@@ -40,6 +42,16 @@ static void name_thread(struct posix_thread *self, const char *path)
     }
 }
 
+/* Before anything uses strings or files of the image. @impl ATL-LLR-IMAGE-0006~2 */
+static void check_index(void)
+{
+    const char *reason = NULL;
+    if (posix_index_validate(posix_image(), &reason) != RESULT_OK) {
+        posix_print("atoll: cannot start: the image is damaged: %s\n", reason);
+        gate_exit(STATUS_REFUSED, 0);
+    }
+}
+
 /* Never returns, so the changed guard is never compared with an older one. */
 __attribute__((optimize("no-stack-protector"))) noreturn void posix_start(struct posix_thread *self)
 {
@@ -48,6 +60,7 @@ __attribute__((optimize("no-stack-protector"))) noreturn void posix_start(struct
         __stack_chk_guard = guard & ~0xffull; /* a zero byte ends string overflows */
     }
     posix_thread_initialize(self);
+    check_index();
     posix_memory_initialize();
     posix_file_initialize();
     posix_clock_initialize();

@@ -8,7 +8,9 @@ import unittest.mock
 
 from lib import ONE, PAIRWISE, system_test
 
+from atoll.crc32c import crc32c
 from atoll.elf import PT_LOAD, Elf
+from atoll.image import CRC_INDEX_OFFSET
 
 STATUS_REFUSED = 125
 
@@ -40,6 +42,35 @@ def test_damaged_payload_is_refused(guest):
     text = result.kernel_errors + result.outcome.noise
     result.expect_that(b"image" in text.lower(), "the message names the image")
     result.expect(status=STATUS_REFUSED, stdout=b"")
+
+
+# What is wrong, the header's field that names its place, what is written how far behind it, and why.
+BAD_INDEXES = {
+    "path": (248, 0, b"x", b"program path is not absolute and normal"),
+    "file": (240, 22, b"\x01", b"file mode has unknown bits"),
+}
+
+
+# @verifies ATL-LLR-IMAGE-0006~2 @robust
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2), wrong=tuple(BAD_INDEXES))
+def test_malformed_index_is_refused(guest):
+    """What only the library OS uses; the checksums are right."""
+    field, behind, value, reason = BAD_INDEXES[guest.wrong]
+    image = image_of(guest)
+    _, _, start, _ = struct.unpack_from("<8sQQQ", image, bytes(image).index(b"IMAGELOC"))
+    segment = next(s for s in Elf(image, "image").loads if s.physical == start)
+    at, index_bytes = segment.offset, struct.unpack_from("<Q", image, segment.offset + 24)[0]
+    index = image[at:at + min(index_bytes, segment.file_bytes)] # zeros behind it are not in the file
+    place = struct.unpack_from("<I", index, field)[0] + behind
+    index[place:place + len(value)] = value
+    struct.pack_into("<I", index, CRC_INDEX_OFFSET, 0)
+    padding = bytes(index_bytes - len(index))
+    struct.pack_into("<I", index, CRC_INDEX_OFFSET, crc32c(bytes(index) + padding))
+    image[at:at + len(index)] = index
+    result = guest.boot(bytes(image))
+    result.expect(status=STATUS_REFUSED, stdout=b"")
+    result.expect_that(b"atoll: cannot start: the image is damaged: " + reason in result.stderr,
+                       "the message says why")
 
 
 # @verifies ATL-LLR-TOOL-0042~1 @robust

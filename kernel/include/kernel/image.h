@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The payload of a sealed image, little-endian, made by tools/image.py and validated once by the
- * kernel (image_validate); posix/ maps the index pages read-only. Layout:
+ * kernel (image_validate) and by posix/, which maps the index pages read-only. Layout:
  *
  *   page 0..        index: struct image_header, file table, strings   (index_bytes, page multiple)
  *   then            posix sections, each page-aligned
@@ -105,18 +105,20 @@ typedef uint32_t (*image_crc32c_update)(uint32_t state, const void *bytes, uint6
 /* The same by a 16-entry table: any CPU, any host. */
 uint32_t image_crc32c_by_table(uint32_t state, const void *bytes, uint64_t bytes_count);
 
-/* Checks a payload as a whole, once, before anything of it is used.
+/* Checks a payload as a whole, once, before anything of it is used, but for the strings and the
+ * file table of its index: the kernel does not use them, and posix/ judges them
+ * (posix_index_validate).
  *
  * @crc         image_crc32c_by_table, or the same by other means
  * @bytes       the payload, 8-aligned; nobody may write it during the call or afterwards
  * @bytes_count what the image location says; any value
- * @header      set to bytes on success: every offset, count, string and section of it holds then
+ * @header      set to bytes on success: layout, manifest, sections and relocations hold then
  * @reason      on failure: text of the one field that is wrong, different for each field
  * Context:    boot core; work proportional to index, posix sections and relocations. Contents of
  *             files are not read: posix/ checks their CRC at first open
  * Errors:     RESULT_FORMAT malformed; *header is untouched
  * Source:     layout above; CRC-32C: RFC 3720 appendix B.4
- * Req:        ATL-LLR-IMAGE-0001 .. 0006 */
+ * Req:        ATL-LLR-IMAGE-0001 .. 0005 */
 enum result image_validate(image_crc32c_update crc, const void *bytes, uint64_t bytes_count,
                            const struct image_header **header, const char **reason);
 

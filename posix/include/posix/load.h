@@ -4,6 +4,7 @@
 #ifndef POSIX_LOAD_H
 #define POSIX_LOAD_H
 
+#include <kernel/image.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,6 +46,14 @@ struct posix_elf_limits {
 bool posix_elf_validate(const void *bytes, size_t bytes_count,
                         const struct posix_elf_limits *limits, struct posix_elf *elf,
                         const char **reason);
+
+/* Checks what the kernel left unjudged of the image's index, because it does not use it: the
+ * strings and the table of files.
+ *
+ * @header     of a payload that image_validate took
+ * @reason     on failure: text of the one field that is wrong, different for each field
+ * Errors:     RESULT_FORMAT malformed */
+enum result posix_index_validate(const struct image_header *header, const char **reason);
 
 #define POSIX_AUXILIARY_MAX 24u
 struct posix_auxiliary {

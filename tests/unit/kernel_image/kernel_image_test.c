@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The image validator: one accepted sample, and for each field one that must be refused with the
- * field's own reason. */
+/* The image's validators, the kernel's and posix/'s: one accepted sample, and for each field one
+ * that must be refused with the field's own reason. */
 #include "sample.h"
 #include <check.h>
+#include <posix/load.h>
 
 noreturn void percpu_assert_failed(const char *expression, const char *file, int line)
 {
@@ -19,7 +20,7 @@ static enum result validate(uint64_t bytes, const char **reason)
     const struct image_header *found = NULL;
     enum result result = image_validate(image_crc32c_by_table, sample.bytes, bytes, &found, reason);
     CHECK((result == RESULT_OK) == (found == header && found != NULL));
-    return result;
+    return result == RESULT_OK ? posix_index_validate(found, reason) : result;
 }
 
 static void begin(void)
@@ -200,7 +201,7 @@ REFUSES(relocation_behind_relro, "relocation is outside of relro and data",
 REFUSES(relocation_behind_data, "relocation is outside of relro and data",
         sample_relocations (&sample)[2] = 3 * 4096 + 128)
 
-/* @verifies ATL-LLR-IMAGE-0006~1 @robust */
+/* @verifies ATL-LLR-IMAGE-0006~2 @robust */
 REFUSES(program_path_offset, "program path does not end inside the index",
         header->program_path_offset = SAMPLE_INDEX_BYTES)
 REFUSES(program_path, "program path is not absolute and normal",
@@ -239,7 +240,7 @@ static void refuse_program_path(const char *path)
     expect_reason("program path is not absolute and normal");
 }
 
-/* @verifies ATL-LLR-IMAGE-0006~1 @robust */
+/* @verifies ATL-LLR-IMAGE-0006~2 @robust */
 TEST(refuses_paths_that_are_not_normal)
 {
     refuse_program_path("");
