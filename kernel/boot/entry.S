@@ -2,6 +2,7 @@
 /* The first instructions. Both loaders enter in 32-bit protected mode, paging off, flat segments,
  * interrupts off, A20 on (Xen: "x86/HVM direct boot ABI"; Multiboot2 specification, "I386 machine
  * state"). Ends in boot_collect and kernel_main on the boot tables, in long mode. */
+#include <cpu/msr.h>
 #include <kernel/layout.h>
 
 #define LOADER_PVH 1
@@ -13,11 +14,6 @@
 #define ENTRY_LARGE 0x83   /* and 2 MiB */
 #define SELECTOR_CODE_32 0x18
 #define GDT_LIMIT 31
-#define CR0_PE 1
-#define CR0_START 0x80010033 /* PG WP NE ET MP PE */
-#define CR4_START 0x20       /* PAE */
-#define EFER_START 0x900     /* NXE LME */
-#define MSR_EFER 0xc0000080
 #define LONG_MODE (1 << 29)  /* CPUID 80000001h EDX */
 #define NO_EXECUTE (1 << 20)
 #define UART 0x3f8
@@ -104,15 +100,15 @@ other_core:
     mov %eax, %ds
     xor %edi, %edi
 enter_long_mode:
-    mov $CR4_START, %eax
+    mov $CR4_PAE, %eax
     mov %eax, %cr4
     mov $boot_pml4_physical, %eax
     mov %eax, %cr3
     mov $MSR_EFER, %ecx
-    mov $EFER_START, %eax
+    mov $(MSR_EFER_NXE | MSR_EFER_LME), %eax
     xor %edx, %edx
     wrmsr
-    mov $CR0_START, %eax
+    mov $(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE), %eax
     mov %eax, %cr0
     lgdt boot_gdt_pointer
     ljmp $SELECTOR_KERNEL_CODE, $long_mode

@@ -41,10 +41,8 @@ void cpu_apic_send(core_id_t core, uint32_t command)
         cpu_wrmsr(MSR_X2APIC + (APIC_COMMAND >> 4), ((uint64_t)apic_id << 32) | command);
         return;
     }
-    for (uint32_t i = 0; i < COMMAND_WAIT_MAX; i++) {
-        if ((cpu_apic_read(APIC_COMMAND) & COMMAND_PENDING) == 0) {
-            break;
-        }
+    for (uint32_t i = 0;
+         i < COMMAND_WAIT_MAX && (cpu_apic_read(APIC_COMMAND) & COMMAND_PENDING) != 0; i++) {
         cpu_pause();
     }
     cpu_apic_write(APIC_COMMAND_HIGH, apic_id << XAPIC_DESTINATION_SHIFT);

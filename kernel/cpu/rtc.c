@@ -17,18 +17,12 @@ static uint8_t read_register(uint8_t index)
     return cpu_in8(RTC_DATA);
 }
 
-static void await_update_end(void)
-{
-    for (uint32_t i = 0; i < RTC_POLLS_MAX; i++) {
-        if ((read_register(0x0a) & RTC_UPDATING) == 0) {
-            return;
-        }
-    }
-}
-
 static struct clock_rtc read_all(void)
 {
-    await_update_end();
+    uint32_t polls = 0;
+    while ((read_register(0x0a) & RTC_UPDATING) != 0 && polls < RTC_POLLS_MAX) {
+        polls++;
+    }
     return (struct clock_rtc){
         .second = read_register(0),
         .minute = read_register(2),
@@ -44,15 +38,13 @@ static struct clock_rtc read_all(void)
 uint64_t rtc_seconds(void)
 {
     uint64_t seconds = 0;
-    for (uint32_t i = 0; i < RTC_TRIES; i++) {
+    enum result result = RESULT_AGAIN;
+    for (uint32_t i = 0; i < RTC_TRIES && result == RESULT_AGAIN; i++) {
         struct clock_rtc first = read_all(), second = read_all();
         if (memcmp(&first, &second, sizeof(first)) == 0) {
-            if (clock_rtc_decode(&first, &seconds) != RESULT_OK) {
-                seconds = 0;
-            }
-            break;
+            result = clock_rtc_decode(&first, &seconds);
         }
     }
     cpu_out8(RTC_INDEX, 0); /* NMI on again */
-    return seconds;
+    return result == RESULT_OK ? seconds : 0;
 }
