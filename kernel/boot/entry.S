@@ -5,8 +5,6 @@
 #include <cpu/msr.h>
 #include <kernel/layout.h>
 
-#define LOADER_PVH 1
-#define LOADER_MULTIBOOT2 2
 #define MULTIBOOT2_MAGIC 0xe85250d6
 #define PVH_NOTE_TYPE 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
 
@@ -51,12 +49,12 @@ boot_pvh_note:
     .code32
     .globl boot_pvh_entry
 boot_pvh_entry:
-    mov $LOADER_PVH, %edi
+    mov $BOOT_LOADER_PVH, %edi
     jmp enter
 
     .globl boot_multiboot2_entry
 boot_multiboot2_entry:
-    mov $LOADER_MULTIBOOT2, %edi
+    mov $BOOT_LOADER_MULTIBOOT2, %edi
 
 /* edi = loader (0: another core), ebx = its structure. */
 enter:

@@ -6,11 +6,10 @@
 #include <kernel/entry.h>
 #include <kernel/facts.h>
 
-#define TABLE_ENTRIES 512u
 #define MAPPED_AT_ENTRY_GIB 4ull
 
 extern const uint8_t kernel_physical_end[]; /* its address is the value */
-extern uint64_t boot_pdpt_low[TABLE_ENTRIES];
+extern uint64_t boot_pdpt_low[];
 
 #define KERNEL_PHYSICAL_START 0x100000ull
 

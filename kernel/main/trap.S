@@ -9,7 +9,6 @@
 #include <kernel/layout.h>
 
 #define RESUME_FULL 1
-#define VECTOR_NMI 2
 #define FLAGS_CLEAN 2
 
 /* On the IST stack: */

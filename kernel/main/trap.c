@@ -4,13 +4,13 @@
 
 #include <cpu/apic.h>
 #include <cpu/exception.h>
+#include <cpu/msr.h>
 #include <driver/console.h>
 #include <gate/gate.h>
 #include <isolation/space.h>
 #include <kernel/layout.h>
 
 #define VECTOR_DEBUG 1
-#define VECTOR_NMI 2
 #define VECTOR_PAGE_FAULT 14
 #define VECTOR_MACHINE_CHECK 18
 #define VECTOR_FIRST_INTERRUPT 32
@@ -21,8 +21,6 @@
 #define FAULT_USER 4ull
 #define FAULT_RESERVED 8ull
 #define FAULT_FETCH 16ull
-
-#define FLAG_TRAP (1ull << 8)
 
 #define SIGNAL_KILL 9
 #define SIGNAL_SEGV 11
@@ -111,7 +109,7 @@ void trap_in_kernel(struct kernel_trap *trap, uint64_t address)
     }
     if (trap->vector == VECTOR_DEBUG) {
         /* A single step that the processor put off until it was in here: not the kernel's. */
-        trap->rflags &= ~FLAG_TRAP;
+        trap->rflags &= ~(uint64_t)RFLAGS_TF;
         return;
     }
     uint64_t fixup;

@@ -60,23 +60,26 @@ static void split(void)
     }
 }
 
-/* The part of memory range i that lies in the region's partition; false: none. */
-static bool region_piece(const struct region *region, uint32_t i, struct memory_range *out)
+/* The next piece of memory that lies in the region's partition, from range *i on; false: no more.
+ */
+static bool next_piece(const struct region *region, uint32_t *i, struct memory_range *piece)
 {
-    const struct memory_range *range = &shared_facts.memory[i];
-    out->start = MAX(range->start, region->start.value);
-    out->end = MIN(range->end, region->end.value);
-    return out->start < out->end;
+    while (*i < shared_facts.memory_range_count) {
+        const struct memory_range *range = &shared_facts.memory[(*i)++];
+        piece->start = MAX(range->start, region->start.value);
+        piece->end = MIN(range->end, region->end.value);
+        if (piece->start < piece->end) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void memory_region_free_ranges(core_id_t core, void (*use)(paddr_t start, paddr_t end))
 {
     const struct region *region = &shared_regions[core.value];
     struct memory_range part;
-    for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
-        if (!region_piece(region, i, &part)) {
-            continue;
-        }
+    for (uint32_t i = 0; next_piece(region, &i, &part);) {
         if (region->own_start.value >= part.start && region->own_end.value <= part.end) {
             if (part.start < region->own_start.value) {
                 use((paddr_t){part.start}, region->own_start);
@@ -134,12 +137,9 @@ static enum result place(struct region *region)
         needed += page_up(things[i].bytes);
     }
     struct memory_range part = {0};
-    for (uint32_t i = 0; part.end - part.start < needed; i++) {
-        if (i == shared_facts.memory_range_count) {
+    for (uint32_t i = 0; part.end - part.start < needed;) {
+        if (!next_piece(region, &i, &part)) {
             return RESULT_NO_MEMORY;
-        }
-        if (!region_piece(region, i, &part)) {
-            part = (struct memory_range){0};
         }
     }
     region->own_start.value = region->own_end.value = part.start;
@@ -222,12 +222,10 @@ static void map_outboxes(struct region *region, core_id_t self)
 
 static void map_direct(struct region *region)
 {
-    for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
-        struct memory_range part;
-        if (region_piece(region, i, &part)) {
-            map(region, LAYOUT_DIRECT_BASE + part.start, part.start, part.end - part.start,
-                KERNEL_WRITE);
-        }
+    struct memory_range part;
+    for (uint32_t i = 0; next_piece(region, &i, &part);) {
+        map(region, LAYOUT_DIRECT_BASE + part.start, part.start, part.end - part.start,
+            KERNEL_WRITE);
     }
 }
 

@@ -12,10 +12,6 @@
 #include <kernel/layout.h>
 #include <percpu/base.h>
 
-/* How we were entered; the 32-bit entry code passes it. */
-#define BOOT_LOADER_PVH 1
-#define BOOT_LOADER_MULTIBOOT2 2
-
 /* Zero at start, used during boot only, behind the kernel's last section. */
 #define BOOT_BSS __attribute__((section(".bss.boot")))
 
