@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <cpu/apic.h>
 #include <cpu/core.h>
+#include <cpu/features.h>
 
 #define APIC_SOFTWARE_ENABLE 0x100u
 #define LVT_NMI (4u << 8)
@@ -18,13 +19,8 @@
 /* @impl ATL-LLR-BOOT-0016~1 */
 uint32_t cpu_apic_id(void)
 {
-    if (cpu_cpuid(0, 0).eax >= LEAF_TOPOLOGY) {
-        struct cpu_id topology = cpu_cpuid(LEAF_TOPOLOGY, 0);
-        if (topology.ebx != 0) {
-            return topology.edx;
-        }
-    }
-    return cpu_cpuid(1, 0).ebx >> 24;
+    struct cpu_id topology = cpu_features_leaf(cpu_cpuid, LEAF_TOPOLOGY, 0);
+    return topology.ebx != 0 ? topology.edx : cpu_cpuid(1, 0).ebx >> 24;
 }
 
 /* @impl ATL-LLR-BOOT-0016~1 */

@@ -7,6 +7,7 @@
 #define LEAF_STRUCTURE 7u
 #define LEAF_EXTENDED_STATE 0xdu
 #define LEAF_EXTENDED 0x80000000u
+#define LEAF_RANGE 0xffffff00u /* its first leaf tells the highest */
 
 #define BIT(word, position) ((((word) >> (position)) & 1u) != 0)
 
@@ -21,11 +22,11 @@ extern uint8_t shared_cpu_has_smap, shared_cpu_page_by_avx;
 SHARED uint8_t shared_cpu_has_smap;
 SHARED uint8_t shared_cpu_page_by_avx;
 
-/* A leaf; zeros if it is beyond the highest of its range. */
-static struct cpu_id ask(const struct cpu_source *source, uint32_t leaf, uint32_t subleaf)
+/* @impl ATL-LLR-BOOT-0012~2 */
+struct cpu_id cpu_features_leaf(cpu_cpuid_by cpuid, uint32_t leaf, uint32_t subleaf)
 {
-    uint32_t leaf_max = source->cpuid(leaf & LEAF_EXTENDED, 0).eax;
-    return leaf <= leaf_max ? source->cpuid(leaf, subleaf) : (struct cpu_id){0};
+    uint32_t leaf_max = cpuid(leaf & LEAF_RANGE, 0).eax;
+    return leaf <= leaf_max ? cpuid(leaf, subleaf) : (struct cpu_id){0};
 }
 
 /* XCR0: x87, SSE and, where offered, AVX and all three parts of AVX-512. Never AMX: its 8 KiB would
@@ -47,7 +48,7 @@ static uint32_t extended_bytes(const struct cpu_source *source, uint64_t mask)
 {
     uint32_t end = EXTENDED_HEADER_BYTES;
     for (uint32_t i = 2; i < EXTENDED_COMPONENTS; i++) {
-        struct cpu_id component = ask(source, LEAF_EXTENDED_STATE, i);
+        struct cpu_id component = cpu_features_leaf(source->cpuid, LEAF_EXTENDED_STATE, i);
         if (BIT(mask, i) && component.ebx < PAGE_BYTES && component.eax < PAGE_BYTES) {
             end = MAX(end, component.ebx + component.eax);
         }
@@ -59,8 +60,9 @@ static uint32_t extended_bytes(const struct cpu_source *source, uint64_t mask)
 uint32_t cpu_features_decode(const struct cpu_source *source, struct facts *facts,
                              void (*lacks)(const char *name))
 {
-    struct cpu_id basic = ask(source, 1, 0), structure = ask(source, LEAF_STRUCTURE, 0);
-    struct cpu_id extended = ask(source, LEAF_EXTENDED + 1, 0);
+    struct cpu_id basic = cpu_features_leaf(source->cpuid, 1, 0),
+                  structure = cpu_features_leaf(source->cpuid, LEAF_STRUCTURE, 0);
+    struct cpu_id extended = cpu_features_leaf(source->cpuid, LEAF_EXTENDED + 1, 0);
     const struct {
         bool is_present;
         const char *name;
@@ -86,15 +88,15 @@ uint32_t cpu_features_decode(const struct cpu_source *source, struct facts *fact
     facts->has_x2apic = BIT(basic.ecx, 21);
     facts->has_1g_pages = BIT(extended.edx, 26);
     facts->has_rdtscp = BIT(extended.edx, 27);
-    facts->has_xsaveopt = BIT(ask(source, LEAF_EXTENDED_STATE, 1).eax, 0);
+    facts->has_xsaveopt = BIT(cpu_features_leaf(source->cpuid, LEAF_EXTENDED_STATE, 1).eax, 0);
     uint64_t promises = BIT(structure.edx, 29) ? source->rdmsr(MSR_ARCH_CAPABILITIES) : 0;
-    facts->meltdown_possible = ask(source, 0, 0).ebx == VENDOR_INTEL_EBX &&
+    facts->meltdown_possible = cpu_features_leaf(source->cpuid, 0, 0).ebx == VENDOR_INTEL_EBX &&
                                (promises & MSR_ARCH_CAPABILITIES_RDCL_NO) == 0;
-    facts->extended_mask =
-        extended_mask(BIT(basic.ecx, 28), ask(source, LEAF_EXTENDED_STATE, 0).eax);
+    facts->extended_mask = extended_mask(
+        BIT(basic.ecx, 28), cpu_features_leaf(source->cpuid, LEAF_EXTENDED_STATE, 0).eax);
     facts->has_avx = (facts->extended_mask & XCR0_AVX) != 0;
     facts->extended_bytes = extended_bytes(source, facts->extended_mask);
-    uint8_t bits = (uint8_t)ask(source, LEAF_EXTENDED + 8, 0).eax;
+    uint8_t bits = (uint8_t)cpu_features_leaf(source->cpuid, LEAF_EXTENDED + 8, 0).eax;
     facts->physical_address_bits =
         bits >= 32 && bits <= ADDRESS_BITS_MAX ? bits : ADDRESS_BITS_DEFAULT;
     return missing;

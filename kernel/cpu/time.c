@@ -5,6 +5,7 @@
 #include "clock_convert.h"
 
 #include <cpu/apic.h>
+#include <cpu/features.h>
 #include <cpu/msr.h>
 #include <cpu/string.h>
 #include <cpu/time.h>
@@ -55,15 +56,15 @@ static SHARED alignas(64) struct kvm_time shared_kvm_time;
 static SHARED alignas(64) struct kvm_wall shared_kvm_wall;
 
 /* The base leaf of a hypervisor's interface, or 0; several may be offered side by side. */
-static uint32_t hypervisor_find(const char *signature, struct cpu_id *id)
+static uint32_t hypervisor_find(const char *signature)
 {
     if ((cpu_cpuid(1, 0).ecx & HYPERVISOR_BIT) == 0) {
         return 0;
     }
     for (uint32_t leaf = HYPERVISOR_LEAF; leaf < HYPERVISOR_LEAF_MAX;
          leaf += HYPERVISOR_LEAF_STEP) {
-        *id = cpu_cpuid(leaf, 0);
-        const uint32_t words[] = {id->ebx, id->ecx, id->edx};
+        struct cpu_id id = cpu_cpuid(leaf, 0);
+        const uint32_t words[] = {id.ebx, id.ecx, id.edx};
         if (memcmp(words, signature, sizeof(words)) == 0) {
             return leaf;
         }
@@ -79,8 +80,7 @@ static uint64_t physical_of(const void *shared)
 /* Validator of the hypervisor's clock: copies it while it does not change, then judges. */
 static uint64_t kvm_hz(void)
 {
-    struct cpu_id id;
-    uint32_t leaf = hypervisor_find("KVMKVMKVM\0\0", &id);
+    uint32_t leaf = hypervisor_find("KVMKVMKVM\0\0");
     if (leaf == 0 || (cpu_cpuid(leaf + 1, 0).eax & KVM_FEATURE_CLOCKSOURCE2) == 0) {
         return 0;
     }
@@ -104,22 +104,17 @@ static uint64_t kvm_hz(void)
 
 static uint64_t xen_hz(void)
 {
-    struct cpu_id id;
-    uint32_t leaf = hypervisor_find("XenVMMXenVMM", &id);
-    if (leaf == 0 || id.eax < leaf + 3) {
-        return 0;
-    }
-    struct cpu_id time = cpu_cpuid(leaf + 3, 1);
-    return clock_hz_from_scale(time.ecx, (int8_t)time.edx);
+    uint32_t leaf = hypervisor_find("XenVMMXenVMM");
+    struct cpu_id time = cpu_features_leaf(cpu_cpuid, leaf + 3, 1);
+    return leaf != 0 ? clock_hz_from_scale(time.ecx, (int8_t)time.edx) : 0;
 }
 
 static uint64_t hypervisor_leaf_hz(void)
 {
-    if ((cpu_cpuid(1, 0).ecx & HYPERVISOR_BIT) == 0 ||
-        cpu_cpuid(HYPERVISOR_LEAF, 0).eax < HYPERVISOR_LEAF + LEAF_TIMING) {
+    if ((cpu_cpuid(1, 0).ecx & HYPERVISOR_BIT) == 0) {
         return 0;
     }
-    struct cpu_id timing = cpu_cpuid(HYPERVISOR_LEAF + LEAF_TIMING, 0);
+    struct cpu_id timing = cpu_features_leaf(cpu_cpuid, HYPERVISOR_LEAF + LEAF_TIMING, 0);
     if (timing.ebx != 0 && timing.ebx <= CLOCK_HZ_MAX / 1000) {
         shared_facts.lapic_timer_hz = timing.ebx * 1000ull;
     }
@@ -128,10 +123,7 @@ static uint64_t hypervisor_leaf_hz(void)
 
 static uint64_t crystal_hz(void)
 {
-    if (cpu_cpuid(0, 0).eax < LEAF_CRYSTAL) {
-        return 0;
-    }
-    struct cpu_id id = cpu_cpuid(LEAF_CRYSTAL, 0);
+    struct cpu_id id = cpu_features_leaf(cpu_cpuid, LEAF_CRYSTAL, 0);
     uint64_t hz = clock_hz_from_ratio(id.ebx, id.eax, id.ecx);
     if (hz != 0) {
         shared_facts.lapic_timer_hz = id.ecx; /* SDM: the timer runs at the crystal's rate */
@@ -178,8 +170,7 @@ static struct sample run_beside_apic(uint64_t tsc_ticks, uint64_t apic_ticks)
 
 static uint64_t tcg_hz(void)
 {
-    struct cpu_id id;
-    if (hypervisor_find("TCGTCGTCGTCG", &id) == 0) {
+    if (hypervisor_find("TCGTCGTCGTCG") == 0) {
         return 0;
     }
     shared_facts.lapic_timer_hz = TCG_APIC_HZ;

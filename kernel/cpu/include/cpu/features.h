@@ -8,9 +8,17 @@
 
 struct facts;
 
+/* CPUID: cpu_cpuid, or a test. */
+typedef struct cpu_id (*cpu_cpuid_by)(uint32_t leaf, uint32_t subleaf);
+
+/* A leaf; zeros if it is beyond the highest of its range. @leaf of a hypervisor: only if there is
+ * one
+ */
+struct cpu_id cpu_features_leaf(cpu_cpuid_by cpuid, uint32_t leaf, uint32_t subleaf);
+
 /* Who answers: the processor, by the instructions of these names, or a test. */
 struct cpu_source {
-    struct cpu_id (*cpuid)(uint32_t leaf, uint32_t subleaf);
+    cpu_cpuid_by cpuid;
     uint64_t (*rdmsr)(uint32_t msr);
 };
 
