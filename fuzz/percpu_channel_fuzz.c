@@ -310,9 +310,8 @@ static void start_core(uint32_t c)
     };
     become(c);
     percpu_initialize(&config);
-    percpu_channel_handle(PERCPU_MESSAGE_CONSOLE, take_request);
-    percpu_channel_handle(PERCPU_MESSAGE_MAP, take_request);
-    percpu_channel_handle_reply(PERCPU_MESSAGE_CONSOLE, take_reply);
+    percpu_channel_handle(PERCPU_MESSAGE_CONSOLE, take_request, take_reply);
+    percpu_channel_handle(PERCPU_MESSAGE_MAP, take_request, NULL);
     for (uint32_t i = 0; i < THREADS; i++) {
         struct thread *thread = NULL;
         FUZZ_REQUIRE(percpu_thread_allocate(&thread) == RESULT_OK);

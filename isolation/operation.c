@@ -78,9 +78,8 @@ _Static_assert(OPERATIONS_MAX < PERCPU_REQUESTS_MAX, "a peer's operations leave 
 static void retry_all(void);
 
 /* @impl ATL-LLR-ISOL-0017~1 */
-static void credit_came(struct thread *waiter, const struct percpu_message *none)
+static void credit_came(struct thread *waiter, const struct percpu_message *)
 {
-    (void)none;
     ASSERT(waiter == &credit_waiter && credit_is_awaited);
     credit_is_awaited = false;
     retry_all();
@@ -340,9 +339,8 @@ static void retry_all(void)
 
 /* ---- messages */
 
-static void invalidate_answered(core_id_t from, const struct percpu_message *reply)
+static void invalidate_answered(core_id_t, const struct percpu_message *reply)
 {
-    (void)from;
     ASSERT(reply->arguments[3] < OPERATIONS_MAX);
     struct operation *operation = &operations[reply->arguments[3]];
     ASSERT(operation->kind != PERCPU_MESSAGE_NONE && operation->unanswered > 0);
@@ -352,15 +350,8 @@ static void invalidate_answered(core_id_t from, const struct percpu_message *rep
     }
 }
 
-static void return_answered(core_id_t from, const struct percpu_message *reply)
-{
-    (void)from, (void)reply; /* nobody waits for it: the credit is back */
-}
-
 void operation_register_handlers(void)
 {
-    percpu_channel_handle(PERCPU_MESSAGE_INVALIDATE, answer_invalidate);
-    percpu_channel_handle_reply(PERCPU_MESSAGE_INVALIDATE, invalidate_answered);
-    percpu_channel_handle(PERCPU_MESSAGE_FRAMES_RETURN, take_returned);
-    percpu_channel_handle_reply(PERCPU_MESSAGE_FRAMES_RETURN, return_answered);
+    percpu_channel_handle(PERCPU_MESSAGE_INVALIDATE, answer_invalidate, invalidate_answered);
+    percpu_channel_handle(PERCPU_MESSAGE_FRAMES_RETURN, take_returned, percpu_channel_ignore);
 }

@@ -130,9 +130,9 @@ static void request_taken(core_id_t from, const struct percpu_message *request)
 
 void space_register_handlers(void)
 {
-    percpu_channel_handle(PERCPU_MESSAGE_MAP, request_taken);
-    percpu_channel_handle(PERCPU_MESSAGE_UNMAP, request_taken);
-    percpu_channel_handle(PERCPU_MESSAGE_PROTECT, request_taken);
-    percpu_channel_handle(PERCPU_MESSAGE_FAULT, request_taken);
+    percpu_channel_handle(PERCPU_MESSAGE_MAP, request_taken, NULL);
+    percpu_channel_handle(PERCPU_MESSAGE_UNMAP, request_taken, NULL);
+    percpu_channel_handle(PERCPU_MESSAGE_PROTECT, request_taken, NULL);
+    percpu_channel_handle(PERCPU_MESSAGE_FAULT, request_taken, NULL);
     operation_register_handlers();
 }

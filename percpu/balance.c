@@ -42,16 +42,8 @@ uint64_t percpu_balance(uint64_t deadline_ns)
     return MIN(deadline_ns, ask_ns);
 }
 
-/* The answer says nothing that the thread's arrival does not. */
-static void answered(core_id_t from, const struct percpu_message *reply)
-{
-    (void)from;
-    (void)reply;
-}
-
 /* @impl ATL-LLR-PERCPU-0024~1 */
 void balance_initialize(void)
 {
     ask_ns = 0;
-    percpu_channel_handle_reply(PERCPU_MESSAGE_THREAD_ASK, answered);
 }

@@ -13,8 +13,9 @@
 PERCORE uint64_t percpu_messages_sent;
 
 static PERCORE struct channel channels[CORE_COUNT_MAX];
-static PERCORE percpu_request_handler request_handlers[PERCPU_MESSAGE_KINDS];
-static PERCORE percpu_request_handler reply_handlers[PERCPU_MESSAGE_KINDS];
+static PERCORE struct handlers {
+    percpu_request_handler request, reply;
+} handlers[PERCPU_MESSAGE_KINDS];
 static PERCORE uint64_t attention;
 PERCORE bool percpu_channel_is_due;
 
@@ -28,26 +29,23 @@ void channel_initialize(void)
         };
     }
     for (uint32_t kind = 0; kind < PERCPU_MESSAGE_KINDS; kind++) {
-        request_handlers[kind] = NULL;
-        reply_handlers[kind] = NULL;
+        handlers[kind] = (struct handlers){0};
     }
     attention = 0;
     percpu_channel_is_due = true; /* attention is even: nobody interrupts us yet */
     percpu_messages_sent = 0;
 }
 
-void percpu_channel_handle(enum percpu_message_kind kind, percpu_request_handler handler)
+void percpu_channel_handle(enum percpu_message_kind kind, percpu_request_handler request,
+                           percpu_request_handler reply)
 {
     ASSERT(kind > PERCPU_MESSAGE_NONE && kind < PERCPU_MESSAGE_KINDS);
-    ASSERT(request_handlers[kind] == NULL && handler != NULL);
-    request_handlers[kind] = handler;
+    ASSERT(handlers[kind].request == NULL && request != NULL);
+    handlers[kind] = (struct handlers){request, reply};
 }
 
-void percpu_channel_handle_reply(enum percpu_message_kind kind, percpu_request_handler handler)
+void percpu_channel_ignore(core_id_t, const struct percpu_message *)
 {
-    ASSERT(kind > PERCPU_MESSAGE_NONE && kind < PERCPU_MESSAGE_KINDS);
-    ASSERT(reply_handlers[kind] == NULL && handler != NULL);
-    reply_handlers[kind] = handler;
 }
 
 static struct channel *channel_to(core_id_t to)
@@ -129,8 +127,8 @@ static void reply_deliver(core_id_t from, struct channel *channel,
     channel->credits++;
     credits_distribute(channel);
     if (reply->token == 0) {
-        ASSERT(reply_handlers[reply->kind] != NULL);
-        reply_handlers[reply->kind](from, reply);
+        ASSERT(handlers[reply->kind].reply != NULL);
+        handlers[reply->kind].reply(from, reply);
         return;
     }
     struct thread *thread = percpu_thread_find(reply->token);
@@ -142,9 +140,9 @@ static void request_deliver(core_id_t from, struct channel *channel,
                             const struct percpu_message *request)
 {
     ASSERT(channel->deferred < PERCPU_REQUESTS_MAX);
-    ASSERT(request_handlers[request->kind] != NULL);
+    ASSERT(handlers[request->kind].request != NULL);
     channel->deferred++;
-    request_handlers[request->kind](from, request);
+    handlers[request->kind].request(from, request);
 }
 
 /* Takes at most one ring's length from one peer. */

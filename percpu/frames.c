@@ -8,7 +8,6 @@
 
 #define BLOCK_FRAMES 512u
 #define BLOCK_WORDS (BLOCK_FRAMES / 64)
-#define BLOCK_NONE UINT32_MAX
 #define NO_FRAMES UINT32_MAX
 
 /* A run of several frames is sought in so many partly used blocks at most. */
@@ -19,20 +18,21 @@
 enum block_list { LIST_NONE, LIST_PARTIAL, LIST_FREE, LIST_COUNT };
 
 struct block {
-    uint64_t free[BLOCK_WORDS]; /* a bit is set while the frame is free */
-    uint32_t next, previous;    /* in its list, block indices */
+    uint64_t free[BLOCK_WORDS];    /* a bit is set while the frame is free */
+    struct block *next, *previous; /* in its list */
     uint16_t free_count;
     uint8_t words; /* bit w: free[w] is not 0 */
     uint8_t list;  /* enum block_list */
     bool is_own;
     bool is_edge; /* only a part lies in our partition */
 };
-_Static_assert(sizeof(struct block) == 80, "frame_table_bytes is part of the memory budget");
+_Static_assert(sizeof(struct block) == 88, "frame_table_bytes is part of the memory budget");
 _Static_assert(BLOCK_WORDS == 8, "the words of a block are the bits of a byte");
 
 static PERCORE struct percpu_frames_config config;
 static PERCORE struct block *blocks;
-static PERCORE uint32_t list_first[LIST_COUNT];
+/* Each list is a ring through a block that stands for it. */
+static PERCORE struct block lists[LIST_COUNT];
 static PERCORE uint32_t free_block_count;
 PERCORE uint64_t percpu_frames_free_count, percpu_frames_total_count;
 
@@ -56,7 +56,7 @@ void percpu_frames_initialize(const struct percpu_frames_config *given)
     percpu_frames_free_count = 0;
     percpu_frames_total_count = 0;
     for (uint32_t list = 0; list < LIST_COUNT; list++) {
-        list_first[list] = BLOCK_NONE;
+        lists[list].next = lists[list].previous = &lists[list];
     }
     uint64_t end = ALIGN_UP(config.end.value, LARGE_PAGE_BYTES);
     for (uint64_t at = ALIGN_DOWN(config.start.value, LARGE_PAGE_BYTES); at < end;
@@ -67,43 +67,15 @@ void percpu_frames_initialize(const struct percpu_frames_config *given)
     }
 }
 
-static uint32_t index_of(const struct block *block)
-{
-    return (uint32_t)(block - blocks);
-}
-
 static paddr_t frame_at(const struct block *block, uint32_t number)
 {
-    return (paddr_t){index_of(block) * LARGE_PAGE_BYTES + number * PAGE_BYTES};
+    return (paddr_t){(uint64_t)(block - blocks) * LARGE_PAGE_BYTES + number * PAGE_BYTES};
 }
 
-static void list_remove(struct block *block)
+/* The first block of a list; NULL: it is empty. */
+static struct block *first_in(enum block_list list)
 {
-    if (block->list == LIST_NONE) {
-        return;
-    }
-    if (block->previous == BLOCK_NONE) {
-        list_first[block->list] = block->next;
-    } else {
-        blocks[block->previous].next = block->next;
-    }
-    if (block->next != BLOCK_NONE) {
-        blocks[block->next].previous = block->previous;
-    }
-    free_block_count -= block->list == LIST_FREE;
-    block->list = LIST_NONE;
-}
-
-static void list_insert(struct block *block, enum block_list list)
-{
-    block->list = (uint8_t)list;
-    block->previous = BLOCK_NONE;
-    block->next = list_first[list];
-    if (block->next != BLOCK_NONE) {
-        blocks[block->next].previous = index_of(block);
-    }
-    list_first[list] = index_of(block);
-    free_block_count += list == LIST_FREE;
+    return lists[list].next != &lists[list] ? lists[list].next : NULL;
 }
 
 /* Puts the block into the list that its free count asks for. */
@@ -115,9 +87,17 @@ static void list_update(struct block *block)
     if (block->list == list) {
         return;
     }
-    list_remove(block);
+    if (block->list != LIST_NONE) {
+        block->previous->next = block->next;
+        block->next->previous = block->previous;
+        free_block_count -= block->list == LIST_FREE;
+    }
+    block->list = (uint8_t)list;
     if (list != LIST_NONE) {
-        list_insert(block, list);
+        block->previous = &lists[list];
+        block->next = lists[list].next;
+        block->next->previous = block->previous->next = block;
+        free_block_count += list == LIST_FREE;
     }
 }
 
@@ -141,13 +121,9 @@ static void bits_change(struct block *block, uint32_t number, uint32_t count, bo
         uint8_t bit = (uint8_t)(1u << word);
         block->words = (uint8_t)(block->free[word] == 0 ? block->words & ~bit : block->words | bit);
     }
-    if (become_free) {
-        block->free_count = (uint16_t)(block->free_count + count);
-        percpu_frames_free_count += count;
-    } else {
-        block->free_count = (uint16_t)(block->free_count - count);
-        percpu_frames_free_count -= count;
-    }
+    int32_t more = become_free ? (int32_t)count : -(int32_t)count;
+    block->free_count = (uint16_t)(block->free_count + more);
+    percpu_frames_free_count += (uint64_t)more;
     list_update(block);
 }
 
@@ -169,14 +145,13 @@ void percpu_frames_add(paddr_t start, paddr_t end)
 /* @impl ATL-LLR-PERCPU-0018~1 */
 enum result percpu_frame_allocate(paddr_t *frame)
 {
-    uint32_t index = list_first[LIST_PARTIAL];
-    if (index == BLOCK_NONE) {
-        index = list_first[LIST_FREE];
-        if (index == BLOCK_NONE) {
+    struct block *block = first_in(LIST_PARTIAL);
+    if (block == NULL) {
+        block = first_in(LIST_FREE);
+        if (block == NULL) {
             return RESULT_NO_MEMORY;
         }
     }
-    struct block *block = &blocks[index];
     uint32_t word = (uint32_t)__builtin_ctz(block->words);
     uint64_t bits = block->free[word];
     uint32_t number = word * 64 + (uint32_t)__builtin_ctzll(bits);
@@ -244,31 +219,29 @@ static uint32_t run_in_block(const struct block *block, uint32_t count)
     return NO_FRAMES;
 }
 
+static enum result run_take(struct block *block, uint32_t number, uint32_t count, paddr_t *first)
+{
+    bits_change(block, number, count, false);
+    *first = frame_at(block, number);
+    return RESULT_OK;
+}
+
 /* @impl ATL-LLR-PERCPU-0018~1 */
 enum result percpu_frame_run_allocate(uint32_t count, paddr_t *first)
 {
     if (count == 0 || count > BLOCK_FRAMES || (count & (count - 1)) != 0) {
         return RESULT_INVALID;
     }
-    struct block *found = NULL;
-    uint32_t number = NO_FRAMES;
-    uint32_t index = list_first[LIST_PARTIAL];
-    for (uint32_t tried = 0; tried < RUN_BLOCKS_MAX && index != BLOCK_NONE && number == NO_FRAMES;
-         tried++) {
-        found = &blocks[index];
-        number = run_in_block(found, count);
-        index = found->next;
-    }
-    if (number == NO_FRAMES) {
-        if (list_first[LIST_FREE] == BLOCK_NONE) {
-            return RESULT_NO_MEMORY;
+    struct block *block = lists[LIST_PARTIAL].next;
+    for (uint32_t tried = 0; tried < RUN_BLOCKS_MAX && block != &lists[LIST_PARTIAL]; tried++) {
+        uint32_t number = run_in_block(block, count);
+        if (number != NO_FRAMES) {
+            return run_take(block, number, count, first);
         }
-        found = &blocks[list_first[LIST_FREE]];
-        number = 0;
+        block = block->next;
     }
-    bits_change(found, number, count, false);
-    *first = frame_at(found, number);
-    return RESULT_OK;
+    block = first_in(LIST_FREE);
+    return block != NULL ? run_take(block, 0, count, first) : RESULT_NO_MEMORY;
 }
 
 core_id_t frames_home(paddr_t address)
@@ -300,47 +273,37 @@ void frames_owner_publish(paddr_t block, core_id_t owner)
                           memory_order_release);
 }
 
-static paddr_t detach(struct block *block)
-{
-    ASSERT(block->list == LIST_FREE && block->is_own && !block->is_edge);
-    bits_change(block, 0, BLOCK_FRAMES, false);
-    block->is_own = false;
-    percpu_frames_total_count -= BLOCK_FRAMES;
-    paddr_t address = frame_at(block, 0);
-    config.block_detach(address);
-    return address;
-}
-
 /* The first foreign block among the first few free ones; NULL: none of them is. */
 static struct block *foreign_free_block(void)
 {
-    uint32_t index = list_first[LIST_FREE];
-    for (uint32_t tried = 0; tried <= BLOCKS_KEPT && index != BLOCK_NONE; tried++) {
-        if (!lies_in_partition(frame_at(&blocks[index], 0))) {
-            return &blocks[index];
+    struct block *block = lists[LIST_FREE].next;
+    for (uint32_t tried = 0; tried <= BLOCKS_KEPT && block != &lists[LIST_FREE]; tried++) {
+        if (!lies_in_partition(frame_at(block, 0))) {
+            return block;
         }
-        index = blocks[index].next;
+        block = block->next;
     }
     return NULL;
 }
 
-bool frames_block_detach(paddr_t *block)
+bool frames_block_detach(paddr_t *address, bool is_surplus)
 {
-    if (list_first[LIST_FREE] == BLOCK_NONE) {
+    struct block *block = foreign_free_block();
+    if (is_surplus && free_block_count <= BLOCKS_KEPT) {
         return false;
     }
-    struct block *foreign = foreign_free_block();
-    *block = detach(foreign != NULL ? foreign : &blocks[list_first[LIST_FREE]]);
-    return true;
-}
-
-bool frames_block_detach_surplus(paddr_t *block)
-{
-    struct block *foreign = foreign_free_block();
-    if (free_block_count <= BLOCKS_KEPT || foreign == NULL) {
+    if (block == NULL && !is_surplus) {
+        block = first_in(LIST_FREE);
+    }
+    if (block == NULL) {
         return false;
     }
-    *block = detach(foreign);
+    ASSERT(block->list == LIST_FREE && block->is_own && !block->is_edge);
+    bits_change(block, 0, BLOCK_FRAMES, false);
+    block->is_own = false;
+    percpu_frames_total_count -= BLOCK_FRAMES;
+    *address = frame_at(block, 0);
+    config.block_detach(*address);
     return true;
 }
 

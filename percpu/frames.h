@@ -8,10 +8,9 @@
 /* The core whose partition holds the address. */
 core_id_t frames_home(paddr_t address);
 /* Takes a wholly free block out of this core's memory, unmapped; false: there is none. A block from
- * another home goes first. */
-bool frames_block_detach(paddr_t *block);
-/* The same for a block of another home, if this core has more free blocks than it keeps. */
-bool frames_block_detach_surplus(paddr_t *block);
+ * another home goes first; if is_surplus, only such a one, and only if this core has more free
+ * blocks than it keeps. */
+bool frames_block_detach(paddr_t *block, bool is_surplus);
 /* Adds a wholly free block to this core's memory, mapped. */
 void frames_block_attach(paddr_t block);
 /* Writes the published owner of a block whose home is this core. */

@@ -26,13 +26,12 @@
 enum { ARGUMENT_BLOCK, ARGUMENT_ASKER };
 
 struct search {
-    bool is_active;
     bool must_repeat; /* a peer could not answer for lack of a credit */
     uint16_t peer;    /* the one being asked */
     uint16_t asked;   /* in this round */
     uint32_t rounds;
-    struct thread_queue waiting;
-    struct thread credit; /* stands in the credit queue for the search; in no pool */
+    struct thread_queue waiting; /* for its end; empty: none is under way */
+    struct thread credit;        /* stands in the credit queue for the search; in no pool */
 };
 
 static PERCORE struct search search;
@@ -42,7 +41,6 @@ static void finish(enum result status)
     struct percpu_message message = {
         .kind = PERCPU_MESSAGE_BLOCK_GRANT, .is_reply = true, .status = status};
     struct thread_queue waiting = search.waiting;
-    search.is_active = false;
     search.waiting = (struct thread_queue){0};
     struct thread *thread;
     while ((thread = thread_queue_take(&waiting)) != NULL) {
@@ -61,10 +59,9 @@ static void ask(void)
     }
 }
 
-static void credit_came(struct thread *thread, const struct percpu_message *none)
+static void credit_came(struct thread *thread, const struct percpu_message *)
 {
-    (void)none;
-    ASSERT(thread == &search.credit && search.is_active);
+    ASSERT(thread == &search.credit && search.waiting.first != NULL);
     ask();
 }
 
@@ -94,9 +91,9 @@ enum result percpu_frames_grant_request(struct thread *thread)
     if (percpu_core_count == 1) {
         return RESULT_NO_MEMORY;
     }
+    bool is_under_way = search.waiting.first != NULL;
     thread_queue_append(&search.waiting, thread);
-    if (!search.is_active) {
-        search.is_active = true;
+    if (!is_under_way) {
         search.must_repeat = false;
         search.asked = 0;
         search.rounds = 0;
@@ -107,7 +104,7 @@ enum result percpu_frames_grant_request(struct thread *thread)
 
 static void grant_replied(core_id_t from, const struct percpu_message *reply)
 {
-    ASSERT(search.is_active && from.value == search.peer);
+    ASSERT(search.waiting.first != NULL && from.value == search.peer);
     if (reply->status != RESULT_OK) {
         search.must_repeat |= reply->status == RESULT_AGAIN;
         ask_next();
@@ -125,26 +122,26 @@ static void grant_replied(core_id_t from, const struct percpu_message *reply)
 
 static void grant_answer(core_id_t asker, enum result status, paddr_t block)
 {
-    struct percpu_message reply = {.kind = PERCPU_MESSAGE_BLOCK_GRANT, .status = status};
-    reply.arguments[ARGUMENT_BLOCK] = block.value;
+    const struct percpu_message reply = {.kind = PERCPU_MESSAGE_BLOCK_GRANT,
+                                         .status = status,
+                                         .arguments = {[ARGUMENT_BLOCK] = block.value}};
     percpu_channel_reply(asker, &reply);
 }
 
 static enum result send_home(core_id_t home, paddr_t block, core_id_t asker)
 {
-    struct percpu_message request = {.kind = PERCPU_MESSAGE_BLOCK_HOME};
-    request.arguments[ARGUMENT_BLOCK] = block.value;
-    request.arguments[ARGUMENT_ASKER] = asker.value;
+    const struct percpu_message request = {
+        .kind = PERCPU_MESSAGE_BLOCK_HOME,
+        .arguments = {[ARGUMENT_BLOCK] = block.value, [ARGUMENT_ASKER] = asker.value}};
     return percpu_channel_request(home, &request);
 }
 
 /* @impl ATL-LLR-PERCPU-0020~1
  * @impl ATL-LLR-PERCPU-0021~1 */
-static void grant_requested(core_id_t asker, const struct percpu_message *request)
+static void grant_requested(core_id_t asker, const struct percpu_message *)
 {
-    (void)request;
     paddr_t block;
-    if (!frames_block_detach(&block)) {
+    if (!frames_block_detach(&block, false)) {
         grant_answer(asker, RESULT_NO_MEMORY, (paddr_t){0});
         return;
     }
@@ -171,9 +168,7 @@ static void home_requested(core_id_t giver, const struct percpu_message *request
     if (asker.value == percpu_self.value) {
         frames_block_attach(block);
     }
-    struct percpu_message reply = *request;
-    reply.status = RESULT_OK;
-    percpu_channel_reply(giver, &reply);
+    percpu_channel_reply(giver, request);
 }
 
 static void home_replied(core_id_t home, const struct percpu_message *reply)
@@ -187,7 +182,7 @@ static void home_replied(core_id_t home, const struct percpu_message *reply)
 void grant_block_became_free(void)
 {
     paddr_t block;
-    if (!frames_block_detach_surplus(&block)) {
+    if (!frames_block_detach(&block, true)) {
         return;
     }
     core_id_t home = frames_home(block);
@@ -198,13 +193,12 @@ void grant_block_became_free(void)
 
 void grant_initialize(void)
 {
-    search = (struct search){0};
-    search.peer = percpu_self.value;
-    search.credit.state = THREAD_WAITING;
-    search.credit.continuation = credit_came;
-    search.credit.deadline_slot = DEADLINE_NONE;
-    percpu_channel_handle(PERCPU_MESSAGE_BLOCK_GRANT, grant_requested);
-    percpu_channel_handle(PERCPU_MESSAGE_BLOCK_HOME, home_requested);
-    percpu_channel_handle_reply(PERCPU_MESSAGE_BLOCK_GRANT, grant_replied);
-    percpu_channel_handle_reply(PERCPU_MESSAGE_BLOCK_HOME, home_replied);
+    search = (struct search){
+        .peer = percpu_self.value,
+        .credit = {.state = THREAD_WAITING,
+                   .continuation = credit_came,
+                   .deadline_slot = DEADLINE_NONE},
+    };
+    percpu_channel_handle(PERCPU_MESSAGE_BLOCK_GRANT, grant_requested, grant_replied);
+    percpu_channel_handle(PERCPU_MESSAGE_BLOCK_HOME, home_requested, home_replied);
 }

@@ -40,13 +40,13 @@ void gate_initialize(void)
     gate_syscall_entry = gate_cell.syscall_entry;
     gate_live_words = gate_cell.words;
     gate_ring = gate_cell.ring;
-    percpu_channel_handle(PERCPU_MESSAGE_THREAD_CREATE, gate_create_requested);
-    percpu_channel_handle(PERCPU_MESSAGE_THREAD_MOVE, gate_move_requested);
-    percpu_channel_handle(PERCPU_MESSAGE_THREAD_SET, gate_set_requested);
-    percpu_channel_handle(PERCPU_MESSAGE_THREAD_ASK, gate_ask_requested);
-    percpu_channel_handle(PERCPU_MESSAGE_CONSOLE, gate_console_requested);
-    percpu_channel_handle(PERCPU_MESSAGE_INFORMATION, gate_information_requested);
-    percpu_channel_handle(PERCPU_MESSAGE_AUDIT, gate_audit_requested);
+    percpu_channel_handle(PERCPU_MESSAGE_THREAD_CREATE, gate_create_requested, NULL);
+    percpu_channel_handle(PERCPU_MESSAGE_THREAD_MOVE, gate_move_requested, NULL);
+    percpu_channel_handle(PERCPU_MESSAGE_THREAD_SET, gate_set_requested, NULL);
+    percpu_channel_handle(PERCPU_MESSAGE_THREAD_ASK, gate_ask_requested, percpu_channel_ignore);
+    percpu_channel_handle(PERCPU_MESSAGE_CONSOLE, gate_console_requested, NULL);
+    percpu_channel_handle(PERCPU_MESSAGE_INFORMATION, gate_information_requested, NULL);
+    percpu_channel_handle(PERCPU_MESSAGE_AUDIT, gate_audit_requested, NULL);
 }
 
 /* @impl ATL-LLR-GATE-0034~1 */

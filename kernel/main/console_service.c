@@ -44,6 +44,6 @@ void console_service_initialize(core_id_t self)
     };
     if (self.value == 0) {
         console_start_interrupts();
-        percpu_channel_handle(PERCPU_MESSAGE_CELL_END, end_requested);
+        percpu_channel_handle(PERCPU_MESSAGE_CELL_END, end_requested, NULL);
     }
 }

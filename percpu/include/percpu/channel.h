@@ -58,11 +58,12 @@ enum percpu_message_kind {
  * kind and token). Runs on the receiver, inside its drain, bounded. The message is the callee's for
  * the time of the call. */
 typedef void (*percpu_request_handler)(core_id_t from, const struct percpu_message *request);
-/* Boot only, each core: at most one handler for each kind. BLOCK_GRANT and BLOCK_HOME are taken by
- * percpu itself. */
-void percpu_channel_handle(enum percpu_message_kind kind, percpu_request_handler handler);
-/* As above, for replies whose token is 0. */
-void percpu_channel_handle_reply(enum percpu_message_kind kind, percpu_request_handler handler);
+/* Boot only, each core, once for each kind: who takes its requests, and those replies whose token
+ * is 0 (NULL: there are none). BLOCK_GRANT and BLOCK_HOME are taken by percpu itself. */
+void percpu_channel_handle(enum percpu_message_kind kind, percpu_request_handler request,
+                           percpu_request_handler reply);
+/* For replies that say nothing but that the credit is back. */
+void percpu_channel_ignore(core_id_t from, const struct percpu_message *reply);
 
 /* Sends a request. The reply goes to the continuation of the thread that token names, which must be
  * THREAD_WAITING with .continuation set when the reply is taken (and so must not be freed before),
@@ -74,7 +75,8 @@ void percpu_channel_handle_reply(enum percpu_message_kind kind, percpu_request_h
  * Ordering:   release of the ring's head: pairs with the acquire in the receiver's drain
  * Errors:     RESULT_AGAIN no credit, nothing sent; then see percpu_channel_await_credit */
 enum result percpu_channel_request(core_id_t to, const struct percpu_message *request);
-/* Answers a request; there is always room. @reply: copied; is_reply need not be set. */
+/* Answers a request; there is always room. @reply: copied; is_reply need not be set. The request
+ * itself is an answer, too: its status is 0. */
 void percpu_channel_reply(core_id_t to, const struct percpu_message *reply);
 /* Queues a WAITING thread; its continuation is called with NULL once a credit to that core may be
  * free. FIFO: a credit that comes back goes to the first in the queue, before the reply's receiver

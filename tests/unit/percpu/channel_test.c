@@ -40,8 +40,7 @@ static void reply_keep(core_id_t from, const struct percpu_message *reply)
 
 static void handlers(void *request_handler)
 {
-    percpu_channel_handle(KIND, *(percpu_request_handler *)request_handler);
-    percpu_channel_handle_reply(KIND, reply_keep);
+    percpu_channel_handle(KIND, *(percpu_request_handler *)request_handler, reply_keep);
 }
 
 static void start(percpu_request_handler handler)
@@ -297,7 +296,7 @@ TEST(broken_invariants_of_a_peer_stop_the_machine)
     CHECK_ABORTS((write_request(KIND, PERCPU_REQUESTS_MAX + 1), percpu_channel_drain()));
     CHECK_ABORTS(percpu_channel_reply((core_id_t){1}, &(struct percpu_message){.kind = KIND}));
     CHECK_ABORTS((void)percpu_channel_request(percpu_self, &(struct percpu_message){.kind = KIND}));
-    CHECK_ABORTS(percpu_channel_handle(KIND, request_keep));
+    CHECK_ABORTS(percpu_channel_handle(KIND, request_keep, NULL));
     write_request(KIND, PERCPU_REQUESTS_MAX);
     CHECK(channel_has_work());
     percpu_channel_drain();
@@ -368,7 +367,7 @@ static void clients_run(void *none)
 static void echo_prepare(void *none)
 {
     (void)none;
-    percpu_channel_handle(KIND, request_echo);
+    percpu_channel_handle(KIND, request_echo, NULL);
 }
 
 /* @verifies ATL-LLR-PERCPU-0006~1 */

@@ -97,17 +97,10 @@ static void message_take(core_id_t from, const struct percpu_message *request)
     percpu_channel_reply(from, request);
 }
 
-static void reply_ignore(core_id_t from, const struct percpu_message *reply)
-{
-    (void)from;
-    (void)reply;
-}
-
 static void sleep_prepare(void *none)
 {
     (void)none;
-    percpu_channel_handle(KIND, message_take);
-    percpu_channel_handle_reply(KIND, reply_ignore);
+    percpu_channel_handle(KIND, message_take, percpu_channel_ignore);
 }
 
 /* Not taken by the drain, and no interrupt was sent: it would sleep for ever. */
