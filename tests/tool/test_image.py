@@ -7,10 +7,10 @@ import unittest
 import support
 from atoll import image as packer
 from atoll.console import encode_output
-from atoll.crc32c import crc32c
 from atoll.elf import PT_NOTE, Elf
 from atoll.errors import ToolError
 from atoll.image import FILE, HEADER, LOCATION, Manifest, build_image, build_payload
+from atoll.native_code import crc32c
 from atoll.posix_elf import read_posix
 from atoll.tree import DIRECTORY, REGULAR, Entry, Tree
 

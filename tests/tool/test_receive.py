@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 import support  # noqa: F401
-from atoll.crc32c import crc32c
+from atoll.native_code import crc32c
 from atoll.receive import DIRECTORY, END, ERROR, FILE, LINK, RECORD, Receiver
 
 

@@ -117,13 +117,13 @@ class OptionsTest(unittest.TestCase):
 
 class CommandTest(unittest.TestCase):
     def test_help_and_mistakes(self):
-        for command in ("run", "pack", "test", "bench", "setup", "doctor"):
+        for command in ("run", "pack", "inspect", "test", "bench", "setup", "doctor"):
             done = support.run(support.ROOT / "atoll", command, "--help")
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn(b"usage: ./atoll " + command.encode(), done.stdout)
         for words, status in ((["nonsense"], 2), ([], 2), (["run", "/does/not/exist"], 125),
                               (["run", "--cores", "0", "x"], 2), (["run", "--ring", "1", "x"], 2),
-                              (["pack", "x"], 2), (["test", "--filter", "("], 1),
+                              (["pack", "x"], 2), (["inspect", "/does/not/exist"], 1), (["test", "--filter", "("], 1),
                               (["test", "--filter", "no such test"], 1)):
             done = support.run(support.ROOT / "atoll", *words)
             self.assertEqual(done.returncode, status, words)

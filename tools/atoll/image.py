@@ -6,9 +6,9 @@ import re
 import stat
 import struct
 
-from atoll.crc32c import crc32c
 from atoll.elf import EM_X86_64, ET_EXEC, PAGE_BYTES, PF_R, PT_LOAD, PT_NOTE, Elf, align_up
 from atoll.errors import ToolError
+from atoll.native_code import crc32c
 from atoll.posix_elf import read_posix
 from atoll.tree import guest_path
 
@@ -263,17 +263,17 @@ def _note_row(elf, note, placed, out):
             note.memory_bytes, note.alignment)
 
 
-def _check_multiboot2(image, kernel_name):
+def has_multiboot2_header(image):
+    """True if a loader finds a multiboot2 header where it looks."""
     position = image.find(MULTIBOOT2_MAGIC)
     while 0 <= position < MULTIBOOT2_WITHIN:
-        if position % 8 == 0:
+        if position % 8 == 0 and position + 16 <= len(image):
             magic, architecture, length, checksum = struct.unpack_from("<IIII", image, position)
             if (magic + architecture + length + checksum) & 0xffffffff == 0:
-                if position + length <= MULTIBOOT2_WITHIN:
-                    return
+                if position + length <= min(MULTIBOOT2_WITHIN, len(image)):
+                    return True
         position = image.find(MULTIBOOT2_MAGIC, position + 1)
-    raise ToolError(f"{kernel_name}: no multiboot2 header within the first {MULTIBOOT2_WITHIN} bytes",
-                    "place its section first in the kernel's linker script")
+    return False
 
 
 # @impl ATL-LLR-TOOL-0004~1
@@ -286,7 +286,9 @@ def build_image(kernel_data, kernel_name, posix_data, posix_name, tree, manifest
     physical = align_up(last.physical + last.memory_bytes)
     _patch_location(segments, physical, len(payload), kernel_name)
     image = _write_elf(elf, segments, payload, physical)
-    _check_multiboot2(image, kernel_name)
+    if not has_multiboot2_header(image):
+        raise ToolError(f"{kernel_name}: no multiboot2 header within the first {MULTIBOOT2_WITHIN} bytes",
+                        "place its section first in the kernel's linker script")
     return image
 
 

@@ -11,12 +11,13 @@ from atoll.errors import ToolError
 COMMANDS = {
     "run": ("atoll.run", "run_command", "boot the demo, or a static Linux program"),
     "pack": ("atoll.pack", "pack_command", "make a bootable image of a program"),
+    "inspect": ("atoll.inspect", "inspect_command", "show and check what is in an image"),
     "test": ("atoll.test", "test_command", "run every test"),
     "bench": ("atoll.bench.command", "bench_command", "count guest instructions on Atoll and on Linux"),
     "setup": ("atoll.packages", "setup_command", "install what Atoll needs"),
     "doctor": ("atoll.packages", "doctor_command", "show what is installed and what is missing"),
 }
-NEEDS_PACKAGES = {"run": "run", "pack": "run", "test": "test", "bench": "run"}
+NEEDS_PACKAGES = {"run": "run", "pack": "run", "inspect": "run", "test": "test", "bench": "run"}
 STATUS_INTERRUPTED = 130
 
 

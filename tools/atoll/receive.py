@@ -10,8 +10,8 @@ import struct
 import sys
 import time
 
-from atoll.crc32c import crc32c
 from atoll.errors import ToolError
+from atoll.native_code import crc32c
 from atoll.pack import write_file
 
 RECORD = struct.Struct("<BBHIQqI")

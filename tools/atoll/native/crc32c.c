@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CRC-32C (Castagnoli, reflected 0x82f63b78) of a buffer, eight bytes a step with eight tables.
- * Loaded by tools/atoll/crc32c.py; continues from `crc` (0 to start). */
+ * Called by tools/atoll/native_code.py; continues from `crc` (0 to start). */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
