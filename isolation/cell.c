@@ -106,6 +106,7 @@ enum result isolation_cell_build(struct cell *cell)
     cell->id = 1;
     cell->ring = (uint8_t)image->ring;
     cell->allow_write_execute = (image->flags & IMAGE_FLAG_WRITE_EXECUTE) != 0;
+    cell->gate_calls = image->gate_calls;
     cell->shared_slot_count = cell_slots_per_core() * percpu_core_count;
     addresses_set(cell, cell_posix_header());
     TRY(root_build(cell));

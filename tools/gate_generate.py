@@ -40,10 +40,14 @@ def document(calls):
     lines = ["# The gate", "", f"<!-- {NOTE} -->", "",
              f"Every call that code in the application's ring may make: {len(calls)} of at most "
              f"{GATE_CALLS_MAX}. A failure is a negated errno, and then nothing was changed.", "",
+             "An image may allow fewer (`gate` in atoll.toml, [IMAGES.md](IMAGES.md)). The kernel answers each "
+             "other call by EPERM, whatever its arguments, in both rings. Without those marked * the library OS "
+             "cannot work: an image has them all.", "",
              "| number | call | what it does | errors |", "| --- | --- | --- | --- |"]
     for c in calls:
         signature = f"`{c['name']}({', '.join(c['arguments'])})`"
-        lines.append(f"| {c['number']} | {signature} | {c['text']} | {', '.join(c['errors'])} |")
+        star = " *" if c.get("needed") else ""
+        lines.append(f"| {c['number']} | {signature}{star} | {c['text']} | {', '.join(c['errors'])} |")
     return "\n".join(lines) + "\n"
 
 

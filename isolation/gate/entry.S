@@ -33,7 +33,7 @@ gate_entry:
     lea stack_gate_top(%rip), %rsp
     incq gate_counts_calls(%rip)
     mov %r10, %rcx
-    call *gate_handlers(, %rax, 8)
+    call *shared_gate_handlers(, %rax, 8)
     cmpb $0, percpu_reschedule(%rip)
     jne slow
     /* The same thread goes on: only rbx was used here. */

@@ -8,11 +8,27 @@
 #include <crypto/entropy.h>
 #include <kernel/layout.h>
 
-const gate_handler gate_handlers[GATE_CALL_COUNT] = {
+static const gate_handler handlers[GATE_CALL_COUNT] = {
 #define GATE_CALL(number, name, arguments) [number] = gate_handle_##name,
 #include <gate_table.inc>
 #undef GATE_CALL
 };
+
+/* What the entry path calls: written by core 0 in gate_handlers_choose, read by all. */
+SHARED gate_handler shared_gate_handlers[GATE_CALL_COUNT];
+
+static int64_t refuse(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t)
+{
+    return RESULT_PERMISSION;
+}
+
+/* @impl ATL-LLR-GATE-0050~1 */
+void gate_handlers_choose(uint32_t calls)
+{
+    for (uint32_t number = 0; number < GATE_CALL_COUNT; number++) {
+        shared_gate_handlers[number] = (calls >> number & 1) != 0 ? handlers[number] : refuse;
+    }
+}
 
 PERCORE struct gate_services gate_services;
 

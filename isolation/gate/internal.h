@@ -12,7 +12,10 @@
 /* A handler's answer: a value, or a negated errno; a handler that made the thread wait or park
  * returns anything, and the completion sets frame.rax. */
 typedef int64_t (*gate_handler)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
-extern const gate_handler gate_handlers[GATE_CALL_COUNT];
+extern gate_handler shared_gate_handlers[GATE_CALL_COUNT];
+/* Core 0, before seal: the handlers of a cell that may make the calls of this set; the others are
+ * refused there at no cost for those that are allowed. */
+void gate_handlers_choose(uint32_t calls);
 
 #define GATE_CALL(number, name, arguments)                                                         \
     int64_t gate_handle_##name(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);

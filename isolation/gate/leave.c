@@ -40,6 +40,9 @@ void gate_initialize(void)
     gate_syscall_entry = gate_cell.syscall_entry;
     gate_live_words = gate_cell.words;
     gate_ring = gate_cell.ring;
+    if (percpu_self.value == 0) {
+        gate_handlers_choose(gate_cell.gate_calls);
+    }
     percpu_channel_handle(PERCPU_MESSAGE_THREAD_CREATE, gate_create_requested, NULL);
     percpu_channel_handle(PERCPU_MESSAGE_THREAD_MOVE, gate_move_requested, NULL);
     percpu_channel_handle(PERCPU_MESSAGE_THREAD_SET, gate_set_requested, NULL);
@@ -228,7 +231,7 @@ static void repeat_call(struct thread *thread)
     const struct thread_frame *f = &thread->frame;
     thread->resume = RESUME_GATE;
     ASSERT(f->rax < GATE_CALL_COUNT);
-    int64_t result = gate_handlers[f->rax](f->rdi, f->rsi, f->rdx, f->r10, f->r8);
+    int64_t result = shared_gate_handlers[f->rax](f->rdi, f->rsi, f->rdx, f->r10, f->r8);
     if (percpu_current == thread && thread->state == THREAD_RUNNING &&
         thread->resume == RESUME_GATE) {
         thread->frame.rax = (uint64_t)result;

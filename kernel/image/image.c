@@ -66,7 +66,8 @@ static enum result check_manifest(const struct image_header *header, const char 
     IMAGE_REQUIRE((header->flags & ~known) == 0, "flag is not known");
     IMAGE_REQUIRE(header->quantum_us >= 100 && header->quantum_us <= 1000000,
                   "quantum is outside of 100..1000000 us");
-    IMAGE_REQUIRE(header->reserved == 0, "reserved field of the header is not zero");
+    IMAGE_REQUIRE(header->gate_calls <= UINT16_MAX && (header->gate_calls & 1) != 0,
+                  "gate calls are no set with exit in it");
     return RESULT_OK;
 }
 

@@ -17,6 +17,7 @@ machine = "q35"
 quantum_us = 100
 placement = "balanced"
 allow_write_execute = true
+gate = ["random", "exit", "thread_exit", "thread_set", "park", "unpark", "map"]
 working_directory = "/data/../data"
 host_name = "reef"
 arguments = ["--port", 80]
@@ -50,6 +51,11 @@ MISTAKES = [
     ("quantum_us = 99", 1, "99 is not between 100 and 1000000", "docs"),
     ("placement = 'any'", 1, "'any' is not 'fixed' or 'balanced'", "docs"),
     ("allow_write_execute = 1", 1, "a whole number stands where true or false belongs", "docs"),
+    ("gate = 'park'", 1, "gate: a text stands where a list belongs", "docs"),
+    ("gate = [1]", 1, "gate: a whole number stands where a text belongs", "docs"),
+    ("\ngate = ['exit', 'prak']", 2, "the gate has no call 'prak': did you mean park?", "docs"),
+    ("gate = ['exit', 'xyzzy']", 1, "the gate has no call 'xyzzy'", "docs"),
+    ("gate = ['exit']", 1, "gate: the library OS cannot work without thread_exit", "docs"),
     ("working_directory = 'data'", 1, "'data' is not absolute", "docs"),
     ("host_name = ''", 1, "no host name", "docs"),
     (f"host_name = '{'é' * 33}'", 1, "no host name", "docs"),
@@ -89,6 +95,8 @@ class ManifestTest(unittest.TestCase):
         values = self.read(WHOLE)
         self.assertEqual(set(values), set(SETTINGS))
         self.assertEqual((values["ring"], values["cores"], values["memory"]), (0, 64, 1024))
+        self.assertEqual(values["gate"], ["exit", "thread_exit", "thread_set", "park", "unpark", "map",
+                                          "random"])
         self.assertEqual(values["working_directory"], "/data")
         self.assertEqual(values["arguments"], ["--port", "80"])
         self.assertEqual(values["environment"], {"COLOUR": "blue", "NUMBER": "7"})

@@ -18,6 +18,7 @@ IMAGE_VERSION = 1
 IMAGE_FILES_MAX = 65536
 IMAGE_ARGUMENT_BYTES_MAX = 131072
 HOST_NAME_BYTES_MAX = 64
+GATE_CALLS_MAX = 0xffff
 FLAG_WRITE_EXECUTE, FLAG_VERBOSE, FLAG_FRAMED, FLAG_FIXED_SEED, FLAG_BALANCED = 1, 2, 4, 8, 16
 
 HEADER = struct.Struct("<QIIQQIIQIIIIQ" + "QQQQ" * 5 + "IIIIIIIIIIII")
@@ -47,6 +48,7 @@ class Manifest:
     quantum_us: int = 10000
     flags: int = 0
     seed: int = 0
+    gate_calls: int = GATE_CALLS_MAX
 
 
 class _Index:
@@ -147,7 +149,7 @@ def build_payload(posix, tree, manifest):
         manifest.quantum_us, manifest.seed, *[field for row in posix_rows for field in row],
         relocation_offset, len(posix.relocations), file_offset, len(entries), strings["program"],
         strings["arguments"], len(manifest.arguments), strings["environment"],
-        len(manifest.environment), strings["directory"], strings["host"], 0)
+        len(manifest.environment), strings["directory"], strings["host"], manifest.gate_calls)
     struct.pack_into("<I", index.data, CRC_INDEX_OFFSET, crc32c(index.data))
     payload = index.data + posix_body
     for _, entry in entries:

@@ -12,6 +12,7 @@ import sys
 
 from atoll.elf import PAGE_BYTES, PF_X, PT_NOTE, Elf, align_up
 from atoll.errors import ToolError
+from atoll.gate import names_of
 from atoll.image import (FILE, FLAG_BALANCED, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE,
                          FLAG_WRITE_EXECUTE, HEADER, IMAGE_LOCATION_MAGIC, IMAGE_VERSION, LOCATION,
                          has_multiboot2_header)
@@ -28,7 +29,7 @@ PVH_NOTE_TYPE = 18  # XEN_ELFNOTE_PHYS32_ENTRY
 Header = collections.namedtuple("Header", """magic version header_bytes image_bytes index_bytes crc_index
     crc_posix posix_end ring cores flags quantum_us seed relocation_offset relocation_count file_offset
     file_count program arguments argument_count environment environment_count directory host_name
-    reserved""")
+    gate_calls""")
 
 
 class Damaged(ToolError):
@@ -197,6 +198,7 @@ def _settings(payload):
         "host_name": _text(payload.string(header.host_name)),
         "arguments": payload.strings(header.arguments, header.argument_count),
         "environment": payload.strings(header.environment, header.environment_count),
+        "gate": names_of(header.gate_calls),
         "console": "framed" if header.flags & FLAG_FRAMED else "plain",
         "verbose": bool(header.flags & FLAG_VERBOSE),
         "seed": header.seed if header.flags & FLAG_FIXED_SEED else None,

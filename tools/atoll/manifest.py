@@ -9,6 +9,7 @@ import re
 import tomllib
 
 from atoll.errors import ToolError
+from atoll.gate import gate_calls
 from atoll.image import HOST_NAME_BYTES_MAX
 from atoll.machine import CORES_MAX, MACHINES
 from atoll.tree import guest_path
@@ -77,6 +78,22 @@ def _one_of(*choices):
 
 def _memory(value, _folder):
     return memory_mib(value if type(value) is int else _of(str, value))
+
+
+def gate_names(names):
+    """Names of calls of the gate, in the order of their numbers; those that posix/ needs are there."""
+    for name in names:
+        if name not in gate_calls():
+            near = difflib.get_close_matches(name, gate_calls(), 1)
+            raise Wrong(f"the gate has no call {name!r}" + (f": did you mean {near[0]}?" if near else ""))
+    for name, row in gate_calls().items():
+        if row.get("needed") and name not in names:
+            raise Wrong(f"the library OS cannot work without {name}")
+    return [name for name in gate_calls() if name in names]
+
+
+def _gate(value, _folder):
+    return gate_names([_of(str, name) for name in _of(list, value)])
 
 
 def _text(check):
@@ -149,6 +166,7 @@ SETTINGS = {
     "quantum_us": _whole(QUANTUM_US_MIN, QUANTUM_US_MAX),
     "placement": _one_of(*PLACEMENTS),
     "allow_write_execute": _one_of(False, True),
+    "gate": _gate,
     "working_directory": _text(absolute_path),
     "host_name": _text(host_name),
     "arguments": _words,

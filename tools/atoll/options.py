@@ -7,7 +7,7 @@ import pathlib
 
 from atoll.machine import CORES_MAX, MACHINES, QEMU
 from atoll.manifest import (MANIFEST_NAME, PLACEMENTS, QUANTUM_US_MAX, QUANTUM_US_MIN, absolute_path,
-                            host_name, memory_mib, read_manifest)
+                            gate_names, host_name, memory_mib, read_manifest)
 
 DEFAULT_ENVIRONMENT = {"HOME": "/root", "PATH": "/bin"}
 
@@ -24,6 +24,7 @@ class Settings:
     working_directory: str = "/"
     host_name: str = "atoll"
     allow_write_execute: bool = False
+    gate: list | None = None                                     # names; None: all calls
     seed: int | None = None
     verbose: bool = False
     perturb: bool = False
@@ -101,6 +102,8 @@ def add_image_options(parser):
     add("--host-name", type=host_name, metavar="NAME", help="the guest's name (default atoll)")
     add("--allow-write-execute", action="store_true", default=None,
         help="permit memory that is writable and executable (compilers at run time)")
+    add("--gate", type=lambda text: gate_names(text.split(",")), metavar="CALL,CALL,...",
+        help="the only calls of the gate that the kernel answers (default: all; see docs/GATE.md)")
     add("--seed", type=seed_number, metavar="N", help="fixed seed for address layout; tests only")
     add("--perturb", action="store_true", help="use the build that delays at random; tests only")
     add("--variant", help=argparse.SUPPRESS)
@@ -155,7 +158,7 @@ def settings_from(arguments, program):
     manifest = read_manifest(path) if path else {}
     settings = Settings()
     for name in ("ring", "cores", "memory", "machine", "quantum_us", "placement", "working_directory",
-                 "host_name", "allow_write_execute", "root"):
+                 "host_name", "allow_write_execute", "gate", "root"):
         given = getattr(arguments, name, None)
         setattr(settings, name,
                 given if given is not None else manifest.get(name, getattr(settings, name)))

@@ -10,6 +10,7 @@ import tempfile
 
 from atoll.build import VARIANTS, build_image_parts
 from atoll.errors import ToolError
+from atoll.gate import gate_calls, mask_of
 from atoll.image import (FLAG_BALANCED, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE, FLAG_WRITE_EXECUTE, Manifest,
                          build_image)
 from atoll.options import add_image_options, settings_from
@@ -50,7 +51,8 @@ def pack(program, arguments, settings, framed):
         environment=[f"{name}={value}" for name, value in settings.environment.items()],
         working_directory=settings.working_directory, host_name=settings.host_name,
         ring=settings.ring, cores=settings.cores or 0, quantum_us=settings.quantum_us,
-        flags=_flags(settings, framed), seed=settings.seed or 0)
+        flags=_flags(settings, framed), seed=settings.seed or 0,
+        gate_calls=mask_of(gate_calls() if settings.gate is None else settings.gate))
     return build_image(read_input(kernel, "kernel"), str(kernel), read_input(posix, "library OS"),
                        str(posix), tree, manifest)
 

@@ -13,6 +13,7 @@ struct cell {
     paddr_t root; /* this core's PML4 for it */
     uint8_t ring; /* 0 or 3 */
     bool allow_write_execute;
+    uint32_t gate_calls;      /* bit n: its ring may make call n */
     struct gate_words *words; /* kernel alias of this core's instance (direct map) */
     /* absolute, from the validated posix header */
     uint64_t syscall_entry, upcall_entry, text_begin, text_end, gate_page, start, first_stack;

@@ -83,7 +83,7 @@ struct image_header {
     uint32_t environment_count;
     uint32_t working_directory_offset; /* absolute path, NUL-terminated */
     uint32_t host_name_offset;
-    uint32_t reserved;
+    uint32_t gate_calls; /* bit n: the program's ring may make call n of the gate; exit: always */
 };
 
 struct image_file {

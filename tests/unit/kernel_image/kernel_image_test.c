@@ -132,7 +132,9 @@ REFUSES(cores, "too many cores", header->cores = CORE_COUNT_MAX + 1)
 REFUSES(flags, "flag is not known", header->flags = 32)
 REFUSES(quantum_low, "quantum is outside of 100..1000000 us", header->quantum_us = 99)
 REFUSES(quantum_high, "quantum is outside of 100..1000000 us", header->quantum_us = 1000001)
-REFUSES(reserved, "reserved field of the header is not zero", header->reserved = 1)
+REFUSES(no_gate_calls, "gate calls are no set with exit in it", header->gate_calls = 0)
+REFUSES(gate_calls_without_exit, "gate calls are no set with exit in it", header->gate_calls = 2)
+REFUSES(too_many_gate_calls, "gate calls are no set with exit in it", header->gate_calls = 0x10001)
 
 TEST(accepts_both_rings_and_the_ends_of_each_range)
 {

@@ -95,7 +95,8 @@ static inline void sample_build(struct sample *sample)
                                     .index_bytes = SAMPLE_INDEX_BYTES,
                                     .posix_end = SAMPLE_POSIX_END,
                                     .ring = 3,
-                                    .quantum_us = 10000};
+                                    .quantum_us = 10000,
+                                    .gate_calls = 1};
     sample_build_posix(header);
     header->relocation_count = 3;
     header->relocation_offset = sample_append(sample, relocations, sizeof(relocations));
