@@ -105,14 +105,15 @@ static bool is_allowed(const struct posix_region_info *region, uint64_t error)
                                            : region->protection != 0;
 }
 
-/* A mapping reaches behind the end of its file: Linux says SIGBUS there, to an access that the
- * mapping allows. */
+/* A mapping reaches behind the end of its file, or there was no memory for a page of it: Linux says
+ * SIGBUS there, to an access that the mapping allows. is_resolved has failed before: what has come
+ * right since then does not make the access a wrong one. */
 static bool is_beyond_file(const struct gate_upcall *upcall)
 {
     struct posix_region_info region;
     return (posix_memory_find(upcall->address, false, &region) &&
             region.kind == POSIX_REGION_BEYOND_END && is_allowed(&region, upcall->error)) ||
-           posix_shared_fault(upcall->address, upcall->error) == POSIX_SHARED_FAULT_BUS;
+           posix_shared_fault(upcall->address, upcall->error) != POSIX_SHARED_FAULT_OTHER;
 }
 
 /* A page of a shared mapping that has not been touched yet is there now: the access is repeated. */

@@ -10,8 +10,8 @@
 #define TABLE_START 64u
 
 struct entry {
-    struct posix_file *file; /* NULL: free */
-    bool close_on_exec;
+    struct posix_file *file; /* NULL: free or reserved */
+    bool close_on_exec, is_reserved;
 };
 
 static struct {
@@ -118,20 +118,21 @@ static int64_t grow(uint64_t number)
 static uint64_t find_free(uint64_t minimum)
 {
     uint64_t number = minimum > table.lowest ? minimum : table.lowest;
-    while (number < capacity() && entries()[number].file != NULL) {
+    while (number < capacity() &&
+           (entries()[number].file != NULL || entries()[number].is_reserved)) {
         number++;
     }
     return number;
 }
 
-/* @impl ATL-LLR-FILE-0002~1 */
-int64_t posix_descriptor_install(struct posix_file *file, bool close_on_exec, uint64_t minimum)
+/* Puts an entry at the lowest free number that is not below minimum. */
+static int64_t add_entry(const struct entry *entry, uint64_t minimum)
 {
     posix_lock_acquire(&table.lock);
     uint64_t number = find_free(minimum);
     int64_t result = number < limit() ? grow(number) : -EMFILE;
     if (result == 0) {
-        entries()[number] = (struct entry){file, close_on_exec};
+        entries()[number] = *entry;
         if (minimum <= table.lowest) {
             table.lowest = number + 1;
         }
@@ -139,6 +140,25 @@ int64_t posix_descriptor_install(struct posix_file *file, bool close_on_exec, ui
     }
     posix_lock_release(&table.lock);
     return result;
+}
+
+/* @impl ATL-LLR-FILE-0002~1 */
+int64_t posix_descriptor_install(struct posix_file *file, bool close_on_exec, uint64_t minimum)
+{
+    return add_entry(&(struct entry){file, close_on_exec, false}, minimum);
+}
+
+int64_t descriptor_reserve(void)
+{
+    return add_entry(&(struct entry){NULL, false, true}, 0);
+}
+
+void descriptor_fill(uint64_t descriptor, struct posix_file *file, bool close_on_exec)
+{
+    posix_lock_acquire(&table.lock);
+    entries()[descriptor] = (struct entry){file, close_on_exec, false};
+    table.lowest = file == NULL && descriptor < table.lowest ? descriptor : table.lowest;
+    posix_lock_release(&table.lock);
 }
 
 /* A descriptor is gone: with it, whatever other descriptors there are, the process's record locks.
@@ -156,9 +176,11 @@ int64_t descriptor_install_at(struct posix_file *file, bool close_on_exec, uint6
     struct posix_file *old = NULL;
     posix_lock_acquire(&table.lock);
     int64_t result = descriptor < limit() ? grow(descriptor) : -EBADF;
-    if (result == 0) {
+    if (result == 0 && entries()[descriptor].is_reserved) {
+        result = -EBUSY;
+    } else if (result == 0) {
         old = entries()[descriptor].file;
-        entries()[descriptor] = (struct entry){file, close_on_exec};
+        entries()[descriptor] = (struct entry){file, close_on_exec, false};
     }
     posix_lock_release(&table.lock);
     if (old != NULL) {
@@ -172,10 +194,10 @@ int64_t descriptor_close(uint64_t descriptor)
     uint64_t number = (uint32_t)descriptor;
     struct posix_file *file = NULL;
     posix_lock_acquire(&table.lock);
-    if (number < capacity()) {
+    if (number < capacity() && entries()[number].file != NULL) {
         file = entries()[number].file;
-        entries()[number] = (struct entry){NULL, false};
-        table.lowest = file != NULL && number < table.lowest ? number : table.lowest;
+        entries()[number] = (struct entry){0};
+        table.lowest = number < table.lowest ? number : table.lowest;
     }
     posix_lock_release(&table.lock);
     if (file == NULL) {

@@ -9,6 +9,11 @@
 struct posix_file *descriptor_get_any(uint64_t descriptor);
 /* Puts a file at an exact number, closing what is there; takes over the reference on success. */
 int64_t descriptor_install_at(struct posix_file *file, bool close_on_exec, uint64_t descriptor);
+/* Takes the lowest free number for a file that is still to be opened; until it is filled nobody can
+ * use or close it (dup2: -EBUSY). Errors: -EMFILE | -ENOMEM */
+int64_t descriptor_reserve(void);
+/* Puts the file at a reserved number, taking over the reference; NULL: the number is free again. */
+void descriptor_fill(uint64_t descriptor, struct posix_file *file, bool close_on_exec);
 /* Whether a descriptor still names that open file. */
 bool descriptor_is(uint64_t descriptor, const struct posix_file *file);
 /* -EBADF: not open. */

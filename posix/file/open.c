@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* open, openat and openat2 (creat is open with flags), and memfd_create. */
+#include "descriptor.h"
 #include "image.h"
 #include "seal.h"
 #include "status.h"
@@ -67,8 +68,40 @@ static int64_t check_existing(const struct walk *walk, uint32_t flags)
     return writes && is_program(node) ? -ETXTBSY : 0;
 }
 
-/* Locked. A new regular file at the end of the walk. */
-static int64_t create_file(struct walk *walk, uint32_t mode, struct posix_node **node)
+/* Opens a node; -EIO, -ENXIO, -ENOMEM. */
+static int64_t open_node(struct posix_node *node, uint32_t flags, struct posix_file **file)
+{
+    bool is_path = (flags & POSIX_O_PATH) != 0;
+    if (node->kind == NODE_FILE && !is_path && node->data.image != NULL) {
+        int64_t verified = posix_image_verify(node->data.image);
+        if (verified < 0) {
+            return verified;
+        }
+    }
+    if (node->kind == NODE_DEVICE && node->device_file.operations == NULL && !is_path) {
+        return -ENXIO;
+    }
+    *file = node_open(node, flags & ~OPEN_ONLY_FLAGS);
+    return *file != NULL ? 0 : -ENOMEM;
+}
+
+/* A new regular file without a name, opened. */
+static int64_t open_new(const struct opening *opening, struct posix_file **file)
+{
+    struct posix_node *node =
+        node_create(NODE_FILE, S_IFREG | (opening->mode & S_IALL & ~open_mask()));
+    if (node == NULL) {
+        return -ENOSPC;
+    }
+    int64_t result = open_node(node, opening->flags, file);
+    node_put(node);
+    return result;
+}
+
+/* Locked. A new regular file at the end of the walk, opened before anybody can see its name. On
+ * failure the caller puts a file that is not NULL. */
+static int64_t create_file(struct walk *walk, const struct opening *opening,
+                           struct posix_file **file)
 {
     if (walk->directory->directory.parent == NULL) {
         return -ENOENT; /* removed while it is somebody's working directory */
@@ -76,12 +109,11 @@ static int64_t create_file(struct walk *walk, uint32_t mode, struct posix_node *
     if (walk->directory->directory.is_sealed) {
         return -EACCES;
     }
-    *node = node_create(NODE_FILE, S_IFREG | (mode & S_IALL & ~open_mask()));
-    if (*node == NULL) {
-        return -ENOSPC;
+    int64_t result = open_new(opening, file);
+    if (result < 0) {
+        return result;
     }
-    if (tree_add(walk->directory, walk->name, walk->name_bytes, *node) < 0) {
-        node_put(*node);
+    if (tree_add(walk->directory, walk->name, walk->name_bytes, (*file)->node) < 0) {
         return -ENOSPC;
     }
     walk->directory->modify_ns = node_now_ns();
@@ -102,40 +134,47 @@ static int64_t truncate_node(struct posix_node *node)
     return result;
 }
 
-/* The node that open is about, referenced. */
-static int64_t find_node(const struct path *path, const struct opening *opening,
-                         struct posix_node **node)
+/* Opens what the walk has found; the tree is not locked any more. */
+static int64_t open_existing(struct posix_node *node, uint32_t flags, struct posix_file **file)
+{
+    int64_t result = open_node(node, flags, file);
+    if (result == 0 && (flags & POSIX_O_TRUNC) != 0 && node->kind == NODE_FILE) {
+        result = truncate_node(node);
+    }
+    return result;
+}
+
+/* The open file that a path leads to. On failure the caller puts a file that is not NULL. */
+static int64_t open_named(const struct path *path, const struct opening *opening,
+                          struct posix_file **file)
 {
     uint32_t flags = opening->flags;
     struct walk walk;
+    struct posix_node *existing = NULL;
     bool exclusive = (flags & (POSIX_O_CREAT | POSIX_O_EXCL)) == (POSIX_O_CREAT | POSIX_O_EXCL);
     bool follow = (flags & POSIX_O_NOFOLLOW) == 0 && !exclusive;
     tree_acquire();
     uint32_t walk_flags = (follow ? WALK_FOLLOW : 0) |
                           ((flags & POSIX_O_CREAT) != 0 ? WALK_CREATE : 0) | opening->walk_flags;
     int64_t result = walk_path(&walk, path->start, path->text, walk_flags);
-    bool is_created = false;
     if (result == 0 && walk.node != NULL) {
         result = check_existing(&walk, flags);
-        *node = result == 0 ? node_get(walk.node) : NULL;
+        existing = result == 0 ? node_get(walk.node) : NULL;
     } else if (result == 0) {
-        is_created = (flags & POSIX_O_CREAT) != 0;
-        result = is_created ? create_file(&walk, opening->mode, node) : -ENOENT;
+        result = (flags & POSIX_O_CREAT) != 0 ? create_file(&walk, opening, file) : -ENOENT;
     }
     walk_finish(&walk);
     tree_release();
-    if (result == 0 && !is_created && (flags & POSIX_O_TRUNC) != 0 && (*node)->kind == NODE_FILE) {
-        result = truncate_node(*node);
-        if (result < 0) {
-            node_put(*node);
-        }
+    if (existing != NULL) {
+        result = open_existing(existing, flags, file);
+        node_put(existing);
     }
     return result;
 }
 
 /* O_TMPFILE: a file without a name. */
-static int64_t make_unnamed(const struct path *path, const struct opening *opening,
-                            struct posix_node **node)
+static int64_t open_unnamed(const struct path *path, const struct opening *opening,
+                            struct posix_file **file)
 {
     struct walk walk;
     tree_acquire();
@@ -148,11 +187,7 @@ static int64_t make_unnamed(const struct path *path, const struct opening *openi
     }
     walk_finish(&walk);
     tree_release();
-    if (result == 0) {
-        *node = node_create(NODE_FILE, S_IFREG | (opening->mode & S_IALL & ~open_mask()));
-        result = *node != NULL ? 0 : -ENOSPC;
-    }
-    return result;
+    return result == 0 ? open_new(opening, file) : result;
 }
 
 static int64_t check_flags(uint32_t *flags)
@@ -174,30 +209,7 @@ static int64_t check_flags(uint32_t *flags)
     return 0;
 }
 
-/* Opens a found node and gives it a descriptor. */
-static int64_t open_node(struct posix_node *node, uint32_t flags)
-{
-    if (node->kind == NODE_FILE && (flags & POSIX_O_PATH) == 0 && node->data.image != NULL) {
-        int64_t verified = posix_image_verify(node->data.image);
-        if (verified < 0) {
-            return verified;
-        }
-    }
-    if (node->kind == NODE_DEVICE && node->device_file.operations == NULL &&
-        (flags & POSIX_O_PATH) == 0) {
-        return -ENXIO;
-    }
-    struct posix_file *file = node_open(node, flags & ~OPEN_ONLY_FLAGS);
-    if (file == NULL) {
-        return -ENOMEM;
-    }
-    int64_t result = posix_descriptor_install(file, (flags & POSIX_O_CLOEXEC) != 0, 0);
-    if (result < 0) {
-        posix_file_put(file);
-    }
-    return result;
-}
-
+/* The descriptor is reserved before anything is made or cut: for want of one nothing changes. */
 static int64_t open_path(uint64_t directory, uint64_t text, const struct opening *opening)
 {
     struct path path;
@@ -209,15 +221,23 @@ static int64_t open_path(uint64_t directory, uint64_t text, const struct opening
     if (result < 0) {
         return result;
     }
-    struct posix_node *node = NULL;
-    bool is_unnamed = (opening->flags & TMPFILE_FLAG) != 0;
-    result = is_unnamed ? make_unnamed(&path, opening, &node) : find_node(&path, opening, &node);
-    path_free(&path);
-    if (result == 0) {
-        result = open_node(node, opening->flags);
-        node_put(node);
+    struct posix_file *file = NULL;
+    int64_t descriptor = descriptor_reserve();
+    result = descriptor;
+    if (descriptor >= 0) {
+        bool is_unnamed = (opening->flags & TMPFILE_FLAG) != 0;
+        result =
+            is_unnamed ? open_unnamed(&path, opening, &file) : open_named(&path, opening, &file);
     }
-    return result;
+    path_free(&path);
+    if (result < 0 && file != NULL) {
+        posix_file_put(file);
+        file = NULL;
+    }
+    if (descriptor >= 0) {
+        descriptor_fill((uint64_t)descriptor, file, (opening->flags & POSIX_O_CLOEXEC) != 0);
+    }
+    return result < 0 ? result : descriptor;
 }
 
 /* @impl ATL-LLR-FILE-0016~1 */
@@ -306,10 +326,15 @@ int64_t posix_memfd_create(uint64_t name, uint64_t flags)
         return -ENOMEM;
     }
     node->seals = (flags & MFD_ALLOW_SEALING) != 0 ? 0 : F_SEAL_SEAL;
-    bool close_on_exec = (flags & MFD_CLOEXEC) != 0;
-    int64_t result =
-        open_node(node, POSIX_O_RDWR | POSIX_O_LARGEFILE | (close_on_exec ? POSIX_O_CLOEXEC : 0));
+    struct posix_file *file = NULL;
+    int64_t result = open_node(node, POSIX_O_RDWR | POSIX_O_LARGEFILE, &file);
     node_put(node);
+    if (result == 0) {
+        result = posix_descriptor_install(file, (flags & MFD_CLOEXEC) != 0, 0);
+    }
+    if (result < 0 && file != NULL) {
+        posix_file_put(file);
+    }
     return result;
 }
 

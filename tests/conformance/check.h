@@ -4,8 +4,9 @@
  * A program lists its cases and calls check_main. Each passed case prints `ok <case>`, the whole
  * run `all ok` and returns 0; the first failed check prints one `FAIL` line and ends with status 1.
  * Options: --count N scales the work, --only CASE runs one case, --list names the cases,
- * --file PATH hands a file to the program, and --break CASE inverts the first check of that case,
- * so that the harness can see every case fail. Compiles as C and C++, with musl and glibc.
+ * --file PATH hands a file to the program, --break CASE inverts the first check of that case, so
+ * that the harness can see every case fail, and --refuse KIND:N has the build with hooks refuse the
+ * N-th allocation of a kind (system/hooks/refuse.h). Compiles as C and C++, with musl and glibc.
  */
 #ifndef CONFORMANCE_CHECK_H
 #define CONFORMANCE_CHECK_H
@@ -19,8 +20,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "../system/hooks/refuse.h"
 
 #define CHECK_CORES_MAX 64
 
@@ -33,6 +37,8 @@ static struct check_state {
     const char *only, *broken, *file, *case_name;
     long count;
     int break_next; /* the next check is inverted; taken by exactly one thread */
+    int refuse_kind;
+    unsigned long refuse;
 } check_state;
 
 __attribute__((noreturn, unused)) static void
@@ -211,6 +217,9 @@ __attribute__((unused)) static void check_options(int argc, char **argv,
             check_state.only = value;
         } else if (strcmp(argv[i], "--break") == 0) {
             check_state.broken = value;
+        } else if (strcmp(argv[i], "--refuse") == 0) {
+            check_state.refuse_kind = atoi(value);
+            check_state.refuse = strtoul(strchr(value, ':') + 1, NULL, 10);
         } else if (strcmp(argv[i], "--file") == 0) {
             check_state.file = value;
         } else {
@@ -227,6 +236,9 @@ __attribute__((unused)) static int check_main(int argc, char **argv, const struc
 {
     check_options(argc, argv, cases, case_count);
     check_all_cores_count = check_cores(check_all_cores);
+    if (check_state.refuse != 0) {
+        prctl(REFUSE_CONTROL, check_state.refuse_kind, check_state.refuse);
+    }
     for (int c = 0; c < case_count; c++) {
         if (check_state.only != NULL && strcmp(check_state.only, cases[c].name) != 0) {
             continue;
@@ -239,6 +251,9 @@ __attribute__((unused)) static int check_main(int argc, char **argv, const struc
         fflush(stdout);
     }
     check_state.case_name = NULL;
+    if (check_state.refuse != 0 && prctl(REFUSE_CONTROL, check_state.refuse_kind, 0) != 0) {
+        puts("nothing was refused");
+    }
     puts("all ok");
     fflush(stdout);
     return 0;

@@ -143,7 +143,9 @@ static void append_truncate(void)
     CHECK_EQUAL(pread(fd, buffer, 4, 12345), 4);
     CHECK(memcmp(buffer, "\0\0\0\0", 4) == 0);
     close(fd);
-    close(open(ROOT "/log", O_WRONLY | O_TRUNC));
+    fd = open(ROOT "/log", O_WRONLY | O_TRUNC);
+    CHECK(fd >= 0);
+    close(fd);
     expect_content(ROOT "/log", "");
 }
 

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Only in the build with hooks: the n-th frame of a core is refused; see refuse.h. The linker leads
+ * the calls of other sources here (--wrap) and this source's __real_ ones to the originals. */
+#include "refuse.h"
+
+#include <isolation/space.h>
+#include <percpu/channel.h>
+#include <percpu/frames.h>
+
+void __real_percpu_frames_initialize(const struct percpu_frames_config *config);
+enum result __real_percpu_frame_allocate(paddr_t *frame);
+enum result __real_percpu_frame_run_allocate(uint32_t count, paddr_t *first);
+enum result __real_percpu_frames_grant_request(struct thread *thread);
+enum result __real_isolation_space_fault(struct thread *thread, uint64_t address,
+                                         enum space_access access);
+int64_t __real_gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffer,
+                                       uint64_t bytes, uint64_t rest);
+void __wrap_percpu_frames_initialize(const struct percpu_frames_config *config);
+enum result __wrap_percpu_frame_allocate(paddr_t *frame);
+enum result __wrap_percpu_frame_run_allocate(uint32_t count, paddr_t *first);
+enum result __wrap_percpu_frames_grant_request(struct thread *thread);
+enum result __wrap_isolation_space_fault(struct thread *thread, uint64_t address,
+                                         enum space_access access);
+int64_t __wrap_gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffer,
+                                       uint64_t bytes, uint64_t rest);
+
+/* isolation/range.c looks at what is free before it begins what it cannot take back. In this build
+ * it looks at this: how many are given before one is refused. */
+extern PERCORE uint64_t refuse_frames_free_count;
+PERCORE uint64_t refuse_frames_free_count;
+
+static PERCORE uint64_t kind;    /* enum refuse_kind */
+static PERCORE uint64_t to_come; /* 1: the next one is refused; 0: none is */
+static PERCORE bool is_fault, must_not_get;
+
+static void set(uint64_t n)
+{
+    to_come = n;
+    refuse_frames_free_count = n == 0 ? UINT64_MAX : n - 1;
+}
+
+void __wrap_percpu_frames_initialize(const struct percpu_frames_config *config)
+{
+    __real_percpu_frames_initialize(config);
+    set(0);
+}
+
+static bool is_refused(void)
+{
+    bool is_meant = to_come != 0 && !(is_fault && kind == REFUSE_FRAME_OF_CALL);
+    bool is_due = is_meant && to_come == 1;
+    if (is_meant) {
+        set(to_come - 1);
+    }
+    must_not_get = is_due && kind == REFUSE_FRAME_OF_CALL;
+    return is_due;
+}
+
+enum result __wrap_percpu_frame_allocate(paddr_t *frame)
+{
+    return is_refused() ? RESULT_NO_MEMORY : __real_percpu_frame_allocate(frame);
+}
+
+enum result __wrap_percpu_frame_run_allocate(uint32_t count, paddr_t *first)
+{
+    return is_refused() ? RESULT_NO_MEMORY : __real_percpu_frame_run_allocate(count, first);
+}
+
+/* Asked for when a frame was refused, or range.c saw that one would be. */
+enum result __wrap_percpu_frames_grant_request(struct thread *thread)
+{
+    must_not_get = must_not_get || (to_come != 0 && kind == REFUSE_FRAME_OF_CALL);
+    set(0);
+    if (!must_not_get) {
+        return __real_percpu_frames_grant_request(thread);
+    }
+    must_not_get = false;
+    const struct percpu_message none = {
+        .kind = PERCPU_MESSAGE_BLOCK_GRANT, .is_reply = true, .status = RESULT_NO_MEMORY};
+    thread->continuation(thread, &none);
+    return RESULT_OK;
+}
+
+enum result __wrap_isolation_space_fault(struct thread *thread, uint64_t address,
+                                         enum space_access access)
+{
+    is_fault = true;
+    enum result result = __real_isolation_space_fault(thread, address, access);
+    is_fault = false;
+    return result;
+}
+
+int64_t __wrap_gate_handle_information(uint64_t what, uint64_t argument, uint64_t buffer,
+                                       uint64_t bytes, uint64_t rest)
+{
+    if (what != REFUSE_CONTROL) {
+        return __real_gate_handle_information(what, argument, buffer, bytes, rest);
+    }
+    uint64_t left = to_come;
+    kind = argument;
+    set(buffer);
+    return (int64_t)left;
+}
