@@ -79,6 +79,7 @@ static void what_is_ready(void)
     CHECK_EQUAL(close(ends[0]), 0);
     CHECK_EQUAL(poll_one(ends[0], POLLIN, -1), POLLNVAL);
     int file = open("/dev/null", O_RDWR);
+    CHECK(file >= 0);
     CHECK_EQUAL(poll_one(file, POLLIN | POLLOUT, -1), POLLIN | POLLOUT);
     CHECK_EQUAL(close(file), 0);
 }

@@ -23,7 +23,7 @@
 #define WARM_UPS 3
 #define SETTLE_MS_MAX 2000
 #define REGIONS_KEPT_MAX 20
-#define FRAMES_KEPT_MAX 10
+#define FRAMES_KEPT_MAX 300 /* chunks of 64, of two kinds, on each core */
 #define TEXT_BYTES_MAX 65536
 
 /* Each returns 0 or the errno of what failed, and has undone all that it did. */
