@@ -3,9 +3,11 @@
  * widths with zeros, into a line on the stack. */
 #include "internal.h"
 
+#include <posix/file.h>
 #include <stdarg.h>
 
 #define LINE_BYTES_MAX 256u
+#define NEWLINE_BYTES 2u
 #define STREAM_ERROR 2u
 #define NUMBER_BYTES_MAX 24u
 
@@ -16,6 +18,9 @@ struct line {
 
 static void put(struct line *line, char character)
 {
+    if (character == '\n' && posix_terminal_has_stream(STREAM_ERROR)) {
+        put(line, '\r');
+    }
     if (line->bytes < LINE_BYTES_MAX) {
         line->text[line->bytes++] = character;
     }
@@ -149,8 +154,8 @@ void posix_report(const char *format, ...)
     va_start(arguments, format);
     format_line(&line, format, &arguments);
     va_end(arguments);
-    if (line.bytes == LINE_BYTES_MAX) {
-        line.bytes--;
+    if (line.bytes > LINE_BYTES_MAX - NEWLINE_BYTES) {
+        line.bytes = LINE_BYTES_MAX - NEWLINE_BYTES;
     }
     if (line.text[line.bytes - 1] != '\n') {
         put(&line, '\n');

@@ -66,12 +66,17 @@
 #define TCSETSW 0x5403u
 #define TCSETSF 0x5404u
 #define TCSBRK 0x5409u
+#define TCXONC 0x540au
 #define TCFLSH 0x540bu
+#define TIOCSCTTY 0x540eu
 #define TIOCGPGRP 0x540fu
 #define TIOCSPGRP 0x5410u
+#define TIOCOUTQ 0x5411u
 #define TIOCGWINSZ 0x5413u
 #define TIOCSWINSZ 0x5414u
 #define FIONREAD 0x541bu
+#define TCSBRKP 0x5425u
+#define TIOCGSID 0x5429u
 #define FIONBIO 0x5421u
 #define FIONCLEX 0x5450u
 #define FIOCLEX 0x5451u
@@ -142,6 +147,63 @@ struct linux_termios {
     uint8_t line, characters[19];
 };
 _Static_assert(sizeof(struct linux_termios) == 36, "struct termios of the kernel");
+
+/* places in linux_termios.characters */
+#define VINTR 0
+#define VQUIT 1
+#define VERASE 2
+#define VKILL 3
+#define VEOF 4
+#define VTIME 5
+#define VMIN 6
+#define VSTART 8
+#define VSTOP 9
+#define VSUSP 10
+#define VEOL 11
+#define VREPRINT 12
+#define VDISCARD 13
+#define VWERASE 14
+#define VLNEXT 15
+#define VEOL2 16
+/* linux_termios.input */
+#define ISTRIP 0x20u
+#define INLCR 0x40u
+#define IGNCR 0x80u
+#define ICRNL 0x100u
+#define IUCLC 0x200u
+#define IXON 0x400u
+#define IXANY 0x800u
+#define IUTF8 0x4000u
+/* linux_termios.output */
+#define OPOST 0x1u
+#define OLCUC 0x2u
+#define ONLCR 0x4u
+#define OCRNL 0x8u
+#define ONOCR 0x10u
+#define ONLRET 0x20u
+#define XTABS 0x1800u
+/* linux_termios.control */
+#define CONTROL_38400_8BITS 0xbfu /* B38400 | CS8 | CREAD */
+/* linux_termios.local */
+#define ISIG 0x1u
+#define ICANON 0x2u
+#define ECHO 0x8u
+#define ECHOE 0x10u
+#define ECHOK 0x20u
+#define ECHONL 0x40u
+#define NOFLSH 0x80u
+#define ECHOCTL 0x200u
+#define ECHOPRT 0x400u
+#define ECHOKE 0x800u
+#define IEXTEN 0x8000u
+/* arguments of TCXONC and TCFLSH */
+#define TCOOFF 0u
+#define TCOON 1u
+#define TCIOFF 2u
+#define TCION 3u
+#define TCIFLUSH 0u
+#define TCOFLUSH 1u
+#define TCIOFLUSH 2u
 
 struct linux_statfs {
     int64_t type, block_bytes;

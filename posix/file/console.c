@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The program's standard streams on the console gate. With a framed console they are the tool's
- * pipes, else a terminal. */
+/* The program's standard streams on the console gate, where they are the tool's pipes. */
 #include "console.h"
 #include "node.h"
 #include <posix/memory.h>
 
 #define GATHER_BYTES 1024u
-
-static bool is_framed(void)
-{
-    return (posix_image()->flags & IMAGE_FLAG_FRAMED) != 0;
-}
 
 static uint64_t stream_of(const struct posix_file *file)
 {
@@ -46,16 +40,14 @@ static void touch_shared(uint64_t buffer, uint64_t bytes)
     }
 }
 
-/* Writes bytes from one buffer, the application's or posix/'s, completely unless an error comes. */
-static int64_t write_buffer(struct posix_file *file, uint64_t buffer, uint64_t bytes)
+int64_t console_put(uint64_t stream, uint64_t buffer, uint64_t bytes)
 {
-    uint64_t stream = stream_of(file) == 2 ? 2 : 1;
     uint64_t done = 0;
     while (done < bytes) {
         uint64_t part =
             bytes - done < GATE_CONSOLE_BYTES_MAX ? bytes - done : GATE_CONSOLE_BYTES_MAX;
         touch_shared(buffer + done, part);
-        int64_t result = gate_console(GATE_CONSOLE_WRITE, stream, buffer + done, part);
+        int64_t result = gate_console(GATE_CONSOLE_WRITE, stream == 2 ? 2 : 1, buffer + done, part);
         if (result < 0) {
             return done != 0 ? (int64_t)done : result;
         }
@@ -70,7 +62,7 @@ static int64_t write_gathered(struct posix_file *file, struct posix_transfer *fr
     char buffer[GATHER_BYTES];
     size_t bytes = from->remaining < sizeof(buffer) ? from->remaining : sizeof(buffer);
     int64_t got = posix_transfer_in(from, buffer, bytes);
-    return got > 0 ? write_buffer(file, (uintptr_t)buffer, (uint64_t)got) : got;
+    return got > 0 ? console_put(stream_of(file), (uintptr_t)buffer, (uint64_t)got) : got;
 }
 
 /* @impl ATL-LLR-FILE-0006~1 */
@@ -83,7 +75,7 @@ static int64_t console_write(struct posix_file *file, struct posix_transfer *fro
         if (front.bytes < from->remaining && front.bytes < GATHER_BYTES) {
             result = write_gathered(file, from);
         } else {
-            result = write_buffer(file, front.address, front.bytes);
+            result = console_put(stream_of(file), front.address, front.bytes);
             if (result > 0) {
                 posix_transfer_advance(from, (uint64_t)result);
             }
@@ -130,60 +122,6 @@ static int64_t console_stat(struct posix_file *file, struct posix_stat *stat)
     return 0;
 }
 
-/* A terminal as it is after login: canonical mode, echo, 38400 baud, 8 bits. */
-static const struct linux_termios termios_initial = {
-    .input = 0x500,
-    .output = 0x5,
-    .control = 0xbf,
-    .local = 0x8a3b,
-    .characters = {3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0, 0, 0},
-};
-static struct posix_lock terminal_lock;
-static struct linux_termios termios_set; /* what TCSETS stored; echo and editing are the host's */
-static bool termios_is_set;
-static struct linux_winsize window_size = {.rows = 24, .columns = 80};
-
-static int64_t get_termios(uint64_t argument)
-{
-    posix_lock_acquire(&terminal_lock);
-    struct linux_termios termios = termios_is_set ? termios_set : termios_initial;
-    posix_lock_release(&terminal_lock);
-    return posix_copy_out(argument, &termios, sizeof(termios));
-}
-
-static int64_t set_termios(uint64_t argument)
-{
-    struct linux_termios termios;
-    if (posix_copy_in(&termios, argument, sizeof(termios)) < 0) {
-        return -EFAULT;
-    }
-    posix_lock_acquire(&terminal_lock);
-    termios_set = termios;
-    termios_is_set = true;
-    posix_lock_release(&terminal_lock);
-    return 0;
-}
-
-static int64_t get_window_size(uint64_t argument)
-{
-    posix_lock_acquire(&terminal_lock);
-    struct linux_winsize size = window_size;
-    posix_lock_release(&terminal_lock);
-    return posix_copy_out(argument, &size, sizeof(size));
-}
-
-static int64_t set_window_size(uint64_t argument)
-{
-    struct linux_winsize size;
-    if (posix_copy_in(&size, argument, sizeof(size)) < 0) {
-        return -EFAULT;
-    }
-    posix_lock_acquire(&terminal_lock);
-    window_size = size;
-    posix_lock_release(&terminal_lock);
-    return 0;
-}
-
 static int64_t get_readable(uint64_t argument)
 {
     int64_t ready = gate_console(GATE_CONSOLE_POLL, 0, 0, 0);
@@ -197,37 +135,10 @@ static int64_t get_readable(uint64_t argument)
 static int64_t console_ioctl(struct posix_file *file, uint64_t request, uint64_t argument)
 {
     (void)file;
-    if (request == FIONREAD) {
-        return get_readable(argument);
-    }
-    if (is_framed()) {
-        return -ENOTTY;
-    }
-    switch (request) {
-    case TCGETS:
-        return get_termios(argument);
-    case TCSETS:
-    case TCSETSW:
-    case TCSETSF:
-        return set_termios(argument);
-    case TIOCGWINSZ:
-        return get_window_size(argument);
-    case TIOCSWINSZ:
-        return set_window_size(argument);
-    case TIOCGPGRP: {
-        const int32_t group = 1;
-        return posix_copy_out(argument, &group, sizeof(group));
-    }
-    case TIOCSPGRP:
-    case TCSBRK:
-    case TCFLSH:
-        return 0;
-    default:
-        return -ENOTTY;
-    }
+    return request == FIONREAD ? get_readable(argument) : -ENOTTY;
 }
 
-/* What input makes ready; the end of a pipe hangs up, that of a terminal can be read. */
+/* What input makes ready; its end hangs up. */
 static uint32_t poll_input(struct posix_file *file)
 {
     int64_t bytes = gate_console(GATE_CONSOLE_POLL, 0, 0, 0);
@@ -235,15 +146,13 @@ static uint32_t poll_input(struct posix_file *file)
         bool is_heard = file->first_watch == NULL || console_watch(file);
         return is_heard ? 0 : POSIX_POLL_ERR;
     }
-    return bytes == 0 && is_framed() ? POSIX_POLL_HUP : POSIX_POLL_READABLE;
+    return bytes == 0 ? POSIX_POLL_HUP : POSIX_POLL_READABLE;
 }
 
-/* @impl ATL-LLR-EVENT-0011~1 */
+/* @impl ATL-LLR-EVENT-0011~2 */
 static uint32_t console_poll(struct posix_file *file)
 {
-    bool has_input = stream_of(file) == 0 || !is_framed();
-    bool has_output = stream_of(file) != 0 || !is_framed();
-    return (has_output ? POSIX_POLL_WRITABLE : 0) | (has_input ? poll_input(file) : 0);
+    return stream_of(file) == 0 ? poll_input(file) : POSIX_POLL_WRITABLE;
 }
 
 static void console_release(struct posix_file *file)
@@ -252,7 +161,8 @@ static void console_release(struct posix_file *file)
     node_put(file->node);
 }
 
-/* What /dev/console and the standard streams do; context is the stream. */
+/* What standard streams do that are pipes, and /dev/console where no terminal is; context is the
+ * stream. */
 const struct posix_file_operations console_operations = {
     .read = console_read,
     .write = console_write,
@@ -264,13 +174,11 @@ const struct posix_file_operations console_operations = {
 
 struct posix_node *console_node(uint64_t stream)
 {
-    bool pipe = is_framed();
-    struct posix_node *node = node_create(NODE_DEVICE, pipe ? S_IFIFO | 0600 : S_IFCHR | 0620);
+    struct posix_node *node = node_create(NODE_DEVICE, S_IFIFO | 0600);
     if (node != NULL) {
         node->device_file.operations = &console_operations;
         node->device_file.stream = stream;
-        node->special = pipe ? 0 : DEVICE_NUMBER(5, 1);
-        node->device += pipe ? stream : 0; /* as unlike as two pipes are */
+        node->device += stream; /* as unlike as two pipes are */
     }
     return node;
 }

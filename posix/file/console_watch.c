@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells the watches of console files that input has come. The gate unparks the thread that asked
- * for input in vain; here that is a thread of posix/'s own on the core that has the console,
- * started when a console file is watched first. It asks once for each time that it is armed: by
- * whoever looked and found no input, and after each read. */
+/* Tells the watches of console files that input has come. For a pipe: the gate unparks the thread
+ * that asked for input in vain; here that is a thread of posix/'s own on the core that has the
+ * console, started when a console file is watched first. It asks once for each time that it is
+ * armed: by whoever looked and found no input, and after each read. */
 #include "console.h"
 
 #include <posix/thread.h>
@@ -16,11 +16,11 @@ static uint32_t file_count, capacity;
 static _Atomic uint64_t handle; /* of the service thread; 0: none */
 static _Atomic uint32_t is_armed;
 
-static void tell_all(void)
+void console_tell(uint32_t events)
 {
     posix_lock_acquire(&lock);
     for (uint32_t i = 0; i < file_count; i++) {
-        posix_file_notify(files[i], POSIX_POLL_READABLE | POSIX_POLL_HUP);
+        posix_file_notify(files[i], events);
     }
     posix_lock_release(&lock);
 }
@@ -32,7 +32,7 @@ static void serve(void)
             gate_park(GATE_NEVER, 0); /* until we are armed, or there is input */
         } else {
             is_armed = 0; /* before the watches are told: who looks then arms again */
-            tell_all();
+            console_tell(POSIX_POLL_READABLE | POSIX_POLL_HUP);
         }
     }
 }
@@ -67,7 +67,15 @@ static bool remember(struct posix_file *file)
     return true;
 }
 
-/* @impl ATL-LLR-EVENT-0011~1 */
+bool console_remember(struct posix_file *file)
+{
+    posix_lock_acquire(&lock);
+    bool is_good = remember(file);
+    posix_lock_release(&lock);
+    return is_good;
+}
+
+/* @impl ATL-LLR-EVENT-0011~2 */
 bool console_watch(struct posix_file *file)
 {
     posix_lock_acquire(&lock);

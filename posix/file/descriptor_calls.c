@@ -172,7 +172,7 @@ static int64_t set_flag(struct posix_file *file, uint32_t flag, uint64_t argumen
     return 0;
 }
 
-/* @impl ATL-LLR-FILE-0013~1 */
+/* @impl ATL-LLR-FILE-0013~2 */
 int64_t posix_ioctl(uint64_t descriptor, uint64_t request, uint64_t argument)
 {
     struct posix_file *file = posix_file_get(descriptor);

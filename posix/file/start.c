@@ -4,6 +4,7 @@
 #include "hand_out.h"
 #include "image.h"
 #include "synthetic.h"
+#include "terminal.h"
 #include "tree.h"
 #include <posix/memory.h>
 
@@ -43,16 +44,37 @@ static bool mount(const char *name, uint32_t minor, int64_t (*populate)(struct p
     return true;
 }
 
+/* The node of a standard stream, referenced: /dev/console, by which ttyname finds it, or a pipe. */
+static struct posix_node *stream_node(uint64_t stream)
+{
+    if (!posix_terminal_has_stream(stream)) {
+        return console_node(stream);
+    }
+    struct walk walk;
+    struct posix_node *node = NULL;
+    tree_acquire();
+    if (walk_path(&walk, tree_root(), "/dev/console", 0) == 0 && walk.node != NULL &&
+        walk.node->kind == NODE_DEVICE) {
+        node = node_get(walk.node);
+    }
+    walk_finish(&walk);
+    tree_release();
+    return node;
+}
+
 static bool open_stream(uint64_t stream)
 {
-    bool is_pipe = (posix_image()->flags & IMAGE_FLAG_FRAMED) != 0;
+    bool is_pipe = !posix_terminal_has_stream(stream);
     uint32_t access = !is_pipe ? POSIX_O_RDWR : stream == 0 ? POSIX_O_RDONLY : POSIX_O_WRONLY;
-    struct posix_node *node = console_node(stream);
+    struct posix_node *node = stream_node(stream);
     struct posix_file *file = node != NULL ? node_open(node, access | POSIX_O_LARGEFILE) : NULL;
     if (file == NULL) {
         return false;
     }
     node_put(node); /* the open file holds it */
+    if (!is_pipe && stream == 2) {
+        file->context = (void *)(uintptr_t)stream;
+    }
     return posix_descriptor_install(file, false, stream) == (int64_t)stream;
 }
 
@@ -76,10 +98,10 @@ static void enter_working_directory(void)
     }
 }
 
-/* @impl ATL-LLR-FILE-0032~1 */
+/* @impl ATL-LLR-FILE-0032~2 */
 void posix_file_initialize(void)
 {
-    bool is_good = image_initialize() == 0 && tree_initialize() == 0;
+    bool is_good = image_initialize() == 0 && tree_initialize() == 0 && terminal_initialize() == 0;
     tree_acquire();
     is_good = is_good && mount("proc", 3, process_populate) && mount("sys", 4, system_populate) &&
               mount("dev", 5, devices_populate) && need_directory("tmp", S_ISVTX | 0777) != NULL;

@@ -3,6 +3,7 @@
 #include "synthetic.h"
 #include "console.h"
 #include "device.h"
+#include "terminal.h"
 #include "tree.h"
 #include <posix/instructions.h>
 #include <posix/memory.h>
@@ -349,7 +350,7 @@ static int64_t add_device(struct posix_node *directory, const struct device *dev
     struct posix_node *node = node_create(NODE_DEVICE, S_IFCHR | device->mode);
     if (node != NULL) {
         node->device_file.operations = device->operations;
-        node->device_file.stream = 1;
+        node->device_file.stream = terminal_screen();
         node->special = DEVICE_NUMBER(device->major, device->minor);
     }
     return add_node(directory, device->name, __builtin_strlen(device->name), node);
@@ -363,13 +364,14 @@ int64_t devices_populate(struct posix_node *directory)
     for (size_t i = 0; result == 0 && i < sizeof(devices) / sizeof(devices[0]); i++) {
         result = add_device(directory, &devices[i]);
     }
-    bool is_framed = (posix_image()->flags & IMAGE_FLAG_FRAMED) != 0;
+    const struct posix_file_operations *here = terminal_exists() ? &terminal_operations : NULL;
     /* A program behind pipes has no controlling terminal: opening it is ENXIO. */
-    const struct device terminal = {"tty", is_framed ? NULL : &console_operations, 5, 0, 0666};
+    const struct device terminal = {"tty", here, 5, 0, 0666};
     if (result == 0) {
         result = add_device(directory, &terminal);
     }
-    const struct device console = {"console", &console_operations, 5, 1, 0600};
+    const struct device console = {"console", here != NULL ? here : &console_operations, 5, 1,
+                                   0600};
     if (result == 0) {
         result = add_device(directory, &console);
     }

@@ -2,7 +2,7 @@
 /* Waiting for standard input, which is a pipe: epoll and poll wake when input comes, from a thread
  * of another core too, and see the end.
  *
- * @verifies ATL-HLR-CONF-0030~1 ATL-LLR-EVENT-0011~1 */
+ * @verifies ATL-HLR-CONF-0030~1 ATL-LLR-EVENT-0011~2 */
 #include "check.h"
 #include <poll.h>
 #include <sys/epoll.h>

@@ -8,7 +8,7 @@ From the guest: 0xA7, stream (u8), length (u16, little-endian, 1..4096), payload
 To the guest: 0xA7, 0, length (u16), payload; length 0 is the end of input. Input is sent once the
 guest has sent its first frame: before that its serial port may not be set up.
 The exit record is 4 bytes: kind (0 exit, 1 signal, 2 kernel panic, 3 refused to boot), status,
-signal, 0. Bytes that are not part of a frame are firmware's and are set aside."""
+signal, 0. With a terminal the input has escapes, see encode_keys. Bytes that are not part of a frame are firmware's and are set aside."""
 import dataclasses
 import struct
 
@@ -91,6 +91,18 @@ def encode_input(data):
         piece = data[start:start + PAYLOAD_BYTES_MAX]
         pieces.append(struct.pack("<BBH", MARK, STREAM_INPUT, len(piece)) + piece)
     return b"".join(pieces)
+
+
+# @impl ATL-LLR-TOOL-0160~1
+def encode_keys(data):
+    """What is typed, for the program's terminal (posix/file/terminal.c): 255 is an escape."""
+    return data.replace(b"\xff", b"\xff\xff")
+
+
+# @impl ATL-LLR-TOOL-0160~1
+def encode_size(rows, columns):
+    """Says among what is typed that the window of the terminal has changed."""
+    return struct.pack("<BBHH", 0xff, 1, rows, columns)
 
 
 def encode_output(stream, data):

@@ -61,7 +61,8 @@ def qemu_command(options, image):
 # @impl ATL-LLR-TOOL-0011~1 ATL-LLR-TOOL-0014~1
 class Guest:
     """A running image. `sinks` maps a stream number to a function that takes its bytes; `source` is
-    the input: a file descriptor, bytes, or None for none."""
+    the input: a file descriptor, bytes, None for none, or a function that gives the next bytes when it
+    is called, b"" at the end."""
 
     def __init__(self, options, image, sinks, source=None):
         if shutil.which(options.qemu) is None:
@@ -159,14 +160,15 @@ class Guest:
             if self._source:
                 yield bytes(self._source)
         elif self._source is not None:
-            while True:
-                try:
-                    piece = os.read(self._source, 4096)
-                except OSError:
-                    return
-                if not piece:
-                    return
+            read = self._source if callable(self._source) else self._read_source
+            while piece := read():
                 yield piece
+
+    def _read_source(self):
+        try:
+            return os.read(self._source, 4096)
+        except OSError:
+            return b""
 
 
 def _write_all(descriptor, data):

@@ -32,6 +32,7 @@ class Settings:
     kernel: str | None = None
     posix: str | None = None
     root: str | None = None
+    terminal: tuple | None = None   # (streams as bits, rows, columns, is UTF-8)
     outputs: list = dataclasses.field(default_factory=list)      # (guest, host)
     files: list = dataclasses.field(default_factory=list)        # (host, guest)
     environment: dict = dataclasses.field(default_factory=dict)
@@ -117,6 +118,11 @@ def add_machine_options(parser):
     add = parser.add_argument
     add("--memory", "-m", type=memory_mib, metavar="MIB", help="memory (default 128)")
     add("--machine", choices=MACHINES, help="QEMU machine (default microvm)")
+    terminal = parser.add_mutually_exclusive_group()
+    terminal.add_argument("--tty", action="store_true", default=None, dest="tty",
+                          help="the program's streams are a terminal, whatever this command's are")
+    terminal.add_argument("--no-tty", action="store_false", default=None, dest="tty",
+                          help="the program's streams are pipes, whatever this command's are")
     add("--timeout", type=float, metavar="SECONDS", help="stop the machine after this time")
     add("--qemu", metavar="PROGRAM", default=QEMU, help=f"the QEMU that boots it (default {QEMU})")
     add("--qemu-arg", action="append", default=[], metavar="ARG",

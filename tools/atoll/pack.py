@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import stat
+import struct
 import sys
 import tempfile
 
@@ -19,6 +20,7 @@ from atoll.tree import PROGRAM, Entry, Tree, guest_path
 
 # Hidden from the program: posix/ puts its own /proc there. posix/file/hand_out.c reads it.
 OUTPUT_LIST = "/proc/.atoll/out"
+TERMINAL_SETTING = "/proc/.atoll/terminal"  # posix/file/terminal.c
 
 
 def read_input(path, what):
@@ -45,6 +47,9 @@ def pack(program, arguments, settings, framed):
     if settings.outputs and framed:
         wanted = [guest_path(path).encode("utf-8", "surrogateescape") for path, _ in settings.outputs]
         tree.entries[OUTPUT_LIST] = Entry(stat.S_IFREG | 0o400, b"".join(p + b"\0" for p in wanted))
+    if settings.terminal and framed:
+        tree.entries[TERMINAL_SETTING] = Entry(stat.S_IFREG | 0o400,
+                                               struct.pack("<HHHH", *settings.terminal))
     kernel, posix = _parts(settings)
     manifest = Manifest(
         program_path=guest, arguments=[first, *settings.arguments, *arguments],

@@ -16,6 +16,9 @@ from atoll.machine import (STREAM_ERROR, STREAM_KERNEL_ERROR, STREAM_LOG, STREAM
 from atoll.options import (add_image_options, add_machine_options, settings_from, split_command)
 from atoll.pack import pack, write_file
 from atoll.receive import Receiver
+from atoll.terminal import HELP as TERMINAL_HELP
+from atoll.terminal import choose as choose_terminal
+from atoll.terminal import connected, is_raw, line_ends
 
 STATUS_OUT, STATUS_TIMEOUT, STATUS_REFUSED, STATUS_DIED, STATUS_PANIC = 123, 124, 125, 254, 255
 FREE_MIB_MIN = 1  # for the smallest machine; the kernel judges the rest
@@ -27,7 +30,9 @@ def run_parser():
     parser = argparse.ArgumentParser(
         prog="./atoll run", usage="./atoll run [options] [PROGRAM [ARGUMENT ...]]",
         description="Packs a static Linux program, boots it in QEMU and connects its standard "
-                    "streams to this terminal. Without PROGRAM it boots the demo.",
+                    "streams to this terminal. Without PROGRAM it boots the demo. If input and "
+                    "output are a terminal, the program has one, and Ctrl-C is the program's: "
+                    f"{TERMINAL_HELP}.",
         epilog="The exit status is the program's; 128 + signal after a crash; 123 if that would be 0 "
                "but a file of --out did not come; 124 after --timeout, "
                "125 if the machine was not started or refused to boot, 254 if it died silently, "
@@ -45,6 +50,9 @@ def run_command(words):
     program = str(build_demo()) if demo else command[0]
     settings = settings_from(arguments, program)
     settings.cores = settings.cores or min(4, os.cpu_count() or 1)
+    settings.terminal = choose_terminal(arguments.tty)
+    if settings.terminal:
+        settings.environment.setdefault("TERM", os.environ.get("TERM", "linux"))
     image = pack(program, command[1:], settings, framed=True)
     check_memory(image, settings.memory)
     if arguments.keep_image:
@@ -52,7 +60,8 @@ def run_command(words):
     machine = MachineOptions(settings.cores, settings.memory, settings.machine,
                              tuple(arguments.qemu_arg), arguments.timeout, arguments.qemu)
     receiver = Receiver(settings.outputs) if settings.outputs else None
-    status = boot(image, machine, settings.verbose, demo or settings.verbose, receiver)
+    status = boot(image, machine, settings.verbose, demo or settings.verbose, receiver,
+                  settings.terminal)
     if demo and status == 0:
         _say_where_to_look()
     return status
@@ -75,21 +84,17 @@ def _say_where_to_look():
 
 
 # @impl ATL-LLR-TOOL-0013~1
-def boot(image, machine, verbose, show_log, receiver=None):
+def boot(image, machine, verbose, show_log, receiver=None, terminal=None):
     """Boots image bytes with this process's streams; returns the exit status."""
     with tempfile.TemporaryDirectory(prefix="atoll-") as folder:
         path = os.path.join(folder, "image")
         pathlib.Path(path).write_bytes(image)
-        sinks = {STREAM_OUTPUT: _writer(1), STREAM_ERROR: _writer(2), STREAM_KERNEL_ERROR: _writer(2)}
-        if receiver is not None:
-            sinks[STREAM_FILES] = receiver.feed
-        if show_log:
-            sinks[STREAM_LOG] = _writer(2)
-        guest = Guest(machine, path, sinks, source=0)
-        if verbose:
-            print("atoll: " + " ".join(guest.command), file=sys.stderr)
         try:
-            outcome = guest.run()
+            with connected(terminal[0] if terminal else 0) as source:
+                guest = Guest(machine, path, _sinks(show_log, receiver), source=source)
+                if verbose:
+                    _text_writer()(b"atoll: " + " ".join(guest.command).encode() + b"\n")
+                outcome = guest.run()
         except BrokenPipeError:
             return 128 + signal.SIGPIPE
     status = report(outcome, machine, verbose)
@@ -98,6 +103,20 @@ def boot(image, machine, verbose, show_log, receiver=None):
             _say(f"--out: {problem}")
             status = status or STATUS_OUT
     return status
+
+
+def _sinks(show_log, receiver):
+    sinks = {STREAM_OUTPUT: _writer(1), STREAM_ERROR: _writer(2), STREAM_KERNEL_ERROR: _text_writer()}
+    if receiver is not None:
+        sinks[STREAM_FILES] = receiver.feed
+    if show_log:
+        sinks[STREAM_LOG] = _text_writer()
+    return sinks
+
+
+def _text_writer():
+    """Lines of the kernel and of this command, while the program's terminal may be this one."""
+    return line_ends(_writer(2)) if is_raw(2) else _writer(2)
 
 
 def _writer(descriptor):

@@ -166,6 +166,9 @@ void posix_file_put(struct posix_file *file);
  * success only. -EMFILE at RLIMIT_NOFILE, -ENOMEM. */
 int64_t posix_descriptor_install(struct posix_file *file, bool close_on_exec, uint64_t minimum);
 
+/* Whether a standard stream is a terminal, on which lines end with CR LF. */
+bool posix_terminal_has_stream(uint64_t stream);
+
 /* RLIMIT_NOFILE: the soft limit, at most POSIX_FILE_LIMIT_HARD. */
 uint64_t posix_descriptor_limit(void);
 void posix_descriptor_set_limit(uint64_t soft);

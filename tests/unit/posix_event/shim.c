@@ -17,12 +17,6 @@ int64_t posix_park(const _Atomic uint32_t *woken, uint64_t deadline_ns)
     return *woken != 0 ? 0 : -ETIMEDOUT;
 }
 
-int64_t posix_signal_send(struct posix_thread *target, const struct posix_signal_info *info)
-{
-    (void)target, (void)info;
-    return 0;
-}
-
 bool posix_signal_take(struct posix_thread *self, uint64_t set, struct posix_signal_info *info)
 {
     (void)self, (void)set, (void)info;

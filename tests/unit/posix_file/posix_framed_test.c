@@ -8,8 +8,8 @@
 
 #define TEXT(string_) ((uint64_t)(uintptr_t)(string_))
 
-/* @verifies ATL-LLR-FILE-0032~1 */
-/* @verifies ATL-LLR-FILE-0013~1 */
+/* @verifies ATL-LLR-FILE-0032~2 */
+/* @verifies ATL-LLR-FILE-0013~2 */
 TEST(framed_streams_are_pipes)
 {
     static const struct test_file files[] = {{"/p", 0100755, "x", 1}};

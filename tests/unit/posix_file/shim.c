@@ -27,6 +27,7 @@ const char *shim_input_while_parked = "";
 bool shim_input_ended;
 char shim_reports[4096];
 bool shim_signal_pending;
+uint64_t shim_signals;
 
 static struct gate_info info;
 extern const struct gate_info posix_info __attribute__((alias("info")));
@@ -236,6 +237,13 @@ uint64_t posix_now_ns(void)
 bool posix_signal_is_pending(void)
 {
     return shim_signal_pending;
+}
+
+int64_t posix_signal_send(struct posix_thread *target, const struct posix_signal_info *sent)
+{
+    (void)target;
+    shim_signals |= posix_signal_bit(sent->signal);
+    return 0;
 }
 
 static struct posix_thread only_thread = {.id = POSIX_PROCESS_ID};

@@ -22,6 +22,7 @@ extern const char *shim_input_while_parked; /* what a park brings */
 extern bool shim_input_ended;               /* else a read finds nothing yet */
 extern char shim_reports[4096];
 extern bool shim_signal_pending;
+extern uint64_t shim_signals; /* sent: bit n - 1 is signal n */
 
 /* Makes the image current; file/ is initialised by the caller. flags: IMAGE_FLAG_FRAMED. */
 void shim_start(const struct test_image *image, uint32_t flags);

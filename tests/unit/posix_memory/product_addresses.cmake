@@ -7,8 +7,9 @@ foreach(stem region slot slot_range mmap brk advice mremap heap pages stacks)
 endforeach()
 set(POSIX_FILE_SOURCES)
 foreach(stem transfer descriptor descriptor_calls watch io open status names rename listing
-        attributes image tree walk node data console console_watch seal device shared record_lock send
-        times xattr text synthetic process_text process_names hand_out system_text start)
+        attributes image tree walk node data console console_watch discipline discipline_show terminal
+        terminal_input terminal_control seal device shared record_lock send times
+        xattr text synthetic process_text process_names hand_out system_text start)
     list(APPEND POSIX_FILE_SOURCES ${CMAKE_SOURCE_DIR}/posix/file/${stem}.c)
 endforeach()
 
