@@ -8,7 +8,7 @@ import unittest.mock
 
 from lib import ONE, PAIRWISE, system_test
 
-from atoll.crc32c import crc32c
+from atoll.native_code import crc32c
 from atoll.elf import PT_LOAD, Elf
 from atoll.image import CRC_INDEX_OFFSET
 

@@ -7,7 +7,7 @@ import tempfile
 
 from lib import FULL, ONE, PAIRWISE, host_test, system_test
 
-SIZE_MAX = 280 * 1024
+SIZE_MAX = 250 * 1024
 
 
 # @verifies ATL-LLR-TOOL-0040~1 ATL-LLR-GATE-0002~1
@@ -103,7 +103,7 @@ def test_verbose_log_stays_off_stdout(guest):
     result.expect_that(len(result.outcome.log) > 0, "the kernel logs something")
 
 
-# @verifies ATL-LLR-TOOL-0005~2
+# @verifies ATL-LLR-TOOL-0005~1
 @host_test
 def test_hello_image_is_small(guest):
     with tempfile.NamedTemporaryFile() as image:

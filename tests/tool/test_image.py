@@ -165,7 +165,7 @@ class FormatTest(unittest.TestCase):
                     image[segment.offset:segment.offset + segment.file_bytes]
         self.assertEqual(memory, build_payload(sample_posix(), sample_tree(), MANIFEST))
 
-    # @verifies ATL-LLR-TOOL-0005~2
+    # @verifies ATL-LLR-TOOL-0005~1
     def test_zeros_take_no_room(self):
         for content in (b"", bytes(10000), b"a" + bytes(10000), bytes(10000) + b"a",
                         bytes(300) + b"abc" + bytes(255) + b"d" + bytes(256) + b"e", b"x" * 9):

@@ -226,7 +226,7 @@ def _rows_of(flags, address, physical, content, memory_bytes, out):
     return rows, places
 
 
-# @impl ATL-LLR-TOOL-0005~2
+# @impl ATL-LLR-TOOL-0005~1
 def _write_elf(elf, segments, payload, physical):
     """A new ELF with the kernel's segments, its notes, and the payload; no sections."""
     notes = [s for s in elf.segments if s.kind == PT_NOTE]
