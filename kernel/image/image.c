@@ -3,24 +3,6 @@
  * writes nothing else. */
 #include <kernel/image_check.h>
 
-/* Remainders of the 16 values of a nibble modulo the reflected polynomial 0x82f63b78. */
-static const uint32_t crc_table[16] = {
-    0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-    0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
-};
-
-/* @impl ATL-LLR-IMAGE-0002~1 */
-uint32_t image_crc32c_by_table(uint32_t state, const void *bytes, uint64_t bytes_count)
-{
-    const uint8_t *at = bytes;
-    for (uint64_t i = 0; i < bytes_count; i++) {
-        state ^= at[i];
-        state = (state >> 4) ^ crc_table[state & 0xf];
-        state = (state >> 4) ^ crc_table[state & 0xf];
-    }
-    return state;
-}
-
 static enum result check_layout(const struct image_header *header, uint64_t bytes_count,
                                 const char **reason)
 {

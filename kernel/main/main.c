@@ -10,15 +10,18 @@
 #include <kernel/image.h>
 #include <kernel/region.h>
 
+/* @impl ATL-LLR-IMAGE-0002~1 */
 static uint32_t crc_by_instruction(uint32_t state, const void *bytes, uint64_t count)
 {
-    const uint64_t *words = bytes;
+    const uint8_t *at = bytes;
     uint64_t crc = state;
-    while (count >= sizeof(*words)) {
-        crc = cpu_crc32q(crc, *words++);
-        count -= sizeof(*words);
+    for (; count >= sizeof(uint64_t); count -= sizeof(uint64_t), at += sizeof(uint64_t)) {
+        crc = cpu_crc32q(crc, *(const uint64_t *)(const void *)at);
     }
-    return image_crc32c_by_table((uint32_t)crc, words, count);
+    for (; count > 0; count--, at++) {
+        crc = cpu_crc32b(crc, *at);
+    }
+    return (uint32_t)crc;
 }
 
 static const struct image_header *image_check(void)

@@ -102,14 +102,12 @@ struct image_file {
 /* CRC-32C (Castagnoli, reflected) of bytes, continuing from state: the register before the final
  * inversion, 0xffffffff at the start. */
 typedef uint32_t (*image_crc32c_update)(uint32_t state, const void *bytes, uint64_t bytes_count);
-/* The same by a 16-entry table: any CPU, any host. */
-uint32_t image_crc32c_by_table(uint32_t state, const void *bytes, uint64_t bytes_count);
 
 /* Checks a payload as a whole, once, before anything of it is used, but for the strings and the
  * file table of its index: the kernel does not use them, and posix/ judges them
  * (posix_index_validate).
  *
- * @crc         image_crc32c_by_table, or the same by other means
+ * @crc         by the means of the caller's processor
  * @bytes       the payload, 8-aligned; nobody may write it during the call or afterwards
  * @bytes_count what the image location says; any value
  * @header      set to bytes on success: layout, manifest, sections and relocations hold then

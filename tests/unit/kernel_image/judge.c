@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prints what the validators say about a payload file: "valid" or the reason. For test_packer.py.
  */
-#include <kernel/image.h>
+#include "sample.h"
+
 #include <posix/load.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ int main(int argc, char **argv)
     }
     size_t bytes = fread(payload, 1, PAYLOAD_BYTES_MAX, file);
     fclose(file);
-    enum result result = image_validate(image_crc32c_by_table, payload, bytes, &header, &reason);
+    enum result result = image_validate(sample_crc32c, payload, bytes, &header, &reason);
     if (result == RESULT_OK) {
         result = posix_index_validate(header, &reason);
     }

@@ -18,7 +18,7 @@ static struct image_file *files;
 static enum result validate(uint64_t bytes, const char **reason)
 {
     const struct image_header *found = NULL;
-    enum result result = image_validate(image_crc32c_by_table, sample.bytes, bytes, &found, reason);
+    enum result result = image_validate(sample_crc32c, sample.bytes, bytes, &found, reason);
     CHECK((result == RESULT_OK) == (found == header && found != NULL));
     return result == RESULT_OK ? posix_index_validate(found, reason) : result;
 }
@@ -59,7 +59,7 @@ TEST(accepts_the_sample)
 /* @verifies ATL-LLR-IMAGE-0002~1 */
 TEST(crc_has_the_standard_check_value)
 {
-    CHECK_EQUAL(~image_crc32c_by_table(UINT32_MAX, "123456789", 9), 0xe3069283u);
+    CHECK_EQUAL(~sample_crc32c(UINT32_MAX, "123456789", 9), 0xe3069283u);
 }
 
 /* @verifies ATL-LLR-IMAGE-0001~1 @robust */
@@ -81,9 +81,8 @@ TEST(refuses_an_unaligned_image)
     const struct image_header *found = NULL;
     const char *reason = NULL;
     begin();
-    CHECK_EQUAL(
-        image_validate(image_crc32c_by_table, sample.bytes + 4, SAMPLE_BYTES - 4, &found, &reason),
-        RESULT_FORMAT);
+    CHECK_EQUAL(image_validate(sample_crc32c, sample.bytes + 4, SAMPLE_BYTES - 4, &found, &reason),
+                RESULT_FORMAT);
     CHECK_STRING(reason, "image is not aligned");
 }
 

@@ -44,14 +44,25 @@ static inline uint32_t sample_append(struct sample *sample, const void *data, ui
     return offset;
 }
 
+/* CRC-32C bit by bit, for hosts without the instruction. */
+static inline uint32_t sample_crc32c(uint32_t state, const void *bytes, uint64_t bytes_count)
+{
+    const uint8_t *at = bytes;
+    for (uint64_t i = 0; i < bytes_count * 8; i++) {
+        uint32_t bit = (state ^ (uint32_t)at[i / 8] >> i % 8) & 1;
+        state = state >> 1 ^ (bit != 0 ? 0x82f63b78u : 0);
+    }
+    return state;
+}
+
 /* Writes both checksums. */
 static inline void sample_seal(struct sample *sample)
 {
     struct image_header *header = sample_header(sample);
-    header->crc_posix = ~image_crc32c_by_table(UINT32_MAX, sample->bytes + SAMPLE_INDEX_BYTES,
-                                               SAMPLE_POSIX_END - SAMPLE_INDEX_BYTES);
+    header->crc_posix = ~sample_crc32c(UINT32_MAX, sample->bytes + SAMPLE_INDEX_BYTES,
+                                       SAMPLE_POSIX_END - SAMPLE_INDEX_BYTES);
     header->crc_index = 0;
-    header->crc_index = ~image_crc32c_by_table(UINT32_MAX, sample->bytes, SAMPLE_INDEX_BYTES);
+    header->crc_index = ~sample_crc32c(UINT32_MAX, sample->bytes, SAMPLE_INDEX_BYTES);
 }
 
 static inline void sample_build_posix(struct image_header *header)

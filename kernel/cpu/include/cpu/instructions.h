@@ -166,7 +166,13 @@ static inline bool cpu_rdseed(uint64_t *value)
     return is_valid;
 }
 
-/* Needs SSE4.2; works on general registers. */
+/* CRC-32C: needs SSE4.2; works on general registers. */
+static inline uint64_t cpu_crc32b(uint64_t crc, uint8_t value)
+{
+    __asm__("crc32b %1, %0" : "+r"(crc) : "rm"(value));
+    return crc;
+}
+
 static inline uint64_t cpu_crc32q(uint64_t crc, uint64_t value)
 {
     __asm__("crc32q %1, %0" : "+r"(crc) : "rm"(value));
