@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """C code in the tool: CRC-32C, for which a table in Python takes seconds for a program of 16 MiB, and
-the kernel's own validator of images. Compiled once, into the build folder, under a name made from
+the validators of images, the kernel's and posix/'s own. Compiled once, into the build folder, under a name made from
 the sources."""
 import ctypes
 import functools
@@ -12,9 +12,11 @@ import tempfile
 from atoll.errors import ToolError
 from atoll.paths import ROOT, TOOLS, build_directory
 
-SOURCES = [TOOLS / "atoll/native/crc32c.c", TOOLS / "atoll/native/verdict.c", ROOT / "kernel/image/image.c"]
-HEADERS = [ROOT / "kernel/include/kernel/image.h", ROOT / "percpu/include/percpu/base.h"]
-INCLUDES = [f"-I{ROOT / 'kernel/include'}", f"-I{ROOT / 'percpu/include'}"]
+SOURCES = [TOOLS / "atoll/native/crc32c.c", TOOLS / "atoll/native/verdict.c", ROOT / "kernel/image/image.c",
+           ROOT / "posix/load/index.c"]
+HEADERS = [ROOT / "kernel/include/kernel/image.h", ROOT / "kernel/include/kernel/image_check.h",
+           ROOT / "percpu/include/percpu/base.h", ROOT / "posix/include/posix/load.h"]
+INCLUDES = [f"-I{ROOT / folder / 'include'}" for folder in ("kernel", "percpu", "posix")]
 
 
 @functools.cache
@@ -58,7 +60,7 @@ def crc32c(data, before=0):
 
 
 def image_verdict(memory, offset, count):
-    """What the kernel would say of the payload at `offset` of a writable buffer, a page multiple of
+    """What kernel and posix/ would say of the payload at `offset` of a writable buffer, a page multiple of
     a page-aligned one: None if it is valid, else the reason."""
     view = (ctypes.c_uint8 * count).from_buffer(memory, offset)
     reason = _library().atoll_image_verdict(ctypes.addressof(view), count)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kernel says of an image's payload, for `./atoll inspect`: its own validator, with a
- * faster checksum. */
+/* What kernel and posix/ say of an image's payload, for `./atoll inspect`: their own validators,
+ * with a faster checksum. */
 #include <kernel/image.h>
+#include <posix/load.h>
 #include <stdlib.h>
 
 uint32_t atoll_crc32c(uint32_t crc, const uint8_t *data, size_t bytes);
@@ -22,5 +23,7 @@ const char *atoll_image_verdict(const void *payload, uint64_t bytes)
 {
     const struct image_header *header = NULL;
     const char *reason = NULL;
-    return image_validate(update, payload, bytes, &header, &reason) == RESULT_OK ? NULL : reason;
+    bool is_valid = image_validate(update, payload, bytes, &header, &reason) == RESULT_OK &&
+                    posix_index_validate(header, &reason) == RESULT_OK;
+    return is_valid ? NULL : reason;
 }
