@@ -52,15 +52,16 @@ static enum result fill(struct space_asked *asked, struct table_cursor *cursor)
     TRY(range_split_to_page(cursor));
     bool is_own = asked->thread != NULL;
     uint64_t given = asked->message.arguments[SPACE_FRAMES];
+    uint64_t *used = &asked->message.arguments[SPACE_USED];
     unsigned limit = is_own ? window(cursor) : (unsigned)(given % PAGE_BYTES);
     unsigned count = MIN(limit, table_run(cursor, cursor->address + limit * PAGE_BYTES));
     uint32_t rights = entry_rights(table_value(cursor));
-    for (; asked->used < count; asked->used++) {
-        paddr_t frame = {ALIGN_DOWN(given, PAGE_BYTES) + asked->used * PAGE_BYTES};
+    for (; *used < count; (*used)++) {
+        paddr_t frame = {ALIGN_DOWN(given, PAGE_BYTES) + *used * PAGE_BYTES};
         if (is_own) {
             enum result result = percpu_frame_allocate(&frame);
             if (result != RESULT_OK) {
-                return asked->used == 0 ? result : RESULT_OK; /* what is needed is there */
+                return *used == 0 ? result : RESULT_OK; /* what is needed is there */
             }
             physical_page_zero(frame);
         }
@@ -76,7 +77,7 @@ static enum result fill(struct space_asked *asked, struct table_cursor *cursor)
 
 static enum result replace_image(struct space_asked *asked, struct table_cursor *cursor)
 {
-    const uint64_t *arguments = asked->message.arguments;
+    uint64_t *arguments = asked->message.arguments;
     uint64_t value = table_value(cursor);
     paddr_t image = entry_address(value), frame = {ALIGN_DOWN(arguments[SPACE_FRAMES], PAGE_BYTES)};
     enum entry_frame kind = ENTRY_FRAME_FOREIGN;
@@ -87,7 +88,7 @@ static enum result replace_image(struct space_asked *asked, struct table_cursor 
     } else if (arguments[SPACE_COPY_OF] != image.value) {
         return RESULT_AGAIN; /* no longer the page that the requester copied */
     } else {
-        asked->used = 1;
+        arguments[SPACE_USED] = 1;
     }
     uint64_t page = entry_make_page(frame, kind, entry_rights(value), cursor->user);
     table_set(cursor, page & ~(ENTRY_WRITE | ENTRY_DIRTY));
@@ -122,7 +123,7 @@ void fault_piece(struct operation *operation)
 
 enum result fault_resolve(struct space_asked *asked)
 {
-    const uint64_t *arguments = asked->message.arguments;
+    uint64_t *arguments = asked->message.arguments;
     uint64_t page = arguments[SPACE_ADDRESS];
     struct table_root root = space_root(asked->cell, page);
     struct table_cursor cursor;
@@ -137,7 +138,7 @@ enum result fault_resolve(struct space_asked *asked)
         return arguments[SPACE_COPY_OF] == 0 ? fill(asked, &cursor) : RESULT_OK;
     case FAULT_COPY:
         if (!is_own && arguments[SPACE_COPY_OF] != entry_address(value).value) {
-            asked->image = entry_address(value);
+            arguments[SPACE_COPY_OF] = entry_address(value).value;
             return RESULT_OK;
         }
         return operation_run(asked);

@@ -111,9 +111,9 @@ static void fault_continue(struct thread *thread, const struct percpu_message *r
         send_or_await(thread);
         return;
     }
-    uint64_t used = reply->arguments[0];
-    uint64_t image = reply->arguments[1];
-    if (reply->status == RESULT_OK && image != 0) {
+    uint64_t used = reply->arguments[SPACE_USED];
+    uint64_t image = reply->arguments[SPACE_COPY_OF];
+    if (reply->status == RESULT_OK && image != thread->work[WORK_IMAGE]) {
         copy_image(thread, (paddr_t){image});
         send_or_await(thread);
         return;

@@ -304,16 +304,14 @@ enum result operation_run(const struct space_asked *asked)
         thread_queue_append(&waiting, asked->thread);
         return SPACE_PENDING;
     }
-    *operation = (struct operation){
-        .kind = asked->message.kind,
-        .asked = *asked,
-        .root = space_root(asked->cell, arguments[SPACE_ADDRESS]),
-        .start = arguments[SPACE_ADDRESS],
-        .cursor = arguments[SPACE_ADDRESS],
-        .end = arguments[SPACE_ADDRESS] + arguments[SPACE_BYTES],
-        .protection = entry_rights_effective((uint32_t)arguments[SPACE_PROTECTION]),
-        .flags = (uint32_t)arguments[SPACE_FLAGS],
-    };
+    /* Its counts are 0. */
+    operation->kind = asked->message.kind;
+    operation->is_finished = operation->is_prepared = false;
+    operation->result = RESULT_OK;
+    operation->asked = *asked;
+    operation->root = space_root(asked->cell, arguments[SPACE_ADDRESS]);
+    operation->start = operation->cursor = arguments[SPACE_ADDRESS];
+    operation->end = arguments[SPACE_ADDRESS] + arguments[SPACE_BYTES];
     return drive(operation);
 }
 

@@ -40,27 +40,26 @@ enum space_argument {
     SPACE_CELL,
     SPACE_ADDRESS,
     SPACE_BYTES,
-    SPACE_PROTECTION,
+    SPACE_PROTECTION, /* entry_rights_effective */
     SPACE_FLAGS,
     SPACE_OFFSET,
     /* of a fault: */
     SPACE_ACCESS = SPACE_BYTES,      /* enum space_access */
     SPACE_FRAMES = SPACE_PROTECTION, /* of the asking core, which come along: first | count */
-    SPACE_COPY_OF = SPACE_FLAGS,     /* the image page that the first of them is a copy of, or 0 */
+    SPACE_COPY_OF = SPACE_FLAGS,     /* the image page that the first of them is a copy of, or 0;
+                                      * answer: must be a copy of */
+    SPACE_USED = SPACE_OFFSET,       /* answer: how many of them are mapped */
 };
 
 /* A request, to this core, which owns the slot, and who made it. */
 struct space_asked {
     struct cell *cell;
-    struct thread *thread; /* of this core, or NULL: */
-    core_id_t from;        /* another core */
-    struct percpu_message message;
-    /* More of the answer to a fault of another core: */
-    uint64_t used; /* how many of its frames are mapped */
-    paddr_t image; /* the first must be a copy of this image page; 0: it need not */
+    struct thread *thread;         /* of this core, or NULL: */
+    core_id_t from;                /* another core */
+    struct percpu_message message; /* its answer, in the end */
 };
 /* Answers another core. */
-void space_answer(const struct space_asked *asked, enum result result);
+void space_answer(struct space_asked *asked, enum result result);
 
 struct operation {
     uint16_t kind;    /* enum percpu_message_kind; NONE: free. A map that fails becomes an unmap */
@@ -71,7 +70,6 @@ struct operation {
 
     struct table_root root;
     uint64_t start, end, cursor;
-    uint32_t protection, flags;
 
     /* of the current piece */
     uint64_t stale_start, stale_end; /* translations to drop; stale_end 0: none */

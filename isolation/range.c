@@ -78,12 +78,22 @@ enum result range_lay(struct table_root root, uint64_t start, uint64_t end, uint
     return RESULT_OK;
 }
 
+static uint64_t flags_of(const struct operation *operation)
+{
+    return operation->asked.message.arguments[SPACE_FLAGS];
+}
+
+static uint32_t rights_of(const struct operation *operation)
+{
+    return (uint32_t)operation->asked.message.arguments[SPACE_PROTECTION];
+}
+
 /* ---- map with frames */
 
 /* What range_lay leaves for the frames of a map: nobody touches a reserved page before. */
 static enum entry_lazy lazy_of(const struct operation *operation)
 {
-    return (operation->flags & GATE_MAP_IMAGE) != 0 ? ENTRY_LAZY_RESERVED : ENTRY_LAZY_ZERO;
+    return (flags_of(operation) & GATE_MAP_IMAGE) != 0 ? ENTRY_LAZY_RESERVED : ENTRY_LAZY_ZERO;
 }
 
 /* Fills the page at the cursor, unless others have changed it meanwhile. */
@@ -98,7 +108,7 @@ static enum result populate(struct operation *operation, struct table_cursor *cu
                      operation->asked.message.arguments[SPACE_OFFSET] +
                      (operation->cursor - operation->start)};
     TRY(range_split_to_page(cursor));
-    if ((operation->flags & GATE_MAP_IMAGE) == 0) {
+    if ((flags_of(operation) & GATE_MAP_IMAGE) == 0) {
         kind = ENTRY_FRAME_OWN;
         TRY(percpu_frame_allocate(&frame));
         physical_page_zero(frame);
@@ -115,7 +125,7 @@ static void undo(struct operation *operation)
 {
     operation->result = RESULT_NO_MEMORY;
     operation->kind = PERCPU_MESSAGE_UNMAP;
-    operation->flags = 0;
+    operation->asked.message.arguments[SPACE_FLAGS] = 0;
     operation->cursor = operation->start;
 }
 
@@ -139,9 +149,9 @@ static uint64_t value_after(const struct operation *operation, uint64_t value)
         return 0;
     }
     if (operation->kind == PERCPU_MESSAGE_PROTECT) {
-        return with_rights(value, operation->protection, operation->root.user);
+        return with_rights(value, rights_of(operation), operation->root.user);
     }
-    if ((operation->flags & GATE_UNMAP_DISCARD) == 0) {
+    if ((flags_of(operation) & GATE_UNMAP_DISCARD) == 0) {
         return 0;
     }
     return entry_has_frame(value) ? entry_make_lazy(ENTRY_LAZY_ZERO, entry_rights(value)) : value;
@@ -211,7 +221,7 @@ static enum result prepare(const struct operation *operation)
     struct table_cursor cursor;
     if (operation->kind == PERCPU_MESSAGE_MAP) {
         return range_lay(operation->root, operation->start, operation->end,
-                         entry_make_lazy(lazy_of(operation), operation->protection));
+                         entry_make_lazy(lazy_of(operation), rights_of(operation)));
     }
     table_find(&operation->root, operation->start, &cursor);
     if (cursor.level == 1 &&

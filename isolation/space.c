@@ -32,7 +32,7 @@ static enum result execute(struct space_asked *asked)
     }
     if (asked->message.kind == PERCPU_MESSAGE_MAP && arguments[SPACE_FLAGS] == 0) {
         uint64_t start = arguments[SPACE_ADDRESS];
-        uint32_t rights = entry_rights_effective((uint32_t)arguments[SPACE_PROTECTION]);
+        uint32_t rights = (uint32_t)arguments[SPACE_PROTECTION];
         return range_lay(space_root(asked->cell, start), start, start + arguments[SPACE_BYTES],
                          entry_make_lazy(ENTRY_LAZY_ZERO, rights));
     }
@@ -81,7 +81,8 @@ enum result isolation_space_request(struct thread *thread, const struct space_re
         .cell = cell,
         .thread = thread,
         .message = {.kind = request->kind,
-                    .arguments = {cell->id, range.address, range.bytes, request->protection,
+                    .arguments = {cell->id, range.address, range.bytes,
+                                  entry_rights_effective((uint32_t)request->protection),
                                   request->flags, request->offset}},
     };
     core_id_t owner;
@@ -102,15 +103,10 @@ enum result isolation_space_request(struct thread *thread, const struct space_re
 
 /* ---- another core's thread, a slot of this core */
 
-void space_answer(const struct space_asked *asked, enum result result)
+void space_answer(struct space_asked *asked, enum result result)
 {
-    const struct percpu_message reply = {
-        .kind = asked->message.kind,
-        .status = result,
-        .token = asked->message.token,
-        .arguments = {asked->used, asked->image.value},
-    };
-    percpu_channel_reply(asked->from, &reply);
+    asked->message.status = result;
+    percpu_channel_reply(asked->from, &asked->message);
 }
 
 static void request_taken(core_id_t from, const struct percpu_message *request)
