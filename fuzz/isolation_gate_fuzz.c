@@ -41,7 +41,7 @@ static void check_start(const struct cell *cell, const struct gate_thread_start 
 {
     enum result result = gate_validate_thread_start(cell, start);
     FUZZ_REQUIRE(result != RESULT_OK ||
-                 (start->entry >= cell->text_begin && start->entry < cell->text_end &&
+                 (start->entry >= cell->posix.text_begin && start->entry < cell->posix.text_end &&
                   start->stack < 1ull << 47 && start->stack % 16 == 0 && start->priority < 64));
 }
 
@@ -51,8 +51,8 @@ void fuzz_one(const uint8_t *bytes, size_t count)
     struct cell cell = {0};
     cell.shared_slot_count = (uint32_t)fuzz_take(&input, 1) % (GATE_PRIVATE_SLOT + 1);
     cell.allow_write_execute = (fuzz_take(&input, 1) & 1) != 0;
-    cell.text_begin = fuzz_take(&input, 8);
-    cell.text_end = fuzz_take(&input, 8);
+    cell.posix.text_begin = fuzz_take(&input, 8);
+    cell.posix.text_end = fuzz_take(&input, 8);
     while (input.left > 0) {
         uint64_t a = fuzz_take(&input, 8);
         uint64_t b = fuzz_take(&input, 8);

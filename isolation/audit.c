@@ -11,73 +11,67 @@
 
 #define LEVEL_ROOT 4u
 
-struct walk_level {
-    const uint64_t *table;
-    uint64_t entry; /* that leads here */
-    unsigned index, used;
-};
-
+/* Where the walk stands, the tables that lead there, and their entries in use so far. */
 struct walk {
-    struct walk_level levels[LEVEL_ROOT + 1];
+    uint64_t address; /* without sign extension */
     unsigned level;
+    const uint64_t *tables[LEVEL_ROOT + 1];
+    unsigned used[LEVEL_ROOT + 1];
 };
 
-/* The address of the entry that the walk stands at. */
-static uint64_t address_of(const struct walk *walk)
+static uint64_t entry_of(const struct walk *walk, uint64_t address)
 {
-    uint64_t address = 0;
-    for (unsigned level = walk->level; level <= LEVEL_ROOT; level++) {
-        address += table_span(level) * walk->levels[level].index;
-    }
-    bool is_upper = address >= LAYOUT_USER_END; /* sign extension */
-    return is_upper ? address | ~(2 * LAYOUT_USER_END - 1) : address;
+    return walk->tables[walk->level][address / table_span(walk->level) % TABLE_ENTRIES];
+}
+
+static void enter(struct walk *walk, paddr_t table)
+{
+    walk->level--;
+    walk->tables[walk->level] = physical_own(table);
+    walk->used[walk->level] = 0;
 }
 
 /* The tables of shared slots count their entries; a wrong count would free or keep one wrongly. */
 static void leave(struct audit_report *report, struct walk *walk)
 {
-    const struct walk_level *level = &walk->levels[walk->level];
-    bool is_counted = walk->level < TABLE_LEVEL_TOP &&
-                      walk->levels[LEVEL_ROOT].index < space_cell->shared_slot_count;
+    unsigned used = walk->used[walk->level];
     walk->level++;
-    if (is_counted && entry_count(level->entry) != level->used) {
-        audit_violation(report, "table_count", address_of(walk), level->entry);
+    uint64_t begin = walk->address - table_span(walk->level);
+    bool is_counted =
+        walk->level <= TABLE_LEVEL_TOP && begin < space_cell->shared_slot_count * GATE_SLOT_BYTES;
+    if (is_counted && entry_count(entry_of(walk, begin)) != used) {
+        audit_violation(report, "table_count", begin, entry_of(walk, begin));
     }
-    walk->levels[walk->level].index++;
 }
 
 static void visit(struct audit_report *report, struct walk *walk)
 {
-    struct walk_level *level = &walk->levels[walk->level];
-    uint64_t entry = level->table[level->index];
-    if (entry != 0) {
-        level->used++;
-        if (walk->level > 1 && entry_is_table(entry)) {
-            if (audit_table(report, address_of(walk), entry, walk->level)) {
-                walk->level--;
-                walk->levels[walk->level] = (struct walk_level){
-                    .table = physical_own(entry_address(entry)), .entry = entry};
-                return;
-            }
-        } else {
-            audit_leaf(report, address_of(walk), entry, walk->level);
+    uint64_t entry = entry_of(walk, walk->address);
+    bool is_upper = walk->address >= LAYOUT_USER_END; /* sign extension */
+    uint64_t address = is_upper ? walk->address | ~(2 * LAYOUT_USER_END - 1) : walk->address;
+    walk->used[walk->level] += entry != 0;
+    if (walk->level > 1 && entry_is_table(entry)) {
+        if (audit_table(report, address, entry, walk->level)) {
+            enter(walk, entry_address(entry));
+            return;
         }
+    } else if (entry != 0) {
+        audit_leaf(report, address, entry, walk->level);
     }
-    level->index++;
+    walk->address += table_span(walk->level);
+    while (walk->level < LEVEL_ROOT && IS_ALIGNED(walk->address, table_span(walk->level + 1))) {
+        leave(report, walk);
+    }
 }
 
 static void walk_all(struct audit_report *report)
 {
-    struct walk walk = {.level = LEVEL_ROOT};
+    struct walk walk = {.level = LEVEL_ROOT + 1};
     /* The first: nothing to conflict with. */
     (void)audit_frame_judge(report, space_cell->root, AUDIT_MARK_KERNEL, false);
-    walk.levels[LEVEL_ROOT].table = physical_own(space_cell->root);
-    while (walk.levels[LEVEL_ROOT].index < TABLE_ENTRIES) {
-        if (walk.levels[walk.level].index == TABLE_ENTRIES) {
-            leave(report, &walk);
-        } else {
-            visit(report, &walk);
-        }
+    enter(&walk, space_cell->root);
+    while (walk.address < 2 * LAYOUT_USER_END) {
+        visit(report, &walk);
     }
 }
 

@@ -56,22 +56,13 @@ enum result cell_entry(paddr_t root, uint64_t address, unsigned level, uint64_t 
     return RESULT_OK;
 }
 
-static void addresses_set(struct cell *cell, const struct gate_posix_header *header)
+static void places_set(struct gate_posix_places *places)
 {
-    uint64_t base = shared_plan.posix_base;
-    cell->syscall_entry = base + header->syscall_entry;
-    cell->upcall_entry = base + header->upcall_entry;
-    cell->text_begin = base + header->text_begin;
-    cell->text_end = base + header->text_end;
-    cell->gate_page = base + header->gate_page;
-    cell->start = base + header->start;
-    cell->first_stack = base + header->first_stack;
-    cell->exit_call_begin = base + header->exit_call_begin;
-    cell->exit_call_swapped = base + header->exit_call_swapped;
-    cell->exit_call_end = base + header->exit_call_end;
-    cell->exit_frame_begin = base + header->exit_frame_begin;
-    cell->exit_frame_last = base + header->exit_frame_last;
-    cell->exit_frame_end = base + header->exit_frame_end;
+    *places = cell_posix_header()->offsets;
+    uint64_t *place = (uint64_t *)places;
+    for (unsigned i = 0; i < sizeof(*places) / sizeof(*place); i++) {
+        place[i] += shared_plan.posix_base;
+    }
 }
 
 static enum result root_build(struct cell *cell)
@@ -108,7 +99,7 @@ enum result isolation_cell_build(struct cell *cell)
     cell->allow_write_execute = (image->flags & IMAGE_FLAG_WRITE_EXECUTE) != 0;
     cell->gate_calls = image->gate_calls;
     cell->shared_slot_count = cell_slots_per_core() * percpu_core_count;
-    addresses_set(cell, cell_posix_header());
+    places_set(&cell->posix);
     TRY(root_build(cell));
     for (unsigned i = 0; i < cell_slots_per_core(); i++) {
         TRY(cell_frame(&shared_slot_tables[percpu_self.value][i]));

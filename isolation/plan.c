@@ -13,15 +13,12 @@ SHARED struct plan shared_plan; /* core 0 writes in plan_make; all read after th
 
 #define PRIVATE_BASE ((uint64_t)GATE_PRIVATE_SLOT * GATE_SLOT_BYTES)
 
-/* The lead's page code: the gate page's contents for a ring. */
-void isolation_gate_page_fill(void *page, uint8_t ring);
-
 /* End of posix's sections, which ascend, and pages, from its base, in whole 2 MiB. */
 static uint64_t posix_span(const struct image_header *image)
 {
     const struct gate_posix_header *header = cell_posix_header();
     const struct image_section *last = &image->posix[IMAGE_POSIX_SECTION_COUNT - 1];
-    uint64_t pages_end = MAX(header->gate_page, header->info_page) + PAGE_BYTES;
+    uint64_t pages_end = MAX(header->offsets.gate_page, header->offsets.info_page) + PAGE_BYTES;
     return ALIGN_UP(MAX(pages_end, last->address + last->memory_bytes), LARGE_PAGE_BYTES);
 }
 
@@ -130,10 +127,10 @@ enum result plan_make(void)
     TRY(section_copy(PLAN_RELRO, &image->posix[IMAGE_POSIX_RELRO]));
     TRY(section_copy(PLAN_DATA, &image->posix[IMAGE_POSIX_DATA]));
     relocate(image);
-    struct plan_place *gate = place_set(PLAN_GATE, header->gate_page, PAGE_BYTES);
+    struct plan_place *gate = place_set(PLAN_GATE, header->offsets.gate_page, PAGE_BYTES);
     TRY(place_allocate(gate));
     isolation_gate_page_fill(physical_own(gate->physical), (uint8_t)image->ring);
-    struct plan_place *info = place_set(PLAN_INFO, header->info_page, PAGE_BYTES);
+    struct plan_place *info = place_set(PLAN_INFO, header->offsets.info_page, PAGE_BYTES);
     TRY(place_allocate(info));
     info_fill(image, physical_own(info->physical));
     shared_plan.places[PLAN_INDEX] = (struct plan_place){

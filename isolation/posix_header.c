@@ -34,12 +34,12 @@ static bool is_hole(const struct image_header *image, uint64_t address)
 static bool are_entries_code(const struct image_section *text,
                              const struct gate_posix_header *header)
 {
-    return is_in(text, header->start, 1) && is_in(text, header->syscall_entry, 1) &&
-           is_in(text, header->upcall_entry, 1) &&
-           is_code_sequence(text, header->exit_call_begin, header->exit_call_swapped,
-                            header->exit_call_end) &&
-           is_code_sequence(text, header->exit_frame_begin, header->exit_frame_last,
-                            header->exit_frame_end);
+    return is_in(text, header->offsets.start, 1) && is_in(text, header->offsets.syscall_entry, 1) &&
+           is_in(text, header->offsets.upcall_entry, 1) &&
+           is_code_sequence(text, header->offsets.exit_call_begin,
+                            header->offsets.exit_call_swapped, header->offsets.exit_call_end) &&
+           is_code_sequence(text, header->offsets.exit_frame_begin, header->offsets.exit_frame_last,
+                            header->offsets.exit_frame_end);
 }
 
 /* @impl ATL-LLR-ISOL-0022~1 */
@@ -52,14 +52,16 @@ enum result posix_header_validate(const struct image_header *image,
     bool holds = image->posix[IMAGE_POSIX_RODATA].file_bytes >= sizeof(*header) &&
                  header->magic == GATE_POSIX_MAGIC && header->version == GATE_ABI_VERSION &&
                  header->bytes == sizeof(*header);
-    holds = holds && header->text_begin < header->text_end &&
-            is_in(text, header->text_begin, header->text_end - header->text_begin) &&
+    holds = holds && header->offsets.text_begin < header->offsets.text_end &&
+            is_in(text, header->offsets.text_begin,
+                  header->offsets.text_end - header->offsets.text_begin) &&
             are_entries_code(text, header);
-    holds = holds && IS_ALIGNED(header->first_stack, 16ull) && header->first_stack > 0 &&
-            is_in(data, header->first_stack - 1, 1);
-    holds = holds && header->words == percore->address &&
+    holds = holds && IS_ALIGNED(header->offsets.first_stack, 16ull) &&
+            header->offsets.first_stack > 0 && is_in(data, header->offsets.first_stack - 1, 1);
+    holds = holds && header->offsets.words == percore->address &&
             percore->memory_bytes >= sizeof(struct gate_words);
-    holds = holds && is_hole(image, header->gate_page) && is_hole(image, header->info_page) &&
-            header->gate_page != header->info_page;
+    holds = holds && is_hole(image, header->offsets.gate_page) &&
+            is_hole(image, header->offsets.info_page) &&
+            header->offsets.gate_page != header->offsets.info_page;
     return holds ? RESULT_OK : RESULT_FORMAT;
 }

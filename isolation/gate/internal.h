@@ -65,8 +65,8 @@ static inline bool gate_is_in(uint64_t rip, uint64_t begin, uint64_t end)
 /* The address is of posix's code or the gate page. */
 static inline bool gate_is_in_posix(const struct cell *cell, uint64_t rip)
 {
-    return gate_is_in(rip, cell->text_begin, cell->text_end) ||
-           gate_is_in(rip, cell->gate_page, cell->gate_page + PAGE_BYTES);
+    return gate_is_in(rip, cell->posix.text_begin, cell->posix.text_end) ||
+           gate_is_in(rip, cell->posix.gate_page, cell->posix.gate_page + PAGE_BYTES);
 }
 
 /* Saves what the hardware holds of the thread that was loaded last, so that it can leave this core

@@ -37,7 +37,7 @@ static PERCORE uint64_t loaded_ns; /* since when it runs, moved on by the time t
 
 void gate_initialize(void)
 {
-    gate_syscall_entry = gate_cell.syscall_entry;
+    gate_syscall_entry = gate_cell.posix.syscall_entry;
     gate_live_words = gate_cell.words;
     gate_ring = gate_cell.ring;
     if (percpu_self.value == 0) {
@@ -107,7 +107,7 @@ static void idle(void)
 /* The thread has left posix but for its last jump: completes it. */
 static void finish_exit(const struct cell *cell, struct thread_frame *frame)
 {
-    if (gate_is_in(frame->rip, cell->exit_call_swapped, cell->exit_call_end)) {
+    if (gate_is_in(frame->rip, cell->posix.exit_call_swapped, cell->posix.exit_call_end)) {
         frame->rip = cell->words->return_rip;
     }
 }
@@ -134,7 +134,7 @@ static enum result push_upcall(struct thread *thread, struct gate_upcall *upcall
         TRY(isolation_space_fault(thread, fault_address, SPACE_ACCESS_WRITE));
         TRY(isolation_copy_to_user(address, upcall, sizeof(*upcall), &fault_address));
     }
-    frame->rip = cell->upcall_entry;
+    frame->rip = cell->posix.upcall_entry;
     frame->rsp = address;
     frame->rdi = address;
     frame->rflags = 0x202;
@@ -216,13 +216,13 @@ static void deliver_interrupt(struct thread *thread)
     }
     thread->interrupt = false;
     cell->words->pending = 1;
-    if (gate_is_in(frame->rip, cell->exit_call_begin, cell->exit_call_swapped)) {
-        frame->rip = cell->exit_call_begin;
-    } else if (gate_is_in(frame->rip, cell->exit_frame_begin, cell->exit_frame_end)) {
-        if (frame->rip >= cell->exit_frame_last) {
+    if (gate_is_in(frame->rip, cell->posix.exit_call_begin, cell->posix.exit_call_swapped)) {
+        frame->rip = cell->posix.exit_call_begin;
+    } else if (gate_is_in(frame->rip, cell->posix.exit_frame_begin, cell->posix.exit_frame_end)) {
+        if (frame->rip >= cell->posix.exit_frame_last) {
             frame->rsp -= offsetof(struct gate_frame, rip);
         }
-        frame->rip = cell->exit_frame_begin;
+        frame->rip = cell->posix.exit_frame_begin;
     }
 }
 

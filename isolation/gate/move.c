@@ -23,19 +23,9 @@ void gate_move_requested(core_id_t from, const struct percpu_message *request)
     enum result made = percpu_thread_allocate(&thread);
     if (made == RESULT_OK) {
         const struct thread *state = gate_staging_of_remote(from, GATE_STAGING_MOVE);
-        thread->frame = state->frame;
-        thread->fs_base = state->fs_base;
-        thread->gs_base = state->gs_base;
-        memcpy(thread->words, state->words, sizeof(thread->words));
+        memcpy(thread, state, THREAD_MOVED_BYTES);
         memcpy(thread->extended, state + 1, extended_bytes);
-        thread->cores = state->cores;
-        thread->permit = state->permit;
-        thread->interrupt = state->interrupt;
         thread->cell = &gate_cell;
-        thread->resume = state->resume;
-        thread->run_ns = state->run_ns;
-        percpu_thread_set_priority(
-            thread, (uint8_t)(state->priority + (state->fifo ? GATE_PRIORITY_FIFO : 0)));
         if (thread->resume == RESUME_GATE) {
             thread->frame.rax = percpu_thread_handle(thread);
         } else {

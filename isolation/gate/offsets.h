@@ -9,7 +9,7 @@
     each(r15) each(r14) each(r13) each(r12) each(rbp) each(rbx) each(r11) each(r10) each(r9)       \
         each(r8) each(rax) each(rcx) each(rdx) each(rsi) each(rdi) /* then what IRETQ pops */      \
         each(rip) each(cs) each(rflags) each(rsp) each(ss)
-#define THREAD_RESUME 216
+#define THREAD_RESUME 208
 
 #define WORDS_RETURN_RIP 8
 #define WORDS_RETURN_FLAGS 16

@@ -6,18 +6,24 @@
 
     .section .rodata.gate_page, "a"
 
-    .balign 32
-    .globl gate_page_ring3
-gate_page_ring3:
+/* One for each number; way: the instructions that enter the kernel and return. */
+    .macro stubs way:vararg
     .set number, 0
     .rept GATE_CALL_COUNT
     .balign 32, 0xcc
     mov $(0x4100 + number), %eax
     mov %rcx, %r10
-    syscall
-    ret
+    .irp instruction, \way
+    \instruction
+    .endr
     .set number, number + 1
     .endr
+    .endm
+
+    .balign 32
+    .globl gate_page_ring3
+gate_page_ring3:
+    stubs syscall, ret
     .globl gate_page_ring3_end
 gate_page_ring3_end:
 
@@ -25,14 +31,7 @@ gate_page_ring3_end:
     .balign 32
     .globl gate_page_ring0
 gate_page_ring0:
-    .set number, 0
-    .rept GATE_CALL_COUNT
-    .balign 32, 0xcc
-    mov $(0x4100 + number), %eax
-    mov %rcx, %r10
-    jmp gate_page_ring0_tail
-    .set number, number + 1
-    .endr
+    stubs "jmp gate_page_ring0_tail"
     .balign 32, 0xcc
 gate_page_ring0_tail:
     pushfq

@@ -9,8 +9,6 @@ extern const uint8_t gate_page_ring0[], gate_page_ring0_end[];
 
 #define OPCODE_INT3 0xcc
 
-void isolation_gate_page_fill(void *page, uint8_t ring);
-
 void isolation_gate_page_fill(void *page, uint8_t ring)
 {
     const uint8_t *from = ring == 3 ? gate_page_ring3 : gate_page_ring0;

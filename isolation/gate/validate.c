@@ -47,7 +47,7 @@ enum result gate_validate_map(const struct cell *cell, uint64_t protection, uint
 enum result gate_validate_thread_start(const struct cell *cell,
                                        const struct gate_thread_start *start)
 {
-    if (start->entry < cell->text_begin || start->entry >= cell->text_end ||
+    if (start->entry < cell->posix.text_begin || start->entry >= cell->posix.text_end ||
         start->stack >= USER_END || start->stack < USER_FLOOR || !IS_ALIGNED(start->stack, 16ull) ||
         start->priority >= GATE_PRIORITY_FIFO + GATE_PRIORITY_COUNT) {
         return RESULT_INVALID;

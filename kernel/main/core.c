@@ -139,8 +139,8 @@ static void audit_report(void)
 static void first_thread_start(void)
 {
     struct gate_thread_start start = {
-        .entry = gate_cell.start,
-        .stack = gate_cell.first_stack,
+        .entry = gate_cell.posix.start,
+        .stack = gate_cell.posix.first_stack,
         .priority = GATE_PRIORITY_DEFAULT,
     };
     int64_t handle = gate_thread_start(&start);

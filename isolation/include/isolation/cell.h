@@ -13,17 +13,17 @@ struct cell {
     paddr_t root; /* this core's PML4 for it */
     uint8_t ring; /* 0 or 3 */
     bool allow_write_execute;
-    uint32_t gate_calls;      /* bit n: its ring may make call n */
-    struct gate_words *words; /* kernel alias of this core's instance (direct map) */
-    /* absolute, from the validated posix header */
-    uint64_t syscall_entry, upcall_entry, text_begin, text_end, gate_page, start, first_stack;
-    uint64_t exit_call_begin, exit_call_swapped, exit_call_end;
-    uint64_t exit_frame_begin, exit_frame_last, exit_frame_end;
+    uint32_t gate_calls;            /* bit n: its ring may make call n */
+    struct gate_words *words;       /* kernel alias of this core's instance (direct map) */
+    struct gate_posix_places posix; /* absolute, from the validated posix header */
     uint32_t shared_slot_count;
     paddr_t slot_tables[GATE_PRIVATE_SLOT]; /* PDPT of each shared slot; own ones are writable */
 };
 
 /* The core that owns the tables of a user address; RESULT_INVALID if it is in no shared slot. */
 enum result isolation_slot_owner(const struct cell *cell, uint64_t address, core_id_t *owner);
+
+/* The gate page's contents for a ring; isolation/gate has them. */
+void isolation_gate_page_fill(void *page, uint8_t ring);
 
 #endif

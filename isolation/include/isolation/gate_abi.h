@@ -55,11 +55,8 @@ struct gate_upcall {
 #define GATE_POSIX_MAGIC 0x5849534f504c5441ull /* "ATLPOSIX" */
 #define GATE_ABI_VERSION 1u
 
-/* At the start of posix's read-only data. All addresses are offsets from posix's load base. */
-struct gate_posix_header {
-    uint64_t magic;
-    uint32_t version;
-    uint32_t bytes;         /* sizeof(struct gate_posix_header) */
+/* Addresses in posix: only such, so that all are moved alike. */
+struct gate_posix_places {
     uint64_t start;         /* first thread: rdi = 0, rsp = first_stack, on core 0 */
     uint64_t first_stack;   /* top, 16-aligned, in posix's data */
     uint64_t syscall_entry; /* rsp = the application's */
@@ -76,6 +73,14 @@ struct gate_posix_header {
     uint64_t words;     /* struct gate_words, first bytes of the per-core section */
     uint64_t gate_page; /* two page-sized holes that the kernel fills */
     uint64_t info_page;
+};
+
+/* At the start of posix's read-only data. */
+struct gate_posix_header {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t bytes;                   /* sizeof(struct gate_posix_header) */
+    struct gate_posix_places offsets; /* from posix's load base */
 };
 
 /* The read-only page of facts; also what the vDSO reads. time: ns = ((tsc - tsc_base) * multiplier)

@@ -38,20 +38,22 @@ typedef void (*thread_continuation)(struct thread *thread, const struct percpu_m
 #define DEADLINE_NONE UINT32_MAX
 
 struct thread {
+    /* What moves with it to another core: */
     struct thread_frame frame;
     uint64_t fs_base, gs_base;
     uint64_t words[4]; /* struct gate_words' switched part */
-    void *extended;    /* XSAVE area, 64-aligned, allocated with the pool */
     uint8_t resume;    /* enum thread_resume */
-    uint8_t state;     /* enum thread_state */
     uint8_t priority;  /* 0..31, larger first */
     bool permit;
-    bool interrupt;      /* an INTERRUPT has not been delivered yet */
-    bool fifo;           /* no quantum: runs until it waits or a higher priority is ready */
+    bool interrupt;  /* an INTERRUPT has not been delivered yet */
+    bool fifo;       /* no quantum: runs until it waits or a higher priority is ready */
+    uint64_t run_ns; /* time on a core, without what runs since it was loaded last */
+    uint64_t cores;  /* bit c: a balanced placement may move it to core c; 0: it stays */
+    /* What it is on this core: */
+    void *extended;      /* XSAVE area, 64-aligned, allocated with the pool */
+    uint8_t state;       /* enum thread_state */
     uint16_t index;      /* in the pool */
     uint32_t generation; /* never 0 */
-    uint64_t run_ns;     /* time on a core, without what runs since it was loaded last */
-    uint64_t cores;      /* bit c: a balanced placement may move it to core c; 0: it stays */
     uint64_t quantum_end_ns;
     uint64_t deadline_ns;           /* THREAD_NEVER: none */
     uint32_t deadline_slot;         /* position in the deadline heap, or DEADLINE_NONE */
@@ -61,5 +63,6 @@ struct thread {
     uint64_t gate_work[8]; /* scratch of the gate call that it repeats; zero between calls */
     void *cell;            /* this thread's cell (isolation's struct cell) */
 };
+#define THREAD_MOVED_BYTES offsetof(struct thread, extended)
 
 #endif

@@ -6,8 +6,8 @@
 static const struct cell cell = {
     .ring = 3,
     .shared_slot_count = 4,
-    .text_begin = 0x7f8000002000,
-    .text_end = 0x7f8000010000,
+    .posix.text_begin = 0x7f8000002000,
+    .posix.text_end = 0x7f8000010000,
 };
 
 /* @verifies ATL-LLR-GATE-0030~1 */
@@ -66,9 +66,9 @@ TEST(thread_starts_inside_the_library_os)
     const struct gate_thread_start good = {0x7f8000002000, 0x20000, 7, 31};
     struct gate_thread_start bad = good;
     CHECK(gate_validate_thread_start(&cell, &good) == RESULT_OK);
-    bad.entry = cell.text_end;
+    bad.entry = cell.posix.text_end;
     CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_INVALID);
-    bad = good, bad.entry = cell.text_begin - 1;
+    bad = good, bad.entry = cell.posix.text_begin - 1;
     CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_INVALID);
     bad = good, bad.stack = 0x20008;
     CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_INVALID);

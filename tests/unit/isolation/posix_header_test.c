@@ -24,21 +24,21 @@ static void prepare(void)
     header = (struct gate_posix_header){.magic = GATE_POSIX_MAGIC,
                                         .version = GATE_ABI_VERSION,
                                         .bytes = sizeof(header),
-                                        .start = 0x10,
-                                        .first_stack = data + 0x4000,
-                                        .syscall_entry = 0x20,
-                                        .upcall_entry = 0x30,
-                                        .text_begin = 0,
-                                        .text_end = 0x3000,
-                                        .exit_call_begin = 0x100,
-                                        .exit_call_swapped = 0x108,
-                                        .exit_call_end = 0x110,
-                                        .exit_frame_begin = 0x200,
-                                        .exit_frame_last = 0x210,
-                                        .exit_frame_end = 0x212,
-                                        .words = image.posix[IMAGE_POSIX_PERCORE].address,
-                                        .gate_page = 0x80000,
-                                        .info_page = 0x81000};
+                                        .offsets.start = 0x10,
+                                        .offsets.first_stack = data + 0x4000,
+                                        .offsets.syscall_entry = 0x20,
+                                        .offsets.upcall_entry = 0x30,
+                                        .offsets.text_begin = 0,
+                                        .offsets.text_end = 0x3000,
+                                        .offsets.exit_call_begin = 0x100,
+                                        .offsets.exit_call_swapped = 0x108,
+                                        .offsets.exit_call_end = 0x110,
+                                        .offsets.exit_frame_begin = 0x200,
+                                        .offsets.exit_frame_last = 0x210,
+                                        .offsets.exit_frame_end = 0x212,
+                                        .offsets.words = image.posix[IMAGE_POSIX_PERCORE].address,
+                                        .offsets.gate_page = 0x80000,
+                                        .offsets.info_page = 0x81000};
 }
 
 #define REFUSED(change_)                                                                           \
@@ -62,27 +62,27 @@ TEST(every_wrong_field_is_refused)
     REFUSED(header.version++);
     REFUSED(header.bytes--);
     REFUSED(image.posix[IMAGE_POSIX_RODATA].file_bytes = 8);
-    REFUSED(header.start = 0x4000);
-    REFUSED(header.syscall_entry = 0x10000);
-    REFUSED(header.upcall_entry = UINT64_MAX);
-    REFUSED(header.text_begin = 0x3000);
-    REFUSED(header.text_end = 0x4001);
-    REFUSED(header.exit_call_begin = 0x108);
-    REFUSED(header.exit_call_swapped = 0x110);
-    REFUSED(header.exit_call_end = 0x5000);
-    REFUSED(header.exit_frame_begin = 0x210);
-    REFUSED(header.exit_frame_last = 0x212);
-    REFUSED(header.exit_frame_end = UINT64_MAX);
-    REFUSED(header.first_stack += 8);
-    REFUSED(header.first_stack = 0);
-    REFUSED(header.first_stack += 16);
-    REFUSED(header.words += 8);
+    REFUSED(header.offsets.start = 0x4000);
+    REFUSED(header.offsets.syscall_entry = 0x10000);
+    REFUSED(header.offsets.upcall_entry = UINT64_MAX);
+    REFUSED(header.offsets.text_begin = 0x3000);
+    REFUSED(header.offsets.text_end = 0x4001);
+    REFUSED(header.offsets.exit_call_begin = 0x108);
+    REFUSED(header.offsets.exit_call_swapped = 0x110);
+    REFUSED(header.offsets.exit_call_end = 0x5000);
+    REFUSED(header.offsets.exit_frame_begin = 0x210);
+    REFUSED(header.offsets.exit_frame_last = 0x212);
+    REFUSED(header.offsets.exit_frame_end = UINT64_MAX);
+    REFUSED(header.offsets.first_stack += 8);
+    REFUSED(header.offsets.first_stack = 0);
+    REFUSED(header.offsets.first_stack += 16);
+    REFUSED(header.offsets.words += 8);
     REFUSED(image.posix[IMAGE_POSIX_PERCORE].memory_bytes = 0);
-    REFUSED(header.gate_page = 0x81000);
-    REFUSED(header.gate_page = 0x80010);
-    REFUSED(header.gate_page = 0x3000);
-    REFUSED(header.info_page = 0x10000);
-    REFUSED(header.info_page = 0x100000000000ull);
+    REFUSED(header.offsets.gate_page = 0x81000);
+    REFUSED(header.offsets.gate_page = 0x80010);
+    REFUSED(header.offsets.gate_page = 0x3000);
+    REFUSED(header.offsets.info_page = 0x10000);
+    REFUSED(header.offsets.info_page = 0x100000000000ull);
 }
 
 CHECK_MAIN()
