@@ -63,6 +63,7 @@ const char *audit_frame_judge(struct audit_report *report, paddr_t frame, uint32
                               bool is_single);
 
 /* audit_judge.c: one entry. */
+/* Notes a violation of the rule; NULL: none is broken. */
 void audit_violation(struct audit_report *report, const char *rule, uint64_t address,
                      uint64_t entry);
 void audit_leaf(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level);

@@ -11,6 +11,9 @@
 void audit_violation(struct audit_report *report, const char *rule, uint64_t address,
                      uint64_t entry)
 {
+    if (rule == NULL) {
+        return;
+    }
     if (report->violations == 0) {
         report->first_rule = rule;
         report->first_address = address;
@@ -116,10 +119,8 @@ static void judge_frames(struct audit_report *report, const struct audit_class *
     uint32_t marks = marks_of(class, entry);
     for (uint64_t at = 0; marks != 0 && at < span; at += PAGE_BYTES) {
         paddr_t frame = {entry_address(entry).value + at};
-        const char *rule = audit_frame_judge(report, frame, marks, is_single);
-        if (rule != NULL) {
-            audit_violation(report, rule, address + at, entry);
-        }
+        audit_violation(report, audit_frame_judge(report, frame, marks, is_single), address + at,
+                        entry);
     }
 }
 
@@ -196,8 +197,6 @@ bool audit_table(struct audit_report *report, uint64_t address, uint64_t entry, 
         return false; /* its owner walks it */
     }
     const char *rule = audit_frame_judge(report, entry_address(entry), AUDIT_MARK_KERNEL, false);
-    if (rule != NULL) {
-        audit_violation(report, rule, address, entry);
-    }
+    audit_violation(report, rule, address, entry);
     return true;
 }

@@ -12,8 +12,6 @@
 #define RETURN_RUNS_MAX (PERCPU_MESSAGE_ARGUMENTS)
 
 static PERCORE struct operation operations[OPERATIONS_MAX];
-/* What each has taken out: address | enum entry_frame. */
-static PERCORE uint64_t operation_frames[OPERATIONS_MAX][PIECE_FRAMES_MAX];
 /* Stands in a peer's credit queue for all operations that lack a credit; in no pool. */
 static PERCORE struct thread credit_waiter;
 static PERCORE bool credit_is_awaited;
@@ -34,11 +32,6 @@ static struct operation *find_free(void)
 static uint16_t index_of(const struct operation *operation)
 {
     return (uint16_t)(operation - operations);
-}
-
-static uint64_t *frames_of(const struct operation *operation)
-{
-    return operation_frames[index_of(operation)];
 }
 
 static void operation_free(struct operation *operation)
@@ -66,7 +59,7 @@ void operation_take_frame(struct operation *operation, paddr_t frame, enum entry
         return; /* shared for ever */
     }
     ASSERT(operation->frame_count < PIECE_FRAMES_MAX);
-    frames_of(operation)[operation->frame_count++] = frame.value | kind;
+    operation->frames[operation->frame_count++] = frame.value | kind;
 }
 
 /* ---- credits. The requests that operations hold unanswered are fewer than the credits, and all
@@ -165,7 +158,7 @@ static bool run_add(uint64_t runs[static RETURN_RUNS_MAX], uint32_t *count, padd
 static bool return_some(struct operation *operation)
 {
     struct percpu_message request = {.kind = PERCPU_MESSAGE_FRAMES_RETURN};
-    const uint64_t *frames = frames_of(operation);
+    const uint64_t *frames = operation->frames;
     uint32_t left = operation->frame_count, runs = 0;
     core_id_t owner = percpu_frame_owner_remote((paddr_t){frames[left - 1] & ENTRY_ADDRESS});
     for (; left > 0; left--) {
@@ -186,7 +179,7 @@ static bool return_some(struct operation *operation)
 static bool give_frames(struct operation *operation)
 {
     while (operation->frame_count > 0) { /* each turn gives at least one of them */
-        uint64_t last = frames_of(operation)[operation->frame_count - 1];
+        uint64_t last = operation->frames[operation->frame_count - 1];
         if ((last & ~ENTRY_ADDRESS) == ENTRY_FRAME_OWN) {
             percpu_frame_free((paddr_t){last & ENTRY_ADDRESS});
             operation->frame_count--;
@@ -202,9 +195,7 @@ static void take_returned(core_id_t from, const struct percpu_message *request)
     for (unsigned i = 0; i < RETURN_RUNS_MAX && request->arguments[i] != 0; i++) {
         uint64_t first = ALIGN_DOWN(request->arguments[i], PAGE_BYTES);
         for (uint64_t n = 0; n < request->arguments[i] % PAGE_BYTES; n++) {
-            paddr_t frame = {first + n * PAGE_BYTES};
-            ASSERT(percpu_frame_is_own(frame));
-            percpu_frame_free(frame);
+            percpu_frame_free((paddr_t){first + n * PAGE_BYTES});
         }
     }
     percpu_channel_reply(from, request);

@@ -76,7 +76,8 @@ struct operation {
     bool has_left;                   /* other cores must drop them too */
     uint64_t unasked;                /* cores to ask, a bit each */
     uint32_t unanswered;
-    uint32_t frame_count; /* taken out: operation_frames */
+    uint32_t frame_count;
+    uint64_t frames[PIECE_FRAMES_MAX]; /* taken out: address | enum entry_frame */
 };
 _Static_assert(CORE_COUNT_MAX <= 64, "unasked has a bit for each core");
 

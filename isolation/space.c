@@ -58,12 +58,7 @@ static void call_complete(struct thread *thread, const struct percpu_message *re
 /* @impl ATL-LLR-PERCPU-0020~1 */
 enum result space_await_memory(struct thread *thread, thread_continuation answered)
 {
-    if (percpu_core_count == 1) {
-        return RESULT_NO_MEMORY;
-    }
-    percpu_thread_wait(thread, answered);
-    enum result asked = percpu_frames_grant_request(thread);
-    ASSERT(asked == RESULT_OK);
+    TRY(percpu_frames_grant_request(thread, answered));
     return SPACE_PENDING;
 }
 

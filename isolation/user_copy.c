@@ -17,9 +17,6 @@ static enum result copy(void *to, const void *from, uint64_t user, uint64_t byte
                         uint64_t *fault_address)
 {
     ASSERT(bytes <= COPY_BYTES_MAX);
-    if (bytes == 0) {
-        return RESULT_OK;
-    }
     uint64_t missing = is_user(user, bytes) ? cpu_user_copy(to, from, bytes) : bytes;
     *fault_address = user + (bytes - missing);
     return missing == 0 ? RESULT_OK : RESULT_FAULT;

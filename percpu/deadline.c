@@ -70,11 +70,8 @@ void deadline_remove(struct thread *thread)
     thread->deadline_slot = DEADLINE_NONE;
     struct thread *last = heap[--count];
     if (last != thread) {
-        if (slot > 0 && heap[(slot - 1) / 2]->deadline_ns > last->deadline_ns) {
-            sift_up(last, slot);
-        } else {
-            sift_down(last, slot);
-        }
+        sift_up(last, slot);
+        sift_down(last, last->deadline_slot);
     }
     deadline_first_ns = count == 0 ? THREAD_NEVER : heap[0]->deadline_ns;
 }

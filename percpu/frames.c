@@ -23,8 +23,7 @@ struct block {
     uint16_t free_count;
     uint8_t words; /* bit w: free[w] is not 0 */
     uint8_t list;  /* enum block_list */
-    bool is_own;
-    bool is_edge; /* only a part lies in our partition */
+    bool is_moved; /* of our partition, and granted away; or of another, and granted to us */
 };
 _Static_assert(sizeof(struct block) == 88, "frame_table_bytes is part of the memory budget");
 _Static_assert(BLOCK_WORDS == 8, "the words of a block are the bits of a byte");
@@ -57,13 +56,6 @@ void percpu_frames_initialize(const struct percpu_frames_config *given)
     percpu_frames_total_count = 0;
     for (uint32_t list = 0; list < LIST_COUNT; list++) {
         lists[list].next = lists[list].previous = &lists[list];
-    }
-    uint64_t end = ALIGN_UP(config.end.value, LARGE_PAGE_BYTES);
-    for (uint64_t at = ALIGN_DOWN(config.start.value, LARGE_PAGE_BYTES); at < end;
-         at += LARGE_PAGE_BYTES) {
-        struct block *block = &blocks[at / LARGE_PAGE_BYTES];
-        block->is_own = true;
-        block->is_edge = at < config.start.value || at + LARGE_PAGE_BYTES > config.end.value;
     }
 }
 
@@ -179,8 +171,7 @@ bool percpu_frame_is_own(paddr_t frame)
     if (frame.value >= config.limit.value) {
         return false;
     }
-    const struct block *block = &blocks[frame.value / LARGE_PAGE_BYTES];
-    return block->is_own && (!block->is_edge || lies_in_partition(frame));
+    return lies_in_partition(frame) != blocks[frame.value / LARGE_PAGE_BYTES].is_moved;
 }
 
 /* @impl ATL-LLR-PERCPU-0019~2 */
@@ -298,9 +289,9 @@ bool frames_block_detach(paddr_t *address, bool is_surplus)
     if (block == NULL) {
         return false;
     }
-    ASSERT(block->list == LIST_FREE && block->is_own && !block->is_edge);
+    ASSERT(block->list == LIST_FREE);
     bits_change(block, 0, BLOCK_FRAMES, false);
-    block->is_own = false;
+    block->is_moved = !block->is_moved;
     percpu_frames_total_count -= BLOCK_FRAMES;
     *address = frame_at(block, 0);
     config.block_detach(*address);
@@ -311,9 +302,9 @@ void frames_block_attach(paddr_t address)
 {
     ASSERT(IS_ALIGNED(address.value, LARGE_PAGE_BYTES) && address.value < config.limit.value);
     struct block *block = &blocks[address.value / LARGE_PAGE_BYTES];
-    ASSERT(!block->is_own && block->free_count == 0);
+    ASSERT(!percpu_frame_is_own(address) && block->free_count == 0);
     config.block_attach(address);
-    block->is_own = true;
+    block->is_moved = !block->is_moved;
     percpu_frames_total_count += BLOCK_FRAMES;
     bits_change(block, 0, BLOCK_FRAMES, true);
 }

@@ -85,12 +85,12 @@ static void ask_next(void)
 }
 
 /* @impl ATL-LLR-PERCPU-0020~1 */
-enum result percpu_frames_grant_request(struct thread *thread)
+enum result percpu_frames_grant_request(struct thread *thread, thread_continuation continuation)
 {
-    ASSERT(thread->state == THREAD_WAITING && thread->continuation != NULL);
     if (percpu_core_count == 1) {
         return RESULT_NO_MEMORY;
     }
+    percpu_thread_wait(thread, continuation);
     bool is_under_way = search.waiting.first != NULL;
     thread_queue_append(&search.waiting, thread);
     if (!is_under_way) {

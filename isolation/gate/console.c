@@ -67,7 +67,7 @@ static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
         write_for(CONSOLE_CORE, &request);
         return 0;
     }
-    gate_request_or_repeat(CONSOLE_CORE, PERCPU_MESSAGE_CONSOLE, request.arguments, write_replied);
+    gate_request_or_repeat(CONSOLE_CORE, request, write_replied);
     if (thread->continuation == write_replied) {
         writing.owner = thread;
     }
@@ -175,9 +175,10 @@ static int64_t read_remote(uint64_t operation, uint64_t buffer, uint64_t bytes)
         TRY(gate_copy_to_user(buffer, &thread->gate_work[1], count));
         return (int64_t)count;
     }
-    const uint64_t arguments[GATE_REQUEST_ARGUMENTS] = {operation, 0, bytes};
+    const struct percpu_message request = {.kind = PERCPU_MESSAGE_CONSOLE,
+                                           .arguments = {operation, 0, bytes}};
     thread->resume = RESUME_RESTART;
-    return gate_request_or_repeat(CONSOLE_CORE, PERCPU_MESSAGE_CONSOLE, arguments, read_replied);
+    return gate_request_or_repeat(CONSOLE_CORE, request, read_replied);
 }
 
 /* @impl ATL-LLR-GATE-0027~1 */

@@ -111,15 +111,11 @@ static void repeat_with_credit(struct thread *thread, const struct percpu_messag
     percpu_thread_ready(thread); /* resume kind is RESTART */
 }
 
-int64_t gate_request_or_repeat(core_id_t to, enum percpu_message_kind kind,
-                               const uint64_t arguments[GATE_REQUEST_ARGUMENTS],
+int64_t gate_request_or_repeat(core_id_t to, struct percpu_message request,
                                thread_continuation continuation)
 {
     struct thread *thread = percpu_current;
-    struct percpu_message request = {.kind = kind, .token = percpu_thread_handle(thread)};
-    if (arguments != NULL) {
-        memcpy(request.arguments, arguments, GATE_REQUEST_ARGUMENTS * sizeof(arguments[0]));
-    }
+    request.token = percpu_thread_handle(thread);
     if (percpu_channel_request(to, &request) == RESULT_OK) {
         percpu_thread_wait(thread, continuation);
         return 0;
@@ -140,9 +136,9 @@ int64_t gate_handle_exit(uint64_t status, uint64_t signal, uint64_t, uint64_t, u
     if (percpu_self.value == first.value) {
         gate_services.cell_end(status, signal);
     }
-    const uint64_t arguments[GATE_REQUEST_ARGUMENTS] = {status, signal};
-    return gate_request_or_repeat(first, PERCPU_MESSAGE_CELL_END, arguments,
-                                  gate_complete_by_value);
+    const struct percpu_message request = {.kind = PERCPU_MESSAGE_CELL_END,
+                                           .arguments = {status, signal}};
+    return gate_request_or_repeat(first, request, gate_complete_by_value);
 }
 
 /* The initial state of everything vectorial: XRSTOR takes it where XSTATE_BV is zero, and MXCSR
@@ -197,9 +193,9 @@ int64_t gate_handle_thread_create(uint64_t core, uint64_t entry, uint64_t stack,
         return gate_thread_start(&start);
     }
     TRY(gate_validate_thread_start(&gate_cell, &start));
-    const uint64_t arguments[GATE_REQUEST_ARGUMENTS] = {entry, stack, cookie, priority};
-    return gate_request_or_repeat((core_id_t){(uint16_t)core}, PERCPU_MESSAGE_THREAD_CREATE,
-                                  arguments, gate_complete_by_value);
+    const struct percpu_message request = {.kind = PERCPU_MESSAGE_THREAD_CREATE,
+                                           .arguments = {entry, stack, cookie, priority}};
+    return gate_request_or_repeat((core_id_t){(uint16_t)core}, request, gate_complete_by_value);
 }
 
 /* @impl ATL-LLR-GATE-0022~1 */
@@ -252,9 +248,10 @@ int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority, uint64_t core
         return RESULT_NO_THREAD;
     }
     if (owner != percpu_self.value) {
-        const uint64_t arguments[GATE_REQUEST_ARGUMENTS] = {handle, priority};
-        return gate_request_or_repeat((core_id_t){(uint16_t)owner}, PERCPU_MESSAGE_THREAD_SET,
-                                      arguments, gate_complete_by_value);
+        const struct percpu_message request = {.kind = PERCPU_MESSAGE_THREAD_SET,
+                                               .arguments = {handle, priority}};
+        return gate_request_or_repeat((core_id_t){(uint16_t)owner}, request,
+                                      gate_complete_by_value);
     }
     thread->cores = cores != 0 ? cores : thread->cores;
     uint64_t self = percpu_thread_handle(thread);
@@ -282,24 +279,14 @@ int64_t gate_handle_unpark(uint64_t handle, uint64_t flags, uint64_t, uint64_t, 
     if ((flags & ~(uint64_t)GATE_UNPARK_INTERRUPT) != 0) {
         return RESULT_INVALID;
     }
-    bool interrupt = (flags & GATE_UNPARK_INTERRUPT) != 0;
-    uint32_t core = GATE_THREAD_CORE(handle);
-    if (core >= percpu_core_count) {
-        return RESULT_NO_THREAD;
+    core_id_t core = {(uint16_t)GATE_THREAD_CORE(handle)};
+    enum result sent =
+        percpu_signal_send_remote(core, GATE_THREAD_INDEX(handle), GATE_THREAD_GENERATION(handle),
+                                  (flags & GATE_UNPARK_INTERRUPT) != 0);
+    if (percpu_current != NULL && percpu_current->interrupt) {
+        percpu_reschedule = true; /* the caller's own: delivered on this very way out */
     }
-    if (core != percpu_self.value) {
-        return percpu_signal_send_remote((core_id_t){(uint16_t)core}, GATE_THREAD_INDEX(handle),
-                                         GATE_THREAD_GENERATION(handle), interrupt);
-    }
-    struct thread *thread = percpu_thread_find(handle);
-    if (thread == NULL) {
-        return RESULT_NO_THREAD;
-    }
-    percpu_unpark(thread, interrupt);
-    if (interrupt && thread == percpu_current) {
-        percpu_reschedule = true; /* delivered on this very way out */
-    }
-    return 0;
+    return sent;
 }
 
 /* @impl ATL-LLR-GATE-0039~1 */

@@ -63,8 +63,9 @@ static int64_t audit_all(void)
         return worst;
     }
     thread->resume = RESUME_RESTART;
-    return gate_request_or_repeat((core_id_t){(uint16_t)thread->gate_work[0]}, PERCPU_MESSAGE_AUDIT,
-                                  NULL, audit_replied);
+    return gate_request_or_repeat((core_id_t){(uint16_t)thread->gate_work[0]},
+                                  (struct percpu_message){.kind = PERCPU_MESSAGE_AUDIT},
+                                  audit_replied);
 }
 
 static void counts_replied(struct thread *thread, const struct percpu_message *)
@@ -84,7 +85,8 @@ static int64_t counts_copy(uint64_t core, uint64_t buffer, uint64_t bytes)
         counts_publish();
     } else if (thread->gate_work[0] == 0) {
         thread->resume = RESUME_RESTART;
-        return gate_request_or_repeat(target, PERCPU_MESSAGE_INFORMATION, NULL, counts_replied);
+        return gate_request_or_repeat(
+            target, (struct percpu_message){.kind = PERCPU_MESSAGE_INFORMATION}, counts_replied);
     }
     return gate_copy_to_user(buffer, gate_staging_of_remote(target, GATE_STAGING_COUNTS), bytes);
 }

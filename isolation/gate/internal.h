@@ -7,8 +7,6 @@
 #include <isolation/space.h>
 #include <percpu/queue.h>
 
-#define GATE_REQUEST_ARGUMENTS 4u
-
 /* A handler's answer: a value, or a negated errno; a handler that made the thread wait or park
  * returns anything, and the completion sets frame.rax. */
 typedef int64_t (*gate_handler)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
@@ -27,10 +25,10 @@ void gate_handlers_choose(uint32_t calls);
  * scratch is zero again unless it is repeated. */
 enum result gate_copy_from_user(void *to, uint64_t from, uint64_t bytes);
 enum result gate_copy_to_user(uint64_t to, const void *from, uint64_t bytes);
-/* Sends a request (NULL: no arguments) for the current thread, which waits for the reply, or queues
- * the thread for a credit and repeats the call then. The handler returns what this returns. */
-int64_t gate_request_or_repeat(core_id_t to, enum percpu_message_kind kind,
-                               const uint64_t arguments[GATE_REQUEST_ARGUMENTS],
+/* Sends a request, whose token it sets, for the current thread, which waits for the reply, or
+ * queues the thread for a credit and repeats the call then. The handler returns what this returns.
+ */
+int64_t gate_request_or_repeat(core_id_t to, struct percpu_message request,
                                thread_continuation continuation);
 /* Answers a request with one number, which may be a negated errno; and the continuation that ends
  * the wait of the thread and answers its call with it. */

@@ -4,6 +4,7 @@
 #include "offsets.h"
 
 #include <cpu/time.h>
+#include <kernel/facts.h>
 #include <kernel/layout.h>
 #include <percpu/operations.h>
 
@@ -37,6 +38,8 @@ static PERCORE uint64_t loaded_ns; /* since when it runs, moved on by the time t
 
 void gate_initialize(void)
 {
+    ASSERT(sizeof(struct thread) + shared_facts.extended_bytes <=
+           PAGE_BYTES); /* GATE_STAGING_MOVE */
     gate_syscall_entry = gate_cell.posix.syscall_entry;
     gate_live_words = gate_cell.words;
     gate_ring = gate_cell.ring;

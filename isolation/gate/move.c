@@ -6,16 +6,10 @@
 #include "internal.h"
 
 #include <cpu/string.h>
+#include <kernel/facts.h>
 #include <percpu/operations.h>
 
 static PERCORE struct gate_line moving;
-static PERCORE uint32_t extended_bytes;
-
-void gate_move_set_extended_bytes(uint32_t bytes)
-{
-    ASSERT(sizeof(struct thread) + bytes <= PAGE_BYTES);
-    extended_bytes = bytes;
-}
 
 void gate_move_requested(core_id_t from, const struct percpu_message *request)
 {
@@ -24,7 +18,7 @@ void gate_move_requested(core_id_t from, const struct percpu_message *request)
     if (made == RESULT_OK) {
         const struct thread *state = gate_staging_of_remote(from, GATE_STAGING_MOVE);
         memcpy(thread, state, THREAD_MOVED_BYTES);
-        memcpy(thread->extended, state + 1, extended_bytes);
+        memcpy(thread->extended, state + 1, shared_facts.extended_bytes);
         thread->cell = &gate_cell;
         if (thread->resume == RESUME_GATE) {
             thread->frame.rax = percpu_thread_handle(thread);
@@ -54,7 +48,7 @@ static void stage(struct thread *thread)
     gate_unload(thread, true);
     struct thread *state = gate_staging_own(GATE_STAGING_MOVE);
     *state = *thread;
-    memcpy(state + 1, thread->extended, extended_bytes);
+    memcpy(state + 1, thread->extended, shared_facts.extended_bytes);
 }
 
 int64_t gate_move_to(struct thread *thread, core_id_t core)
@@ -64,7 +58,8 @@ int64_t gate_move_to(struct thread *thread, core_id_t core)
         return 0;
     }
     stage(thread);
-    gate_request_or_repeat(core, PERCPU_MESSAGE_THREAD_MOVE, NULL, move_replied);
+    gate_request_or_repeat(core, (struct percpu_message){.kind = PERCPU_MESSAGE_THREAD_MOVE},
+                           move_replied);
     if (thread->continuation == move_replied) {
         moving.owner = thread;
     }

@@ -197,7 +197,6 @@ noreturn void kernel_core_main(core_id_t self)
     if (self.value == 0) {
         clock_start();
     }
-    gate_move_set_extended_bytes(shared_facts.extended_bytes);
     percpu_start(self);
     console_service_initialize(self);
     entropy_start(self);

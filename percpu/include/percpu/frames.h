@@ -8,9 +8,7 @@
 #ifndef PERCPU_FRAMES_H
 #define PERCPU_FRAMES_H
 
-#include <percpu/base.h>
-
-struct thread;
+#include <percpu/thread.h>
 
 /* Bytes of memory that percpu_frames_initialize needs for its tables, for a machine whose highest
  * physical address is limit. */
@@ -46,14 +44,14 @@ bool percpu_frame_is_own(paddr_t frame);
 /* The core that owns the frame now, as published by the home cores; of an allocated frame the
  * answer stays true until it is freed. @frame: RAM of some core's partition. */
 core_id_t percpu_frame_owner_remote(paddr_t frame);
-/* Asks the other cores, one after another, for a wholly free 2 MiB block. The thread WAITs with its
- * continuation set (percpu_thread_wait) and is continued with a message of kind
- * PERCPU_MESSAGE_BLOCK_GRANT: status 0: there are frames now (another thread may have taken them:
- * then ask again); RESULT_NO_MEMORY: all refused. Uses thread->next.
+/* Asks the other cores, one after another, for a wholly free 2 MiB block. The thread, RUNNING or
+ * WAITING, WAITs and is continued with a message of kind PERCPU_MESSAGE_BLOCK_GRANT: status 0:
+ * there are frames now (another thread may have taken them: then ask again); RESULT_NO_MEMORY: all
+ * refused. Uses thread->next.
  *
  * State:      one search at a time is under way; threads that ask meanwhile share its result
- * Errors:     RESULT_NO_MEMORY there is no other core: the thread is not continued */
-enum result percpu_frames_grant_request(struct thread *thread);
+ * Errors:     RESULT_NO_MEMORY there is no other core: nothing was done */
+enum result percpu_frames_grant_request(struct thread *thread, thread_continuation continuation);
 /* Frames of this core that are free now, and all frames that it has: those that were added, plus
  * granted blocks, minus blocks granted away. */
 extern PERCORE uint64_t percpu_frames_free_count;

@@ -67,8 +67,7 @@ static void taker_step(struct thread *thread)
             }
             return;
         }
-        percpu_thread_wait(thread, granted);
-        HOST_CHECK(percpu_frames_grant_request(thread) == RESULT_OK);
+        HOST_CHECK(percpu_frames_grant_request(thread, granted) == RESULT_OK);
         return;
     }
 }
@@ -245,8 +244,7 @@ static void ask_alone(void *none)
     struct thread *thread;
     enum result made = percpu_thread_allocate(&thread);
     HOST_CHECK(made == RESULT_OK);
-    thread->continuation = granted;
-    request_result = percpu_frames_grant_request(thread);
+    request_result = percpu_frames_grant_request(thread, granted);
 }
 
 /* @verifies ATL-LLR-PERCPU-0020~1 @robust */

@@ -55,9 +55,6 @@ void gate_staging_set(core_id_t core, void *pages);
 void *gate_staging_own(enum gate_staging page);
 const void *gate_staging_of_remote(core_id_t core, enum gate_staging page);
 
-/* Boot, each core: bytes of an XSAVE area; a moving thread's state must fit a page. */
-void gate_move_set_extended_bytes(uint32_t bytes);
-
 /* The console and the end of the cell are services of core 0, set by kernel/main at boot of each
  * core.
  * write: takes 1..bytes bytes and returns the count, or RESULT_AGAIN: full, then it calls
