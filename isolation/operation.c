@@ -112,15 +112,11 @@ static void round_ask(struct operation *operation)
 /* @impl ATL-LLR-ISOL-0010~1 */
 static void round_begin(struct operation *operation)
 {
-    if (operation->stale_end == 0) {
-        return;
+    if (operation->stale_end != 0) {
+        percpu_operation_invalidate(operation->stale_start,
+                                    operation->stale_end - operation->stale_start);
     }
-    percpu_operation_invalidate(operation->stale_start,
-                                operation->stale_end - operation->stale_start);
-    if (!operation->has_left) {
-        return;
-    }
-    for (uint16_t core = 0; core < percpu_core_count; core++) {
+    for (uint16_t core = 0; operation->has_left && core < percpu_core_count; core++) {
         if (core != percpu_self.value &&
             percpu_cell_may_hold_remote((core_id_t){core}, operation->asked.cell->id)) {
             operation->unasked |= 1ull << core;

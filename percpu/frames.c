@@ -35,14 +35,9 @@ static PERCORE struct block lists[LIST_COUNT];
 static PERCORE uint32_t free_block_count;
 PERCORE uint64_t percpu_frames_free_count, percpu_frames_total_count;
 
-static uint32_t blocks_of(paddr_t limit)
-{
-    return (uint32_t)((limit.value + LARGE_PAGE_BYTES - 1) / LARGE_PAGE_BYTES);
-}
-
 uint64_t percpu_frames_table_bytes(paddr_t limit)
 {
-    return blocks_of(limit) * sizeof(struct block);
+    return ALIGN_UP(limit.value, LARGE_PAGE_BYTES) / LARGE_PAGE_BYTES * sizeof(struct block);
 }
 
 void percpu_frames_initialize(const struct percpu_frames_config *given)
