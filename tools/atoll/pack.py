@@ -14,6 +14,7 @@ from atoll.errors import ToolError
 from atoll.gate import gate_calls, mask_of
 from atoll.image import (FLAG_BALANCED, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE, FLAG_WRITE_EXECUTE, Manifest,
                          build_image)
+from atoll.iso import build_iso
 from atoll.options import add_image_options, settings_from
 from atoll.program import check_program
 from atoll.tree import PROGRAM, Entry, Tree, guest_path
@@ -125,6 +126,8 @@ def pack_parser():
         epilog="It boots without the tool: qemu-system-x86_64 -M q35 -cpu max -m 64 -smp 2 "
                "-kernel IMAGE -serial stdio -display none")
     parser.add_argument("-o", "--output", metavar="IMAGE", help="where the image goes")
+    parser.add_argument("--iso", action="store_true",
+                        help="a medium with GRUB that boots by BIOS and UEFI, as a CD or a disk")
     parser.add_argument("command", nargs="*", help=argparse.SUPPRESS)
     add_image_options(parser)
     return parser
@@ -141,6 +144,8 @@ def pack_command(words):
         parser.error("where to? add -o IMAGE")
     settings = settings_from(arguments, command[0])
     image = pack(command[0], command[1:], settings, framed=False)
+    if arguments.iso:
+        image = build_iso(image)
     write_file(arguments.output, image)
     if arguments.verbose:
         digest = hashlib.sha256(image).hexdigest()
