@@ -83,6 +83,11 @@ class Guest:
                                          start_new_session=True)
         threading.Thread(target=self._relay_input, daemon=True).start()
 
+    @property
+    def pid(self):
+        """The process id of its QEMU."""
+        return self._process.pid
+
     def run(self):
         """Serves the console until the machine is gone; returns the Outcome. Whatever ends this
         early (Ctrl-C, a broken pipe), QEMU is dead afterwards."""

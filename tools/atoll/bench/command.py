@@ -8,6 +8,7 @@ import sys
 
 from atoll.bench import baseline, compare, page
 from atoll.bench.boot import make_boot_job
+from atoll.bench.many import show_many
 from atoll.bench.measure import SYSTEMS, Options, job_names, make_job, median_of_runs
 from atoll.errors import ToolError
 from atoll.options import core_count
@@ -34,6 +35,7 @@ def bench_parser():
     add("--check", action="store_true", help="only compare the figures of one core with "
                                              "bench/baseline.toml; exit status 1 if one grew by over 5 %%")
     add("--accept", action="store_true", help="only write bench/baseline.toml anew")
+    add("--many", type=int, metavar="N", help="only N machines at once: their memory on this machine")
     add("--kernel", metavar="FILE", help=argparse.SUPPRESS)
     add("--posix", metavar="FILE", help=argparse.SUPPRESS)
     return parser
@@ -73,6 +75,11 @@ def bench_command(words):
     arguments = bench_parser().parse_args(words)
     if arguments.runs < 1:
         raise ToolError("--runs is at least 1")
+    if arguments.many is not None:
+        if arguments.many < 1:
+            raise ToolError("--many is at least 1")
+        show_many(arguments.many, arguments.kernel, arguments.posix)
+        return 0
     known = [BOOT, *job_names()]
     for name in arguments.program or []:
         if name not in known:
