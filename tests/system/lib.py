@@ -148,16 +148,20 @@ class Guest:
             environment={**DEFAULT_ENVIRONMENT, **(environment or {})}, **values), framed)
 
     def run(self, program, *arguments, stdin=b"", files=(), environment=None, memory=128, seed=None,
-            variant="image", qemu=(), verbose=False, timeout_s=None, allow_write_execute=False):
+            variant="image", qemu=(), verbose=False, timeout_s=None, allow_write_execute=False,
+            on_output=None):
         """Packs and boots a program; the Result."""
         image = self.pack(program, *arguments, environment=environment, variant=variant,
                           files=list(files), memory=memory, seed=seed, verbose=verbose,
                           allow_write_execute=allow_write_execute)
-        return self.boot(image, stdin=stdin, memory=memory, qemu=qemu, timeout_s=timeout_s)
+        return self.boot(image, stdin=stdin, memory=memory, qemu=qemu, timeout_s=timeout_s,
+                         on_output=on_output)
 
-    def boot(self, image, stdin=b"", memory=128, qemu=(), timeout_s=None, emulator=QEMU):
+    def boot(self, image, stdin=b"", memory=128, qemu=(), timeout_s=None, emulator=QEMU,
+             on_output=None):
         """Boots the bytes of an image; a run that does not end in time fails the test. qemu: further
-        arguments for QEMU; emulator: another one than the machine's."""
+        arguments for QEMU; emulator: another one than the machine's; on_output gets each piece of
+        standard output as it comes."""
         limit = timeout_s or self.timeout_s
         options = MachineOptions(self.cores, memory, self.machine, tuple(qemu), limit, emulator)
         streams = {s: bytearray() for s in (STREAM_OUTPUT, STREAM_ERROR, STREAM_LOG,
@@ -165,7 +169,10 @@ class Guest:
         with tempfile.NamedTemporaryFile(prefix="atoll-test-") as file:
             file.write(image)
             file.flush()
-            machine = Machine(options, file.name, {s: b.extend for s, b in streams.items()}, stdin)
+            sinks = {s: b.extend for s, b in streams.items()}
+            if on_output is not None:
+                sinks[STREAM_OUTPUT] = lambda data: (streams[STREAM_OUTPUT].extend(data), on_output(data))
+            machine = Machine(options, file.name, sinks, stdin)
             outcome = machine.run()
         self.facts = {"image": hashlib.sha256(image).hexdigest(),
                       "qemu": " ".join(machine.command[1:]).replace(file.name, "IMAGE")}
