@@ -8,6 +8,10 @@
 #include "frame.h"
 
 #define FLAG_TRAP 0x100
+/* What the instruction `syscall` clears, but for interrupts: alignment check, nested task,
+ * direction, trap. */
+#define FLAGS_CALL_CLEARS 0x44500
+#define FLAGS_OWN 0x202
 
 /* All but rsp, from the frame at rsp. */
     .macro restore_registers
@@ -28,6 +32,26 @@
     mov FRAME_RDI(%rsp), %rdi
     .endm
 
+/* A detoured call (posix/detour.h): what the kernel does for a `syscall`, without it. The exchange is
+ * the border: before it the thread is in the application, with its stack; behind it in posix/.
+ * A program that makes single steps traps behind it; posix_upcall goes on at posix_syscall_inside.
+ * @impl ATL-LLR-POSIX-0007~1 */
+    .section .text.detour, "ax", @progbits
+    .globl posix_detour_entry, __posix_code_start
+    .type posix_detour_entry, @function
+posix_detour_entry:
+    xchg %rsp, posix_words + WORDS_STACK(%rip)
+__posix_code_start:
+    mov %rcx, posix_words + WORDS_RETURN_RIP(%rip)
+    pushfq
+    pop posix_words + WORDS_RETURN_FLAGS(%rip)
+    testl $FLAGS_CALL_CLEARS, posix_words + WORDS_RETURN_FLAGS(%rip)
+    jz posix_syscall_inside
+    push $FLAGS_OWN
+    popfq
+    jmp posix_syscall_inside
+    .size posix_detour_entry, . - posix_detour_entry
+
     .text
 
 /* A Linux call. rsp = the application's; every register is the application's but rcx and r11, which
@@ -38,6 +62,8 @@
     .balign 64
 posix_syscall_entry:
     xchg %rsp, posix_words + WORDS_STACK(%rip)
+    .globl posix_syscall_inside
+posix_syscall_inside:
     /* rsp = the empty posix stack; a struct gate_frame is built downwards. */
     mov %ss, %ecx
     push %rcx

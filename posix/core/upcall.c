@@ -4,6 +4,7 @@
  * becomes the signal that Linux would send. */
 #include "internal.h"
 
+#include <posix/detour.h>
 #include <posix/file.h>
 #include <posix/instructions.h>
 #include <posix/memory.h>
@@ -29,6 +30,7 @@
 #define PROT_WRITE 2u
 #define PROT_EXEC 4u
 #define FLAG_TRAP 0x100u
+#define FLAGS_CALL_CLEARS 0x44500u
 #define USER_END 0x0000800000000000u
 
 #define FPE_INTDIV 1
@@ -50,6 +52,7 @@ struct exception_entry {
 };
 extern const struct exception_entry __start_posix_exceptions[], __stop_posix_exceptions[];
 extern const uint8_t __posix_code_start[], __text_end[];
+extern const uint8_t posix_syscall_inside[]; /* entry.S */
 
 uint64_t posix_exception_fixup(uint64_t rip)
 {
@@ -145,7 +148,7 @@ static void describe_page_fault(const struct gate_upcall *upcall, struct posix_s
 static struct posix_signal_info signal_of(const struct gate_upcall *upcall)
 {
     struct posix_signal_info info = {.signal = SIGSEGV, .code = SI_KERNEL};
-    info.fault.address = upcall->frame.rip;
+    info.fault.address = posix_detour_shown(upcall->frame.rip, upcall->frame.rcx);
     switch (upcall->vector) {
     case VECTOR_DIVIDE:
         info.signal = SIGFPE, info.code = FPE_INTDIV;
@@ -207,12 +210,34 @@ static noreturn void fault_in_posix(const struct gate_upcall *upcall)
     gate_exit(0, SIGABRT);
 }
 
+/* The application makes single steps, and the last one brought it into posix/ by a detour: the call
+ * goes on as if the kernel had reflected it, which clears the flag. */
+static bool is_step_into_call(struct gate_upcall *upcall)
+{
+    if (upcall->vector != VECTOR_DEBUG ||
+        upcall->frame.rip != (uint64_t)(uintptr_t)__posix_code_start) {
+        return false;
+    }
+    posix_words.return_rip = upcall->frame.rcx;
+    posix_words.return_flags = upcall->frame.rflags;
+    upcall->frame.rflags &= ~(uint64_t)FLAGS_CALL_CLEARS;
+    upcall->frame.rip = (uint64_t)(uintptr_t)posix_syscall_inside;
+    return true;
+}
+
+/* A trap behind an instruction that the program's own code does not have. */
+static bool is_no_step(const struct gate_upcall *upcall)
+{
+    return upcall->vector == VECTOR_DEBUG && (upcall->frame.rflags & FLAG_TRAP) != 0 &&
+           !posix_detour_is_step(upcall->frame.rip);
+}
+
 /* Returns true to leave to the application, false to go on in posix/. */
 bool posix_upcall(struct gate_upcall *upcall)
 {
     struct posix_thread *self = posix_self();
     if (upcall->reason == GATE_UPCALL_FAULT && posix_is_own_code(upcall->frame.rip)) {
-        if (is_resolved(upcall)) {
+        if (is_resolved(upcall) || is_step_into_call(upcall)) {
             return false;
         }
         uint64_t fixup = posix_exception_fixup(upcall->frame.rip);
@@ -224,7 +249,7 @@ bool posix_upcall(struct gate_upcall *upcall)
     }
     self->frame = &upcall->frame;
     self->call = POSIX_CALL_NONE;
-    if (upcall->reason == GATE_UPCALL_FAULT && !is_resolved(upcall)) {
+    if (upcall->reason == GATE_UPCALL_FAULT && !is_resolved(upcall) && !is_no_step(upcall)) {
         struct posix_signal_info info = signal_of(upcall);
         self->fault = describe_fault(upcall);
         posix_signal_force(&info);

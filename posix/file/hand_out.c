@@ -43,7 +43,7 @@ static struct sender *sender; /* NULL: nothing is wanted */
 
 static const struct image_file *list(void)
 {
-    return image_exact(LIST_PATH);
+    return posix_image_exact(LIST_PATH);
 }
 
 int64_t hand_out_prepare(void)

@@ -43,7 +43,7 @@ uint32_t image_lower_bound(const char *path)
     return low;
 }
 
-const struct image_file *image_exact(const char *path)
+const struct image_file *posix_image_exact(const char *path)
 {
     const struct image_file *file = image_file_at(image_lower_bound(path));
     if (file != NULL && __builtin_strcmp(posix_image_string(file->path_offset), path) == 0) {

@@ -12,7 +12,6 @@ const struct image_file *image_file_at(uint32_t index);
 uint32_t image_file_index(const struct image_file *file);
 /* Index of the first file whose path is not below path, in byte order. */
 uint32_t image_lower_bound(const char *path);
-const struct image_file *image_exact(const char *path);
 /* CRC-32C (Castagnoli, reflected, all ones before and after). */
 uint32_t image_crc32c(const uint8_t *bytes, uint64_t count);
 /* The same in parts: the register, UINT32_MAX at first and to be inverted at last. */

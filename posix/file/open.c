@@ -44,7 +44,7 @@ static bool is_program(const struct posix_node *node)
 {
     const char *path = posix_image_string(posix_image()->program_path_offset);
     return node->kind == NODE_FILE && node->data.image != NULL &&
-           node->data.image == image_exact(path);
+           node->data.image == posix_image_exact(path);
 }
 
 /* Locked. The checks of an existing last name. */

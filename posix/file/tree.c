@@ -222,7 +222,7 @@ static bool has_files_below(const char *prefix)
  * owned by the node afterwards if it is a directory (then *path is NULL). */
 static struct posix_node *make_image_node(char **path, size_t path_bytes, int64_t *error)
 {
-    const struct image_file *file = image_exact(*path);
+    const struct image_file *file = posix_image_exact(*path);
     (*path)[path_bytes] = '/';
     (*path)[path_bytes + 1] = '\0';
     bool is_directory = file == NULL || (file->mode & S_IFMT) == S_IFDIR;

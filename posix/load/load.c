@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loads the program of the image and makes its first stack. Runs once, on the first thread, before
  * any application code; ends the cell with one clear line if the program cannot be run. */
+#include <posix/detour.h>
 #include <posix/file.h>
 #include <posix/instructions.h>
 #include <posix/load.h>
@@ -149,7 +150,12 @@ static void map_program(const char *path, const struct posix_elf *elf,
             refuse(path, "there is not enough memory for it", STATUS_NOT_LOADABLE);
         }
     }
-    posix_memory_set_heap(elf->high + bias);
+    uint64_t end = 0;
+    const char *reason = posix_detour_install(posix_image_window(file), elf, bias, &end);
+    if (reason != NULL) {
+        refuse(path, reason, STATUS_NOT_LOADABLE);
+    }
+    posix_memory_set_heap(end);
 }
 
 /* The lazy region of the first thread's stack; returns its top. */

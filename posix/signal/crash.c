@@ -3,6 +3,7 @@
  * is read by the copy functions only, so a ruined stack shortens the report and nothing else. */
 #include "../core/internal.h"
 
+#include <posix/detour.h>
 #include <posix/memory.h>
 
 #define FRAMES_MAX 12u
@@ -40,7 +41,7 @@ static void print_registers(const struct gate_frame *f)
     posix_print("rsi %016lx rdi %016lx rbp %016lx rsp %016lx\n", f->rsi, f->rdi, f->rbp, f->rsp);
     posix_print("r8  %016lx r9  %016lx r10 %016lx r11 %016lx\n", f->r8, f->r9, f->r10, f->r11);
     posix_print("r12 %016lx r13 %016lx r14 %016lx r15 %016lx\n", f->r12, f->r13, f->r14, f->r15);
-    posix_print("rip %016lx flags %08lx\n", f->rip, f->rflags);
+    posix_print("rip %016lx flags %08lx\n", posix_detour_shown(f->rip, f->rcx), f->rflags);
 }
 
 /* Programs that keep frame pointers: each frame lies above the one before. */

@@ -4,6 +4,7 @@
 #include "../core/internal.h"
 #include "internal.h"
 
+#include <posix/detour.h>
 #include <posix/instructions.h>
 #include <posix/syscalls.h>
 
@@ -117,7 +118,7 @@ static void fill_registers(struct signal_context *to, const struct gate_frame *f
         .rax = from->rax,
         .rcx = from->rcx,
         .rsp = from->rsp,
-        .rip = from->rip,
+        .rip = posix_detour_shown(from->rip, from->rcx),
         .rflags = from->rflags,
         .cs = (uint16_t)from->cs,
         .ss = (uint16_t)from->ss,
@@ -198,7 +199,7 @@ static void take_registers(struct gate_frame *to, const struct signal_context *f
     to->r12 = from->r12, to->r13 = from->r13, to->r14 = from->r14, to->r15 = from->r15;
     to->rdi = from->rdi, to->rsi = from->rsi, to->rbp = from->rbp, to->rbx = from->rbx;
     to->rdx = from->rdx, to->rax = from->rax, to->rcx = from->rcx, to->rsp = from->rsp;
-    to->rip = from->rip;
+    to->rip = posix_detour_taken(from->rip);
     to->rflags = (from->rflags & FLAGS_APPLICATION) | FLAGS_FIXED;
 }
 

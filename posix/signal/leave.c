@@ -6,7 +6,6 @@
 
 #include <posix/syscalls.h>
 
-#define SYSCALL_INSTRUCTION 0x050fu
 #define SYSCALL_INSTRUCTION_BYTES 2u
 
 static int64_t restart_code(const struct posix_thread *self, const struct gate_frame *frame)
@@ -17,28 +16,15 @@ static int64_t restart_code(const struct posix_thread *self, const struct gate_f
     return self->call != POSIX_CALL_NONE && is_code ? -result : 0;
 }
 
-/* After the handler the application makes the call again, by the instruction that it made it with.
- * Without one at that place (a rewritten site) the call ends with EINTR instead. */
-static void rewind_call(const struct posix_thread *self, struct gate_frame *frame)
-{
-    uint16_t instruction = 0;
-    uint64_t at = frame->rip - SYSCALL_INSTRUCTION_BYTES;
-    if (posix_copy_in(&instruction, at, sizeof(instruction)) == 0 &&
-        instruction == SYSCALL_INSTRUCTION) {
-        frame->rip = at;
-        frame->rax = self->call;
-    } else {
-        frame->rax = (uint64_t)-EINTR;
-    }
-}
-
 /* @impl ATL-LLR-SIGNAL-0010~1 */
 static void end_call_for_handler(struct posix_thread *self, struct gate_frame *frame,
                                  const struct posix_signal_action *action)
 {
     int64_t code = restart_code(self, frame);
     if (code == ERESTARTSYS && (action->flags & SA_RESTART) != 0) {
-        rewind_call(self, frame);
+        /* After the handler the application makes the call again. */
+        frame->rip -= SYSCALL_INSTRUCTION_BYTES;
+        frame->rax = self->call;
     } else if (code != 0) {
         frame->rax = (uint64_t)-EINTR;
     }

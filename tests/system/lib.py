@@ -7,6 +7,9 @@ knows its configuration and can build, pack and boot programs:
         result = guest.run(guest.build("hello.c"), "a", "b")
         result.expect(stdout=b"hello\\n", status=0)
 
+The axis calls=("detoured", "reflected") says whether the program's system-call sites are rewritten;
+without it they are.
+
 `matrix`: FULL boots every combination of ring, cores, machine and libc, PAIRWISE a few that cover
 each pair of values, ONE a single one. `./atoll test --full` makes every matrix full.
 @host_test marks a test that boots nothing; its function takes a Guest as well."""
@@ -142,7 +145,8 @@ class Guest:
     def pack(self, program, *arguments, framed=True, environment=None, variant="image", **settings):
         """The bytes of an image for this configuration; settings are fields of options.Settings."""
         kernel, posix = frozen_parts(variant)
-        values = {"ring": self.ring, "cores": self.cores, "machine": self.machine, **settings}
+        values = {"ring": self.ring, "cores": self.cores, "machine": self.machine,
+                  "detour": self.configuration.get("calls") != "reflected", **settings}
         return pack(program, list(arguments), Settings(
             kernel=kernel, posix=posix, variant=variant,
             environment={**DEFAULT_ENVIRONMENT, **(environment or {})}, **values), framed)

@@ -150,7 +150,21 @@ def register(program):
     test.__name__ = program["name"]
     test.__module__ = __name__
     axes = {name: tuple(program[name]) for name in AXES if name in program}
+    if program["matrix"] == lib.PAIRWISE:
+        axes["calls"] = ("detoured", "reflected")
     lib.system_test(matrix=program["matrix"], timeout_s=program["timeout"], **axes)(test)
+
+
+def register_reflected(program):
+    """Those of the full matrix with each system call reflected by the kernel; the others have an
+    axis for it."""
+    def test(guest):
+        run_program(guest, program)
+    test.__name__ = program["name"] + "_reflected"
+    test.__module__ = __name__
+    axes = {"cores": (2, 1), "machine": ("microvm",), "calls": ("reflected",)}
+    axes |= {name: tuple(program[name]) for name in ("libc", "ring") if name in program}
+    lib.system_test(matrix=lib.PAIRWISE, timeout_s=program["timeout"], **axes)(test)
 
 
 def register_perturbed(program):
@@ -170,6 +184,8 @@ PERTURBED = ("threads", "mutex", "condvar", "barrier", "rwlock", "semaphore", "o
 
 for row in programs():
     register(row)
+    if row["matrix"] == lib.FULL:
+        register_reflected(row)
     if row["name"] in PERTURBED:
         register_perturbed(row)
 

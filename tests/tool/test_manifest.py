@@ -16,6 +16,7 @@ memory = "1G"
 machine = "q35"
 quantum_us = 100
 placement = "balanced"
+detour = false
 allow_write_execute = true
 gate = ["random", "exit", "thread_exit", "thread_set", "park", "unpark", "map"]
 working_directory = "/data/../data"

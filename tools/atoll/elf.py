@@ -12,8 +12,10 @@ ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
 EM_X86_64 = 62
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_TLS = 1, 2, 3, 4, 7
 PF_X, PF_W, PF_R = 1, 2, 4
-SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_REL, SHT_RELR = 2, 4, 8, 9, 19
+SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_REL, SHT_DYNSYM, SHT_RELR = 2, 4, 8, 9, 11, 19
 SHF_ALLOC = 2
+SHN_ABS = 0xfff1
+STT_FUNC, STT_GNU_IFUNC = 2, 10
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
@@ -167,6 +169,26 @@ class Elf:
                     end = names.index(b"\0", name_offset)
                     found[names[name_offset:end].decode("utf-8", "replace")] = value
         return found
+
+    def code_symbols(self):
+        """(address, whether a function begins there) of every symbol in an executable segment."""
+        ranges = [(s.address, s.end) for s in self.loads if s.flags & PF_X]
+        found = set()
+        for section in self.sections:
+            if section.kind not in (SHT_SYMTAB, SHT_DYNSYM):
+                continue
+            for _, information, _, where, value, _ in _SYMBOL.iter_unpack(self.content(section)):
+                if where not in (0, SHN_ABS) and any(low <= value < high for low, high in ranges):
+                    found.add((value, information & 0xf in (STT_FUNC, STT_GNU_IFUNC)))
+        return found
+
+    def section_named(self, name):
+        """The section of that name, or None."""
+        if not 0 < self._names_index < len(self.sections):
+            return None
+        names = self.content(self.sections[self._names_index])
+        wanted = name + b"\0"
+        return next((s for s in self.sections if names[s.name_offset:s.name_offset + len(wanted)] == wanted), None)
 
     def memory(self, address, count):
         """`count` bytes as they are in memory from `address` on; what no file byte backs is 0."""

@@ -167,6 +167,7 @@ SETTINGS = {
     "placement": _one_of(*PLACEMENTS),
     "allow_write_execute": _one_of(False, True),
     "gate": _gate,
+    "detour": _one_of(True, False),
     "working_directory": _text(absolute_path),
     "host_name": _text(host_name),
     "arguments": _words,

@@ -25,6 +25,7 @@ class Settings:
     host_name: str = "atoll"
     allow_write_execute: bool = False
     gate: list | None = None                                     # names; None: all calls
+    detour: bool = True
     seed: int | None = None
     verbose: bool = False
     perturb: bool = False
@@ -105,6 +106,8 @@ def add_image_options(parser):
         help="permit memory that is writable and executable (compilers at run time)")
     add("--gate", type=lambda text: gate_names(text.split(",")), metavar="CALL,CALL,...",
         help="the only calls of the gate that the kernel answers (default: all; see docs/GATE.md)")
+    add("--no-detour", dest="detour", action="store_false", default=None,
+        help="let every system call of the program enter the kernel: nothing in it is rewritten")
     add("--seed", type=seed_number, metavar="N", help="fixed seed for address layout; tests only")
     add("--perturb", action="store_true", help="use the build that delays at random; tests only")
     add("--variant", help=argparse.SUPPRESS)
@@ -164,7 +167,7 @@ def settings_from(arguments, program):
     manifest = read_manifest(path) if path else {}
     settings = Settings()
     for name in ("ring", "cores", "memory", "machine", "quantum_us", "placement", "working_directory",
-                 "host_name", "allow_write_execute", "gate", "root"):
+                 "host_name", "allow_write_execute", "gate", "detour", "root"):
         given = getattr(arguments, name, None)
         setattr(settings, name,
                 given if given is not None else manifest.get(name, getattr(settings, name)))

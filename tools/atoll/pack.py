@@ -10,6 +10,7 @@ import sys
 import tempfile
 
 from atoll.build import VARIANTS, build_image_parts
+from atoll.detour import find_detours
 from atoll.errors import ToolError
 from atoll.gate import gate_calls, mask_of
 from atoll.image import (FLAG_BALANCED, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE, FLAG_WRITE_EXECUTE, Manifest,
@@ -22,6 +23,8 @@ from atoll.tree import PROGRAM, Entry, Tree, guest_path
 # Hidden from the program: posix/ puts its own /proc there. posix/file/hand_out.c reads it.
 OUTPUT_LIST = "/proc/.atoll/out"
 TERMINAL_SETTING = "/proc/.atoll/terminal"  # posix/file/terminal.c
+# Hidden likewise: posix/load/detour.c rewrites the program's pages by it; the file stays as it is.
+DETOURS = "/proc/.atoll/detours"
 
 
 def read_input(path, what):
@@ -75,13 +78,24 @@ def _add_program(tree, program, settings):
     else:
         data = read_input(program, "static ELF program")
         guest = first = "/bin/" + pathlib.Path(program).name
-    check_program(data, program, settings.cores or 1, settings.allow_write_execute)
+    elf = check_program(data, program, settings.cores or 1, settings.allow_write_execute)
     if inside is None:
         # where /bin is a link, as of merged trees, the file goes to where it leads
         folder = tree.resolve("/bin") or "/bin"
         guest = folder + guest.removeprefix("/bin")
         tree.add(guest, Entry(PROGRAM, data))
+    if settings.detour:
+        _add_detours(tree, elf, settings.verbose)
     return guest, first
+
+
+# @impl ATL-LLR-TOOL-0071~1
+def _add_detours(tree, elf, verbose):
+    found, table = find_detours(elf)
+    if table:
+        tree.entries[DETOURS] = Entry(stat.S_IFREG | 0o400, table)
+    if verbose:
+        print(f"atoll: {elf.name}: {found.describe()}", file=sys.stderr)
 
 
 def _parts(settings):

@@ -249,6 +249,8 @@ int64_t posix_file_read_at(struct posix_file *file, uint64_t to, uint64_t bytes,
 /* The image file that a path names (symbolic links followed, the overlay not looked at).
  * NULL: none, or not a regular file: *error is the negated errno. */
 const struct image_file *posix_image_find(const char *path, int64_t *error);
+/* The image file of exactly this path, also below /proc, where the program cannot see it; NULL. */
+const struct image_file *posix_image_exact(const char *path);
 /* Checks the CRC-32C of an image file's content once; -EIO and a report line if it does not hold.
  */
 int64_t posix_image_verify(const struct image_file *file);

@@ -15,6 +15,7 @@
 #undef SA_NODEFER
 #undef SA_RESETHAND
 #include <core/internal.h>
+#include <posix/detour.h>
 #include <posix/file.h>
 #include <posix/memory.h>
 #include <posix/syscalls.h>
@@ -101,13 +102,31 @@ enum posix_shared_fault posix_shared_fault(uint64_t address, uint64_t error)
     return shared_fault;
 }
 
+static bool is_step = true;
+bool posix_detour_is_step(uint64_t rip)
+{
+    (void)rip;
+    return is_step;
+}
+
+/* A site at 0x1000, its trampoline at 0x2000. */
+uint64_t posix_detour_shown(uint64_t rip, uint64_t rcx)
+{
+    (void)rcx;
+    return rip == 0x2000 ? 0x1000 : rip;
+}
+
+const uint8_t posix_syscall_inside[1];
+
 noreturn void gate_exit(uint64_t status, uint64_t signal)
 {
     exit((int)(status + signal));
 }
 
 /* What the linker script says of posix.elf. */
-const uint8_t __posix_code_start[16], __text_end[1];
+extern const uint8_t __posix_code_start[], __text_end[];
+__asm__(".pushsection .rodata\n.globl __posix_code_start, __text_end\n"
+        "__posix_code_start: .skip 16\n__text_end: .popsection\n");
 struct exception_entry;
 __asm__(".pushsection posix_exceptions, \"a\"\n .popsection\n");
 
@@ -209,6 +228,36 @@ TEST(exceptions_become_the_signals_of_linux)
     check_fault(12, 7, SI_KERNEL, 0);  /* stack segment: SIGBUS */
     check_fault(13, 11, SI_KERNEL, 0); /* protection */
     check_fault(17, 7, 1, 0);          /* SIGBUS BUS_ADRALN */
+}
+
+/* @verifies ATL-LLR-LOAD-0013~1 ATL-LLR-LOAD-0015~1 */
+TEST(a_detour_does_not_show_in_faults_and_steps)
+{
+    struct gate_upcall upcall = {.reason = GATE_UPCALL_FAULT, .frame.rip = 0x2000};
+    forced = (struct posix_signal_info){0};
+    CHECK(posix_upcall(&upcall));
+    CHECK_EQUAL(forced.signal, 8);
+    CHECK_EQUAL(forced.fault.address, 0x1000);
+    upcall.vector = 1;
+    upcall.frame.rflags = 0x102;
+    CHECK(posix_upcall(&upcall));
+    CHECK_EQUAL(forced.signal, 5);
+    CHECK_EQUAL(forced.fault.address, 0x1000);
+    forced = (struct posix_signal_info){0};
+    is_step = false;
+    CHECK(posix_upcall(&upcall));
+    is_step = true;
+    CHECK_EQUAL(forced.signal, 0);
+    /* The step into posix/: the call goes on without the flag, which its return will have. */
+    upcall.frame.rip = (uint64_t)(uintptr_t)__posix_code_start;
+    upcall.frame.rflags = 0x40746;
+    upcall.frame.rcx = 0x1007;
+    CHECK(!posix_upcall(&upcall));
+    CHECK_EQUAL(upcall.frame.rip, (uint64_t)(uintptr_t)posix_syscall_inside);
+    CHECK_EQUAL(upcall.frame.rflags, 0x246);
+    CHECK_EQUAL(posix_words.return_rip, 0x1007);
+    CHECK_EQUAL(posix_words.return_flags, 0x40746);
+    CHECK_EQUAL(forced.signal, 0);
 }
 
 /* @verifies ATL-LLR-POSIX-0006~1 */

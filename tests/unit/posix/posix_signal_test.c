@@ -265,6 +265,22 @@ TEST(a_handler_gets_linux_frame_and_sigreturn_undoes_it)
     set_mask(0);
 }
 
+/* @verifies ATL-LLR-LOAD-0013~1 ATL-LLR-LOAD-0014~1 */
+TEST(a_signal_in_a_trampoline_shows_the_site_and_returns_to_the_trampoline)
+{
+    struct gate_frame frame = fresh_frame();
+    set_action(USR1, HANDLER, 0, 0);
+    frame.rip = SHIM_TRAMPOLINE;
+    send_self(USR1);
+    shim_leave(&frame, NO_CALL);
+    CHECK_EQUAL(word(frame.rsp + FRAME_RIP), SHIM_SITE);
+    frame.rsp += 8;
+    shim_set_frame(&frame);
+    posix_rt_sigreturn();
+    CHECK_EQUAL(frame.rip, SHIM_TRAMPOLINE);
+    set_mask(0);
+}
+
 /* @verifies ATL-LLR-SIGNAL-0021~1 @robust */
 TEST(sigreturn_of_a_broken_frame_is_a_fault)
 {

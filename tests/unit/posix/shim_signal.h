@@ -15,5 +15,8 @@ void shim_leave(struct gate_frame *frame, uint64_t number);
 void shim_fault(int32_t signal, int32_t code, uint64_t address);
 /* The number of the last call that the way out made again, and how many. */
 extern uint64_t shim_repeated_number, shim_repeated_count;
+/* A thread at the one shows the other, and goes on at the first if it is to at the other. */
+#define SHIM_TRAMPOLINE 0x500020u
+#define SHIM_SITE 0x401003u
 
 #endif

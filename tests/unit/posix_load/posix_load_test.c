@@ -4,9 +4,22 @@
 #include "../check.h"
 #include "../posix_memory/shim.h"
 
+#include <posix/detour.h>
 #include <posix/file.h>
 #include <posix/load.h>
 #include <posix/memory.h>
+#include <sys/mman.h>
+
+/* What entry.S has: here the host does the call. The count is shared with the child that runs it.
+ */
+static uint64_t *rewritten_calls;
+extern uint64_t *rewritten_calls_at;
+__asm__(".pushsection .bss\n.globl rewritten_calls_at\n"
+        "rewritten_calls_at: .skip 8\nbehind: .skip 8\n.popsection\n"
+        ".globl posix_detour_entry\nposix_detour_entry:\n"
+        "mov %rcx, behind(%rip)\nmov rewritten_calls_at(%rip), %r11\n"
+        "mov (%r11), %rcx\nlea 1(%rcx), %rcx\nmov %rcx, (%r11)\n"
+        "syscall\nmov behind(%rip), %rcx\njmp *behind(%rip)\n");
 
 static uint8_t *read_whole(const char *path, size_t *bytes)
 {
@@ -18,19 +31,48 @@ static uint8_t *read_whole(const char *path, size_t *bytes)
     return content;
 }
 
+/* The sites that are easily found: mov $number, %eax; syscall. */
+static size_t find_sites(const uint8_t *content, size_t bytes, struct posix_detour_site *sites)
+{
+    struct posix_elf elf;
+    const char *reason;
+    const struct posix_elf_limits limits = {1, 1ull << 39, 1ull << 40, true};
+    size_t count = 0;
+    if (!posix_elf_validate(content, bytes, &limits, &elf, &reason)) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < elf.segment_count; i++) {
+        const struct posix_elf_segment *segment = &elf.segments[i];
+        for (uint64_t at = 0; segment->protection == 5 && at + 7 <= segment->file_bytes; at++) {
+            const uint8_t *code = content + segment->offset + at;
+            if (code[0] == 0xb8 && code[3] == 0 && code[4] == 0 && code[5] == 0x0f &&
+                code[6] == 0x05) {
+                sites[count++] = (struct posix_detour_site){
+                    (uint32_t)(segment->address + at - elf.low), 5, 0, 0};
+            }
+        }
+    }
+    return count;
+}
+
+static bool with_detours;
+
 static void start_with(const void *content, size_t bytes, const char *program)
 {
+    static struct posix_detour_site sites[1000];
+    size_t site_count = with_detours ? find_sites(content, bytes, sites) : 0;
     static const char arguments[] = "/bin/program\0one\0";
     static const char environment[] = "KEY=value";
     const struct test_file files[] = {
         {"/bin", 0040755, "", 0},
         {"/bin/link", 0120777, "program", 7},
         {"/bin/program", 0100755, content, bytes},
+        {"/proc/.atoll/detours", 0100400, sites, site_count * sizeof(sites[0])},
     };
     struct test_strings argument_strings = {arguments, sizeof(arguments), 3};
     struct test_strings environment_strings = {environment, sizeof(environment), 1};
     static struct test_image image;
-    image = test_image_build(files, 3, program, argument_strings, environment_strings);
+    image = test_image_build(files, 4, program, argument_strings, environment_strings);
     shim_start(&image);
     posix_memory_initialize();
     posix_file_initialize();
@@ -80,6 +122,24 @@ TEST(a_position_independent_program_runs)
     int status = run_program(PROGRAM_PIE, "/bin/program");
     CHECK(WIFEXITED(status));
     CHECK_EQUAL(WEXITSTATUS(status), 42);
+}
+
+/* @verifies ATL-LLR-LOAD-0012~1 */
+TEST(rewritten_programs_run)
+{
+    static const char *const programs[] = {PROGRAM_FIXED, PROGRAM_PIE};
+    rewritten_calls = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(rewritten_calls != MAP_FAILED);
+    rewritten_calls_at = rewritten_calls;
+    for (size_t i = 0; i < 2; i++) {
+        *rewritten_calls = 0;
+        with_detours = true;
+        int status = run_program(programs[i], "/bin/program");
+        with_detours = false;
+        CHECK(WIFEXITED(status));
+        CHECK_EQUAL(WEXITSTATUS(status), 42);
+        CHECK(*rewritten_calls >= 5);
+    }
 }
 
 static void print_and_leave(void)
