@@ -229,7 +229,7 @@ const struct posix_file_operations terminal_operations = {
 
 static int64_t load_setting(struct terminal_setting *setting)
 {
-    const struct image_file *file = image_exact(SETTING_PATH);
+    const struct image_file *file = posix_image_exact(SETTING_PATH);
     if (file == NULL) {
         setting->streams = 0;
         return 0;

@@ -165,7 +165,7 @@ def test_loader_refuses_what_the_tool_would(guest):
     with tempfile.TemporaryDirectory() as folder, unittest.mock.patch("atoll.pack.check_program"):
         program = pathlib.Path(folder, "hello")
         program.write_bytes(data)
-        image = guest.pack(program)
+        image = guest.pack(program, detour=False)
     result = guest.boot(image)
     result.expect(status=126, stdout=b"")
     message = result.stderr.decode()
