@@ -41,7 +41,6 @@ struct audit_range {
 };
 #define AUDIT_RANGES_MAX (CORE_COUNT_MAX + 40u)
 extern PERCORE struct audit_range audit_ranges[AUDIT_RANGES_MAX];
-extern PERCORE unsigned audit_range_count;
 void audit_ranges_build(void);
 /* The range that holds the address; NULL: none. */
 const struct audit_range *audit_range_of(uint64_t address);

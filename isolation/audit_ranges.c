@@ -17,7 +17,7 @@ const struct audit_class audit_classes[] = {
 #undef AUDIT_CLASS
 
 PERCORE struct audit_range audit_ranges[AUDIT_RANGES_MAX];
-PERCORE unsigned audit_range_count;
+static PERCORE unsigned audit_range_count;
 
 static void add(enum audit_class_index class, uint64_t start, uint64_t bytes, uint64_t physical)
 {
@@ -75,11 +75,11 @@ static void add_user_half(void)
     }
     add(AUDIT_CLASS_posix_percore, shared_plan.posix_base + percore->address, percore->memory_bytes,
         0);
-    add(AUDIT_CLASS_null_pages, 0, USER_FLOOR, 0);
+    add(AUDIT_CLASS_null_pages, 0, GATE_USER_FLOOR, 0);
     add(AUDIT_CLASS_last_page, USER_END, PAGE_BYTES, 0);
     for (uint32_t i = 0; i < cell_slots_per_core(); i++) {
         uint64_t start = (percpu_self.value + i * percpu_core_count) * GATE_SLOT_BYTES;
-        uint64_t floor = MAX(start, USER_FLOOR);
+        uint64_t floor = MAX(start, GATE_USER_FLOOR);
         add(AUDIT_CLASS_shared_slot, floor, start + GATE_SLOT_BYTES - floor, 0);
     }
 }

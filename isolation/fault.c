@@ -164,7 +164,8 @@ enum result isolation_space_fault(struct thread *thread, uint64_t address, enum 
     core_id_t owner;
     uint64_t page = ALIGN_DOWN(address, PAGE_BYTES);
     uint64_t key = page | (uint64_t)access;
-    if (address < USER_FLOOR || isolation_slot_owner(thread->cell, address, &owner) != RESULT_OK) {
+    if (address < GATE_USER_FLOOR ||
+        isolation_slot_owner(thread->cell, address, &owner) != RESULT_OK) {
         return RESULT_FAULT;
     }
     TRY(fault_verdict_take(thread, key));

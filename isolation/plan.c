@@ -108,7 +108,7 @@ static void info_fill(const struct image_header *image, struct gate_info *info)
         .index_address = shared_plan.index_address,
         .index_bytes = image->index_bytes,
         .shared_slot_count = cell_slots_per_core() * shared_facts.core_count,
-        .user_floor = USER_FLOOR,
+        .user_floor = GATE_USER_FLOOR,
         .extended_bytes = shared_facts.extended_bytes,
         .write_execute = (image->flags & IMAGE_FLAG_WRITE_EXECUTE) != 0,
         .extended_mask = shared_facts.extended_mask,

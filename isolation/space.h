@@ -5,7 +5,6 @@
 
 #include "operation.h"
 
-#define USER_FLOOR 0x10000ull
 #define USER_END ((uint64_t)(GATE_PRIVATE_SLOT + 1) * GATE_SLOT_BYTES - PAGE_BYTES)
 
 /* thread->work[]: what a thread that waits for memory keeps. */

@@ -9,7 +9,7 @@
 /* @impl ATL-LLR-ISOL-0016~1 */
 static bool is_user(uint64_t address, uint64_t bytes)
 {
-    return address >= USER_FLOOR && address < USER_END && bytes <= USER_END - address;
+    return address >= GATE_USER_FLOOR && address < USER_END && bytes <= USER_END - address;
 }
 
 /* user: the side that lies there. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "validate.h"
 
-#define USER_FLOOR 0x10000ull
 #define USER_END ((uint64_t)(GATE_PRIVATE_SLOT + 1) * GATE_SLOT_BYTES)
 
 /* @impl ATL-LLR-GATE-0030~1 */
@@ -9,7 +8,7 @@ enum result gate_validate_range(const struct cell *cell, uint64_t address, uint6
 {
     uint64_t slot = address / GATE_SLOT_BYTES;
     if (!IS_ALIGNED(address, PAGE_BYTES) || !IS_ALIGNED(bytes, PAGE_BYTES) || bytes == 0 ||
-        bytes > GATE_SLOT_BYTES || address < USER_FLOOR || slot >= cell->shared_slot_count ||
+        bytes > GATE_SLOT_BYTES || address < GATE_USER_FLOOR || slot >= cell->shared_slot_count ||
         address + bytes > (slot + 1) * GATE_SLOT_BYTES) {
         return RESULT_INVALID;
     }
@@ -48,7 +47,8 @@ enum result gate_validate_thread_start(const struct cell *cell,
                                        const struct gate_thread_start *start)
 {
     if (start->entry < cell->posix.text_begin || start->entry >= cell->posix.text_end ||
-        start->stack >= USER_END || start->stack < USER_FLOOR || !IS_ALIGNED(start->stack, 16ull) ||
+        start->stack >= USER_END || start->stack < GATE_USER_FLOOR ||
+        !IS_ALIGNED(start->stack, 16ull) ||
         start->priority >= GATE_PRIORITY_FIFO + GATE_PRIORITY_COUNT) {
         return RESULT_INVALID;
     }

@@ -106,6 +106,7 @@ struct gate_info {
 };
 
 #define GATE_SLOT_BYTES (1ull << 39)
+#define GATE_USER_FLOOR 0x10000ull /* nothing is mapped below: a null pointer traps */
 #define GATE_PRIVATE_SLOT                                                                          \
     255u /* posix/ itself, gate, information, per-core pages; not mappable                         \
           */
