@@ -5,7 +5,7 @@
  * tests/unit/kernel_image covers them. What they let pass must be usable without a further check:
  * this target uses all of it.
  * @verifies ATL-LLR-IMAGE-0001~1 ATL-LLR-IMAGE-0003~1 ATL-LLR-IMAGE-0004~1 @robust
- * @verifies ATL-LLR-IMAGE-0005~1 ATL-LLR-IMAGE-0006~2 @robust */
+ * @verifies ATL-LLR-IMAGE-0005~1 ATL-LLR-IMAGE-0006~3 @robust */
 #include "fuzz.h"
 #include <kernel/image.h>
 #include <posix/load.h>
@@ -58,12 +58,15 @@ static void use_posix(const struct image_header *header, const uint8_t *bytes)
 static void use_files(const struct image_header *header, const uint8_t *bytes)
 {
     const struct image_file *files = (const void *)(bytes + header->file_offset);
+    const uint32_t *digest = (const void *)(bytes + header->digest_offset);
     for (uint32_t i = 0; i < header->file_count; i++) {
         const char *path = (const char *)bytes + files[i].path_offset;
         FUZZ_REQUIRE(path[0] == '/' && strstr(path, "//") == NULL && strstr(path, "/../") == NULL);
         FUZZ_REQUIRE(i == 0 || strcmp((const char *)bytes + files[i - 1].path_offset, path) < 0);
         FUZZ_REQUIRE(files[i].bytes == 0 ||
                      files[i].offset + files[i].bytes <= header->image_bytes);
+        digest += (files[i].bytes + IMAGE_BLOCK_BYTES - 1) / IMAGE_BLOCK_BYTES;
+        FUZZ_REQUIRE((const uint8_t *)digest <= bytes + header->index_bytes);
     }
 }
 

@@ -42,7 +42,7 @@ static void name_thread(struct posix_thread *self, const char *path)
     }
 }
 
-/* Before anything uses strings or files of the image. @impl ATL-LLR-IMAGE-0006~2 */
+/* Before anything uses strings or files of the image. @impl ATL-LLR-IMAGE-0006~3 */
 static void check_index(void)
 {
     const char *reason = NULL;

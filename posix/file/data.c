@@ -97,16 +97,22 @@ static size_t image_part(const struct file_data *data, uint64_t index)
     return rest < PIECE_BYTES ? rest : PIECE_BYTES;
 }
 
+/* Whether what shows through at a piece holds: 0, -EIO or -ENOMEM. */
+static int64_t check_image_part(const struct file_data *data, uint64_t index)
+{
+    size_t part = image_part(data, index);
+    return part != 0 ? posix_image_verify(data->image, index * PIECE_BYTES, part) : 0;
+}
+
 /* Fills a fresh, zeroed piece with what showed through there. */
 static bool fill_piece(const struct file_data *data, uint64_t index, uint8_t *piece)
 {
     size_t part = image_part(data, index);
+    if (check_image_part(data, index) < 0) {
+        return false;
+    }
     if (part != 0) {
-        const uint8_t *window = posix_image_window(data->image);
-        if (window == NULL) {
-            return false;
-        }
-        __builtin_memcpy(piece, window + index * PIECE_BYTES, part);
+        __builtin_memcpy(piece, posix_image_window(data->image) + index * PIECE_BYTES, part);
     }
     return true;
 }
@@ -145,11 +151,14 @@ static void **make_place(struct file_data *data, uint64_t index)
     return place;
 }
 
-/* A new piece with what shows through; where a shared mapping reaches nothing does: the mapped page
- * appears with zeros. NULL: no memory. */
+/* A new piece with what shows through; where a shared mapping reaches nothing does, but a damaged
+ * block of the image: the mapped page appears with zeros. NULL: no memory, or damaged. */
 static void *new_piece(const struct file_data *data, uint64_t index)
 {
     uint64_t address = shared_address(data, index);
+    if (address != 0 && image_part(data, index) != 0) {
+        return NULL;
+    }
     if (address != 0) {
         return shared_page_add(address) ? (void *)(address | TAG_SHARED) : NULL; // NOLINT: tagged
     }
@@ -161,7 +170,7 @@ static void *new_piece(const struct file_data *data, uint64_t index)
     return piece;
 }
 
-/* The piece at an index, made if it is not there; NULL: no memory. */
+/* The piece at an index, made if it is not there; NULL: no memory, or damaged. */
 static void *make_piece(struct file_data *data, uint64_t index)
 {
     void **place = make_place(data, index);
@@ -172,7 +181,13 @@ static void *make_piece(struct file_data *data, uint64_t index)
     return place != NULL ? *place : NULL;
 }
 
-void data_read(const struct file_data *data, void *to, uint64_t offset, size_t bytes)
+/* Why make_piece gave none. */
+static int64_t piece_error(const struct file_data *data, uint64_t index)
+{
+    return check_image_part(data, index) == -EIO ? -EIO : -ENOSPC;
+}
+
+int64_t data_read(const struct file_data *data, void *to, uint64_t offset, size_t bytes)
 {
     uint8_t *out = to;
     while (bytes != 0) {
@@ -181,14 +196,17 @@ void data_read(const struct file_data *data, void *to, uint64_t offset, size_t b
         size_t part = PIECE_BYTES - skip < bytes ? PIECE_BYTES - skip : bytes;
         const void *piece = find_piece(data, index);
         size_t shown = image_part(data, index);
-        const uint8_t *window =
-            piece == NULL && shown > skip ? posix_image_window(data->image) : NULL;
         if (piece != NULL) {
             read_piece(piece, skip, out, part);
         } else {
-            size_t from_image = window != NULL ? (shown - skip < part ? shown - skip : part) : 0;
+            size_t rest = shown > skip ? shown - skip : 0;
+            size_t from_image = rest < part ? rest : part;
+            int64_t error = from_image != 0 ? check_image_part(data, index) : 0;
+            if (error < 0) {
+                return out != to ? out - (uint8_t *)to : error;
+            }
             if (from_image != 0) {
-                __builtin_memcpy(out, window + offset, from_image);
+                __builtin_memcpy(out, posix_image_window(data->image) + offset, from_image);
             }
             __builtin_memset(out + from_image, 0, part - from_image);
         }
@@ -196,6 +214,7 @@ void data_read(const struct file_data *data, void *to, uint64_t offset, size_t b
         offset += part;
         bytes -= part;
     }
+    return out - (uint8_t *)to;
 }
 
 /* @impl ATL-LLR-FILE-0003~1 */
@@ -217,7 +236,7 @@ int64_t data_write(struct file_data *data, const void *from, uint64_t offset, si
     if (done != 0 && offset > data->bytes) {
         data->bytes = offset;
     }
-    return done != 0 || bytes == 0 ? (int64_t)done : -ENOSPC;
+    return done != 0 || bytes == 0 ? (int64_t)done : piece_error(data, offset / PIECE_BYTES);
 }
 
 /* Frees pieces with indices in [start, end) and branches that become empty. base: index of the
@@ -269,7 +288,7 @@ static int64_t clear_part(struct file_data *data, uint64_t start, uint64_t end)
     if (piece == NULL && image_part(data, index) > start % PIECE_BYTES) {
         piece = make_piece(data, index);
         if (piece == NULL) {
-            return -ENOSPC;
+            return piece_error(data, index);
         }
     }
     if (piece != NULL && start < end) {
@@ -320,7 +339,7 @@ int64_t data_fill(struct file_data *data, uint64_t start, uint64_t end)
 {
     for (uint64_t index = start / PIECE_BYTES; index * PIECE_BYTES < end; index++) {
         if (make_piece(data, index) == NULL) {
-            return -ENOSPC;
+            return piece_error(data, index);
         }
     }
     return 0;
@@ -372,8 +391,15 @@ uint64_t data_next(const struct file_data *data, uint64_t offset, bool hole)
     return found < data->bytes ? found : data->bytes;
 }
 
-/* The next index in [from, end) of which something is kept, shown, or (shared) is a mapped page;
- * end: none. */
+/* Whether a piece is a mapped page (shared), or can become one. */
+static bool is_usable(const struct file_data *data, uint64_t index, bool shared)
+{
+    const void *piece = find_piece(data, index);
+    return shared ? is_shared(piece)
+                  : piece != NULL || (has_data(data, index) && check_image_part(data, index) == 0);
+}
+
+/* The next index in [from, end) that is usable; end: none. */
 static uint64_t next_used(const struct file_data *data, uint64_t from, uint64_t end, bool shared)
 {
     while (from < end) {
@@ -382,7 +408,7 @@ static uint64_t next_used(const struct file_data *data, uint64_t from, uint64_t 
             return end;
         }
         from = found > from ? found : from;
-        if (!shared || is_shared(find_piece(data, from))) {
+        if (is_usable(data, from, shared)) {
             return from;
         }
         from++;
@@ -394,7 +420,7 @@ uint64_t data_next_run(const struct file_data *data, struct data_run *run, bool 
 {
     run->first = next_used(data, run->first, run->end, shared);
     uint64_t end = run->first;
-    while (end < run->end && (shared ? is_shared(find_piece(data, end)) : has_data(data, end))) {
+    while (end < run->end && is_usable(data, end, shared)) {
         end++;
     }
     return end - run->first;
@@ -416,8 +442,8 @@ void data_share(struct file_data *data, uint64_t index, uint64_t address)
 {
     void **place = make_place(data, index); /* data_prepare_share was there: it is */
     uint64_t rest = data->bytes - index * PIECE_BYTES;
-    data_read(data, (void *)address, index * PIECE_BYTES, // NOLINT: fresh memory, all zeros
-              rest < PIECE_BYTES ? rest : PIECE_BYTES);
+    (void)data_read(data, (void *)address, index * PIECE_BYTES, // NOLINT: fresh memory, all zeros
+                    rest < PIECE_BYTES ? rest : PIECE_BYTES);
     if (*place != NULL) {
         posix_page_free(*place);
     } else {

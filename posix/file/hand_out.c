@@ -52,7 +52,7 @@ int64_t hand_out_prepare(void)
     if (list() == NULL || !is_framed) {
         return 0;
     }
-    if (posix_image_verify(list()) < 0) {
+    if (posix_image_verify(list(), 0, list()->bytes) < 0) {
         return -EIO;
     }
     sender = posix_allocate(sizeof(*sender));
@@ -98,7 +98,7 @@ static void put_file(struct posix_node *node, uint64_t bytes)
         __builtin_memset(sender->content, 0, part);
         posix_lock_acquire(&node->lock);
         uint64_t rest = at < node->data.bytes ? node->data.bytes - at : 0;
-        data_read(&node->data, sender->content, at, rest < part ? rest : part);
+        (void)data_read(&node->data, sender->content, at, rest < part ? rest : part);
         posix_lock_release(&node->lock);
         crc = image_crc32c_more(crc, sender->content, part);
         put(sender->content, part);
@@ -117,7 +117,7 @@ static int64_t check(const struct posix_node *node)
         return -EINVAL;
     }
     return node->kind == NODE_FILE && node->data.image != NULL
-               ? posix_image_verify(node->data.image)
+               ? posix_image_verify(node->data.image, 0, node->data.image->bytes)
                : 0;
 }
 

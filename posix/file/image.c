@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of the image: the sorted index, windows through which posix/ reads content, checksums. */
+/* Files of the image: the sorted index, windows through which posix/ reads content, digests. */
 #include "image.h"
 #include <posix/instructions.h>
 #include <posix/memory.h>
 
 struct state {
     const uint8_t *_Atomic window;
-    _Atomic uint8_t verified; /* enum */
+    uint64_t first_block; /* of all files' blocks */
 };
-enum { NOT_VERIFIED, VERIFIED, DAMAGED };
+enum block_state { NOT_VERIFIED, VERIFIED, DAMAGED };
 
-static struct state *states; /* one for each file; written once at start */
+static struct state *states;    /* one for each file; written once at start */
+static _Atomic uint8_t *blocks; /* enum block_state, for each block of each file */
 
 static const struct image_file *files(void)
 {
@@ -54,8 +55,18 @@ const struct image_file *posix_image_exact(const char *path)
 
 int64_t image_initialize(void)
 {
-    states = posix_allocate((posix_image()->file_count + 1) * sizeof(*states));
-    return states != NULL ? 0 : -ENOMEM;
+    uint32_t count = posix_image()->file_count;
+    uint64_t block = 0;
+    states = posix_allocate((count + 1) * sizeof(*states));
+    if (states == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        states[i].first_block = block;
+        block += (files()[i].bytes + IMAGE_BLOCK_BYTES - 1) / IMAGE_BLOCK_BYTES;
+    }
+    blocks = posix_allocate(posix_image()->digest_count + 1);
+    return blocks != NULL ? 0 : -ENOMEM;
 }
 
 const uint8_t *posix_image_window(const struct image_file *file)
@@ -98,22 +109,61 @@ uint32_t image_crc32c(const uint8_t *bytes, uint64_t count)
     return ~image_crc32c_more(UINT32_MAX, bytes, count);
 }
 
-/* @impl ATL-LLR-FILE-0005~1 */
-int64_t posix_image_verify(const struct image_file *file)
+static uint32_t digest_of(uint64_t block)
 {
-    struct state *state = &states[image_file_index(file)];
-    uint8_t verified = atomic_load_explicit(&state->verified, memory_order_relaxed);
-    if (verified == NOT_VERIFIED) {
-        const uint8_t *window = posix_image_window(file);
-        if (window == NULL) {
-            return -ENOMEM;
+    const char *index = (const char *)posix_image();
+    return ((const uint32_t *)(index + posix_image()->digest_offset))[block];
+}
+
+/* The state of the block that holds an offset; not verified: for want of memory. */
+static enum block_state look_at_block(const struct image_file *file, uint64_t offset)
+{
+    uint64_t number = offset / IMAGE_BLOCK_BYTES;
+    uint64_t block = states[image_file_index(file)].first_block + number;
+    uint8_t state = atomic_load_explicit(&blocks[block], memory_order_relaxed);
+    const uint8_t *window = state == NOT_VERIFIED ? posix_image_window(file) : NULL;
+    if (window != NULL) {
+        uint64_t start = number * IMAGE_BLOCK_BYTES;
+        uint64_t rest = file->bytes - start;
+        uint64_t count = rest < IMAGE_BLOCK_BYTES ? rest : IMAGE_BLOCK_BYTES;
+        state = image_crc32c(window + start, count) == digest_of(block) ? VERIFIED : DAMAGED;
+        uint8_t before = atomic_exchange_explicit(&blocks[block], state, memory_order_relaxed);
+        if (state == DAMAGED && before == NOT_VERIFIED) {
+            posix_report("%s: the content does not match its checksum, bytes %lu to %lu",
+                         posix_image_string(file->path_offset), start, start + count - 1);
         }
-        verified = image_crc32c(window, file->bytes) == file->crc ? VERIFIED : DAMAGED;
-        if (verified == DAMAGED) {
-            posix_report("%s: the content does not match its checksum",
-                         posix_image_string(file->path_offset));
-        }
-        atomic_store_explicit(&state->verified, verified, memory_order_relaxed);
     }
-    return verified == VERIFIED ? 0 : -EIO;
+    return state;
+}
+
+/* @impl ATL-LLR-FILE-0005~2 */
+uint64_t posix_image_run(const struct image_file *file, uint64_t offset, uint64_t bytes,
+                         int64_t *error)
+{
+    enum block_state state = look_at_block(file, offset);
+    uint64_t end = offset + bytes;
+    uint64_t at = (offset / IMAGE_BLOCK_BYTES + 1) * IMAGE_BLOCK_BYTES;
+    while (at < end && look_at_block(file, at) == state) {
+        at += IMAGE_BLOCK_BYTES;
+    }
+    *error = state == VERIFIED ? 0 : state == DAMAGED ? -EIO : -ENOMEM;
+    return (at < end ? at : end) - offset;
+}
+
+int64_t posix_image_verify(const struct image_file *file, uint64_t offset, uint64_t bytes)
+{
+    int64_t error = 0;
+    for (uint64_t done = 0; done < bytes && error == 0;) {
+        done += posix_image_run(file, offset + done, bytes - done, &error);
+    }
+    return error;
+}
+
+int64_t posix_image_touch(const struct image_file *file, uint64_t offset, uint64_t bytes)
+{
+    int64_t error = 0;
+    for (uint64_t done = 0; done < bytes && error != -ENOMEM;) {
+        done += posix_image_run(file, offset + done, bytes - done, &error);
+    }
+    return error == -ENOMEM ? error : 0;
 }

@@ -177,12 +177,11 @@ static struct bounce make_bounce(uint8_t *stack, uint64_t wanted)
 static int64_t read_window(const struct image_file *image, struct posix_transfer *to,
                            uint64_t offset)
 {
-    const uint8_t *window = posix_image_window(image);
-    if (window == NULL) {
-        return -ENOMEM;
-    }
+    int64_t error = 0;
     uint64_t rest = image->bytes - offset;
-    return posix_transfer_out(to, window + offset, rest < to->remaining ? rest : to->remaining);
+    uint64_t bytes = rest < to->remaining ? rest : to->remaining;
+    bytes = posix_image_run(image, offset, bytes, &error);
+    return error < 0 ? error : posix_transfer_out(to, posix_image_window(image) + offset, bytes);
 }
 
 static int64_t read_pieces(struct posix_node *node, struct posix_transfer *to, uint64_t offset)
@@ -196,9 +195,10 @@ static int64_t read_pieces(struct posix_node *node, struct posix_transfer *to, u
         uint64_t bytes = node->data.bytes;
         uint64_t rest = offset < bytes ? bytes - offset : 0;
         part = rest < part ? rest : part;
-        data_read(&node->data, bounce.bytes, offset, part);
+        int64_t result = data_read(&node->data, bounce.bytes, offset, part);
         posix_lock_release(&node->lock);
-        int64_t result = part != 0 ? posix_transfer_out(to, bounce.bytes, part) : 0;
+        part = result > 0 ? (size_t)result : 0;
+        result = part != 0 ? posix_transfer_out(to, bounce.bytes, part) : result;
         if (result <= 0) {
             done = done != 0 ? done : result;
             break;

@@ -112,20 +112,23 @@ int64_t node_write(struct posix_node *node, struct posix_transfer *from, uint64_
 
 /* ---- contents (data.c); node->lock held */
 #define DATA_BYTES_MAX ((uint64_t)INT64_MAX)
-/* Both sides inside the size; copies what is there, zeros in holes. */
-void data_read(const struct file_data *data, void *to, uint64_t offset, size_t bytes);
-/* Bytes written (fewer: no memory), or -ENOSPC; the size grows as needed. */
+/* Both sides inside the size; copies what is there, zeros in holes. Bytes read: fewer, or an error,
+ * if the next block of the image is damaged (-EIO) or cannot be looked at (-ENOMEM). */
+int64_t data_read(const struct file_data *data, void *to, uint64_t offset, size_t bytes);
+/* Bytes written (fewer: no memory), or -ENOSPC, or -EIO: the block of the image that would be
+ * written to in part is damaged; the size grows as needed. The same two errors below. */
 int64_t data_write(struct file_data *data, const void *from, uint64_t offset, size_t bytes);
 /* Cuts or extends (with a hole). -ENOSPC */
 int64_t data_resize(struct file_data *data, uint64_t bytes);
-/* Makes [start, end) read as zeros, freeing whole pieces. -ENOSPC */
+/* Makes [start, end) read as zeros, freeing whole pieces. */
 int64_t data_clear(struct file_data *data, uint64_t start, uint64_t end);
-/* Allocates every piece of [start, end). -ENOSPC */
+/* Allocates every piece of [start, end). */
 int64_t data_fill(struct file_data *data, uint64_t start, uint64_t end);
 /* The next offset >= offset with data (or a hole); the size: none before the end. */
 uint64_t data_next(const struct file_data *data, uint64_t offset, bool hole);
 /* Pieces [first, end) of a file, and the next run of them: first moves on to it; its length, 0:
- * none. shared: of mapped pages; else of all that hold data, inside the file's size. */
+ * none. shared: of mapped pages; else of all that hold data that is not damaged, inside the file's
+ * size. */
 struct data_run {
     uint64_t first, end;
 };

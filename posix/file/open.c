@@ -68,16 +68,10 @@ static int64_t check_existing(const struct walk *walk, uint32_t flags)
     return writes && is_program(node) ? -ETXTBSY : 0;
 }
 
-/* Opens a node; -EIO, -ENXIO, -ENOMEM. */
+/* Opens a node; -ENXIO, -ENOMEM. */
 static int64_t open_node(struct posix_node *node, uint32_t flags, struct posix_file **file)
 {
     bool is_path = (flags & POSIX_O_PATH) != 0;
-    if (node->kind == NODE_FILE && !is_path && node->data.image != NULL) {
-        int64_t verified = posix_image_verify(node->data.image);
-        if (verified < 0) {
-            return verified;
-        }
-    }
     if (node->kind == NODE_DEVICE && node->device_file.operations == NULL && !is_path) {
         return -ENXIO;
     }

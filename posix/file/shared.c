@@ -122,13 +122,18 @@ static uint64_t address_in(const struct file_mapping *mapping, uint64_t index)
 
 /* ---- mapping */
 
-/* Moves the file's pages into the range, whose addresses nobody knows yet. node->lock held.
- * -ENOMEM: nothing moved; pages that are mapped already go with the region. */
+/* Moves the file's pages into the range, whose addresses nobody knows yet, but those of damaged
+ * blocks of the image: an access to them is SIGBUS. node->lock held. -ENOMEM: nothing moved; pages
+ * that are mapped already go with the region. */
 static int64_t move_in(const struct file_mapping *mapping, uint32_t rights)
 {
     struct file_data *data = &mapping->node->data;
     const struct data_run all = run_of(mapping, mapping->start, mapping->end);
-    int64_t result = data_prepare_share(data, all);
+    uint64_t shown = data->image != NULL ? data->image_bytes : 0;
+    uint64_t end = all.end * PIECE_BYTES < shown ? all.end * PIECE_BYTES : shown;
+    uint64_t start = all.first * PIECE_BYTES;
+    int64_t result = start < end ? posix_image_touch(data->image, start, end - start) : 0;
+    result = result == 0 ? data_prepare_share(data, all) : result;
     struct data_run run = all;
     for (uint64_t n; result == 0 && (n = data_next_run(data, &run, false)) != 0; run.first += n) {
         result = gate_map(address_in(mapping, run.first), n * PIECE_BYTES, READ_WRITE,

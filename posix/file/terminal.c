@@ -234,9 +234,10 @@ static int64_t load_setting(struct terminal_setting *setting)
         setting->streams = 0;
         return 0;
     }
-    const uint8_t *bytes = file->bytes == sizeof(*setting) && posix_image_verify(file) == 0
-                               ? posix_image_window(file)
-                               : NULL;
+    const uint8_t *bytes =
+        file->bytes == sizeof(*setting) && posix_image_verify(file, 0, file->bytes) == 0
+            ? posix_image_window(file)
+            : NULL;
     if (bytes == NULL) {
         return -EIO;
     }

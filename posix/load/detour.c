@@ -125,7 +125,8 @@ static bool find_table(const uint8_t *file, const struct posix_elf *elf)
         return true;
     }
     uint64_t count = found->bytes / sizeof(sites[0]);
-    const void *table = posix_image_verify(found) == 0 ? posix_image_window(found) : NULL;
+    const void *table =
+        posix_image_verify(found, 0, found->bytes) == 0 ? posix_image_window(found) : NULL;
     if (table == NULL || found->bytes % sizeof(sites[0]) != 0 || count > UINT32_MAX ||
         !posix_detour_validate(table, (uint32_t)count, file, elf)) {
         return false;

@@ -83,7 +83,6 @@ static enum result check_content(const struct image_header *header, const struct
     IMAGE_REQUIRE(file->bytes == 0 || image_within(file->offset, file->bytes, header->posix_end,
                                                    header->image_bytes),
                   "file content is outside of the image");
-    IMAGE_REQUIRE(file->reserved == 0, "reserved field of a file is not zero");
     return RESULT_OK;
 }
 
@@ -96,6 +95,7 @@ static enum result check_files(const struct image_header *header, const char **r
     IMAGE_REQUIRE(image_within_index(header, header->file_offset,
                                      (uint64_t)header->file_count * sizeof(struct image_file)),
                   "file table is outside of the index");
+    uint64_t blocks = 0;
     const struct image_file *files = image_at(header, header->file_offset);
     for (uint32_t i = 0; i < header->file_count; i++) {
         IMAGE_REQUIRE(strings_bytes(header, files[i].path_offset, 1, IMAGE_PATH_BYTES_MAX) != 0,
@@ -106,11 +106,17 @@ static enum result check_files(const struct image_header *header, const char **r
                           __builtin_strcmp(image_at(header, files[i - 1].path_offset), path) < 0,
                       "file table is not sorted");
         TRY(check_content(header, &files[i], reason));
+        blocks += (files[i].bytes + IMAGE_BLOCK_BYTES - 1) / IMAGE_BLOCK_BYTES;
     }
+    IMAGE_REQUIRE(blocks == header->digest_count, "digests are not as many as blocks of files");
+    IMAGE_REQUIRE(IS_ALIGNED(header->digest_offset, sizeof(uint32_t)),
+                  "digest table is not aligned");
+    IMAGE_REQUIRE(image_within_index(header, header->digest_offset, blocks * sizeof(uint32_t)),
+                  "digest table is outside of the index");
     return RESULT_OK;
 }
 
-/* @impl ATL-LLR-IMAGE-0006~2 */
+/* @impl ATL-LLR-IMAGE-0006~3 */
 enum result posix_index_validate(const struct image_header *header, const char **reason)
 {
     TRY(check_strings(header, reason));

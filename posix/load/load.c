@@ -56,7 +56,7 @@ static const struct image_file *find_program(const char *path)
         }
         refuse(path, "there is no such file in the image", STATUS_NOT_FOUND);
     }
-    if (posix_image_verify(file) < 0) {
+    if (posix_image_verify(file, 0, file->bytes) < 0) {
         refuse(path, "its content does not match its checksum", STATUS_NOT_LOADABLE);
     }
     return file;

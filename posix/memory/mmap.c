@@ -38,26 +38,39 @@ static struct slot_mapping mapping_of(const struct request *request, uint64_t st
     };
 }
 
-/* Maps at start, locked, everything free there. Pages behind the end of a file become a region of
- * their own that nothing is mapped in. */
+/* What comes behind the first `done` bytes of a mapping, as far as it is alike: pages of a file, or
+ * pages that nothing is mapped in, whose use is SIGBUS: those behind the end of the file, and
+ * damaged ones of the image, which was touched before. */
+static struct slot_mapping part_of(const struct request *request, uint64_t start, uint64_t done)
+{
+    struct slot_mapping part = mapping_of(request, start + done, request->bytes - done);
+    if (request->kind == POSIX_REGION_FILE || request->file_bytes == UINT64_MAX) {
+        return part;
+    }
+    part.offset += done;
+    uint64_t inside = request->file_bytes > part.offset ? request->file_bytes - part.offset : 0;
+    int64_t error = 0;
+    inside = inside < request->bytes - done ? inside : request->bytes - done;
+    if (inside != 0 && request->kind == POSIX_REGION_IMAGE) {
+        inside = posix_image_run(request->file, part.offset, inside, &error);
+    }
+    part.kind = inside == 0 || error < 0 ? POSIX_REGION_BEYOND_END : part.kind;
+    part.end = inside == 0 ? part.end : part.start + POSIX_PAGE_UP(inside);
+    return part;
+}
+
+/* Maps at start, locked, everything free there. */
 static int64_t map_here(struct slot *slot, const struct request *request, uint64_t start)
 {
-    uint64_t bytes = request->bytes;
-    if (request->kind != POSIX_REGION_FILE && request->file_bytes != UINT64_MAX) {
-        uint64_t file_bytes = POSIX_PAGE_UP(request->file_bytes);
-        uint64_t inside = file_bytes > request->offset ? file_bytes - request->offset : 0;
-        bytes = inside < bytes ? inside : bytes;
+    int64_t result = 0;
+    uint64_t done = 0;
+    while (result == 0 && done < request->bytes) {
+        struct slot_mapping part = part_of(request, start, done);
+        result = slot_map(slot, &part);
+        done = result == 0 ? part.end - start : done;
     }
-    int64_t result = slot_reserve_nodes(slot, 2);
-    if (result == 0 && bytes != 0) {
-        struct slot_mapping mapping = mapping_of(request, start, bytes);
-        result = slot_map(slot, &mapping);
-    }
-    if (result == 0 && bytes < request->bytes) {
-        struct slot_mapping beyond = mapping_of(request, start + bytes, request->bytes - bytes);
-        beyond.kind = POSIX_REGION_BEYOND_END;
-        beyond.offset += bytes;
-        result = slot_map(slot, &beyond); /* no gate call, the node is there */
+    if (result < 0 && done != 0) {
+        (void)slot_unmap(slot, start, start + done, false); /* whole regions: needs no memory */
     }
     return result < 0 ? result : (int64_t)start;
 }
@@ -358,6 +371,16 @@ static int64_t make_room(const struct request *request)
     return detach_shared(request->address, request->address + request->bytes);
 }
 
+/* Before a slot is locked: looking at the image may take any lock of memory/. */
+static int64_t touch_image(const struct request *request, const struct posix_mapping *mapping)
+{
+    uint64_t rest = mapping->bytes > request->offset ? mapping->bytes - request->offset : 0;
+    return mapping->kind == POSIX_MAPPING_IMAGE
+               ? posix_image_touch(mapping->image_file, request->offset,
+                                   rest < request->bytes ? rest : request->bytes)
+               : 0;
+}
+
 /* @impl ATL-LLR-MEMORY-0007~1 */
 static int64_t map_file(struct request *request, uint64_t descriptor)
 {
@@ -367,6 +390,9 @@ static int64_t map_file(struct request *request, uint64_t descriptor)
         return result;
     }
     result = check_access(request, &mapping);
+    if (result == 0) {
+        result = touch_image(request, &mapping);
+    }
     if (result == 0) {
         result = make_room(request);
     }

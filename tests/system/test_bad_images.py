@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Damaged images and unfit machines end in a clear refusal, with the tool and without it."""
 import pathlib
+import random
 import struct
 import subprocess
 import tempfile
@@ -51,7 +52,7 @@ BAD_INDEXES = {
 }
 
 
-# @verifies ATL-LLR-IMAGE-0006~2 @robust
+# @verifies ATL-LLR-IMAGE-0006~3 @robust
 @system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2), wrong=tuple(BAD_INDEXES))
 def test_malformed_index_is_refused(guest):
     """What only the library OS uses; the checksums are right."""
@@ -71,6 +72,38 @@ def test_malformed_index_is_refused(guest):
     result.expect(status=STATUS_REFUSED, stdout=b"")
     result.expect_that(b"atoll: cannot start: the image is damaged: " + reason in result.stderr,
                        "the message says why")
+
+
+LOOK = """{bytes} bytes
+reads 131072, then I/O error
+private: read ..E... map ..B...
+private copy: read ..E... map ..B...
+shared: read ..E... map ..B...
+shared writable: read ..E... map ..B...
+write I/O error
+write done
+after a write: read ..E... map ..B...
+"""
+
+
+# @verifies ATL-LLR-FILE-0005~2
+@system_test(matrix=PAIRWISE, cores=(1, 2), what=("open", "look"), libc=("musl",))
+def test_damage_of_a_file_is_that_of_its_block(guest):
+    content = random.Random(5).randbytes(5 * 65536 + 100)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        image = bytearray(guest.pack(guest.build("damaged.c"), guest.what, "/data/blocks",
+                                     files=[(file.name, "/data/blocks")]))
+    place = bytes(image).index(content[2 * 65536:2 * 65536 + 64])
+    image[place + 40000] ^= 1
+    result = guest.boot(bytes(image))
+    report = b"/data/blocks: the content does not match its checksum, bytes 131072 to 196607"
+    if guest.what == "open":  # nobody has looked at a block
+        result.expect(status=0, stdout=f"{len(content)} bytes\n".encode(), stderr=b"")
+    else:
+        result.expect(status=0, stdout=LOOK.format(bytes=len(content)).encode())
+        result.expect_that(result.stderr.count(b"\n") == 1 and report in result.stderr, "one report")
 
 
 # @verifies ATL-LLR-TOOL-0042~1 @robust

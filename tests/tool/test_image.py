@@ -102,7 +102,7 @@ class FormatTest(unittest.TestCase):
         fields = HEADER.unpack_from(payload)
         (magic, version, size, image_bytes, index_bytes, crc_index, crc_posix, posix_end, ring, cores,
          _, _, seed) = fields[:13]
-        self.assertEqual((magic, version, size), (packer.IMAGE_MAGIC, 1, HEADER.size))
+        self.assertEqual((magic, version, size), (packer.IMAGE_MAGIC, packer.IMAGE_VERSION, HEADER.size))
         self.assertEqual((image_bytes, ring, cores, seed), (len(payload), 0, 2, 9))
         index = bytearray(payload[:index_bytes])
         struct.pack_into("<I", index, 32, 0)
@@ -115,12 +115,15 @@ class FormatTest(unittest.TestCase):
         self.assertEqual(string_at(payload, program), b"/bin/hello")
         self.assertEqual(payload[argument:argument + 16], b"/bin/hello\0a b\0\0")
         self.assertEqual(count, 3)
-        paths = []
+        paths, digests = [], fields[-2]
         for number in range(file_count):
             row = FILE.unpack_from(payload, file_offset + number * FILE.size)
             paths.append(string_at(payload, row[2]))
             self.assertEqual(row[0] % 4096, 0)
-            self.assertEqual(crc32c(payload[row[0]:row[0] + row[1]]) if row[1] else 0, row[5])
+            blocks = [crc32c(payload[at:min(at + packer.IMAGE_BLOCK_BYTES, row[0] + row[1])])
+                      for at in range(row[0], row[0] + row[1], packer.IMAGE_BLOCK_BYTES)]
+            self.assertEqual(blocks, list(struct.unpack_from(f"<{len(blocks)}I", payload, digests)))
+            digests += 4 * len(blocks)
             if paths[-1] == b"/data/one":
                 self.assertEqual((payload[row[0]:row[0] + 2], row[4]), (b"1\0", 1234))
         self.assertEqual(paths, sorted(paths))
@@ -141,7 +144,7 @@ class FormatTest(unittest.TestCase):
         position = bytes(image).index(b"IMAGELOC")
         _, version, physical, size = LOCATION.unpack_from(image, position)
         end = max(s.physical + s.memory_bytes for s in kernel.loads)
-        self.assertEqual((version, physical % 4096), (1, 0))
+        self.assertEqual((version, physical % 4096), (packer.IMAGE_VERSION, 0))
         self.assertTrue(0 <= physical - end < 4096)
         self.assertEqual(packer.image_end(image), physical + size)
         note = [s for s in elf.segments if s.kind == PT_NOTE][0]

@@ -14,15 +14,16 @@ from atoll.tree import guest_path
 
 IMAGE_MAGIC = 0x314547414d494c41
 IMAGE_LOCATION_MAGIC = b"IMAGELOC"
-IMAGE_VERSION = 1
+IMAGE_VERSION = 2
 IMAGE_FILES_MAX = 65536
+IMAGE_BLOCK_BYTES = 65536
 IMAGE_ARGUMENT_BYTES_MAX = 131072
 HOST_NAME_BYTES_MAX = 64
 GATE_CALLS_MAX = 0xffff
 FLAG_WRITE_EXECUTE, FLAG_VERBOSE, FLAG_FRAMED, FLAG_FIXED_SEED, FLAG_BALANCED = 1, 2, 4, 8, 16
 
-HEADER = struct.Struct("<QIIQQIIQIIIIQ" + "QQQQ" * 5 + "IIIIIIIIIIII")
-FILE = struct.Struct("<QQIIqIIII")
+HEADER = struct.Struct("<QIIQQIIQIIIIQ" + "QQQQ" * 5 + "IIIIIIIIIIIIII")
+FILE = struct.Struct("<QQIIqII")
 CRC_INDEX_OFFSET = 32
 LOCATION = struct.Struct("<8sQQQ")
 
@@ -106,6 +107,12 @@ def _place_posix(posix, offset):
     return rows, body
 
 
+def _digests(entries):
+    """CRC-32C of each block of each entry."""
+    return [crc32c(entry.content[start:start + IMAGE_BLOCK_BYTES]) for _, entry in entries
+            for start in range(0, len(entry.content), IMAGE_BLOCK_BYTES)]
+
+
 def _place_files(entries, offset):
     """Payload offset of each entry (0: no bytes there), and the end."""
     offsets = []
@@ -126,6 +133,8 @@ def build_payload(posix, tree, manifest):
     index = _Index()
     relocation_offset = index.append(struct.pack(f"<{len(posix.relocations)}I", *posix.relocations), 4)
     file_offset = index.append(bytes(FILE.size * len(entries)), 8)
+    digests = _digests(entries)
+    digest_offset = index.append(struct.pack(f"<{len(digests)}I", *digests), 4)
     path_offsets = [index.string(path) for path, _ in entries]
     strings = {
         "program": index.string(manifest.program_path),
@@ -142,14 +151,15 @@ def build_payload(posix, tree, manifest):
     for number, (_, entry) in enumerate(entries):
         FILE.pack_into(index.data, file_offset + FILE.size * number, offsets[number],
                        len(entry.content), path_offsets[number], entry.mode, entry.modified_s,
-                       crc32c(entry.content), entry.user, entry.group, 0)
+                       entry.user, entry.group)
     HEADER.pack_into(
         index.data, 0, IMAGE_MAGIC, IMAGE_VERSION, HEADER.size, image_bytes, index_bytes, 0,
         crc32c(posix_body), posix_end, manifest.ring, manifest.cores, manifest.flags,
         manifest.quantum_us, manifest.seed, *[field for row in posix_rows for field in row],
         relocation_offset, len(posix.relocations), file_offset, len(entries), strings["program"],
         strings["arguments"], len(manifest.arguments), strings["environment"],
-        len(manifest.environment), strings["directory"], strings["host"], manifest.gate_calls)
+        len(manifest.environment), strings["directory"], strings["host"], manifest.gate_calls,
+        digest_offset, len(digests))
     struct.pack_into("<I", index.data, CRC_INDEX_OFFSET, crc32c(index.data))
     payload = index.data + posix_body
     for _, entry in entries:

@@ -13,7 +13,7 @@ import sys
 from atoll.elf import PAGE_BYTES, PF_X, PT_NOTE, Elf, align_up
 from atoll.errors import ToolError
 from atoll.gate import names_of
-from atoll.image import (FILE, FLAG_BALANCED, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE,
+from atoll.image import (FILE, FLAG_BALANCED, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE, IMAGE_BLOCK_BYTES,
                          FLAG_WRITE_EXECUTE, HEADER, IMAGE_LOCATION_MAGIC, IMAGE_VERSION, LOCATION,
                          has_multiboot2_header)
 from atoll.machine import CORES_MAX
@@ -29,7 +29,7 @@ PVH_NOTE_TYPE = 18  # XEN_ELFNOTE_PHYS32_ENTRY
 Header = collections.namedtuple("Header", """magic version header_bytes image_bytes index_bytes crc_index
     crc_posix posix_end ring cores flags quantum_us seed relocation_offset relocation_count file_offset
     file_count program arguments argument_count environment environment_count directory host_name
-    gate_calls""")
+    gate_calls digest_offset digest_count""")
 
 
 class Damaged(ToolError):
@@ -144,21 +144,29 @@ class _Payload:
         for number in range(self.header.file_count):
             row = FILE.unpack_from(self.memory.bytes,
                                    self.at + self.header.file_offset + FILE.size * number)
-            offset, count, path, mode, modified_s, crc, user, group, _ = row
+            offset, count, path, mode, modified_s, user, group = row
             rows.append({"path": _text(self.string(path)), "mode": mode, "bytes": count, "offset": offset,
-                         "crc32c": crc, "user": user, "group": group, "modified_s": modified_s})
+                         "user": user, "group": group, "modified_s": modified_s})
         self._check_places(rows)
+        digests = self._digests(sum(-(-row["bytes"] // IMAGE_BLOCK_BYTES) for row in rows))
         for row in rows:
-            start, crc = self.physical + row["offset"], 0
+            start = self.physical + row["offset"]
             for chunk in self.memory.chunks(start, row["bytes"]):
-                crc = crc32c(chunk, crc)
-            if crc != row["crc32c"]:
-                raise Damaged(self.name, f"{_shown(row['path'])} does not have its checksum")
+                for at in range(0, len(chunk), IMAGE_BLOCK_BYTES):
+                    if crc32c(chunk[at:at + IMAGE_BLOCK_BYTES]) != next(digests):
+                        raise Damaged(self.name, f"{_shown(row['path'])} does not have its checksums")
             if stat.S_ISLNK(row["mode"]):
                 row["target"] = _text(self.content(row))
             elif stat.S_ISREG(row["mode"]):
                 row["sha256"] = self.memory.sha256(start, row["bytes"])
         return rows
+
+    def _digests(self, count):
+        """Those of all blocks, one after the other."""
+        start, end = self.header.digest_offset, self.header.index_bytes
+        if self.header.digest_count != count or start % 4 or start + 4 * count > end:
+            raise Damaged(self.name, "the digests of its files are not in its index")
+        return iter(struct.unpack_from(f"<{count}I", self.memory.bytes, self.at + start))
 
     def content(self, row):
         start = self.at + row["offset"]

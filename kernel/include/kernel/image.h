@@ -17,8 +17,9 @@
 
 #define IMAGE_MAGIC 0x314547414d494c41ull          /* "ALIMAGE1" */
 #define IMAGE_LOCATION_MAGIC 0x434f4c4547414d49ull /* "IMAGELOC" */
-#define IMAGE_VERSION 1u
+#define IMAGE_VERSION 2u
 #define IMAGE_FILES_MAX 65536u
+#define IMAGE_BLOCK_BYTES 65536u /* of a file: what one digest is of */
 #define IMAGE_ARGUMENT_BYTES_MAX 131072u
 #define IMAGE_PATH_BYTES_MAX 4096u        /* with NUL */
 #define IMAGE_HOST_NAME_BYTES_MAX 65u     /* with NUL */
@@ -84,6 +85,8 @@ struct image_header {
     uint32_t working_directory_offset; /* absolute path, NUL-terminated */
     uint32_t host_name_offset;
     uint32_t gate_calls; /* bit n: the program's ring may make call n of the gate; exit: always */
+    uint32_t digest_offset; /* in the index: uint32_t[count], CRC-32C of each block of the first */
+    uint32_t digest_count;  /* file, of the second ...; checked when first touched by posix/ */
 };
 
 struct image_file {
@@ -93,10 +96,8 @@ struct image_file {
         path_offset; /* in the index, absolute, NUL-terminated, no "." ".." "//" or final "/" */
     uint32_t mode;   /* Linux st_mode: type and permission bits */
     int64_t modified_s;
-    uint32_t crc; /* CRC-32C of the content, checked at first open by posix/ */
     uint32_t user;
     uint32_t group;
-    uint32_t reserved;
 };
 
 /* CRC-32C (Castagnoli, reflected) of bytes, continuing from state: the register before the final
@@ -113,7 +114,7 @@ typedef uint32_t (*image_crc32c_update)(uint32_t state, const void *bytes, uint6
  * @header      set to bytes on success: layout, manifest, sections and relocations hold then
  * @reason      on failure: text of the one field that is wrong, different for each field
  * Context:    boot core; work proportional to index, posix sections and relocations. Contents of
- *             files are not read: posix/ checks their CRC at first open
+ *             files are not read: posix/ checks their blocks when they are first touched
  * Errors:     RESULT_FORMAT malformed; *header is untouched
  * Source:     layout above; CRC-32C: RFC 3720 appendix B.4
  * Req:        ATL-LLR-IMAGE-0001 .. 0005 */

@@ -251,9 +251,18 @@ int64_t posix_file_read_at(struct posix_file *file, uint64_t to, uint64_t bytes,
 const struct image_file *posix_image_find(const char *path, int64_t *error);
 /* The image file of exactly this path, also below /proc, where the program cannot see it; NULL. */
 const struct image_file *posix_image_exact(const char *path);
-/* Checks the CRC-32C of an image file's content once; -EIO and a report line if it does not hold.
- */
-int64_t posix_image_verify(const struct image_file *file);
+/* Blocks of an image file are checked against their digests when they are first asked about; a
+ * damaged one is reported then. All ranges lie inside the file.
+ *
+ * Returns how many bytes from offset on, of the given ones, lie in blocks that are alike: *error is
+ * 0: they hold, -EIO: they are damaged, -ENOMEM: they could not be looked at.
+ * Locks: takes none for blocks that were touched before, else those of memory/. */
+uint64_t posix_image_run(const struct image_file *file, uint64_t offset, uint64_t bytes,
+                         int64_t *error);
+/* Whether all of a range holds: 0, -EIO or -ENOMEM. */
+int64_t posix_image_verify(const struct image_file *file, uint64_t offset, uint64_t bytes);
+/* Looks at a range; 0, whatever was found, or -ENOMEM. */
+int64_t posix_image_touch(const struct image_file *file, uint64_t offset, uint64_t bytes);
 /* The content of an image file, mapped read-only for posix/ (stays mapped); NULL: no memory. */
 const uint8_t *posix_image_window(const struct image_file *file);
 

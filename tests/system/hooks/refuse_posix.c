@@ -97,6 +97,8 @@ int64_t __wrap_posix_prctl(uint64_t option, uint64_t a, uint64_t b, uint64_t c, 
         return (int64_t)atomic_exchange(&to_come, b);
     case REFUSE_COUNT_OBJECTS:
         return atomic_load(&objects);
+    case REFUSE_AUDIT:
+        return gate_information(GATE_INFORMATION_AUDIT, 0, 0, 0);
     case REFUSE_COUNT_CORE:
         return count_core(b);
     default:

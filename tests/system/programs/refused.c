@@ -155,6 +155,9 @@ static int repeat(int kind, const char *name, int (*run)(void))
         if (compare(name, n, &before) != 0) {
             return 1;
         }
+        if (is_over && control(REFUSE_AUDIT, 0) != 0) {
+            return fail(name, n, "the audit does not hold", 0, 0);
+        }
         if (is_over) {
             printf("%s %ld\n", name, n - 1);
             return 0;

@@ -202,7 +202,7 @@ REFUSES(relocation_behind_relro, "relocation is outside of relro and data",
 REFUSES(relocation_behind_data, "relocation is outside of relro and data",
         sample_relocations (&sample)[2] = 3 * 4096 + 128)
 
-/* @verifies ATL-LLR-IMAGE-0006~2 @robust */
+/* @verifies ATL-LLR-IMAGE-0006~3 @robust */
 REFUSES(program_path_offset, "program path does not end inside the index",
         header->program_path_offset = SAMPLE_INDEX_BYTES)
 REFUSES(program_path, "program path is not absolute and normal",
@@ -229,9 +229,15 @@ REFUSES(directory_content, "directory has content", files[0].bytes = 1)
 REFUSES(empty_link, "symbolic link has a bad length", files[2].mode = 0120777)
 REFUSES(file_offset, "file offset is not in pages", files[1].offset++)
 REFUSES(file_in_posix, "file content is outside of the image", files[1].offset = 4096)
-REFUSES(file_length, "file content is outside of the image", files[1].bytes = 4097)
+REFUSES(file_length, "file content is outside of the image", files[1].bytes = 33 * 4096 + 1)
 REFUSES(file_wraps, "file content is outside of the image", files[1].bytes = UINT64_MAX)
-REFUSES(file_reserved, "reserved field of a file is not zero", files[1].reserved = 1)
+REFUSES(digest_count, "digests are not as many as blocks of files", header->digest_count++)
+REFUSES(digest_missing, "digests are not as many as blocks of files",
+        files[1].bytes = IMAGE_BLOCK_BYTES)
+REFUSES(digest_alignment, "digest table is not aligned", header->digest_offset++)
+REFUSES(digest_table, "digest table is outside of the index",
+        header->digest_offset = SAMPLE_INDEX_BYTES - 8)
+REFUSES(digest_table_in_header, "digest table is outside of the index", header->digest_offset = 8)
 
 static void refuse_program_path(const char *path)
 {
@@ -241,7 +247,7 @@ static void refuse_program_path(const char *path)
     expect_reason("program path is not absolute and normal");
 }
 
-/* @verifies ATL-LLR-IMAGE-0006~2 @robust */
+/* @verifies ATL-LLR-IMAGE-0006~3 @robust */
 TEST(refuses_paths_that_are_not_normal)
 {
     refuse_program_path("");

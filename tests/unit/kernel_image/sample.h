@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A small valid payload for tests and fuzz seeds: one page of index, four posix sections, one file.
+/* A small valid payload for tests and fuzz seeds: one page of index, four posix sections, one file
+ * of three blocks.
  * Tests change a field, seal it again and look at the validator's answer. */
 #ifndef TESTS_UNIT_KERNEL_IMAGE_SAMPLE_H
 #define TESTS_UNIT_KERNEL_IMAGE_SAMPLE_H
@@ -9,7 +10,8 @@
 
 #define SAMPLE_INDEX_BYTES 4096u
 #define SAMPLE_POSIX_END (5u * 4096u)
-#define SAMPLE_BYTES (6u * 4096u)
+#define SAMPLE_FILE_BYTES (2u * IMAGE_BLOCK_BYTES + 100u)
+#define SAMPLE_BYTES (SAMPLE_POSIX_END + 33u * 4096u)
 
 struct sample {
     alignas(4096) uint8_t bytes[SAMPLE_BYTES];
@@ -79,18 +81,21 @@ static inline void sample_build_posix(struct image_header *header)
 
 static inline void sample_build_files(struct sample *sample)
 {
+    static const uint32_t digests[3]; /* the validator leaves the contents to posix/ */
     struct image_header *header = sample_header(sample);
     struct image_file files[3] = {
         {.mode = 0040755, .path_offset = sample_append(sample, "/bin", 5)},
         {.mode = 0100755,
          .offset = SAMPLE_POSIX_END,
-         .bytes = 100,
+         .bytes = SAMPLE_FILE_BYTES,
          .path_offset = sample_append(sample, "/bin/program", 13)},
         {.mode = 0100644, .path_offset = sample_append(sample, "/empty", 7)},
     };
     sample->end = (sample->end + 7) & ~7u;
     header->file_count = 3;
     header->file_offset = sample_append(sample, files, sizeof(files));
+    header->digest_count = 3;
+    header->digest_offset = sample_append(sample, digests, sizeof(digests));
 }
 
 static inline void sample_build(struct sample *sample)

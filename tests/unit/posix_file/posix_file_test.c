@@ -9,13 +9,15 @@
 #define TEXT(string_) ((uint64_t)(uintptr_t)(string_))
 #define HERE ((uint64_t)-100)
 
-static uint8_t big[10000];
+#define BLOCK (uint64_t) IMAGE_BLOCK_BYTES
+
+static uint8_t big[10000], damaged[2 * IMAGE_BLOCK_BYTES + 7];
 static const struct test_file files[] = {
     {"/a", 0040755, "", 0},
     {"/a-b", 0100644, "dash", 4},
     {"/a/b", 0100644, "inside", 6},
     {"/bin/program", 0100755, "program", 7},
-    {"/damaged", 0100644, "content", 7},
+    {"/damaged", 0100644, damaged, sizeof(damaged)},
     {"/data/big", 0100644, big, sizeof(big)},
     {"/data/empty", 0100644, "", 0},
     {"/data/link", 0120777, "../a/b", 6},
@@ -30,6 +32,9 @@ static void start(void)
     if (!is_started) {
         for (size_t i = 0; i < sizeof(big); i++) {
             big[i] = (uint8_t)(i * 7 + i / 256);
+        }
+        for (size_t i = 0; i < sizeof(damaged); i++) {
+            damaged[i] = (uint8_t)(i * 5 + i / 256);
         }
         struct test_strings arguments = {"/bin/program\0-v", 16, 2};
         struct test_strings environment = {"A=1", 4, 1};
@@ -155,17 +160,43 @@ TEST(holes_take_no_memory_and_are_told)
     CHECK_EQUAL(posix_unlink(TEXT("/sparse")), 0);
 }
 
-/* @verifies ATL-LLR-FILE-0005~1 */
-TEST(damaged_content_is_refused_with_a_report)
+/* Whole blocks but the second are read well, whether the file was written to or not. */
+static void read_damaged(uint64_t file)
+{
+    static uint8_t buffer[sizeof(damaged)];
+    CHECK_EQUAL(posix_pread64(file, TEXT(buffer), sizeof(buffer), 1), BLOCK - 1);
+    CHECK(memcmp(buffer, damaged + 1, BLOCK - 1) == 0);
+    CHECK_EQUAL(posix_pread64(file, TEXT(buffer), sizeof(buffer), BLOCK), -EIO);
+    CHECK_EQUAL(posix_pread64(file, TEXT(buffer), 1, 2 * BLOCK - 1), -EIO);
+    CHECK_EQUAL(posix_pread64(file, TEXT(buffer), sizeof(buffer), 2 * BLOCK), 7);
+    CHECK(memcmp(buffer, damaged + 2 * BLOCK, 7) == 0);
+}
+
+/* @verifies ATL-LLR-FILE-0005~2 */
+TEST(damaged_block_is_refused_with_a_report)
 {
     start();
-    struct image_file *table =
+    const struct image_file *table =
         (struct image_file *)(image.payload + ((struct image_header *)image.payload)->file_offset);
-    table[4].crc ^= 1;
-    CHECK_EQUAL(posix_open(TEXT("/damaged"), 0, 0), -EIO);
-    CHECK_STRING(shim_reports, "/damaged: the content does not match its checksum");
-    CHECK_EQUAL(posix_open(TEXT("/damaged"), 0, 0), -EIO);
-    CHECK_EQUAL(stat_of("/damaged").bytes, 7); /* its name can still be looked at */
+    image.payload[table[4].offset + BLOCK + 5] ^= 1;
+    uint64_t file = open_file("/damaged", 2);
+    CHECK_EQUAL(stat_of("/damaged").bytes, sizeof(damaged));
+    CHECK_STRING(shim_reports, ""); /* nobody has looked */
+    read_damaged(file);
+    CHECK_STRING(shim_reports,
+                 "/damaged: the content does not match its checksum, bytes 65536 to 131071");
+    CHECK_EQUAL(posix_pwrite64(file, TEXT(damaged + 3), 1, 3), 1);
+    CHECK_EQUAL(posix_pwrite64(file, TEXT("x"), 1, BLOCK + 100), -EIO);
+    CHECK_EQUAL(posix_fallocate(file, 0, BLOCK, 1), -EIO);
+    CHECK_EQUAL(posix_fallocate(file, 3, BLOCK + 1, 5), -EIO);
+    read_damaged(file);
+    CHECK_EQUAL(posix_ftruncate(file, BLOCK + 1), 0);
+    CHECK_EQUAL(posix_ftruncate(file, BLOCK), 0);
+    CHECK_EQUAL(posix_ftruncate(file, BLOCK + 1), 0);
+    uint8_t byte = 1;
+    CHECK_EQUAL(posix_pread64(file, TEXT(&byte), 1, BLOCK), 1); /* a hole now */
+    CHECK_EQUAL(byte, 0);
+    CHECK_EQUAL(posix_close(file), 0);
 }
 
 static void clear_console(void)

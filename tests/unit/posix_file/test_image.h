@@ -88,7 +88,17 @@ static inline struct test_image test_image_build(const struct test_file *files, 
         table[i].mode = files[i].mode;
         table[i].bytes = files[i].bytes;
         table[i].modified_s = 1000000000 + i;
-        table[i].crc = test_crc32c(files[i].content, files[i].bytes);
+    }
+    at = (at + 3) & ~3ul;
+    header->digest_offset = (uint32_t)at;
+    for (uint32_t i = 0; i < count; i++) {
+        for (size_t from = 0; from < files[i].bytes; from += IMAGE_BLOCK_BYTES) {
+            size_t rest = files[i].bytes - from;
+            uint32_t digest = test_crc32c((const uint8_t *)files[i].content + from,
+                                          rest < IMAGE_BLOCK_BYTES ? rest : IMAGE_BLOCK_BYTES);
+            test_put_string(&image, &at, (const char *)&digest, sizeof(digest));
+            header->digest_count++;
+        }
     }
     at = test_page_up(at);
     image.index_bytes = at;
