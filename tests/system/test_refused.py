@@ -12,7 +12,7 @@ KINDS = {"allocation": 0, "frame": 1, "frame_of_call": 2}
 
 
 # @verifies ATL-HLR-CONF-0051~1 @robust
-@system_test(matrix=PAIRWISE, timeout_s=60, kind=tuple(KINDS), cores=(1, 2), machine=("microvm",))
+@system_test(matrix=PAIRWISE, timeout_s=180, kind=tuple(KINDS), cores=(1, 2), machine=("microvm",))
 def test_works_survive_every_refusal(guest):
     if guest.kind == "frame" and guest.cores == 1:
         guest.kind = "frame_of_call"  # a touched page for which nobody has a frame ends the program
