@@ -80,6 +80,20 @@ TEST(a_stale_handle_finds_nothing)
 }
 
 /* @verifies ATL-LLR-PERCPU-0013~1 @robust */
+TEST(generations_wrap_around_zero)
+{
+    host_enter(&machine);
+    struct thread *thread = allocate();
+    thread->generation = UINT32_MAX;
+    uint64_t last = percpu_thread_handle(thread);
+    percpu_thread_free(thread);
+    CHECK_EQUAL(thread->generation, 1);
+    CHECK(percpu_thread_find(last) == NULL);
+    CHECK_EQUAL(percpu_signal_send_remote(percpu_self, thread->index, 0, false), RESULT_NO_THREAD);
+    host_leave();
+}
+
+/* @verifies ATL-LLR-PERCPU-0013~1 @robust */
 TEST(any_value_is_a_safe_handle)
 {
     uint64_t random = 99;
