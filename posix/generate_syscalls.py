@@ -12,7 +12,7 @@ NOTE = "Generated from posix/syscalls.toml by posix/generate_syscalls.py; do not
 STATES = ("implemented", "refused", "later")
 PARTS = ("core", "thread", "signal", "time", "file", "memory", "load", "event", "net")
 REGISTERS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
-FIELDS = {"number", "name", "state", "arguments", "part", "errno"}
+FIELDS = {"number", "name", "state", "arguments", "frame", "part", "errno"}
 
 
 def fail(path, call, text):
@@ -32,6 +32,8 @@ def check(path, call, previous):
     if call["state"] == "implemented":
         if call.get("arguments") not in range(len(REGISTERS) + 1):
             fail(path, call, "arguments is not 0..6")
+        if call.get("frame", True) is not True:
+            fail(path, call, "frame is true or left out")
         if call.get("part") not in PARTS:
             fail(path, call, f"part is none of {', '.join(PARTS)}")
     if (call["state"] == "refused") != ("errno" in call):
@@ -53,27 +55,33 @@ def load(path):
 def header(calls):
     lines = ["/* SPDX-License-Identifier: Apache-2.0 */", f"/* {NOTE}",
              " * Arguments are the registers of the call as they are; a result is a value or -errno. */",
-             "#ifndef POSIX_SYSCALLS_H", "#define POSIX_SYSCALLS_H", "", "#include <stdint.h>", ""]
+             "#ifndef POSIX_SYSCALLS_H", "#define POSIX_SYSCALLS_H", "",
+             f"#define SYSCALL_COUNT {calls[-1]['number'] + 1}", "", "#ifndef __ASSEMBLER__",
+             "#include <stdint.h>", ""]
     for call in calls:
         lines.append(f"#define SYSCALL_{call['name'].upper()} {call['number']}u")
-    lines += [f"#define SYSCALL_COUNT {calls[-1]['number'] + 1}u", ""]
+    lines.append("")
     for call in calls:
         if call["state"] == "implemented":
             parameters = ", ".join(["uint64_t"] * call["arguments"]) or "void"
             lines.append(f"int64_t posix_{call['name']}({parameters});")
-    return "\n".join(lines + ["", "#endif", ""])
+    return "\n".join(lines + ["#endif", "", "#endif", ""])
 
 
-def dispatch(calls):
-    """The body of a switch over the call number; `frame` has the registers."""
+def table(calls):
+    """A row for each number from 0 on, and one for all larger ones."""
+    rows = {call["number"]: call for call in calls}
     lines = [f"/* {NOTE} */"]
-    for call in calls:
-        label = f"case {call['number']}: /* {call['name']} */"
-        if call["state"] == "implemented":
-            registers = ", ".join(f"frame->{r}" for r in REGISTERS[:call["arguments"]])
-            lines += [label, f"    return posix_{call['name']}({registers});"]
+    for number in range(calls[-1]["number"] + 2):
+        call = rows.get(number)
+        if call is None:
+            lines.append("CALL_UNKNOWN")
+        elif call["state"] == "implemented":
+            lines.append(f"CALL{'_WITH_FRAME' if call.get('frame') else ''}({call['name']})")
         elif call["state"] == "refused" and call["errno"] != "ENOSYS":
-            lines += [label, f"    return -{call['errno']};"]
+            lines.append(f"CALL_REFUSED({call['errno']})")
+        else:
+            lines.append("CALL_NOT_OFFERED")
     return "\n".join(lines) + "\n"
 
 
@@ -107,7 +115,7 @@ def main():
     arguments = parser.parse_args()
     calls = load(arguments.definition)
     write(arguments.out / "posix/syscalls.h", header(calls))
-    write(arguments.out / "posix_dispatch.inc", dispatch(calls))
+    write(arguments.out / "posix_calls.inc", table(calls))
     write(arguments.out / "posix_not_offered.inc", not_offered(calls))
     write(arguments.out / "posix_implemented.inc", implemented(calls))
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the frame of a Linux call to its handler, and the count of calls that are not offered. */
+/* The count of Linux calls that are not offered; and what entry.S and calls.S know of structures.
+ */
 #include "frame.h"
 #include "internal.h"
 
@@ -12,9 +13,13 @@ _Static_assert(offsetof(struct gate_frame, r11) == FRAME_R11, "assembly");
 _Static_assert(offsetof(struct gate_frame, rax) == FRAME_RAX, "assembly");
 _Static_assert(offsetof(struct gate_frame, rdi) == FRAME_RDI, "assembly");
 _Static_assert(offsetof(struct gate_frame, rip) == FRAME_RIP, "assembly");
+_Static_assert(offsetof(struct gate_frame, cs) == FRAME_CS, "assembly");
 _Static_assert(offsetof(struct gate_frame, rflags) == FRAME_RFLAGS, "assembly");
 _Static_assert(offsetof(struct gate_frame, rsp) == FRAME_RSP, "assembly");
+_Static_assert(offsetof(struct gate_frame, ss) == FRAME_SS, "assembly");
 _Static_assert(sizeof(struct gate_frame) == FRAME_BYTES, "assembly");
+_Static_assert(offsetof(struct posix_thread, frame) == THREAD_FRAME, "assembly");
+_Static_assert(offsetof(struct posix_thread, call) == THREAD_CALL, "assembly");
 _Static_assert(offsetof(struct gate_words, return_rip) == WORDS_RETURN_RIP, "assembly");
 _Static_assert(offsetof(struct gate_words, return_flags) == WORDS_RETURN_FLAGS, "assembly");
 _Static_assert(offsetof(struct gate_words, pending) == WORDS_PENDING, "assembly");
@@ -23,35 +28,11 @@ _Static_assert(offsetof(struct gate_upcall, frame) == 0, "assembly");
 
 static _Atomic uint32_t calls_in_vain[SYSCALL_COUNT + 1];
 
-static int64_t refuse(uint64_t number)
+/* What the table has for the others, from assembly. */
+int64_t posix_syscall_refuse(uint64_t number)
 {
-    uint64_t counter = number < SYSCALL_COUNT ? number : SYSCALL_OTHER;
-    atomic_fetch_add_explicit(&calls_in_vain[counter], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&calls_in_vain[number], 1, memory_order_relaxed);
     return -ENOSYS;
-}
-
-/* A table as a switch: each handler is called with exactly its arguments. @impl
- * ATL-LLR-POSIX-0004~1 */
-int64_t posix_syscall_invoke(uint64_t number, const struct gate_frame *frame)
-{
-    switch (number) {
-#include <posix_dispatch.inc>
-    default:
-        return refuse(number);
-    }
-}
-
-void posix_syscall_dispatch(struct gate_frame *frame)
-{
-    struct posix_thread *self = posix_self();
-    self->frame = frame;
-    self->call = frame->rax;
-    int64_t result = posix_syscall_invoke(frame->rax, frame);
-    frame->rax = (uint64_t)result;
-    bool is_restart = result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK;
-    if (is_restart) {
-        posix_words.pending = 1;
-    }
 }
 
 /* @impl ATL-LLR-POSIX-0005~1 */

@@ -6,35 +6,76 @@
  * the thread, so a sequence here may be preempted anywhere; the ranges exit_call_* and exit_frame_*
  * are those in which an INTERRUPT sends the thread back to the range's begin with pending set. */
 #include "frame.h"
+#include <posix/errno.h>
+#include <posix/syscalls.h>
 
 #define FLAG_TRAP 0x100
 /* What the instruction `syscall` clears, but for interrupts: alignment check, nested task,
  * direction, trap. */
 #define FLAGS_CALL_CLEARS 0x44500
 #define FLAGS_OWN 0x202
+#define ERESTART_FIRST ERESTARTSYS
+#define ERESTART_LAST ERESTART_RESTARTBLOCK
 
-/* All but rsp, from the frame at rsp. */
-    .macro restore_registers
+/* The registers that a C function may destroy and a call keeps, to the frame at rsp and back. */
+    .macro save_arguments
+    mov %rdi, FRAME_RDI(%rsp)
+    mov %rsi, FRAME_RSI(%rsp)
+    mov %rdx, FRAME_RDX(%rsp)
+    mov %r10, FRAME_R10(%rsp)
+    mov %r8, FRAME_R8(%rsp)
+    mov %r9, FRAME_R9(%rsp)
+    .endm
+
+    .macro restore_arguments
+    mov FRAME_RDI(%rsp), %rdi
+    mov FRAME_RSI(%rsp), %rsi
+    mov FRAME_RDX(%rsp), %rdx
+    mov FRAME_R10(%rsp), %r10
+    mov FRAME_R8(%rsp), %r8
+    mov FRAME_R9(%rsp), %r9
+    .endm
+
+/* Those that C functions keep. */
+    .macro restore_kept
     mov FRAME_R15(%rsp), %r15
     mov FRAME_R14(%rsp), %r14
     mov FRAME_R13(%rsp), %r13
     mov FRAME_R12(%rsp), %r12
     mov FRAME_RBP(%rsp), %rbp
     mov FRAME_RBX(%rsp), %rbx
+    .endm
+
+/* All but rsp. */
+    .macro restore_registers
+    restore_kept
+    restore_arguments
     mov FRAME_R11(%rsp), %r11
-    mov FRAME_R10(%rsp), %r10
-    mov FRAME_R9(%rsp), %r9
-    mov FRAME_R8(%rsp), %r8
     mov FRAME_RAX(%rsp), %rax
     mov FRAME_RCX(%rsp), %rcx
-    mov FRAME_RDX(%rsp), %rdx
-    mov FRAME_RSI(%rsp), %rsi
-    mov FRAME_RDI(%rsp), %rdi
+    .endm
+
+/* rax = number: its handler, with its arguments; r11 and rcx are free. */
+    .macro call_handler
+    cmp $SYSCALL_COUNT, %rax
+    jae 3f
+2:  lea posix_calls(%rip), %rcx
+    movslq (%rcx, %rax, 4), %r11
+    add %rcx, %r11
+    mov %r10, %rcx
+    call *%r11
+    .subsection 1
+3:  mov $SYSCALL_COUNT, %eax
+    jmp 2b
+    .previous
     .endm
 
 /* A detoured call (posix/detour.h): what the kernel does for a `syscall`, without it. The exchange is
  * the border: before it the thread is in the application, with its stack; behind it in posix/.
  * A program that makes single steps traps behind it; posix_upcall goes on at posix_syscall_inside.
+ *
+ * A frame is begun at the top of the posix stack, with what C functions destroy; what they keep stays
+ * in its registers, and is stored only if somebody needs the whole frame: posix_frame_complete.
  * @impl ATL-LLR-POSIX-0007~1 */
     .section .text.detour, "ax", @progbits
     .globl posix_detour_entry, __posix_code_start
@@ -44,19 +85,58 @@ posix_detour_entry:
 __posix_code_start:
     mov %rcx, posix_words + WORDS_RETURN_RIP(%rip)
     pushfq
-    pop posix_words + WORDS_RETURN_FLAGS(%rip)
-    testl $FLAGS_CALL_CLEARS, posix_words + WORDS_RETURN_FLAGS(%rip)
-    jz posix_syscall_inside
+    pop %r11
+    test $FLAGS_CALL_CLEARS, %r11d
+    jnz own_flags
+enter:
+    /* rsp = the empty posix stack, rcx = words.return_rip, r11 = flags to return with, no TF. */
+    lea -FRAME_BYTES(%rsp), %rsp
+    save_arguments
+    mov %rcx, FRAME_RCX(%rsp)
+    mov %r11, FRAME_R11(%rsp)
+    mov %rax, FRAME_BYTES + THREAD_CALL(%rsp)
+    call_handler
+    /* Codes that the application never sees are for posix_leave. */
+    lea ERESTART_LAST(%rax), %rcx
+    cmp $ERESTART_LAST - ERESTART_FIRST, %rcx
+    jbe restart
+leave_call:
+    restore_arguments
+    mov FRAME_R11(%rsp), %r11
+    push %r11
+    popfq
+    /* From here on no instruction changes the flags. */
+    lea FRAME_BYTES(%rsp), %rsp
+    .globl posix_exit_call_begin
+posix_exit_call_begin:
+    /* rsp = the empty posix stack, below it the frame, of which only rcx is still needed;
+     * words.stack and .return_rip are where the application goes on. Repeatable. */
+    mov posix_words + WORDS_PENDING(%rip), %rcx
+    jrcxz 1f
+    jmp leave_pending
+1:  mov FRAME_RCX - FRAME_BYTES(%rsp), %rcx
+    xchg %rsp, posix_words + WORDS_STACK(%rip)
+    .globl posix_exit_call_swapped
+posix_exit_call_swapped:
+    jmp *posix_words + WORDS_RETURN_RIP(%rip)
+    .globl posix_exit_call_end
+posix_exit_call_end:
+
+own_flags:
     push $FLAGS_OWN
     popfq
-    jmp posix_syscall_inside
+    jmp enter
+
+restart:
+    movq $1, posix_words + WORDS_PENDING(%rip)
+    jmp leave_call
     .size posix_detour_entry, . - posix_detour_entry
 
     .text
 
-/* A Linux call. rsp = the application's; every register is the application's but rcx and r11, which
- * a call destroys; posix_words has the return address, the flags and our stack.
- * @impl ATL-LLR-POSIX-0001~1 */
+/* A reflected call. rsp = the application's; every register is the application's but rcx and r11,
+ * which a call destroys; posix_words has the return address, the flags and our stack.
+ * @impl ATL-LLR-POSIX-0001~2 */
     .globl posix_syscall_entry
     .type posix_syscall_entry, @function
     .balign 64
@@ -64,36 +144,69 @@ posix_syscall_entry:
     xchg %rsp, posix_words + WORDS_STACK(%rip)
     .globl posix_syscall_inside
 posix_syscall_inside:
-    /* rsp = the empty posix stack; a struct gate_frame is built downwards. */
-    mov %ss, %ecx
-    push %rcx
-    push posix_words + WORDS_STACK(%rip)
-    mov posix_words + WORDS_RETURN_FLAGS(%rip), %r11
-    push %r11
-    mov %cs, %ecx
-    push %rcx
     mov posix_words + WORDS_RETURN_RIP(%rip), %rcx
-    push %rcx
-    push %rdi
-    push %rsi
-    push %rdx
-    push %rcx
-    push %rax
-    push %r8
-    push %r9
-    push %r10
-    push %r11
-    push %rbx
-    push %rbp
-    push %r12
-    push %r13
-    push %r14
-    push %r15
-    mov %rsp, %rdi
-    xor %ebp, %ebp
-    call posix_syscall_dispatch
-    cmpq $0, posix_words + WORDS_PENDING(%rip)
-    jne leave_by_frame
+    mov posix_words + WORDS_RETURN_FLAGS(%rip), %r11
+    test $FLAG_TRAP, %r11d
+    jz enter
+    /* The application makes single steps: it is left by a whole frame. */
+    lea -FRAME_BYTES(%rsp), %rsp
+    save_arguments
+    mov %rcx, FRAME_RCX(%rsp)
+    mov %r11, FRAME_R11(%rsp)
+    mov %rax, FRAME_BYTES + THREAD_CALL(%rsp)
+    call posix_frame_complete
+    mov FRAME_BYTES + THREAD_CALL(%rsp), %rax
+    call_handler
+    mov %rax, FRAME_RAX(%rsp)
+    jmp leave_by_frame
+    .size posix_syscall_entry, . - posix_syscall_entry
+
+/* Within a call, rsp = the return address below the frame: stores what the frame does not have yet.
+ * Destroys rax. */
+    .globl posix_frame_complete
+    .type posix_frame_complete, @function
+posix_frame_complete:
+    mov FRAME_R11 + 8(%rsp), %rax
+    mov %rax, FRAME_RFLAGS + 8(%rsp)
+    mov %r15, FRAME_R15 + 8(%rsp)
+    mov %r14, FRAME_R14 + 8(%rsp)
+    mov %r13, FRAME_R13 + 8(%rsp)
+    mov %r12, FRAME_R12 + 8(%rsp)
+    mov %rbp, FRAME_RBP + 8(%rsp)
+    mov %rbx, FRAME_RBX + 8(%rsp)
+    mov posix_words + WORDS_RETURN_RIP(%rip), %rax
+    mov %rax, FRAME_RIP + 8(%rsp)
+    mov posix_words + WORDS_STACK(%rip), %rax
+    mov %rax, FRAME_RSP + 8(%rsp)
+    mov %cs, %eax
+    mov %rax, FRAME_CS + 8(%rsp)
+    mov %ss, %eax
+    mov %rax, FRAME_SS + 8(%rsp)
+    lea 8(%rsp), %rax
+    mov %rax, FRAME_BYTES + THREAD_FRAME + 8(%rsp)
+    ret
+    .size posix_frame_complete, . - posix_frame_complete
+
+/* rsp = the empty posix stack; all registers but rcx are the application's, the flags too. */
+leave_pending:
+    lea -FRAME_BYTES(%rsp), %rsp
+    mov %rax, FRAME_RAX(%rsp)
+    pushfq
+    pop %rcx
+    push $FLAGS_OWN
+    popfq
+    call posix_frame_complete
+    mov %rcx, FRAME_RFLAGS(%rsp)
+    jmp leave_by_frame
+
+/* r11 = a handler that needs the whole frame and may change it; as call_handler otherwise. */
+    .globl posix_call_with_frame
+    .type posix_call_with_frame, @function
+posix_call_with_frame:
+    lea 8(%rsp), %rsp
+    call posix_frame_complete
+    call *%r11
+    mov %rax, FRAME_RAX(%rsp)
 
 /* rsp = the frame, at the top of the posix stack; everything pending was handled, unless something
  * came since. All registers are restored and the jump needs none, so this way serves after calls and
@@ -101,42 +214,19 @@ posix_syscall_inside:
 leave_at_top:
     testl $FLAG_TRAP, FRAME_RFLAGS(%rsp)
     jnz leave_by_iret
+    mov FRAME_RSP(%rsp), %rax
+    mov %rax, posix_words + WORDS_STACK(%rip)
+    mov FRAME_RIP(%rsp), %rax
+    mov %rax, posix_words + WORDS_RETURN_RIP(%rip)
+    restore_kept
+    restore_arguments
+    mov FRAME_R11(%rsp), %r11
+    mov FRAME_RAX(%rsp), %rax
     push FRAME_RFLAGS(%rsp)
     popfq
-    /* From here on no instruction changes the flags. */
     lea FRAME_BYTES(%rsp), %rsp
-    .globl posix_exit_call_begin
-posix_exit_call_begin:
-    /* rsp = the empty posix stack, the frame lies below it; repeatable up to the exchange. */
-    mov posix_words + WORDS_PENDING(%rip), %rcx
-    jrcxz 1f
-    lea -FRAME_BYTES(%rsp), %rsp
-    jmp leave_by_frame
-1:  mov FRAME_RSP - FRAME_BYTES(%rsp), %rcx
-    mov %rcx, posix_words + WORDS_STACK(%rip)
-    mov FRAME_RIP - FRAME_BYTES(%rsp), %rcx
-    mov %rcx, posix_words + WORDS_RETURN_RIP(%rip)
-    mov FRAME_R15 - FRAME_BYTES(%rsp), %r15
-    mov FRAME_R14 - FRAME_BYTES(%rsp), %r14
-    mov FRAME_R13 - FRAME_BYTES(%rsp), %r13
-    mov FRAME_R12 - FRAME_BYTES(%rsp), %r12
-    mov FRAME_RBP - FRAME_BYTES(%rsp), %rbp
-    mov FRAME_RBX - FRAME_BYTES(%rsp), %rbx
-    mov FRAME_R11 - FRAME_BYTES(%rsp), %r11
-    mov FRAME_R10 - FRAME_BYTES(%rsp), %r10
-    mov FRAME_R9 - FRAME_BYTES(%rsp), %r9
-    mov FRAME_R8 - FRAME_BYTES(%rsp), %r8
-    mov FRAME_RAX - FRAME_BYTES(%rsp), %rax
-    mov FRAME_RCX - FRAME_BYTES(%rsp), %rcx
-    mov FRAME_RDX - FRAME_BYTES(%rsp), %rdx
-    mov FRAME_RSI - FRAME_BYTES(%rsp), %rsi
-    mov FRAME_RDI - FRAME_BYTES(%rsp), %rdi
-    xchg %rsp, posix_words + WORDS_STACK(%rip)
-    .globl posix_exit_call_swapped
-posix_exit_call_swapped:
-    jmp *posix_words + WORDS_RETURN_RIP(%rip)
-    .globl posix_exit_call_end
-posix_exit_call_end:
+    jmp posix_exit_call_begin
+    .size posix_call_with_frame, . - posix_call_with_frame
 
 /* rsp = a frame anywhere on the posix stack. posix_leave returns it moved to the top. */
 leave_by_frame:
@@ -162,7 +252,6 @@ posix_exit_frame_last:
     iretq
     .globl posix_exit_frame_end
 posix_exit_frame_end:
-    .size posix_syscall_entry, . - posix_syscall_entry
 
 /* An interrupt or a fault. rdi = rsp = struct gate_upcall, which begins with the frame.
  * @impl ATL-LLR-POSIX-0002~1 */

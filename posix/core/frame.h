@@ -19,9 +19,15 @@
 #define FRAME_RSI 104
 #define FRAME_RDI 112
 #define FRAME_RIP 120
+#define FRAME_CS 128
 #define FRAME_RFLAGS 136
 #define FRAME_RSP 144
+#define FRAME_SS 152
 #define FRAME_BYTES 160
+
+/* struct posix_thread, which begins where the posix stack is empty */
+#define THREAD_FRAME 0
+#define THREAD_CALL 8
 
 #define WORDS_STACK 0
 #define WORDS_RETURN_RIP 8

@@ -15,8 +15,11 @@
  * Errors:     -EINTR a signal is deliverable | -ETIMEDOUT; *woken may have become 1 meanwhile */
 int64_t posix_park(const _Atomic uint32_t *woken, uint64_t deadline_ns);
 
-/* Calls the handler of a Linux call; -ENOSYS and counted if it is not offered. */
+/* calls.S: calls the handler of a Linux call that needs no whole frame; -ENOSYS and counted if it
+ * is not offered. */
 int64_t posix_syscall_invoke(uint64_t number, const struct gate_frame *frame);
+/* Counts a call that is not offered, SYSCALL_COUNT for one that Linux does not have; -ENOSYS. */
+int64_t posix_syscall_refuse(uint64_t number);
 /* The calls that were made in vain, on the error stream. */
 void posix_syscall_report(void);
 
@@ -35,7 +38,6 @@ void posix_thread_entry(void);
 void posix_service_entry(void);
 noreturn void posix_enter(struct gate_frame *frame);
 /* C halves of entry.S */
-void posix_syscall_dispatch(struct gate_frame *frame);
 bool posix_upcall(struct gate_upcall *upcall);
 uint64_t posix_start_stack(void);
 noreturn void posix_deadline_serve(void);

@@ -4,7 +4,7 @@
  * vDSO tells the time of the system calls without making one, and application code goes on only
  * when the signals that interrupted it are handled. Fault injection: --break CASE.
  *
- * @verifies ATL-LLR-POSIX-0001~1 ATL-LLR-POSIX-0002~1
+ * @verifies ATL-LLR-POSIX-0001~2 ATL-LLR-POSIX-0002~1
  * @verifies ATL-LLR-POSIX-0026~1 ATL-LLR-POSIX-0033~1 */
 #include "fault.h"
 #include <elf.h>

@@ -174,18 +174,6 @@ TEST(other_numbers_are_refused_and_counted)
     CHECK(strstr(report, "wait4") == NULL);
 }
 
-/* @verifies ATL-HLR-POSIX-0001~1 */
-TEST(the_result_is_in_rax_and_a_restart_takes_the_slow_way)
-{
-    struct gate_frame frame = arguments;
-    frame.rax = calls[0].number;
-    posix_words.pending = 0;
-    posix_syscall_dispatch(&frame);
-    CHECK_EQUAL(frame.rax, 1000 + calls[0].number);
-    CHECK_EQUAL(self.call, calls[0].number);
-    CHECK_EQUAL(posix_words.pending, 0);
-}
-
 static uint64_t fault_flags; /* of the frame */
 
 static struct posix_signal_info fault(uint64_t vector, uint64_t error, uint64_t address)
