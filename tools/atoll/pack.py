@@ -84,7 +84,8 @@ def _add_program(tree, program, settings):
         folder = tree.resolve("/bin") or "/bin"
         guest = folder + guest.removeprefix("/bin")
         tree.add(guest, Entry(PROGRAM, data))
-    if settings.detour:
+    # The library OS cannot rewrite pages whose rights it may not change.
+    if settings.detour and (settings.gate is None or "protect" in settings.gate):
         _add_detours(tree, elf, settings.verbose)
     return guest, first
 
