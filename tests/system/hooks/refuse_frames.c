@@ -7,20 +7,15 @@
 #include <percpu/channel.h>
 #include <percpu/frames.h>
 
-void __real_percpu_frames_initialize(const struct percpu_frames_config *config);
-enum result __real_percpu_frame_allocate(paddr_t *frame);
-enum result __real_percpu_frame_run_allocate(uint32_t count, paddr_t *first);
-enum result __real_percpu_frames_grant_request(struct thread *thread);
-enum result __real_isolation_space_fault(struct thread *thread, uint64_t address,
-                                         enum space_access access);
+/* The original and what takes its place have one type: a change of it does not go unnoticed. */
+#define WRAPPED(function_) typeof(function_) __real_##function_, __wrap_##function_
+WRAPPED(percpu_frames_initialize);
+WRAPPED(percpu_frame_allocate);
+WRAPPED(percpu_frame_run_allocate);
+WRAPPED(percpu_frames_grant_request);
+WRAPPED(isolation_space_fault);
 int64_t __real_gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffer,
                                        uint64_t bytes, uint64_t rest);
-void __wrap_percpu_frames_initialize(const struct percpu_frames_config *config);
-enum result __wrap_percpu_frame_allocate(paddr_t *frame);
-enum result __wrap_percpu_frame_run_allocate(uint32_t count, paddr_t *first);
-enum result __wrap_percpu_frames_grant_request(struct thread *thread);
-enum result __wrap_isolation_space_fault(struct thread *thread, uint64_t address,
-                                         enum space_access access);
 int64_t __wrap_gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffer,
                                        uint64_t bytes, uint64_t rest);
 
@@ -67,18 +62,13 @@ enum result __wrap_percpu_frame_run_allocate(uint32_t count, paddr_t *first)
 }
 
 /* Asked for when a frame was refused, or range.c saw that one would be. */
-enum result __wrap_percpu_frames_grant_request(struct thread *thread)
+enum result __wrap_percpu_frames_grant_request(struct thread *thread,
+                                               thread_continuation continuation)
 {
-    must_not_get = must_not_get || (to_come != 0 && kind == REFUSE_FRAME_OF_CALL);
-    set(0);
-    if (!must_not_get) {
-        return __real_percpu_frames_grant_request(thread);
-    }
+    bool is_denied = must_not_get || (to_come != 0 && kind == REFUSE_FRAME_OF_CALL);
     must_not_get = false;
-    const struct percpu_message none = {
-        .kind = PERCPU_MESSAGE_BLOCK_GRANT, .is_reply = true, .status = RESULT_NO_MEMORY};
-    thread->continuation(thread, &none);
-    return RESULT_OK;
+    set(0);
+    return is_denied ? RESULT_NO_MEMORY : __real_percpu_frames_grant_request(thread, continuation);
 }
 
 enum result __wrap_isolation_space_fault(struct thread *thread, uint64_t address,

@@ -6,24 +6,15 @@
 #include <posix/memory.h>
 #include <posix/syscalls.h>
 
-void *__real_posix_allocate(size_t bytes);
-void __real_posix_free(void *memory);
-void *__real_posix_page_allocate(void);
-void __real_posix_page_free(void *page);
-int64_t __real_gate_map(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t flags,
-                        uint64_t offset);
-int64_t __real_gate_thread_create(uint64_t core, uint64_t entry, uint64_t stack, uint64_t cookie,
-                                  uint64_t priority);
-int64_t __real_posix_prctl(uint64_t option, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
-void *__wrap_posix_allocate(size_t bytes);
-void __wrap_posix_free(void *memory);
-void *__wrap_posix_page_allocate(void);
-void __wrap_posix_page_free(void *page);
-int64_t __wrap_gate_map(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t flags,
-                        uint64_t offset);
-int64_t __wrap_gate_thread_create(uint64_t core, uint64_t entry, uint64_t stack, uint64_t cookie,
-                                  uint64_t priority);
-int64_t __wrap_posix_prctl(uint64_t option, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+/* The original and what takes its place have one type: a change of it does not go unnoticed. */
+#define WRAPPED(function_) typeof(function_) __real_##function_, __wrap_##function_
+WRAPPED(posix_allocate);
+WRAPPED(posix_free);
+WRAPPED(posix_page_allocate);
+WRAPPED(posix_page_free);
+WRAPPED(gate_map);
+WRAPPED(gate_thread_create);
+WRAPPED(posix_prctl);
 
 static _Atomic uint64_t to_come; /* 1: the next one fails; 0: none does */
 static _Atomic int64_t objects;
