@@ -11,8 +11,8 @@
 static int64_t restart_code(const struct posix_thread *self, const struct gate_frame *frame)
 {
     int64_t result = (int64_t)frame->rax;
-    bool is_code =
-        result == -ERESTARTSYS || result == -ERESTARTNOHAND || result == -ERESTART_RESTARTBLOCK;
+    bool is_code = result == -ERESTARTSYS || result == -ERESTARTNOINTR ||
+                   result == -ERESTARTNOHAND || result == -ERESTART_RESTARTBLOCK;
     return self->call != POSIX_CALL_NONE && is_code ? -result : 0;
 }
 
@@ -21,7 +21,7 @@ static void end_call_for_handler(struct posix_thread *self, struct gate_frame *f
                                  const struct posix_signal_action *action)
 {
     int64_t code = restart_code(self, frame);
-    if (code == ERESTARTSYS && (action->flags & SA_RESTART) != 0) {
+    if (code == ERESTARTNOINTR || (code == ERESTARTSYS && (action->flags & SA_RESTART) != 0)) {
         /* After the handler the application makes the call again. */
         frame->rip -= SYSCALL_INSTRUCTION_BYTES;
         frame->rax = self->call;

@@ -2,6 +2,7 @@
 /* A thread's end: mutexes that it still owns are marked, its joiner is woken, its stack is kept. */
 #include "../core/internal.h"
 #include "futex.h"
+#include "pi_futex.h"
 
 #include <posix/syscalls.h>
 
@@ -83,6 +84,7 @@ noreturn void posix_thread_end(uint64_t status)
 {
     struct posix_thread *self = posix_self();
     posix_robust_list_end(self->robust_list, (uint32_t)self->id);
+    pi_futex_end(self);
     if (self->clear_child_tid != 0 && posix_thread_count() > 1 &&
         posix_store_u32(self->clear_child_tid, 0) == 0) {
         posix_futex_wake(self->clear_child_tid, 1, POSIX_FUTEX_ANY);

@@ -8,6 +8,7 @@
 #include "futex.h"
 
 #include "../core/internal.h"
+#include "pi_futex.h"
 
 #include <posix/syscalls.h>
 #include <posix/time.h>
@@ -17,8 +18,12 @@
 #define FUTEX_REQUEUE 3u
 #define FUTEX_CMP_REQUEUE 4u
 #define FUTEX_WAKE_OP 5u
+#define FUTEX_LOCK_PI 6u
+#define FUTEX_UNLOCK_PI 7u
+#define FUTEX_TRYLOCK_PI 8u
 #define FUTEX_WAIT_BITSET 9u
 #define FUTEX_WAKE_BITSET 10u
+#define FUTEX_LOCK_PI2 13u
 #define FUTEX_PRIVATE_FLAG 128u
 #define FUTEX_CLOCK_REALTIME 256u
 
@@ -421,10 +426,10 @@ static int64_t load_deadline(uint64_t at, uint64_t operation, uint64_t *deadline
 static int64_t check(uint64_t address, uint64_t operation)
 {
     uint32_t command = command_of(operation);
-    if (is_realtime(operation) && command != FUTEX_WAIT_BITSET) {
+    if (is_realtime(operation) && command != FUTEX_WAIT_BITSET && command != FUTEX_LOCK_PI2) {
         return -ENOSYS;
     }
-    if (command > FUTEX_WAKE_BITSET) {
+    if (command > FUTEX_WAKE_BITSET && command != FUTEX_LOCK_PI2) {
         return 0;
     }
     return (address & 3) != 0 ? -EINVAL : address >> USER_BITS != 0 ? -EFAULT : 0;
@@ -454,8 +459,21 @@ SELDOM static int64_t wait_until(uint64_t address, uint64_t operation, uint32_t 
                        : wait(address, value, bits, deadline_ns);
 }
 
-SELDOM static int64_t operate_on_two(uint64_t address, uint64_t operation, uint64_t value,
-                                     uint64_t timeout, uint64_t address2, uint64_t value3)
+/* The deadline of FUTEX_LOCK_PI is on the realtime clock without a flag that says so. */
+SELDOM static int64_t lock_with_inheritance(uint64_t address, uint64_t operation, uint64_t timeout)
+{
+    uint64_t deadline_ns = GATE_NEVER;
+    int64_t result = 0;
+    if (timeout != 0) {
+        bool is_old = command_of(operation) == FUTEX_LOCK_PI;
+        result =
+            load_deadline(timeout, operation | (is_old ? FUTEX_CLOCK_REALTIME : 0), &deadline_ns);
+    }
+    return result != 0 ? result : pi_futex_lock(address, deadline_ns);
+}
+
+SELDOM static int64_t operate_otherwise(uint64_t address, uint64_t operation, uint64_t value,
+                                        uint64_t timeout, uint64_t address2, uint64_t value3)
 {
     const struct requeue two = {address, address2, (int32_t)value, (int32_t)timeout};
     uint32_t expected = (uint32_t)value3;
@@ -466,8 +484,15 @@ SELDOM static int64_t operate_on_two(uint64_t address, uint64_t operation, uint6
         return requeue(&two, &expected);
     case FUTEX_WAKE_OP:
         return wake_with_operation(&two, expected);
+    case FUTEX_LOCK_PI:
+    case FUTEX_LOCK_PI2:
+        return lock_with_inheritance(address, operation, timeout);
+    case FUTEX_TRYLOCK_PI:
+        return pi_futex_try_lock(address);
+    case FUTEX_UNLOCK_PI:
+        return pi_futex_unlock(address);
     default:
-        return -ENOSYS; /* priority inheritance needs an owner that the kernel knows */
+        return -ENOSYS;
     }
 }
 
@@ -498,5 +523,5 @@ int64_t posix_futex(uint64_t address, uint64_t operation, uint64_t value, uint64
     if (command == FUTEX_WAKE || command == FUTEX_WAKE_BITSET) {
         return posix_futex_wake(address, (uint32_t)value, bits);
     }
-    return operate_on_two(address, operation, value, timeout, address2, value3);
+    return operate_otherwise(address, operation, value, timeout, address2, value3);
 }

@@ -8,6 +8,7 @@
  *   2..28   SCHED_FIFO and SCHED_RR: 1, 2, 3, 4 each its own level, then groups of five from 5..9
  * to 90..94, then 95 to 99 each its own level 31      the service threads of deadlines */
 #include "../core/internal.h"
+#include "pi_futex.h"
 
 #include <posix/memory.h>
 #include <posix/syscalls.h>
@@ -70,7 +71,10 @@ static uint32_t level_of(const struct posix_scheduling *scheduling)
 uint32_t posix_scheduling_level(struct posix_thread *thread)
 {
     struct posix_scheduling scheduling = atomic_load(&thread->scheduling);
-    return level_of(&scheduling);
+    uint32_t own = level_of(&scheduling);
+    uint32_t inherited = atomic_load(&thread->inherited_level);
+    bool is_higher = inherited % GATE_PRIORITY_COUNT > own % GATE_PRIORITY_COUNT;
+    return is_higher ? inherited : own;
 }
 
 /* @impl ATL-LLR-SCHEDULE-0002~1 */
@@ -88,6 +92,7 @@ struct posix_scheduling posix_scheduling_inherited(struct posix_thread *parent)
 struct change {
     struct posix_scheduling scheduling;
     uint64_t handle; /* of the thread that was changed */
+    uint32_t level;
 };
 
 static bool read_scheduling(struct posix_thread *thread, void *context)
@@ -96,12 +101,19 @@ static bool read_scheduling(struct posix_thread *thread, void *context)
     return true;
 }
 
+static bool look_again(struct posix_thread *thread, void *context)
+{
+    struct change *change = context;
+    change->level = posix_scheduling_level(thread);
+    change->handle = atomic_load(&thread->is_at_ceiling) ? 0 : atomic_load(&thread->handle);
+    return true;
+}
+
 static bool write_scheduling(struct posix_thread *thread, void *context)
 {
     struct change *change = context;
     atomic_store(&thread->scheduling, change->scheduling);
-    change->handle = atomic_load(&thread->handle);
-    return true;
+    return look_again(thread, context);
 }
 
 static int32_t id_or_self(uint64_t id)
@@ -124,9 +136,18 @@ static int64_t store_scheduling(uint64_t id, struct posix_scheduling scheduling)
     if (!posix_thread_visit(id_or_self(id), write_scheduling, &change)) {
         return -ESRCH;
     }
-    if (change.handle > HANDLE_AWAITED) {
-        gate_thread_set(change.handle, level_of(&scheduling), GATE_KEEP, 0);
+    /* Until what we told the kernel holds: others may wait for the thread, or not any more. */
+    bool is_told = false;
+    uint32_t told = 0;
+    while (change.handle > HANDLE_AWAITED && !(is_told && told == change.level)) {
+        told = change.level;
+        is_told = true;
+        gate_thread_set(change.handle, told, GATE_KEEP, 0);
+        if (!posix_thread_visit(id_or_self(id), look_again, &change)) {
+            break;
+        }
     }
+    pi_futex_policy_changed(id_or_self(id));
     return 0;
 }
 

@@ -96,8 +96,8 @@ static void error_checking(void)
 
 static void *timed_other(void *argument)
 {
+    long long begin = check_now_ns(CLOCK_MONOTONIC); /* first: we may be kept from running */
     struct timespec until = check_after_ns(CLOCK_REALTIME, 20000000);
-    long long begin = check_now_ns(CLOCK_MONOTONIC);
     int error = pthread_mutex_timedlock(argument, &until);
     CHECK(check_now_ns(CLOCK_MONOTONIC) - begin >= 19000000);
     return (void *)(uintptr_t)error;

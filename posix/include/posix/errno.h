@@ -86,6 +86,8 @@
 
 /* Inside posix/: made again if no handler ran or its action has SA_RESTART, else EINTR. */
 #define ERESTARTSYS 512
+/* Inside posix/: made again in any case. */
+#define ERESTARTNOINTR 513
 /* Inside posix/: made again only if no handler ran. */
 #define ERESTARTNOHAND 514
 /* Inside posix/: as ERESTARTNOHAND, made again as restart_syscall with the deadline kept. */

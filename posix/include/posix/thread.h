@@ -55,6 +55,10 @@ struct posix_thread {
     _Atomic uint64_t affinity; /* bit c: may run on core c */
     _Atomic bool has_to_move;
     _Atomic uint64_t run_ns; /* processor time that others have seen, never goes back */
+    /* of mutexes with priority inheritance: written under their lock (thread/pi_futex.c) */
+    _Atomic uint32_t inherited_level; /* of who waits for this thread; 0: none */
+    bool has_handed_over;             /* it ends and will own no mutex any more */
+    _Atomic bool is_at_ceiling;       /* its own: its level in the kernel is not what it follows */
     /* guarded by the lock of the table */
     struct posix_thread *next, *previous; /* all threads */
     struct posix_thread *next_in_bucket;
@@ -126,7 +130,8 @@ void posix_thread_begin(struct posix_thread *self);
 
 /* Cores that threads may run on, as a mask. */
 uint64_t posix_core_mask(void);
-/* The kernel's priority that a thread's policy asks for; and the policy of a new thread. */
+/* The kernel's priority that a thread's policy and who waits for it ask for; and the policy of a
+ * new thread. */
 uint32_t posix_scheduling_level(struct posix_thread *thread);
 struct posix_scheduling posix_scheduling_inherited(struct posix_thread *parent);
 /* Moves the calling thread to a core of its affinity mask if it is not on one. With balanced
