@@ -25,15 +25,31 @@ void pipe_give_turn(struct pipe *pipe, enum pipe_end end)
     }
 }
 
+void pipe_notify(struct pipe *pipe, enum pipe_end end, uint32_t events)
+{
+    for (struct pipe_opening *opening = pipe->openings; opening != NULL; opening = opening->next) {
+        if (opening->has[end]) {
+            posix_file_notify(opening->file, events);
+        }
+    }
+}
+
+static struct pipe_opening *opening_of(const struct pipe *pipe, const struct posix_file *file)
+{
+    struct pipe_opening *opening = pipe->openings;
+    while (opening != NULL && opening->file != file) {
+        opening = opening->next;
+    }
+    return opening;
+}
+
 /* The other end may go on. One waiter is enough: it passes the rest on. */
 static void tell(struct pipe *pipe, enum pipe_end end, uint32_t events)
 {
     if (pipe->waiting[end].first != NULL) {
         posix_wake(&pipe->waiting[end], 1);
     }
-    if (pipe->ends[end] != NULL) {
-        posix_file_notify(pipe->ends[end], events);
-    }
+    pipe_notify(pipe, end, events);
 }
 
 /* The bytes that an end may move now, its turn aside; 0: none. */
@@ -43,7 +59,7 @@ static inline uint64_t movable(const struct pipe *pipe, enum pipe_end end, uint6
         return used(pipe);
     }
     uint64_t bytes = room(pipe);
-    return bytes >= needed && pipe->ends[PIPE_READ] != NULL ? bytes : 0;
+    return bytes >= needed && pipe->open_count[PIPE_READ] != 0 ? bytes : 0;
 }
 
 /* Waits until the end may move bytes and takes its turn.
@@ -58,7 +74,7 @@ static int64_t begin(struct pipe *pipe, const struct posix_file *file, enum pipe
         posix_lock_acquire(&pipe->lock);
         bool is_busy = pipe->has_turn[end];
         uint64_t bytes = is_busy ? 0 : movable(pipe, end, needed);
-        bool is_alone = pipe->ends[PIPE_ENDS - 1 - end] == NULL;
+        bool is_alone = pipe->open_count[PIPE_ENDS - 1 - end] == 0;
         if (bytes != 0) {
             pipe->has_turn[end] = true;
             posix_lock_release(&pipe->lock);
@@ -250,27 +266,26 @@ static int64_t pipe_write(struct posix_file *file, struct posix_transfer *from)
     return done != 0 ? done : result;
 }
 
-static uint32_t read_poll(struct posix_file *file)
+static uint32_t pipe_poll(struct posix_file *file)
 {
     struct pipe *pipe = file->context;
+    uint32_t ready = 0;
     posix_lock_acquire(&pipe->lock);
-    uint32_t ready = used(pipe) != 0 ? POSIX_POLL_READABLE : 0;
-    ready |= pipe->ends[PIPE_WRITE] == NULL ? POSIX_POLL_HUP : 0;
+    const struct pipe_opening *opening = opening_of(pipe, file);
+    if (opening->has[PIPE_READ]) {
+        bool was_written = opening->writers_before != pipe->opened[PIPE_WRITE];
+        ready |= used(pipe) != 0 ? POSIX_POLL_READABLE : 0;
+        ready |= pipe->open_count[PIPE_WRITE] == 0 && was_written ? POSIX_POLL_HUP : 0;
+    }
+    if (opening->has[PIPE_WRITE]) {
+        ready |= room(pipe) >= PIPE_BYTES_ATOMIC ? POSIX_POLL_WRITABLE : 0;
+        ready |= pipe->open_count[PIPE_READ] == 0 ? POSIX_POLL_ERR : 0;
+    }
     posix_lock_release(&pipe->lock);
     return ready;
 }
 
-static uint32_t write_poll(struct posix_file *file)
-{
-    struct pipe *pipe = file->context;
-    posix_lock_acquire(&pipe->lock);
-    uint32_t ready = room(pipe) >= PIPE_BYTES_ATOMIC ? POSIX_POLL_WRITABLE : 0;
-    ready |= pipe->ends[PIPE_READ] == NULL ? POSIX_POLL_ERR : 0;
-    posix_lock_release(&pipe->lock);
-    return ready;
-}
-
-static void free_pipe(struct pipe *pipe)
+void pipe_free(struct pipe *pipe)
 {
     for (uint64_t i = 0; i < pipe->bytes_max / PIPE_PAGE_BYTES; i++) {
         posix_free(pipe->pages[i]);
@@ -279,29 +294,55 @@ static void free_pipe(struct pipe *pipe)
     posix_free(pipe);
 }
 
+/* Locked. The file's opening is none any more; NULL: it was none. */
+static struct pipe_opening *take_out(struct pipe *pipe, const struct posix_file *file)
+{
+    struct pipe_opening **place = &pipe->openings;
+    while (*place != NULL && (*place)->file != file) {
+        place = &(*place)->next;
+    }
+    struct pipe_opening *opening = *place;
+    if (opening != NULL) {
+        *place = opening->next;
+    }
+    return opening;
+}
+
 /* @impl ATL-LLR-EVENT-0004~1 */
 static void pipe_release(struct posix_file *file)
 {
     struct pipe *pipe = file->context;
     posix_lock_acquire(&pipe->lock);
-    enum pipe_end end = pipe->ends[PIPE_READ] == file ? PIPE_READ : PIPE_WRITE;
-    enum pipe_end other = PIPE_ENDS - 1 - end;
-    pipe->ends[end] = NULL;
-    posix_wake(&pipe->waiting[other], UINT32_MAX);
-    bool is_last = pipe->ends[other] == NULL;
-    if (!is_last) {
-        posix_file_notify(pipe->ends[other], POSIX_POLL_ANY);
+    struct pipe_opening *opening = take_out(pipe, file);
+    for (enum pipe_end end = PIPE_READ; opening != NULL && end < PIPE_ENDS; end++) {
+        if (opening->has[end] && --pipe->open_count[end] == 0) {
+            enum pipe_end other = PIPE_ENDS - 1 - end;
+            posix_wake(&pipe->waiting[other], UINT32_MAX);
+            pipe_notify(pipe, other, POSIX_POLL_ANY);
+        }
+    }
+    bool is_named = pipe->is_named;
+    bool is_last = pipe->openings == NULL;
+    if (is_last) {
+        rewind_ring(pipe); /* what nobody has read is gone */
     }
     posix_lock_release(&pipe->lock);
-    if (is_last) {
-        free_pipe(pipe);
+    if (is_named) {
+        posix_free(opening);
+        posix_file_release_node(file);
+    } else if (is_last) {
+        pipe_free(pipe);
     }
 }
 
 static int64_t pipe_stat(struct posix_file *file, struct posix_stat *stat)
 {
     const struct pipe *pipe = file->context;
-    event_stat(stat, S_IFIFO | 0600, pipe->number);
+    if (pipe->is_named) {
+        posix_file_stat_node(file, stat);
+    } else {
+        event_stat(stat, S_IFIFO | 0600, pipe->number);
+    }
     return 0;
 }
 
@@ -332,20 +373,13 @@ static int64_t pipe_control(struct posix_file *file, uint32_t command, uint64_t 
     return bytes;
 }
 
-const struct posix_file_operations pipe_read_operations = {
+const struct posix_file_operations pipe_operations = {
+    .open = pipe_open,
     .read = pipe_read,
-    .stat = pipe_stat,
-    .ioctl = pipe_ioctl,
-    .control = pipe_control,
-    .poll = read_poll,
-    .release = pipe_release,
-};
-
-const struct posix_file_operations pipe_write_operations = {
     .write = pipe_write,
     .stat = pipe_stat,
     .ioctl = pipe_ioctl,
     .control = pipe_control,
-    .poll = write_poll,
+    .poll = pipe_poll,
     .release = pipe_release,
 };

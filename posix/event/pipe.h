@@ -7,6 +7,7 @@
 #define POSIX_EVENT_PIPE_H
 
 #include "event.h"
+#include <posix/event.h>
 
 #define PIPE_PAGE_BYTES 4096ull
 #define PIPE_BYTES_ATOMIC 4096ull /* PIPE_BUF */
@@ -15,9 +16,22 @@
 
 enum pipe_end { PIPE_READ, PIPE_WRITE, PIPE_ENDS };
 
+/* An open file on a pipe; a named one has any number. */
+struct pipe_opening {
+    struct pipe_opening *next;
+    struct posix_file *file;
+    bool has[PIPE_ENDS];
+    uint64_t writers_before; /* opened[PIPE_WRITE] when it found no writer: none has hung up yet */
+};
+
 struct pipe {
     struct posix_lock lock;
-    struct posix_file *ends[PIPE_ENDS];         /* NULL: closed */
+    struct pipe_opening *openings;
+    struct pipe_opening unnamed[PIPE_ENDS];     /* those of a pipe without a name */
+    bool is_named;                              /* it lives as long as its node */
+    uint32_t open_count[PIPE_ENDS];             /* 0: closed */
+    uint64_t opened[PIPE_ENDS];                 /* how often, ever */
+    struct posix_wait_queue opening;            /* for the other end to be opened */
     bool has_turn[PIPE_ENDS];                   /* a thread moves bytes at this end */
     struct posix_wait_queue waiting[PIPE_ENDS]; /* for data, for room */
     struct posix_wait_queue turn[PIPE_ENDS];
@@ -28,10 +42,20 @@ struct pipe {
     uint64_t number;     /* st_ino */
 };
 
-extern const struct posix_file_operations pipe_read_operations, pipe_write_operations;
+/* Closed at both ends; NULL: no memory. */
+struct pipe *pipe_create(void);
+void pipe_free(struct pipe *pipe);
+/* Opens the ends that the opening has for its file. The lock is held. */
+void pipe_add(struct pipe *pipe, struct pipe_opening *opening);
+/* What open does with a named pipe besides: waits for the other end as Linux does.
+ *
+ * Errors:     -ENXIO | -ENOMEM | -ERESTARTSYS; release follows on any */
+int64_t pipe_open(struct posix_file *file);
 
 /* F_SETPIPE_SZ. Returns the new size. */
 int64_t pipe_resize(struct posix_file *file, uint64_t bytes);
+/* The watches of the end's files hear of the events; the lock is held. */
+void pipe_notify(struct pipe *pipe, enum pipe_end end, uint32_t events);
 /* Lets the next one move bytes at the end; the lock is held. */
 void pipe_give_turn(struct pipe *pipe, enum pipe_end end);
 

@@ -12,7 +12,7 @@ static uint8_t **make_pages(uint64_t bytes)
     return posix_allocate(bytes / PIPE_PAGE_BYTES * sizeof(uint8_t *));
 }
 
-static struct pipe *make_pipe(void)
+struct pipe *pipe_create(void)
 {
     struct pipe *pipe = posix_allocate(sizeof(*pipe));
     uint8_t **pages = make_pages(PIPE_BYTES_START);
@@ -27,24 +27,36 @@ static struct pipe *make_pipe(void)
     return pipe;
 }
 
+void pipe_add(struct pipe *pipe, struct pipe_opening *opening)
+{
+    opening->next = pipe->openings;
+    pipe->openings = opening;
+    for (enum pipe_end end = PIPE_READ; end < PIPE_ENDS; end++) {
+        pipe->open_count[end] += opening->has[end] ? 1 : 0;
+        pipe->opened[end] += opening->has[end] ? 1 : 0;
+    }
+}
+
 /* Both ends, each with one reference; releasing both frees the pipe. */
 static int64_t open_pipe(struct posix_file *ends[PIPE_ENDS], uint32_t flags)
 {
-    struct pipe *pipe = make_pipe();
+    struct pipe *pipe = pipe_create();
     if (pipe == NULL) {
         return -ENOMEM;
     }
-    ends[PIPE_READ] = posix_file_create(&pipe_read_operations, flags | POSIX_O_RDONLY, pipe);
-    ends[PIPE_WRITE] = posix_file_create(&pipe_write_operations, flags | POSIX_O_WRONLY, pipe);
+    ends[PIPE_READ] = posix_file_create(&pipe_operations, flags | POSIX_O_RDONLY, pipe);
+    ends[PIPE_WRITE] = posix_file_create(&pipe_operations, flags | POSIX_O_WRONLY, pipe);
     if (ends[PIPE_READ] == NULL || ends[PIPE_WRITE] == NULL) {
         posix_free(ends[PIPE_READ]);
         posix_free(ends[PIPE_WRITE]);
-        posix_free(pipe->pages);
-        posix_free(pipe);
+        pipe_free(pipe);
         return -ENOMEM;
     }
-    pipe->ends[PIPE_READ] = ends[PIPE_READ];
-    pipe->ends[PIPE_WRITE] = ends[PIPE_WRITE];
+    for (enum pipe_end end = PIPE_READ; end < PIPE_ENDS; end++) {
+        pipe->unnamed[end].file = ends[end];
+        pipe->unnamed[end].has[end] = true;
+        pipe_add(pipe, &pipe->unnamed[end]);
+    }
     return 0;
 }
 
@@ -176,9 +188,7 @@ int64_t pipe_resize(struct posix_file *file, uint64_t bytes)
     result = move_pages(pipe, pages, rounded);
     if (result == 0) {
         posix_wake(&pipe->waiting[PIPE_WRITE], UINT32_MAX);
-        if (pipe->ends[PIPE_WRITE] != NULL) {
-            posix_file_notify(pipe->ends[PIPE_WRITE], POSIX_POLL_WRITABLE);
-        }
+        pipe_notify(pipe, PIPE_WRITE, POSIX_POLL_WRITABLE);
     }
     pipe_give_turn(pipe, PIPE_READ);
     pipe_give_turn(pipe, PIPE_WRITE);

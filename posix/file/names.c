@@ -3,6 +3,7 @@
  */
 #include "status.h"
 #include "tree.h"
+#include <posix/event.h>
 #include <posix/syscalls.h>
 
 /* Locked. Whether a new name may be made at the end of a walk. */
@@ -88,19 +89,36 @@ int64_t posix_mkdir(uint64_t text, uint64_t mode)
     return posix_mkdirat((uint64_t)AT_FDCWD, text, mode);
 }
 
-/* Regular files; other kinds are of no use here and are EPERM, as where a file system lacks them.
- */
+/* A node for a regular file or a named pipe; NULL: no memory. */
+static struct posix_node *make_node(uint32_t mode)
+{
+    bool is_pipe = (mode & S_IFMT) == S_IFIFO;
+    struct posix_node *node = node_create(is_pipe ? NODE_DEVICE : NODE_FILE, mode);
+    if (node != NULL && is_pipe) {
+        void *pipe = posix_pipe_create_named();
+        node->device_file.stream = (uintptr_t)pipe;
+        node->device_file.operations = pipe != NULL ? &pipe_operations : NULL;
+        if (pipe == NULL) {
+            node_put(node);
+            return NULL;
+        }
+    }
+    return node;
+}
+
+/* Regular files and named pipes; other kinds are of no use here and are EPERM, as where a file
+ * system lacks them. */
 /* @impl ATL-LLR-FILE-0021~1 */
 int64_t posix_mknodat(uint64_t directory, uint64_t text, uint64_t mode, uint64_t device)
 {
     (void)device;
     uint32_t kind = (uint32_t)mode & S_IFMT;
-    if (kind != 0 && kind != S_IFREG) {
-        bool is_known = kind == S_IFDIR || kind == S_IFCHR || kind == S_IFBLK || kind == S_IFIFO ||
-                        kind == S_IFSOCK;
+    if (kind != 0 && kind != S_IFREG && kind != S_IFIFO) {
+        bool is_known = kind == S_IFDIR || kind == S_IFCHR || kind == S_IFBLK || kind == S_IFSOCK;
         return is_known ? -EPERM : -EINVAL;
     }
-    struct posix_node *node = node_create(NODE_FILE, S_IFREG | (mode & S_IALL & ~open_mask()));
+    struct posix_node *node =
+        make_node((kind == 0 ? S_IFREG : kind) | (mode & S_IALL & ~open_mask()));
     if (node == NULL) {
         return -ENOSPC;
     }

@@ -4,6 +4,7 @@
 #include "image.h"
 #include "seal.h"
 #include "tree.h"
+#include <posix/event.h>
 
 #define STACK_CHUNK_BYTES 1024u
 #define HEAP_CHUNK_BYTES (32ull << 10) /* a class of the heap with its header */
@@ -70,10 +71,24 @@ void node_put(struct posix_node *node)
         }
         break;
     case NODE_DEVICE:
+        if (node->device_file.operations == &pipe_operations) {
+            posix_pipe_free_named((void *)node->device_file.stream); // NOLINT: its context
+        }
+        break;
     case NODE_SYNTHETIC:
         break;
     }
     posix_free(node);
+}
+
+void posix_file_stat_node(struct posix_file *file, struct posix_stat *stat)
+{
+    node_stat(file->node, stat);
+}
+
+void posix_file_release_node(struct posix_file *file)
+{
+    node_put(file->node);
 }
 
 /* Locked. */

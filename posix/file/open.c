@@ -224,6 +224,9 @@ static int64_t open_path(uint64_t directory, uint64_t text, const struct opening
             is_unnamed ? open_unnamed(&path, opening, &file) : open_named(&path, opening, &file);
     }
     path_free(&path);
+    if (result >= 0 && file != NULL && file->operations->open != NULL) {
+        result = file->operations->open(file);
+    }
     if (result < 0 && file != NULL) {
         posix_file_put(file);
         file = NULL;

@@ -11,4 +11,10 @@
  * Context:    no lock is held */
 void posix_epoll_forget(struct posix_file *file);
 
+/* The pipe behind the node of a named pipe; NULL: no memory. Nothing is open when it is freed. */
+void *posix_pipe_create_named(void);
+void posix_pipe_free_named(void *pipe);
+/* What its open files do; their context is the pipe. */
+extern const struct posix_file_operations pipe_operations;
+
 #endif

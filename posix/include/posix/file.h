@@ -111,6 +111,9 @@ void posix_watch_add(struct posix_file *file, struct posix_watch *watch);
 void posix_watch_remove(struct posix_file *file, struct posix_watch *watch);
 
 struct posix_file_operations {
+    /* After the file was made from its node, before it has a descriptor: may wait, without locks.
+     * An error is open's, and release follows. NULL: nothing to do. */
+    int64_t (*open)(struct posix_file *file);
     /* Streams (is_seekable = false). NULL: -EINVAL. Bytes moved, 0 end of file, or an error. */
     int64_t (*read)(struct posix_file *file, struct posix_transfer *to);
     int64_t (*write)(struct posix_file *file, struct posix_transfer *from);
@@ -162,6 +165,10 @@ struct posix_file *posix_file_create(const struct posix_file_operations *operati
  * with O_PATH (both -EBADF). */
 struct posix_file *posix_file_get(uint64_t descriptor);
 void posix_file_put(struct posix_file *file);
+/* stat and the last part of release, for the operations of other parts on files that have a node.
+ */
+void posix_file_stat_node(struct posix_file *file, struct posix_stat *stat);
+void posix_file_release_node(struct posix_file *file);
 /* Gives the lowest free descriptor >= minimum to the file; takes over the caller's reference on
  * success only. -EMFILE at RLIMIT_NOFILE, -ENOMEM. */
 int64_t posix_descriptor_install(struct posix_file *file, bool close_on_exec, uint64_t minimum);

@@ -368,6 +368,18 @@ int64_t gate_unpark(uint64_t thread, uint64_t flags)
     return 0;
 }
 
+/* Named pipes are tested with event/. */
+__attribute__((weak)) const struct posix_file_operations pipe_operations;
+__attribute__((weak)) void *posix_pipe_create_named(void)
+{
+    return NULL;
+}
+
+__attribute__((weak)) void posix_pipe_free_named(void *pipe)
+{
+    (void)pipe;
+}
+
 /* Nothing of file/ alone is ever in an epoll instance; tests of event/ have the real one. */
 __attribute__((weak)) void posix_epoll_forget(struct posix_file *file)
 {

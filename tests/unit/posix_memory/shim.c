@@ -346,6 +346,18 @@ int64_t gate_unpark(uint64_t thread, uint64_t flags)
     return 0;
 }
 
+/* Nor are there named pipes. */
+const struct posix_file_operations pipe_operations;
+void *posix_pipe_create_named(void)
+{
+    return NULL;
+}
+
+void posix_pipe_free_named(void *pipe)
+{
+    (void)pipe;
+}
+
 /* Nothing here is ever in an epoll instance. */
 void posix_epoll_forget(struct posix_file *file)
 {
