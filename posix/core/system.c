@@ -106,6 +106,7 @@ int64_t posix_getrandom(uint64_t to, uint64_t bytes, uint64_t flags)
     return (int64_t)done;
 }
 
+#define RLIMIT_FSIZE 1
 #define RLIMIT_STACK 3
 #define RLIMIT_CORE 4
 #define RLIMIT_NPROC 6
@@ -161,7 +162,8 @@ static struct limit limit_of(uint32_t resource)
     return limit;
 }
 
-/* The numbers of descriptors and queued signals bind; the others are kept to be read again.
+/* The size of files and the numbers of descriptors and queued signals bind; the others are kept to
+ * be read again.
  * @impl ATL-LLR-POSIX-0042~1 */
 static int64_t set_limit(uint32_t resource, const struct limit *wanted)
 {
@@ -175,6 +177,8 @@ static int64_t set_limit(uint32_t resource, const struct limit *wanted)
         posix_descriptor_set_limit(wanted->soft);
     } else if (resource == RLIMIT_SIGPENDING) {
         posix_signal_set_limit(wanted->soft);
+    } else if (resource == RLIMIT_FSIZE) {
+        posix_file_size_set_limit(wanted->soft);
     }
     posix_lock_acquire(&limits_lock);
     kept[resource] = *wanted;

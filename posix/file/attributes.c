@@ -4,6 +4,7 @@
  */
 #include "descriptor.h"
 #include "seal.h"
+#include "size_limit.h"
 #include "status.h"
 #include <posix/syscalls.h>
 
@@ -100,6 +101,11 @@ int64_t posix_fchown(uint64_t descriptor, uint64_t user, uint64_t group)
     return result;
 }
 
+static bool is_beyond_limit(struct posix_node *node, uint64_t bytes)
+{
+    return bytes > node_bytes(node) && size_allowed(0, bytes) < bytes;
+}
+
 static int64_t resize(struct posix_node *node, int64_t bytes)
 {
     if (node->kind == NODE_DIRECTORY) {
@@ -107,6 +113,9 @@ static int64_t resize(struct posix_node *node, int64_t bytes)
     }
     if (node->kind != NODE_FILE) {
         return -EINVAL;
+    }
+    if (is_beyond_limit(node, (uint64_t)bytes)) {
+        return size_refuse();
     }
     posix_lock_acquire(&node->lock);
     int64_t result = seal_check_resize(node, (uint64_t)bytes);
@@ -207,6 +216,10 @@ int64_t posix_fallocate(uint64_t descriptor, uint64_t mode, uint64_t offset, uin
         return -EBADF;
     }
     int64_t result = check_allocate(file, (uint32_t)mode, (int64_t)offset, (int64_t)bytes);
+    bool grows = result == 0 && ((uint32_t)mode & FALLOC_FL_PUNCH_HOLE) == 0;
+    if (grows && is_beyond_limit(file->node, offset + bytes)) {
+        result = size_refuse();
+    }
     if (result == 0) {
         struct posix_node *node = file->node;
         posix_lock_acquire(&node->lock);

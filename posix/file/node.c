@@ -3,6 +3,7 @@
 #include "node.h"
 #include "image.h"
 #include "seal.h"
+#include "size_limit.h"
 #include "tree.h"
 #include <posix/event.h>
 
@@ -304,6 +305,7 @@ struct claim {
     uint64_t start, end;
     uint64_t bytes_before;
     bool is_claimed;
+    bool is_beyond_limit; /* RLIMIT_FSIZE */
 };
 
 static int64_t claim_range(struct posix_node *node, struct claim *claim, uint64_t bytes,
@@ -312,6 +314,12 @@ static int64_t claim_range(struct posix_node *node, struct claim *claim, uint64_
     if (append) {
         claim->start = node->data.bytes;
     }
+    uint64_t allowed = size_allowed(claim->start, bytes);
+    claim->is_beyond_limit = allowed == 0;
+    if (claim->is_beyond_limit) {
+        return -EFBIG;
+    }
+    bytes = allowed;
     if (claim->start > DATA_BYTES_MAX || bytes > DATA_BYTES_MAX - claim->start) {
         return -EFBIG;
     }
@@ -356,7 +364,9 @@ int64_t node_write(struct posix_node *node, struct posix_transfer *from, uint64_
         posix_lock_acquire(&node->lock);
         result = claim.is_claimed ? 0 : claim_range(node, &claim, wanted, append);
         if (result == 0) {
-            result = data_write(&node->data, bounce.bytes, claim.start + done, (size_t)got);
+            uint64_t rest = claim.end - claim.start - done;
+            size_t count = rest < (uint64_t)got ? rest : (size_t)got;
+            result = data_write(&node->data, bounce.bytes, claim.start + done, count);
         }
         node->modify_ns = node_now_ns();
         node->change_ns = node->modify_ns;
@@ -374,6 +384,9 @@ int64_t node_write(struct posix_node *node, struct posix_transfer *from, uint64_
     give_back(node, &claim, claim.start + done);
     posix_lock_release(&node->lock);
     *end = claim.start + done;
+    if (claim.is_beyond_limit) {
+        return size_refuse();
+    }
     return done != 0 ? (int64_t)done : (result < 0 ? result : 0);
 }
 

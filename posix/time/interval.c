@@ -58,6 +58,9 @@ static int64_t exchange(uint32_t which, const struct timer_state *new, struct ti
         bool is_far = new->left_ns >= GATE_NEVER - now_ns;
         uint64_t at_ns = is_far ? GATE_NEVER - 1 : now_ns + new->left_ns;
         timer_set(timer, new->left_ns != 0 ? at_ns : GATE_NEVER, new->interval_ns, now_ns);
+        if (timer->clock.kind == TIMER_CLOCK_CPU) {
+            timer->interval_ns = new->interval_ns; /* of these it can be read back when stopped */
+        }
     }
     posix_lock_release(&timers_lock);
     return 0;

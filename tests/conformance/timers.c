@@ -128,6 +128,22 @@ static void set(timer_t timer, int flags, long long value_ns, long long interval
     CHECK_EQUAL(timer_settime(timer, flags, &value, NULL), 0);
 }
 
+/* What is read back of a timer that was set to stop: its interval, but not of ITIMER_REAL. */
+static void stopped_interval(void)
+{
+    static const int which[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
+    const struct itimerval zero = {0}, stopped = {.it_interval = {10, 20}};
+    struct itimerval seen;
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQUAL(setitimer(which[i], &stopped, NULL), 0);
+        CHECK_EQUAL(getitimer(which[i], &seen), 0);
+        CHECK(seen.it_value.tv_sec == 0 && seen.it_value.tv_usec == 0);
+        CHECK_EQUAL(seen.it_interval.tv_sec, i == 0 ? 0 : 10);
+        CHECK_EQUAL(setitimer(which[i], &zero, &seen), 0);
+        CHECK_EQUAL(seen.it_interval.tv_sec, i == 0 ? 0 : 10);
+    }
+}
+
 static void process_signal(void)
 {
     static const clockid_t clocks[] = {CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI};
@@ -395,6 +411,7 @@ int main(int argc, char **argv)
         {"real_interval", real_interval},
         {"alarms", alarms},
         {"processor_interval", processor_interval},
+        {"stopped_interval", stopped_interval},
         {"process_signal", process_signal},
         {"default_event", default_event},
         {"overruns", overruns},

@@ -180,6 +180,9 @@ bool posix_terminal_has_stream(uint64_t stream);
 uint64_t posix_descriptor_limit(void);
 void posix_descriptor_set_limit(uint64_t soft);
 
+/* RLIMIT_FSIZE: the soft limit; UINT64_MAX: none. */
+void posix_file_size_set_limit(uint64_t soft);
+
 /* Whether the bytes are in the application's half, mapped or not: Linux refuses others at once,
  * even where no byte would be moved. */
 bool posix_transfer_is_user(uint64_t address, uint64_t bytes);

@@ -17,6 +17,11 @@ static uint64_t at(const void *object)
     return (uint64_t)(uintptr_t)object;
 }
 
+void posix_file_size_set_limit(uint64_t soft)
+{
+    (void)soft;
+}
+
 uint64_t posix_descriptor_limit(void)
 {
     return descriptors;

@@ -8,7 +8,7 @@ endforeach()
 set(POSIX_FILE_SOURCES)
 foreach(stem transfer descriptor descriptor_calls watch io open status names rename listing
         attributes image tree walk node data console console_watch discipline discipline_show terminal
-        terminal_input terminal_control seal device shared record_lock send times
+        terminal_input terminal_control seal size_limit device shared record_lock send times
         xattr text synthetic process_text process_names hand_out system_text start)
     list(APPEND POSIX_FILE_SOURCES ${CMAKE_SOURCE_DIR}/posix/file/${stem}.c)
 endforeach()
