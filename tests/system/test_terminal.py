@@ -171,7 +171,8 @@ LUA = [(b"> ", b"x = 6\x7f7 * 6\r"), (b"> ", b"=x\r"), (b"42\r\n> ", b"print('lo
        (b"> ", b"\x04")]
 SHELL = [(b"$ ", b"echo $((40+3\x7f2))\r"), (b"42\r\n", b""), (b"$ ", b"for i in a b; do\r"),
          (b"> ", b"echo <$i>; done\x1b[D\x1b[D\x05\r"), (b"$ ", b"nonsense\x03"), (b"$ ", b"\x1b[A\r"),
-         (b"$ ", b"read x && echo got $x\r"), (b"$x\r\n", b"a\x7fb\r"), (b"got b\r\n", b""), (b"$ ", b"\x04")]
+         (b"$ ", b"read -p 'x: ' x && echo got $x\r"), (b"\r\nx: ", b"a\x7fb\r"), (b"got b\r\n", b""),
+         (b"$ ", b"\x04")]
 
 
 @lib.system_test(matrix=lib.PAIRWISE, libc=("musl",), timeout_s=60)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an interactive program does with its terminal; the word says which part. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -33,23 +34,32 @@ static void show(const char *what, const char *bytes, ssize_t count)
     printf("\n");
 }
 
-/* Lines until the end of the input; signals end a read. */
+/* Lines until the end of the input. Signals come nowhere but in the wait for it, so that a key that is
+ * typed early ends the wait all the same. */
 static int lines(void)
 {
     char line[64];
+    sigset_t none, both;
+    sigemptyset(&none);
+    sigemptyset(&both);
+    sigaddset(&both, SIGINT);
+    sigaddset(&both, SIGQUIT);
+    sigprocmask(SIG_BLOCK, &both, NULL);
     handle(SIGINT);
     handle(SIGQUIT);
     printf("tty %d%d%d\n", isatty(0), isatty(1), isatty(2));
     for (;;) {
         printf("> ");
-        ssize_t count = read(0, line, sizeof(line));
-        if (count > 0) {
-            show("line", line, count);
-        } else if (count == 0) {
-            break;
-        } else {
+        struct pollfd input = {.fd = 0, .events = POLLIN};
+        if (ppoll(&input, 1, NULL, &none) < 0) {
             printf("%s, signal %d\n", strerror(errno), (int)last_signal);
+            continue;
         }
+        ssize_t count = read(0, line, sizeof(line));
+        if (count <= 0) {
+            break;
+        }
+        show("line", line, count);
     }
     fprintf(stderr, "end\n");
     return 3;
