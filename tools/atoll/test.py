@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -57,6 +58,9 @@ def test_command(words):
 def run_phases(selection, options):
     """Runs the phases with a folder of its own for temporary files, so that Ctrl-C need not wait for
     machines that run: QEMU ends with this process, the folder is removed."""
+    # A shell starts what runs in the background with Ctrl-C ignored, which is inherited: tests of
+    # Ctrl-C would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     tempfile.tempdir = tempfile.mkdtemp(prefix="atoll-test-")
     try:
         return record_phases(selection, options)

@@ -34,8 +34,8 @@ static void show(const char *what, const char *bytes, ssize_t count)
     printf("\n");
 }
 
-/* Lines until the end of the input. Signals come nowhere but in the wait for it, so that a key that is
- * typed early ends the wait all the same. */
+/* Lines until the end of the input. Signals come nowhere but in the wait for it, so that a key that
+ * is typed early ends the wait all the same. */
 static int lines(void)
 {
     char line[64];
