@@ -152,7 +152,9 @@ static void signals_anywhere(void)
     install(SIGUSR1, look);
     done = 0;
     pthread_t other = check_thread(disturb, &self);
-    for (long i = 0; i < 200 && (looks < 500 || different < 3); i++) {
+    /* On one core only the end of a quantum lets the other thread in while this one is in the loop.
+     */
+    for (long i = 0; looks == 0 || (i < 200 && (looks < 500 || different < 3)); i++) {
         looped_calls(check_count(2000), &mismatches, getpid());
         sched_yield();
     }
@@ -160,7 +162,6 @@ static void signals_anywhere(void)
     check_join(other);
     CHECK_EQUAL(mismatches, 0);
     CHECK_EQUAL(outside, 0);
-    CHECK(looks > 0);
 }
 
 static uintptr_t enter_at;

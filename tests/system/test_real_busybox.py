@@ -28,7 +28,7 @@ GROUPS = {
     "archives": ["tar tf files.tar", "tar xOf files.tar", "gzip -c text", "gunzip -c text.gz",
                  "bzip2 -c text", "unzip -l nothing.zip", "base64 binary"],
     # Compared line by line without regard to order: a folder's is the file system's own.
-    "tree": ["grep -rc atoll sub text", "env", "find . -newer table -size +2k", "ls -R .",
+    "tree": ["grep -rc atoll sub text", "env", "find . -type f -size +2k", "ls -R .",
              "stat -c %s:%f:%n text sub", "dd if=binary bs=1000 skip=3 count=11", "cp -r sub copy",
              "rm -r sub", "mv text moved", "rmdir sub", "readlink sub/link"],
     "other": ["expr 6 * 7", "printf %05d:%s:%x\\n 42 text 255", "factor 360360", "cal 2 2024",
