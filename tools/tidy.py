@@ -20,7 +20,7 @@ PROGRAMS = ("tests/", "apps/", "bench/", "fuzz/")  # ordinary programs, not part
 # Inline assembly and volatile belong to these places alone.
 ASSEMBLY = re.compile(r"\b(?:__asm__|asm)\b\s*(?:volatile|__volatile__|goto)?\s*\(")
 ASSEMBLY_PLACES = ("kernel/cpu/", "posix/include/posix/instructions.h", "posix/core/", "posix/vdso/",
-                   "percpu/host/", "crypto/erase.h", *PROGRAMS)
+                   "percpu/host/", "crypto/erase.h", "debug/instructions.h", *PROGRAMS)
 VOLATILE = re.compile(r"\bvolatile\b")
 VOLATILE_PLACES = ("kernel/cpu/", "kernel/driver/", "kernel/boot/memory.c", "crypto/", "percpu/host/",
                    "percpu/perturb.c",

@@ -70,6 +70,8 @@ static inline bool gate_is_in_posix(const struct cell *cell, uint64_t rip)
 /* Saves what the hardware holds of the thread that was loaded last, so that it can leave this core
  * or be freed. */
 void gate_unload(struct thread *thread, bool save);
+/* The thread whose state that is, or NULL. */
+extern PERCORE struct thread *gate_loaded;
 /* How long a thread of this core has run, in nanoseconds. */
 uint64_t gate_run_ns(const struct thread *thread);
 

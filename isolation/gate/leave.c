@@ -32,7 +32,7 @@ PERCORE uint8_t gate_ring;
 
 /* The thread whose extended state, bases and words the hardware holds; stays loaded while idle, so
  * that a thread that waits and goes on alone costs no switch. */
-static PERCORE struct thread *loaded;
+PERCORE struct thread *gate_loaded;
 static PERCORE bool cell_is_loaded;
 static PERCORE uint64_t loaded_ns; /* since when it runs, moved on by the time that was idle */
 
@@ -58,17 +58,17 @@ void gate_initialize(void)
 /* @impl ATL-LLR-GATE-0034~1 */
 uint64_t gate_run_ns(const struct thread *thread)
 {
-    return thread->run_ns + (thread == loaded ? percpu_operation_now() - loaded_ns : 0);
+    return thread->run_ns + (thread == gate_loaded ? percpu_operation_now() - loaded_ns : 0);
 }
 
 void gate_unload(struct thread *thread, bool save)
 {
-    if (loaded == thread) {
+    if (gate_loaded == thread) {
         thread->run_ns = gate_run_ns(thread);
         if (save) {
             percpu_operation_switch(thread, NULL);
         }
-        loaded = NULL;
+        gate_loaded = NULL;
     }
 }
 
@@ -81,14 +81,14 @@ static void load(struct thread *thread)
         percpu_operation_invalidate(0, 0);
         cell_is_loaded = true;
     }
-    if (loaded != thread) {
+    if (gate_loaded != thread) {
         uint64_t now_ns = percpu_operation_now();
-        if (loaded != NULL) {
-            loaded->run_ns += now_ns - loaded_ns;
+        if (gate_loaded != NULL) {
+            gate_loaded->run_ns += now_ns - loaded_ns;
         }
         loaded_ns = now_ns;
-        percpu_operation_switch(loaded, thread);
-        loaded = thread;
+        percpu_operation_switch(gate_loaded, thread);
+        gate_loaded = thread;
         gate_counts.switches++;
     }
 }

@@ -225,7 +225,8 @@ void console_start_interrupts(void)
 {
     transmit = (struct ring){.bytes = transmit_bytes, .size = TRANSMIT_RING_BYTES};
     receive = (struct ring){.bytes = receive_bytes, .size = RECEIVE_RING_BYTES};
-    if (shared_facts.uart_port == 0 || ioapic_route_uart(VECTOR_UART) != RESULT_OK) {
+    if (shared_facts.uart_port == 0 ||
+        ioapic_route_uart(shared_facts.uart_gsi, VECTOR_UART) != RESULT_OK) {
         return; /* output stays polled; there is no input */
     }
     has_interrupts = true;

@@ -32,11 +32,11 @@ static void write_register(uint32_t index, uint32_t value)
     *at(WINDOW_OFFSET) = value;
 }
 
-enum result ioapic_route_uart(uint8_t vector)
+enum result ioapic_route_uart(uint32_t gsi, uint8_t vector)
 {
     const struct facts *facts = &shared_facts;
-    uint32_t input = facts->uart_gsi - facts->ioapic_gsi_base;
-    if (facts->ioapic_physical == 0 || facts->uart_gsi < facts->ioapic_gsi_base ||
+    uint32_t input = gsi - facts->ioapic_gsi_base;
+    if (facts->ioapic_physical == 0 || gsi < facts->ioapic_gsi_base ||
         facts->apic_id[0] > DESTINATION_MAX ||
         input > ((read_register(REGISTER_VERSION) >> 16) & 0xffu)) {
         return RESULT_INVALID;

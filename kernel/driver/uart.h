@@ -23,9 +23,10 @@ bool uart_write_polled(const uint8_t *bytes, uint64_t count);
 /* Waits, bounded, until the last bit has left. */
 void uart_drain(void);
 
-/* Sends the port's interrupt to core 0 from now on (ioapic.c). Core 0, own root.
+/* Sends a serial port's interrupt to core 0 from now on, in the manner of the console's (ioapic.c).
+ * Core 0, own root.
  * Errors: RESULT_INVALID there is no I/O APIC, or it has no such input, or core 0's APIC id is not
  *         one that it can address */
-enum result ioapic_route_uart(uint8_t vector);
+enum result ioapic_route_uart(uint32_t gsi, uint8_t vector);
 
 #endif

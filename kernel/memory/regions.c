@@ -121,7 +121,7 @@ static enum result place(struct region *region)
     region->outbox_bytes =
         page_up(percpu_outbox_bytes(shared_facts.core_count, region->thread_count, limit) +
                 REGION_LAST_WORDS_BYTES) +
-        REGION_STAGING_PAGES * PAGE_BYTES;
+        (REGION_STAGING_PAGES + REGION_DEBUG_PAGES) * PAGE_BYTES;
     const struct {
         paddr_t *at;
         uint64_t bytes;

@@ -17,6 +17,47 @@
 #define ERESTART_FIRST ERESTARTSYS
 #define ERESTART_LAST ERESTART_RESTARTBLOCK
 
+    .cfi_sections .debug_frame
+
+/* For debuggers: where in a frame at rsp + base the application's registers are. DWARF: an expression
+ * "rsp + n" with n in two bytes for each, and the application's rsp as the frame's address. */
+    .macro cfi_saved register, offset
+    .cfi_escape 0x10, \register, 3, 0x77, ((\offset) & 0x7f) | 0x80, ((\offset) >> 7) & 0x7f
+    .endm
+
+/* Of a call: what C functions keep is where they have it. */
+    .macro cfi_call_frame base
+    .cfi_escape 0x0f, 4, 0x77, ((\base + FRAME_RSP) & 0x7f) | 0x80, ((\base + FRAME_RSP) >> 7) & 0x7f, 0x06
+    cfi_saved 1, \base + FRAME_RDX
+    cfi_saved 2, \base + FRAME_RCX
+    cfi_saved 4, \base + FRAME_RSI
+    cfi_saved 5, \base + FRAME_RDI
+    cfi_saved 8, \base + FRAME_R8
+    cfi_saved 9, \base + FRAME_R9
+    cfi_saved 10, \base + FRAME_R10
+    cfi_saved 11, \base + FRAME_R11
+    cfi_saved 16, \base + FRAME_RCX
+    .endm
+
+/* A whole one. */
+    .macro cfi_frame base
+    cfi_call_frame \base
+    cfi_saved 0, \base + FRAME_RAX
+    cfi_saved 3, \base + FRAME_RBX
+    cfi_saved 6, \base + FRAME_RBP
+    cfi_saved 12, \base + FRAME_R12
+    cfi_saved 13, \base + FRAME_R13
+    cfi_saved 14, \base + FRAME_R14
+    cfi_saved 15, \base + FRAME_R15
+    cfi_saved 16, \base + FRAME_RIP
+    .endm
+
+/* The first function on a stack: nobody called it. */
+    .macro cfi_outermost
+    .cfi_startproc
+    .cfi_undefined %rip
+    .endm
+
 /* The registers that a C function may destroy and a call keeps, to the frame at rsp and back. */
     .macro save_arguments
     mov %rdi, FRAME_RDI(%rsp)
@@ -81,6 +122,8 @@
     .globl posix_detour_entry, __posix_code_start
     .type posix_detour_entry, @function
 posix_detour_entry:
+    cfi_outermost
+    .cfi_signal_frame
     xchg %rsp, posix_words + WORDS_STACK(%rip)
 __posix_code_start:
     mov %rcx, posix_words + WORDS_RETURN_RIP(%rip)
@@ -95,6 +138,9 @@ enter:
     mov %rcx, FRAME_RCX(%rsp)
     mov %r11, FRAME_R11(%rsp)
     mov %rax, FRAME_BYTES + THREAD_CALL(%rsp)
+    mov posix_words + WORDS_STACK(%rip), %rcx
+    mov %rcx, FRAME_RSP(%rsp)
+    cfi_call_frame 0
     call_handler
     /* Codes that the application never sees are for posix_leave. */
     lea ERESTART_LAST(%rax), %rcx
@@ -107,6 +153,7 @@ leave_call:
     popfq
     /* From here on no instruction changes the flags. */
     lea FRAME_BYTES(%rsp), %rsp
+    cfi_call_frame -FRAME_BYTES
     .globl posix_exit_call_begin
 posix_exit_call_begin:
     /* rsp = the empty posix stack, below it the frame, of which only rcx is still needed;
@@ -123,13 +170,16 @@ posix_exit_call_swapped:
 posix_exit_call_end:
 
 own_flags:
+    .cfi_undefined %rip
     push $FLAGS_OWN
     popfq
     jmp enter
 
 restart:
+    cfi_call_frame 0
     movq $1, posix_words + WORDS_PENDING(%rip)
     jmp leave_call
+    .cfi_endproc
     .size posix_detour_entry, . - posix_detour_entry
 
     .text
@@ -141,6 +191,8 @@ restart:
     .type posix_syscall_entry, @function
     .balign 64
 posix_syscall_entry:
+    cfi_outermost
+    .cfi_signal_frame
     xchg %rsp, posix_words + WORDS_STACK(%rip)
     .globl posix_syscall_inside
 posix_syscall_inside:
@@ -155,10 +207,12 @@ posix_syscall_inside:
     mov %r11, FRAME_R11(%rsp)
     mov %rax, FRAME_BYTES + THREAD_CALL(%rsp)
     call posix_frame_complete
+    cfi_frame 0
     mov FRAME_BYTES + THREAD_CALL(%rsp), %rax
     call_handler
     mov %rax, FRAME_RAX(%rsp)
     jmp leave_by_frame
+    .cfi_endproc
     .size posix_syscall_entry, . - posix_syscall_entry
 
 /* Within a call, rsp = the return address below the frame: stores what the frame does not have yet.
@@ -166,6 +220,7 @@ posix_syscall_inside:
     .globl posix_frame_complete
     .type posix_frame_complete, @function
 posix_frame_complete:
+    .cfi_startproc
     mov FRAME_R11 + 8(%rsp), %rax
     mov %rax, FRAME_RFLAGS + 8(%rsp)
     mov %r15, FRAME_R15 + 8(%rsp)
@@ -185,10 +240,14 @@ posix_frame_complete:
     lea 8(%rsp), %rax
     mov %rax, FRAME_BYTES + THREAD_FRAME + 8(%rsp)
     ret
+    .cfi_endproc
     .size posix_frame_complete, . - posix_frame_complete
 
 /* rsp = the empty posix stack; all registers but rcx are the application's, the flags too. */
 leave_pending:
+    .cfi_startproc
+    .cfi_signal_frame
+    .cfi_undefined %rip
     lea -FRAME_BYTES(%rsp), %rsp
     mov %rax, FRAME_RAX(%rsp)
     pushfq
@@ -198,13 +257,18 @@ leave_pending:
     call posix_frame_complete
     mov %rcx, FRAME_RFLAGS(%rsp)
     jmp leave_by_frame
+    .cfi_endproc
 
 /* r11 = a handler that needs the whole frame and may change it; as call_handler otherwise. */
     .globl posix_call_with_frame
     .type posix_call_with_frame, @function
 posix_call_with_frame:
+    .cfi_startproc
+    .cfi_signal_frame
     lea 8(%rsp), %rsp
+    cfi_call_frame 0
     call posix_frame_complete
+    cfi_frame 0
     call *%r11
     mov %rax, FRAME_RAX(%rsp)
 
@@ -226,7 +290,6 @@ leave_at_top:
     popfq
     lea FRAME_BYTES(%rsp), %rsp
     jmp posix_exit_call_begin
-    .size posix_call_with_frame, . - posix_call_with_frame
 
 /* rsp = a frame anywhere on the posix stack. posix_leave returns it moved to the top. */
 leave_by_frame:
@@ -252,6 +315,8 @@ posix_exit_frame_last:
     iretq
     .globl posix_exit_frame_end
 posix_exit_frame_end:
+    .cfi_endproc
+    .size posix_call_with_frame, . - posix_call_with_frame
 
 /* An interrupt or a fault. rdi = rsp = struct gate_upcall, which begins with the frame.
  * @impl ATL-LLR-POSIX-0002~1 */
@@ -259,6 +324,9 @@ posix_exit_frame_end:
     .type posix_upcall_entry, @function
     .balign 64
 posix_upcall_entry:
+    .cfi_startproc
+    .cfi_signal_frame
+    cfi_frame 0
     xor %ebp, %ebp
     call posix_upcall
     test %al, %al
@@ -274,6 +342,7 @@ posix_upcall_entry:
     mov FRAME_RSP(%rsp), %rsp
     lea -8(%rsp), %rsp
     ret
+    .cfi_endproc
     .size posix_upcall_entry, . - posix_upcall_entry
 
 /* noreturn void posix_enter(struct gate_frame *frame): into the application. */
@@ -288,31 +357,39 @@ posix_enter:
     .globl posix_thread_entry
     .type posix_thread_entry, @function
 posix_thread_entry:
+    .cfi_startproc
+    .cfi_signal_frame
     lea -FRAME_BYTES(%rsp), %rsp
+    cfi_frame 0
     xor %ebp, %ebp
     call posix_thread_begin
     jmp leave_at_top
+    .cfi_endproc
     .size posix_thread_entry, . - posix_thread_entry
 
 /* A thread of posix/'s own: rdi = its function, which never returns; rsp = the empty posix stack. */
     .globl posix_service_entry
     .type posix_service_entry, @function
 posix_service_entry:
+    cfi_outermost
     xor %ebp, %ebp
     call *%rdi
     ud2
+    .cfi_endproc
     .size posix_service_entry, . - posix_service_entry
 
 /* The first thread: rsp = header.first_stack, which is too small and not aligned to its size. */
     .globl posix_start_entry
     .type posix_start_entry, @function
 posix_start_entry:
+    cfi_outermost
     xor %ebp, %ebp
     call posix_start_stack
     mov %rax, %rsp
     mov %rax, %rdi
     call posix_start
     ud2
+    .cfi_endproc
     .size posix_start_entry, . - posix_start_entry
 
 /* struct gate_words: the first bytes of the per-core data, see posix.ld. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The first thread: from the kernel's start of posix/ to the first instruction of the program. */
+#include "debug.h"
 #include "internal.h"
 
 #include <posix/instructions.h>
@@ -74,6 +75,7 @@ __attribute__((optimize("no-stack-protector"))) noreturn void posix_start(struct
                                .ss = instruction_read_ss()};
     self->call = POSIX_CALL_NONE;
     posix_thread_settle(self);
+    posix_debug_started(&program);
     self->frame = &frame;
     posix_enter(&frame);
 }

@@ -17,6 +17,7 @@ VARIANTS = {
     "image": [],
     "perturb": ["-DATOLL_PERTURB=ON"],
     "hooks": ["-DATOLL_TEST_HOOKS=ON"],
+    "debug": ["-DATOLL_DEBUG=ON"],
 }
 KERNEL, POSIX = "kernel.elf", "posix.elf"
 STEPS_WORTH_A_LINE = 10

@@ -166,6 +166,7 @@ SETTINGS = {
     "quantum_us": _whole(QUANTUM_US_MIN, QUANTUM_US_MAX),
     "placement": _one_of(*PLACEMENTS),
     "allow_write_execute": _one_of(False, True),
+    "debug": _one_of(False, True),
     "gate": _gate,
     "detour": _one_of(True, False),
     "working_directory": _text(absolute_path),

@@ -5,6 +5,7 @@ import argparse
 import dataclasses
 import pathlib
 
+from atoll.errors import ToolError
 from atoll.machine import CORES_MAX, MACHINES, QEMU
 from atoll.manifest import (MANIFEST_NAME, PLACEMENTS, QUANTUM_US_MAX, QUANTUM_US_MIN, absolute_path,
                             gate_names, host_name, memory_mib, read_manifest)
@@ -24,6 +25,8 @@ class Settings:
     working_directory: str = "/"
     host_name: str = "atoll"
     allow_write_execute: bool = False
+    debug: bool = False                                          # with the debugger's stub
+    debug_wait: bool = False                                     # which waits at the program's start
     gate: list | None = None                                     # names; None: all calls
     detour: bool = True
     seed: int | None = None
@@ -83,6 +86,12 @@ def seed_number(text):
     return value
 
 
+def port_number(text):
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 1 to 65535")
+    return int(text)
+
+
 def add_image_options(parser):
     """Options that decide what is in an image."""
     add = parser.add_argument
@@ -108,6 +117,10 @@ def add_image_options(parser):
         help="the only calls of the gate that the kernel answers (default: all; see docs/GATE.md)")
     add("--no-detour", dest="detour", action="store_false", default=None,
         help="let every system call of the program enter the kernel: nothing in it is rewritten")
+    add("--debug", action="store_true", default=None,
+        help="an image with the stub for GDB on its second serial line: not for production")
+    add("--gdb-wait", action="store_true",
+        help="stop at the program's start until GDB lets it go on (implies --debug)")
     add("--seed", type=seed_number, metavar="N", help="fixed seed for address layout; tests only")
     add("--perturb", action="store_true", help="use the build that delays at random; tests only")
     add("--variant", help=argparse.SUPPRESS)
@@ -126,6 +139,8 @@ def add_machine_options(parser):
                           help="the program's streams are a terminal, whatever this command's are")
     terminal.add_argument("--no-tty", action="store_false", default=None, dest="tty",
                           help="the program's streams are pipes, whatever this command's are")
+    add("--gdb", type=port_number, metavar="PORT",
+        help="make a debug image and let GDB connect to PORT of this machine (implies --debug)")
     add("--timeout", type=float, metavar="SECONDS", help="stop the machine after this time")
     add("--qemu", metavar="PROGRAM", default=QEMU, help=f"the QEMU that boots it (default {QEMU})")
     add("--qemu-arg", action="append", default=[], metavar="ARG",
@@ -167,7 +182,8 @@ def settings_from(arguments, program):
     manifest = read_manifest(path) if path else {}
     settings = Settings()
     for name in ("ring", "cores", "memory", "machine", "quantum_us", "placement", "working_directory",
-                 "host_name", "allow_write_execute", "gate", "detour", "root"):
+                 "host_name", "allow_write_execute", "debug", "gate", "detour",
+                 "root"):
         given = getattr(arguments, name, None)
         setattr(settings, name,
                 given if given is not None else manifest.get(name, getattr(settings, name)))
@@ -179,5 +195,13 @@ def settings_from(arguments, program):
     settings.arguments = manifest.get("arguments", [])
     settings.seed, settings.verbose = arguments.seed, arguments.verbose
     settings.kernel, settings.posix = arguments.kernel, arguments.posix
-    settings.variant = arguments.variant or ("perturb" if arguments.perturb else "image")
+    settings.debug_wait = arguments.gdb_wait
+    settings.debug |= arguments.gdb_wait or getattr(arguments, "gdb", None) is not None
+    settings.variant = arguments.variant or _variant(arguments, settings)
     return settings
+
+
+def _variant(arguments, settings):
+    if settings.debug and arguments.perturb:
+        raise ToolError("--perturb and the debugger's stub are different builds", "choose one")
+    return "debug" if settings.debug else "perturb" if arguments.perturb else "image"

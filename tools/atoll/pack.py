@@ -10,10 +10,12 @@ import sys
 import tempfile
 
 from atoll.build import VARIANTS, build_image_parts
+from atoll.debug import add_debug_files
 from atoll.detour import find_detours
 from atoll.errors import ToolError
 from atoll.gate import gate_calls, mask_of
-from atoll.image import (FLAG_BALANCED, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE, FLAG_WRITE_EXECUTE, Manifest,
+from atoll.image import (FLAG_BALANCED, FLAG_DEBUG_WAIT, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE,
+                         FLAG_WRITE_EXECUTE, Manifest,
                          build_image)
 from atoll.iso import build_iso
 from atoll.options import add_image_options, settings_from
@@ -55,6 +57,8 @@ def pack(program, arguments, settings, framed):
         tree.entries[TERMINAL_SETTING] = Entry(stat.S_IFREG | 0o400,
                                                struct.pack("<HHHH", *settings.terminal))
     kernel, posix = _parts(settings)
+    if settings.debug:
+        add_debug_files(tree, kernel, posix)
     manifest = Manifest(
         program_path=guest, arguments=[first, *settings.arguments, *arguments],
         environment=[f"{name}={value}" for name, value in settings.environment.items()],
@@ -85,7 +89,8 @@ def _add_program(tree, program, settings):
         guest = folder + guest.removeprefix("/bin")
         tree.add(guest, Entry(PROGRAM, data))
     # The library OS cannot rewrite pages whose rights it may not change.
-    if settings.detour and (settings.gate is None or "protect" in settings.gate):
+    # A debugger shows the program's own code.
+    if settings.detour and not settings.debug and (settings.gate is None or "protect" in settings.gate):
         _add_detours(tree, elf, settings.verbose)
     return guest, first
 
@@ -113,6 +118,7 @@ def _flags(settings, framed):
             | (FLAG_VERBOSE if settings.verbose else 0)
             | (FLAG_FRAMED if framed else 0)
             | (FLAG_BALANCED if settings.placement == "balanced" else 0)
+            | (FLAG_DEBUG_WAIT if settings.debug and settings.debug_wait else 0)
             | (FLAG_FIXED_SEED if settings.seed is not None else 0))
 
 

@@ -9,6 +9,7 @@ import tempfile
 
 from atoll.build import build_demo
 from atoll.console import KIND_EXIT, KIND_PANIC, KIND_REFUSED, KIND_SIGNAL, STREAM_FILES
+from atoll.debug import debug_line, tcp_address
 from atoll.errors import ToolError
 from atoll.image import image_end
 from atoll.machine import (STREAM_ERROR, STREAM_KERNEL_ERROR, STREAM_LOG, STREAM_OUTPUT, Guest,
@@ -57,8 +58,9 @@ def run_command(words):
     check_memory(image, settings.memory)
     if arguments.keep_image:
         write_file(arguments.keep_image, image)
+    extra = debug_line(tcp_address(arguments.gdb)) if arguments.gdb is not None else ()
     machine = MachineOptions(settings.cores, settings.memory, settings.machine,
-                             tuple(arguments.qemu_arg), arguments.timeout, arguments.qemu)
+                             (*extra, *arguments.qemu_arg), arguments.timeout, arguments.qemu)
     receiver = Receiver(settings.outputs) if settings.outputs else None
     status = boot(image, machine, settings.verbose, demo or settings.verbose, receiver,
                   settings.terminal)

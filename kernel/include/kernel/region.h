@@ -23,6 +23,11 @@ struct region {
 /* At the end of the outbox lie the gate's staging pages, and before them a line for what a core
  * says when it cannot go on (kernel/main/stop.c). */
 #define REGION_STAGING_PAGES 3u
+#ifdef ATOLL_DEBUG
+#define REGION_DEBUG_PAGES 4u /* behind them */
+#else
+#define REGION_DEBUG_PAGES 0u
+#endif
 #define REGION_LAST_WORDS_BYTES 64u
 
 extern struct region shared_regions[CORE_COUNT_MAX];
@@ -42,7 +47,7 @@ static inline uint64_t region_outbox(uint32_t core)
 static inline uint8_t *region_staging(uint32_t core)
 {
     uint64_t end = region_outbox(core) + shared_regions[core].outbox_bytes;
-    return (uint8_t *)(end - REGION_STAGING_PAGES * PAGE_BYTES);
+    return (uint8_t *)(end - (REGION_STAGING_PAGES + REGION_DEBUG_PAGES) * PAGE_BYTES);
 }
 
 /* Splits memory among shared_facts.core_count cores and builds every core's region and kernel-half

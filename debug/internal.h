@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files of the stub. Core 0 has the line to the debugger and serves it; the other cores
+ * stop, answer what core 0 asks, and go on when it says so. What a core tells lies in its own debug
+ * pages, behind the staging pages of its outbox: the others only read them.
+ *
+ * Context of every function: own core, interrupts off; "stopped": between debug_stop_all and
+ * debug_release. */
+#ifndef DEBUG_INTERNAL_H
+#define DEBUG_INTERNAL_H
+
+#include "packet.h"
+
+#include <debug/table.h>
+#include <kernel/region.h>
+#include <percpu/scheduler.h>
+
+#define DEBUG_VECTOR 0xfd /* look at core 0's epoch; to core 0: somebody has stopped */
+#define DEBUG_DATA_BYTES 2048u
+#define DEBUG_BREAKPOINTS_MAX 64u
+#define DEBUG_ACTIONS_MAX 16u
+#define DEBUG_WATCHES 4u
+
+/* Numbers of GDB, which are not Linux's throughout. */
+enum debug_signal {
+    DEBUG_SIGNAL_INTERRUPT = 2,
+    DEBUG_SIGNAL_ILLEGAL = 4,
+    DEBUG_SIGNAL_TRAP = 5,
+    DEBUG_SIGNAL_ABORT = 6,
+    DEBUG_SIGNAL_FLOATING = 8,
+    DEBUG_SIGNAL_BUS = 10,
+    DEBUG_SIGNAL_SEGMENT = 11,
+};
+
+enum debug_event_kind {
+    DEBUG_EVENT_NONE,       /* it was asked to stop */
+    DEBUG_EVENT_BREAKPOINT, /* in memory; rip stands on it again */
+    DEBUG_EVENT_HARDWARE,   /* of a debug register, before the instruction */
+    DEBUG_EVENT_WATCH,      /* after the access to address */
+    DEBUG_EVENT_STEP,
+    DEBUG_EVENT_SIGNAL, /* an exception that would become a signal */
+    DEBUG_EVENT_START,  /* the program is about to start */
+};
+
+struct debug_event {
+    enum debug_event_kind kind;
+    uint32_t signal;
+    uint64_t thread; /* handle, 0: none */
+    uint64_t address;
+    uint32_t vector, error;
+};
+
+/* What a thread is to do when the machine goes on. */
+enum debug_action_kind { DEBUG_ACTION_CONTINUE, DEBUG_ACTION_STEP, DEBUG_ACTION_STOP };
+
+struct debug_action {
+    uint64_t thread; /* handle */
+    enum debug_action_kind kind;
+    uint32_t signal;     /* to be delivered, 0: none */
+    uint64_t start, end; /* of a STEP: goes on while rip is in there */
+};
+
+/* Written by core 0 while all are stopped. */
+struct debug_plan {
+    struct debug_action actions[DEBUG_ACTIONS_MAX];
+    uint32_t action_count;
+    enum debug_action_kind others; /* threads that no action names */
+    uint32_t reported;             /* core whose event the debugger has seen; or none */
+    uint64_t watch[DEBUG_WATCHES]; /* DR0..3 */
+    uint64_t control;              /* DR7 */
+};
+
+struct debug_breakpoint {
+    uint64_t address; /* 0: free */
+    uint8_t original;
+    bool is_in_memory;
+};
+
+enum debug_question_kind {
+    DEBUG_QUESTION_READ,          /* bytes at address, as this core sees them */
+    DEBUG_QUESTION_WRITE,         /* data to address */
+    DEBUG_QUESTION_FILL,          /* gives the page at address a frame of its own */
+    DEBUG_QUESTION_THREADS,       /* struct debug_thread of pool indices from address on */
+    DEBUG_QUESTION_REGISTERS,     /* of the thread with pool index address */
+    DEBUG_QUESTION_REGISTERS_SET, /* the same, from data */
+    DEBUG_QUESTION_AUDIT,
+    DEBUG_QUESTION_COUNTS, /* struct gate_core_counts */
+};
+
+struct debug_question {
+    enum debug_question_kind kind;
+    uint32_t core, bytes;
+    uint64_t address;
+};
+
+/* A core's own page. */
+struct debug_page {
+    _Atomic uint64_t epoch_seen; /* the last one for which it stopped */
+    _Atomic uint64_t answered;   /* number of the last question */
+    _Atomic bool is_trapped;     /* has an event and waits for core 0 */
+    struct debug_event event;
+    uint64_t current; /* handle of the thread that it runs, 0: none */
+    bool is_in_kernel, is_idle;
+    uint64_t root; /* of its page tables now */
+    int64_t result;
+    alignas(8) uint8_t answer[DEBUG_DATA_BYTES];
+};
+_Static_assert(sizeof(struct debug_page) <= PAGE_BYTES, "one page");
+
+/* Core 0's, behind its own page. */
+struct debug_server_page {
+    _Atomic uint64_t epoch;    /* odd: everybody is to stop */
+    _Atomic uint64_t question; /* its number */
+    bool is_attached;
+    uint64_t passed_signals; /* bit n: GDB's signal n goes to the program at once */
+    struct debug_plan plan;
+    struct debug_breakpoint breakpoints[DEBUG_BREAKPOINTS_MAX];
+    struct debug_question asked;
+    alignas(8) uint8_t data[DEBUG_DATA_BYTES]; /* that goes with it */
+};
+_Static_assert(sizeof(struct debug_page) + sizeof(struct debug_server_page) <=
+                   REGION_DEBUG_PAGES * PAGE_BYTES,
+               "the debug pages");
+
+static inline struct debug_page *debug_page_of_remote(uint32_t core)
+{
+    return (struct debug_page *)(region_staging(core) + REGION_STAGING_PAGES * PAGE_BYTES);
+}
+
+static inline struct debug_page *debug_page_own(void)
+{
+    return debug_page_of_remote(percpu_self.value);
+}
+
+static inline struct debug_server_page *debug_server(void)
+{
+    return (struct debug_server_page *)((uint8_t *)debug_page_of_remote(0) + PAGE_BYTES);
+}
+
+/* ---- stop.c */
+
+/* This core stops with an event, or because it was asked (NULL), until core 0 lets it go on. On
+ * core 0: serves the debugger meanwhile. */
+void debug_stop(const struct debug_event *event);
+/* True: core 0 wants everybody to stop, and this core has not yet. */
+bool debug_stop_is_wanted(void);
+/* An interrupt of the stub's. True: this core was stopped already, and looks again. */
+bool debug_stop_is_under_way(void);
+/* The next time that this core's scheduler is asked, debug_stop(NULL): its kernel is halted now. */
+void debug_stop_soon(void);
+/* Stopped: waits for an interrupt of the stub's, which may have come already. */
+void debug_halt(void);
+/* What the plan says of a thread of this core. */
+struct debug_action debug_action_of(const struct thread *thread);
+/* Core 0, stopped: stops the others; false: at least one did not. Lets them go on. */
+bool debug_stop_all(void);
+void debug_release(void);
+/* Core 0: asks a core (also itself) and waits a bounded time. What the core answered; *answer is
+ * valid until the next question. RESULT_TIMED_OUT: it does not. @data of kinds that have some:
+ * question->bytes, at most DEBUG_DATA_BYTES; else NULL */
+int64_t debug_ask(const struct debug_question *question, const void *data, const uint8_t **answer);
+bool debug_is_stopped_remote(uint32_t core);
+
+/* ---- answer.c: the core that is asked */
+int64_t debug_answer(const struct debug_question *question, const uint8_t *data,
+                     uint8_t answer[DEBUG_DATA_BYTES]);
+
+/* ---- memory.c */
+
+void debug_memory_initialize(void);
+/* Memory as a core's page tables show it, rights aside: the bytes that could be copied from the
+ * front on. Lazy memory reads as zeros. Writes go to present frames that are not the image's. */
+uint32_t debug_memory_read(uint64_t root, uint64_t address, void *to, uint32_t bytes);
+uint32_t debug_memory_write(uint64_t root, uint64_t address, const void *from, uint32_t bytes);
+/* A shared slot's page of this core that has no frame of its own gets one. RESULT_FAULT. */
+enum result debug_memory_fill(uint64_t address);
+/* Takes frames from the allocator for later: where this core's kernel is in order. */
+void debug_memory_prepare(void);
+
+/* ---- thread.c */
+
+struct debug_thread {
+    uint64_t handle;
+    uint64_t rip, rsp, stack; /* stack: words[0] */
+    uint64_t run_ns;
+    uint8_t state, priority;
+    bool is_current;
+    uint8_t core;
+};
+#define DEBUG_THREADS_ASKED (DEBUG_DATA_BYTES / sizeof(struct debug_thread))
+
+/* In GDB's order: target.xml in describe.c. */
+struct debug_registers {
+    uint64_t general[16]; /* rax rbx rcx rdx rsi rdi rbp rsp r8 .. r15 */
+    uint64_t rip;
+    uint32_t eflags, segments[6];
+    uint8_t x87[8][10];
+    uint32_t x87_control[8];
+    uint8_t xmm[16][16];
+    uint32_t mxcsr;
+    uint64_t fs_base, gs_base;
+    uint8_t ymm_high[16][16];
+} __attribute__((packed));
+#define DEBUG_REGISTERS_BYTES 808u
+_Static_assert(sizeof(struct debug_registers) == DEBUG_REGISTERS_BYTES, "target.xml");
+
+/* Where a core's kernel was interrupted: what is live of its running thread. */
+struct kernel_trap;
+struct debug_context {
+    struct kernel_trap *trap; /* NULL: the thread's frame has everything */
+    uint64_t *kept;           /* r15 r14 r13 r12 rbp rbx */
+};
+extern PERCORE struct debug_context debug_context;
+
+struct thread *debug_thread_at(uint64_t index);
+void debug_registers_read(struct thread *thread, struct debug_registers *registers);
+/* RESULT_PERMISSION: rip or rsp of a thread that is inside posix/ or the kernel. */
+enum result debug_registers_write(struct thread *thread, const struct debug_registers *registers);
+/* RFLAGS.TF of a thread's next instruction. */
+void debug_step_set(struct thread *thread, bool is_on);
+/* Its rip, wherever it is kept. */
+uint64_t debug_thread_rip(const struct thread *thread);
+
+/* ---- server.c, core 0 */
+
+/* Everybody has stopped: serves the debugger until it lets the machine go on. */
+void debug_serve(void);
+/* A byte has come while the machine runs. True: it must stop. */
+bool debug_server_listen(void);
+/* The cell has ended: tells the debugger. */
+void debug_server_ended(uint32_t kind, uint32_t status, uint32_t signal);
+/* The machine stopped by itself before any debugger came. */
+bool debug_server_must_wait(void);
+
+/* ---- list.c, core 0, stopped: the threads of all cores, as GDB numbers them */
+#define DEBUG_THREADS_MAX 1024u
+struct debug_listed {
+    struct debug_thread thread;
+    uint32_t id;
+    char name[DEBUG_NAME_BYTES];
+};
+void debug_list_build(void);
+uint32_t debug_list_count(void);
+const struct debug_listed *debug_list_at(uint32_t position);
+const struct debug_listed *debug_list_find(uint64_t id);          /* NULL: none */
+const struct debug_listed *debug_list_of_handle(uint64_t handle); /* NULL: none */
+/* Memory of the program and, per core, of posix/ and the kernel: bytes done from the front on. */
+uint32_t debug_reach_read(uint32_t core, uint64_t address, void *to, uint32_t bytes);
+uint32_t debug_reach_write(uint32_t core, uint64_t address, const void *from, uint32_t bytes);
+/* posix/'s table; false: there is none, or it is not credible. */
+bool debug_table_read(struct debug_table *table);
+const struct debug_places *debug_places(void); /* NULL: none */
+
+/* ---- breakpoint.c, core 0, stopped */
+enum result debug_breakpoint_set(uint32_t core, uint64_t address);
+enum result debug_breakpoint_clear(uint64_t address);
+enum result debug_watch_set(uint32_t kind, uint64_t address, uint64_t bytes);
+enum result debug_watch_clear(uint32_t kind, uint64_t address, uint64_t bytes);
+void debug_breakpoints_clear_all(void);
+/* Takes them out of memory while the stub works, and puts them back. */
+void debug_breakpoints_lift(void);
+void debug_breakpoints_drop(void);
+/* Any core: there is one, in memory. */
+bool debug_breakpoint_is_at_remote(uint64_t address);
+
+/* ---- describe.c, file.c, monitor.c: parts of a packet's answer */
+void debug_describe(struct debug_text *text, struct debug_reply *reply); /* behind qXfer: */
+void debug_file(struct debug_text *text, struct debug_reply *reply);     /* behind vFile: */
+void debug_monitor(struct debug_text *text, struct debug_reply *reply);  /* behind qRcmd, */
+/* A file of the image; NULL: none. */
+struct image_file;
+const struct image_file *debug_file_find(const uint8_t *path, uint32_t bytes);
+const uint8_t *debug_file_content(const struct image_file *file);
+
+#endif

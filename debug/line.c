@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* National Semiconductor PC16550D, "Registers". */
+#include "line.h"
+
+#include <cpu/instructions.h>
+#include <cpu/time.h>
+#include <uart.h>
+
+#define PORT 0x2f8
+#define GSI 3u
+#define FIFO_BYTES 16u
+#define REGISTER_DATA 0
+#define REGISTER_INTERRUPT_ENABLE 1
+#define REGISTER_FIFO 2
+#define REGISTER_LINE 3
+#define REGISTER_MODEM 4
+#define REGISTER_STATUS 5
+#define REGISTER_SCRATCH 7
+#define LINE_DIVISOR 0x80u
+#define LINE_8N1 0x03u
+#define FIFO_ENABLE 0x07u /* receive interrupt at the first byte; both queues emptied */
+#define MODEM_ON 0x0bu
+#define STATUS_RECEIVED 0x01u
+#define STATUS_HOLDING_EMPTY 0x20u
+#define SEND_NS_MAX 10000000000ull
+
+/* @impl ATL-LLR-DEBUG-0004~1 */
+bool debug_line_initialize(void)
+{
+    cpu_out8(PORT + REGISTER_SCRATCH, 0x5a);
+    if (cpu_in8(PORT + REGISTER_SCRATCH) != 0x5a) {
+        return false;
+    }
+    cpu_out8(PORT + REGISTER_LINE, LINE_DIVISOR);
+    cpu_out8(PORT + REGISTER_DATA, 1); /* 115200 */
+    cpu_out8(PORT + REGISTER_INTERRUPT_ENABLE, 0);
+    cpu_out8(PORT + REGISTER_LINE, LINE_8N1);
+    cpu_out8(PORT + REGISTER_FIFO, FIFO_ENABLE);
+    cpu_out8(PORT + REGISTER_MODEM, MODEM_ON);
+    cpu_out8(PORT + REGISTER_INTERRUPT_ENABLE, UART_ENABLE_RECEIVE);
+    return ioapic_route_uart(GSI, DEBUG_LINE_VECTOR) == RESULT_OK;
+}
+
+bool debug_line_receive(uint8_t *byte)
+{
+    if ((cpu_in8(PORT + REGISTER_STATUS) & STATUS_RECEIVED) == 0) {
+        return false;
+    }
+    *byte = cpu_in8(PORT + REGISTER_DATA);
+    return true;
+}
+
+static bool await_room(void)
+{
+    uint64_t deadline = cpu_now_ns() + SEND_NS_MAX;
+    while ((cpu_in8(PORT + REGISTER_STATUS) & STATUS_HOLDING_EMPTY) == 0) {
+        if (cpu_now_ns() > deadline) {
+            return false;
+        }
+        cpu_pause();
+    }
+    return true;
+}
+
+void debug_line_send(const uint8_t *bytes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (i % FIFO_BYTES == 0 && !await_room()) {
+            return;
+        }
+        cpu_out8(PORT + REGISTER_DATA, bytes[i]);
+    }
+}

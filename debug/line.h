@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The second serial port, which belongs to the debugger: 16550 at 0x2f8, interrupt 3. Core 0. */
+#ifndef DEBUG_LINE_H
+#define DEBUG_LINE_H
+
+#include <percpu/base.h>
+
+#define DEBUG_LINE_VECTOR 0xfc
+
+/* Sets the port up, with an interrupt for each received byte. False: there is none. */
+bool debug_line_initialize(void);
+/* False: nothing has come. The next byte interrupts if this was asked until it said so. */
+bool debug_line_receive(uint8_t *byte);
+/* Polled; gives up on a line that takes nothing for ten seconds. */
+void debug_line_send(const uint8_t *bytes, uint32_t count);
+
+#endif

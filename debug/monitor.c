@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `monitor` commands of the debugger: tables for a person, at most 80 columns. The text goes back
+ * as pairs of digits. */
+#include "internal.h"
+
+#include <cpu/string.h>
+#include <gate/gate.h>
+
+#define LINE_BYTES 80u
+#define WORD_BYTES_MAX 32u
+
+struct line {
+    char text[LINE_BYTES + 1];
+    uint32_t used;
+};
+
+static void put(struct line *line, const char *text)
+{
+    for (; *text != '\0' && line->used < LINE_BYTES; text++) {
+        line->text[line->used++] = *text;
+    }
+}
+
+/* Blanks up to a column, one at least. */
+static void column(struct line *line, uint32_t position)
+{
+    do {
+        put(line, " ");
+    } while (line->used < MIN(position, LINE_BYTES));
+}
+
+static void put_number(struct line *line, uint64_t value, uint32_t base)
+{
+    char digits[21] = "";
+    uint32_t at = sizeof(digits) - 1;
+    do {
+        digits[--at] = "0123456789abcdef"[value % base];
+        value /= base;
+    } while (value != 0);
+    put(line, base == 16 ? "0x" : "");
+    put(line, digits + at);
+}
+
+static void end_line(struct line *line, struct debug_reply *reply)
+{
+    line->text[line->used++] = '\n';
+    debug_reply_hex(reply, line->text, line->used);
+    line->used = 0;
+}
+
+static void say(struct debug_reply *reply, const char *text)
+{
+    struct line line = {.used = 0};
+    put(&line, text);
+    end_line(&line, reply);
+}
+
+static void help(struct debug_reply *reply)
+{
+    say(reply, "monitor cores    what each core does");
+    say(reply, "monitor threads  all threads, by core");
+    say(reply, "monitor memory   frames of each core");
+    say(reply, "monitor gate     how often the kernel was entered, by core");
+    say(reply, "monitor audit    judges the page tables of all cores now");
+}
+
+static void cores(struct debug_reply *reply)
+{
+    say(reply, "core  state        runs");
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        const struct debug_page *page = debug_page_of_remote(core);
+        const struct debug_listed *thread = debug_list_of_handle(page->current);
+        struct line line = {.used = 0};
+        put_number(&line, core, 10);
+        column(&line, 6);
+        if (!debug_is_stopped_remote(core)) {
+            put(&line, "no answer");
+        } else if (page->is_idle) {
+            put(&line, "idle");
+        } else {
+            put(&line, page->is_in_kernel ? "kernel" : "thread");
+            column(&line, 19);
+            put_number(&line, thread != NULL ? thread->id : 0, 10);
+            put(&line, " ");
+            put(&line, thread != NULL ? thread->name : "");
+        }
+        end_line(&line, reply);
+    }
+}
+
+static void threads(struct debug_reply *reply)
+{
+    static const char *const states[] = {"free", "ready", "running", "parked", "waiting"};
+    say(reply, "thread   core  state    priority  rip                 name");
+    for (uint32_t i = 0; i < debug_list_count(); i++) {
+        const struct debug_listed *entry = debug_list_at(i);
+        struct line line = {.used = 0};
+        put_number(&line, entry->id, 10);
+        column(&line, 9);
+        put_number(&line, entry->thread.core, 10);
+        column(&line, 15);
+        put(&line, states[MIN(entry->thread.state, ARRAY_COUNT(states) - 1)]);
+        column(&line, 24);
+        put_number(&line, entry->thread.priority, 10);
+        column(&line, 34);
+        put_number(&line, entry->thread.rip, 16);
+        column(&line, 54);
+        put(&line, entry->name);
+        end_line(&line, reply);
+    }
+}
+
+/* False: the core does not answer. */
+static bool counts_of(uint32_t core, struct gate_core_counts *counts)
+{
+    struct debug_question question = {.kind = DEBUG_QUESTION_COUNTS, .core = core};
+    const uint8_t *answer;
+    if (debug_ask(&question, NULL, &answer) != RESULT_OK) {
+        return false;
+    }
+    memcpy(counts, answer, sizeof(*counts));
+    return true;
+}
+
+static void row(struct line *line, const uint64_t *values, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        column(line, 6 + 13 * i);
+        put_number(line, values[i], 10);
+    }
+}
+
+static void memory(struct debug_reply *reply)
+{
+    say(reply, "core  free (KiB)   of (KiB)     threads");
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        struct gate_core_counts counts;
+        struct line line = {.used = 0};
+        put_number(&line, core, 10);
+        if (counts_of(core, &counts)) {
+            const uint64_t values[] = {counts.frames_free * 4, counts.frames_total * 4,
+                                       counts.threads_live};
+            row(&line, values, ARRAY_COUNT(values));
+        }
+        end_line(&line, reply);
+    }
+}
+
+static void gate(struct debug_reply *reply)
+{
+    say(reply, "core  gate calls   Linux calls  interrupts   faults       switches");
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        struct gate_core_counts counts;
+        struct line line = {.used = 0};
+        put_number(&line, core, 10);
+        if (counts_of(core, &counts)) {
+            const uint64_t values[] = {counts.gate_calls, counts.reflections, counts.interrupts,
+                                       counts.faults, counts.switches};
+            row(&line, values, ARRAY_COUNT(values));
+        }
+        end_line(&line, reply);
+    }
+}
+
+static void audit(struct debug_reply *reply)
+{
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        struct debug_question question = {.kind = DEBUG_QUESTION_AUDIT, .core = core};
+        const uint8_t *answer;
+        int64_t result = debug_ask(&question, NULL, &answer);
+        struct line line = {.used = 0};
+        put(&line, "core ");
+        put_number(&line, core, 10);
+        put(&line, result == RESULT_OK          ? ": holds"
+                   : result == RESULT_TIMED_OUT ? ": no answer"
+                                                : ": DOES NOT HOLD");
+        end_line(&line, reply);
+    }
+}
+
+/* @impl ATL-LLR-DEBUG-0023~1 */
+void debug_monitor(struct debug_text *packet, struct debug_reply *reply)
+{
+    static const struct {
+        const char *name;
+        void (*write)(struct debug_reply *reply);
+    } commands[] = {{"cores", cores},
+                    {"threads", threads},
+                    {"memory", memory},
+                    {"gate", gate},
+                    {"audit", audit}};
+    uint8_t word[WORD_BYTES_MAX];
+    struct debug_text text = {word, (uint32_t)debug_text_hex(packet, word, sizeof(word))};
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        struct debug_text rest = text;
+        if (debug_text_word(&rest, commands[i].name) && rest.left == 0) {
+            commands[i].write(reply);
+            return;
+        }
+    }
+    help(reply);
+}

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packets of the debugger, on core 0, while all cores stand still (GDB manual, "Remote Protocol").
+ * Nothing that the debugger sends is believed: numbers are checked where they are used. */
+#include "server.h"
+
+#include "line.h"
+
+#include <driver/console.h>
+#include <kernel/image.h>
+
+#define NOBODY UINT32_MAX
+#define SIGNAL_KILL 9u
+#define FOOTER_BYTES 3u
+
+static PERCORE struct debug_receiver receiver;
+static PERCORE struct debug_reply reply;
+static PERCORE bool has_acknowledgement_off;   /* QStartNoAckMode */
+static PERCORE bool is_stop_due;               /* the debugger waits for a stop */
+static PERCORE bool is_interrupted, is_called; /* why the machine stops: Ctrl-C, a packet */
+static PERCORE bool goes_on;
+static PERCORE uint64_t selected_id; /* of Hg; 0: any */
+static PERCORE uint64_t stopped_id;  /* of the last stop */
+static PERCORE struct debug_event told;
+
+noreturn void __wrap_end_machine(uint8_t kind, uint8_t status, uint8_t signal);
+
+/* ---- the line */
+
+static void send_byte(uint8_t byte)
+{
+    debug_line_send(&byte, 1);
+}
+
+static void send_reply(void)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t sum = debug_reply_finish(&reply);
+    uint8_t footer[FOOTER_BYTES] = {'#', (uint8_t)digits[sum >> 4], (uint8_t)digits[sum & 15]};
+    send_byte('$');
+    debug_line_send(reply.body, reply.bytes);
+    debug_line_send(footer, sizeof(footer));
+}
+
+const struct debug_listed *debug_selected(void)
+{
+    const struct debug_listed *found = debug_list_find(selected_id);
+    if (found == NULL) {
+        found = debug_list_find(stopped_id);
+    }
+    return found != NULL ? found : debug_list_at(0);
+}
+
+/* ---- stops */
+
+static void put_stop(void)
+{
+    const struct debug_listed *thread = debug_list_find(stopped_id);
+    debug_reply_text(&reply, "T");
+    uint8_t signal = (uint8_t)told.signal;
+    debug_reply_hex(&reply, &signal, 1);
+    if (told.kind == DEBUG_EVENT_BREAKPOINT) {
+        debug_reply_text(&reply, "swbreak:;");
+    } else if (told.kind == DEBUG_EVENT_HARDWARE) {
+        debug_reply_text(&reply, "hwbreak:;");
+    } else if (told.kind == DEBUG_EVENT_WATCH) {
+        debug_reply_text(&reply, "watch:");
+        debug_reply_number(&reply, told.address);
+        debug_reply_text(&reply, ";");
+    }
+    if (thread != NULL) {
+        debug_reply_text(&reply, "thread:");
+        debug_reply_number(&reply, thread->id);
+        debug_reply_text(&reply, ";core:");
+        debug_reply_number(&reply, thread->thread.core);
+        debug_reply_text(&reply, ";");
+    }
+}
+
+/* The core whose event is told now: the lowest that has one. */
+static uint32_t trapped_core(void)
+{
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        const struct debug_page *page = debug_page_of_remote(core);
+        if (debug_is_stopped_remote(core) &&
+            atomic_load_explicit(&page->is_trapped, memory_order_acquire)) {
+            return core;
+        }
+    }
+    return NOBODY;
+}
+
+/* After Ctrl-C: a thread that runs, or any. */
+static uint64_t running_thread(void)
+{
+    for (uint32_t i = 0; i < debug_list_count(); i++) {
+        if (debug_list_at(i)->thread.is_current) {
+            return debug_list_at(i)->id;
+        }
+    }
+    return debug_list_count() > 0 ? debug_list_at(0)->id : 0;
+}
+
+static void choose_event(uint32_t core)
+{
+    debug_server()->plan.reported = core;
+    if (core != NOBODY) {
+        told = debug_page_of_remote(core)->event;
+        const struct debug_listed *thread = debug_list_of_handle(told.thread);
+        stopped_id = thread != NULL ? thread->id : running_thread();
+    } else {
+        told = (struct debug_event){.signal = is_interrupted ? DEBUG_SIGNAL_INTERRUPT
+                                                             : DEBUG_SIGNAL_TRAP};
+        stopped_id = running_thread();
+    }
+    selected_id = 0;
+}
+
+/* ---- packets */
+
+static void session_begin(void)
+{
+    debug_breakpoints_clear_all();
+    has_acknowledgement_off = false;
+    debug_server()->is_attached = true;
+    debug_server()->passed_signals = 0;
+    debug_reply_text(&reply, "PacketSize=3f00;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;"
+                             "QPassSignals+;qXfer:features:read+;qXfer:threads:read+;"
+                             "qXfer:exec-file:read+;qXfer:auxv:read+;qXfer:libraries-svr4:read+;"
+                             "qXfer:memory-map:read+;binary-upload+;xmlRegisters=i386");
+}
+
+static void session_end(void)
+{
+    debug_breakpoints_clear_all();
+    debug_server()->is_attached = false;
+    debug_plan_simple(NULL, DEBUG_ACTION_CONTINUE, DEBUG_ACTION_CONTINUE, 0);
+    goes_on = true;
+}
+
+static void ok(bool is_done)
+{
+    debug_reply_text(&reply, is_done ? "OK" : "E0e");
+}
+
+static void pass_signals(struct debug_text *text)
+{
+    uint64_t mask = 0, signal;
+    while (debug_text_number(text, &signal)) {
+        mask |= signal < 64 ? 1ull << signal : 0;
+        (void)debug_text_word(text, ";");
+    }
+    debug_server()->passed_signals = mask;
+    ok(true);
+}
+
+static void put_ids(void)
+{
+    debug_reply_text(&reply, "m");
+    for (uint32_t i = 0; i < debug_list_count(); i++) {
+        debug_reply_text(&reply, i > 0 ? "," : "");
+        debug_reply_number(&reply, debug_list_at(i)->id);
+    }
+}
+
+static void put_extra(struct debug_text *text)
+{
+    static const char *const states[] = {"free", "ready", "running", "parked", "waiting"};
+    uint64_t id = 0;
+    (void)debug_text_number(text, &id);
+    const struct debug_listed *entry = debug_list_find(id);
+    if (entry == NULL) {
+        ok(false);
+        return;
+    }
+    char line[64] = "core ";
+    uint32_t used = 5;
+    uint32_t core = entry->thread.core, priority = entry->thread.priority;
+    if (core >= 10) {
+        line[used++] = (char)('0' + core / 10);
+    }
+    line[used++] = (char)('0' + core % 10);
+    for (const char *at = ", "; *at != '\0'; at++) {
+        line[used++] = *at;
+    }
+    for (const char *at = states[MIN(entry->thread.state, 4)]; *at != '\0'; at++) {
+        line[used++] = *at;
+    }
+    for (const char *at = ", priority "; *at != '\0'; at++) {
+        line[used++] = *at;
+    }
+    if (priority >= 10) {
+        line[used++] = (char)('0' + priority / 10);
+    }
+    line[used++] = (char)('0' + priority % 10);
+    debug_reply_hex(&reply, line, used);
+}
+
+static void query(struct debug_text *text)
+{
+    if (debug_text_word(text, "Supported")) {
+        session_begin();
+    } else if (debug_text_word(text, "Xfer:")) {
+        debug_describe(text, &reply);
+    } else if (debug_text_word(text, "fThreadInfo")) {
+        put_ids();
+    } else if (debug_text_word(text, "sThreadInfo")) {
+        debug_reply_text(&reply, "l");
+    } else if (debug_text_word(text, "ThreadExtraInfo,")) {
+        put_extra(text);
+    } else if (debug_text_word(text, "Attached")) {
+        debug_reply_text(&reply, "1");
+    } else if (debug_text_word(text, "GetTLSAddr:")) {
+        debug_tls_get(text, &reply);
+    } else if (debug_text_word(text, "Rcmd,")) {
+        debug_monitor(text, &reply);
+    } else if (debug_text_word(text, "Symbol:")) {
+        ok(true);
+    } else if (text->left == 1 && debug_text_word(text, "C")) {
+        debug_reply_text(&reply, "QC");
+        debug_reply_number(&reply, debug_selected() != NULL ? debug_selected()->id : 1);
+    }
+}
+
+static void select(struct debug_text *text)
+{
+    uint64_t id = 0;
+    if (debug_text_word(text, "c")) {
+        ok(true); /* vCont names its threads */
+        return;
+    }
+    bool is_any = !debug_text_word(text, "g") || debug_text_word(text, "-1");
+    bool is_known =
+        is_any || (debug_text_number(text, &id) && (id == 0 || debug_list_find(id) != NULL));
+    if (is_known) {
+        selected_id = id;
+    }
+    ok(is_known);
+}
+
+/* Z and z: kind,address,bytes */
+static void breakpoint(struct debug_text *text, bool is_set)
+{
+    uint64_t kind, address, bytes;
+    if (!debug_text_number(text, &kind) || !debug_text_word(text, ",") ||
+        !debug_text_number(text, &address) || !debug_text_word(text, ",") ||
+        !debug_text_number(text, &bytes) || kind > 4) {
+        ok(false);
+        return;
+    }
+    const struct debug_listed *selected = debug_selected();
+    uint32_t core = selected != NULL ? selected->thread.core : 0;
+    enum result result;
+    if (kind == 0) {
+        result = is_set ? debug_breakpoint_set(core, address) : debug_breakpoint_clear(address);
+    } else {
+        result = is_set ? debug_watch_set((uint32_t)kind, address, bytes)
+                        : debug_watch_clear((uint32_t)kind, address, bytes);
+    }
+    ok(result == RESULT_OK);
+}
+
+static void go_on(bool is_planned)
+{
+    if (is_planned) {
+        is_stop_due = goes_on = true;
+    } else {
+        ok(false);
+    }
+}
+
+static void verbose(struct debug_text *text)
+{
+    if (debug_text_word(text, "Cont?")) {
+        debug_reply_text(&reply, "vCont;c;C;s;S;r");
+    } else if (debug_text_word(text, "Cont;")) {
+        go_on(debug_plan_parse(text));
+    } else if (debug_text_word(text, "File:")) {
+        debug_file(text, &reply);
+    } else if (debug_text_word(text, "Kill")) {
+        ok(true);
+        send_reply();
+        __wrap_end_machine(CONSOLE_EXIT_SIGNAL, 0, SIGNAL_KILL);
+    }
+}
+
+/* c and s of old debuggers: an address is not offered. */
+static void simple(enum debug_action_kind kind)
+{
+    debug_plan_simple(debug_selected(), kind, DEBUG_ACTION_CONTINUE, 0);
+    go_on(true);
+}
+
+static void set(struct debug_text *text)
+{
+    if (debug_text_word(text, "StartNoAckMode")) {
+        has_acknowledgement_off = true;
+        ok(true);
+    } else if (debug_text_word(text, "PassSignals:")) {
+        pass_signals(text);
+    }
+}
+
+static void is_alive(struct debug_text *text)
+{
+    uint64_t id;
+    ok(debug_text_number(text, &id) && debug_list_find(id) != NULL);
+}
+
+/* What is not known gets the empty reply. @impl ATL-LLR-DEBUG-0021~1 */
+static void packet(uint8_t kind, struct debug_text *text)
+{
+    switch (kind) {
+    case '?':
+        put_stop();
+        break;
+    case 'q':
+        query(text);
+        break;
+    case 'Q':
+        set(text);
+        break;
+    case 'v':
+        verbose(text);
+        break;
+    case 'g':
+        debug_registers_get(&reply);
+        break;
+    case 'G':
+        debug_registers_put(text, &reply);
+        break;
+    case 'p':
+        debug_register_get(text, &reply);
+        break;
+    case 'P':
+        debug_register_put(text, &reply);
+        break;
+    case 'm':
+    case 'x':
+        debug_memory_get(text, &reply, kind == 'x');
+        break;
+    case 'M':
+    case 'X':
+        debug_memory_put(text, &reply, kind == 'X');
+        break;
+    case 'H':
+        select(text);
+        break;
+    case 'T':
+        is_alive(text);
+        break;
+    case 'Z':
+    case 'z':
+        breakpoint(text, kind == 'Z');
+        break;
+    case 'c':
+    case 's':
+        simple(kind == 'c' ? DEBUG_ACTION_CONTINUE : DEBUG_ACTION_STEP);
+        break;
+    case 'D':
+        ok(true);
+        session_end();
+        break;
+    case 'k':
+        __wrap_end_machine(CONSOLE_EXIT_SIGNAL, 0, SIGNAL_KILL);
+    default:
+        break;
+    }
+}
+
+static void serve_packet(void)
+{
+    struct debug_text text = {receiver.body, receiver.bytes};
+    bool is_greeting = debug_text_word(&text, "qSupported");
+    text = (struct debug_text){receiver.body, receiver.bytes};
+    if (!has_acknowledgement_off || is_greeting) {
+        send_byte('+'); /* a new debugger does not know what the last one agreed on */
+    }
+    debug_reply_clear(&reply);
+    uint8_t kind = text.left > 0 ? text.at[0] : 0;
+    if (text.left > 0) {
+        text.at++;
+        text.left--;
+    }
+    packet(kind, &text);
+    bool is_silent = goes_on && is_stop_due;
+    if (!is_silent) {
+        send_reply();
+    }
+}
+
+static void serve_byte(uint8_t byte)
+{
+    switch (debug_receiver_take(&receiver, byte)) {
+    case DEBUG_INPUT_PACKET:
+        serve_packet();
+        break;
+    case DEBUG_INPUT_DAMAGED:
+        send_byte('-');
+        break;
+    case DEBUG_INPUT_REPEAT:
+        if (!has_acknowledgement_off) {
+            send_reply();
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- the stop */
+
+/* @impl ATL-LLR-DEBUG-0021~1 */
+bool debug_server_listen(void)
+{
+    uint8_t byte;
+    while (debug_line_receive(&byte)) {
+        enum debug_input input = debug_receiver_take(&receiver, byte);
+        is_interrupted = input == DEBUG_INPUT_INTERRUPT && debug_server()->is_attached;
+        is_called = input == DEBUG_INPUT_BEGIN;
+        if (is_interrupted || is_called) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool debug_server_must_wait(void)
+{
+    for (uint32_t core = 1; core < percpu_core_count; core++) {
+        if (atomic_load(&debug_page_of_remote(core)->is_trapped)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A debugger that begins to talk while it waits for a stop is another one. */
+static void say_stop(void)
+{
+    if (is_called) {
+        is_stop_due = false;
+    }
+    if (is_stop_due) {
+        debug_reply_clear(&reply);
+        put_stop();
+        send_reply();
+        is_stop_due = false;
+    }
+}
+
+/* @impl ATL-LLR-DEBUG-0021~1 */
+void debug_serve(void)
+{
+    (void)debug_stop_all();
+    uint32_t core = trapped_core();
+    if (core == NOBODY && !is_interrupted && !is_called) {
+        debug_server()->plan.reported = NOBODY;
+        debug_release(); /* what somebody wanted to say has been said */
+        return;
+    }
+    debug_list_build();
+    debug_breakpoints_lift();
+    choose_event(core);
+    say_stop();
+    is_interrupted = is_called = goes_on = false;
+    while (!goes_on) {
+        uint8_t byte;
+        if (debug_line_receive(&byte)) {
+            serve_byte(byte);
+        } else {
+            debug_halt();
+        }
+    }
+    debug_breakpoints_drop();
+    debug_release();
+}
+
+/* GDB's numbers of Linux's signals where they differ. */
+static uint8_t signal_number(uint32_t signal)
+{
+    static const uint8_t numbers[32] = {[7] = 10,  [10] = 30, [12] = 31, [17] = 20, [18] = 19,
+                                        [19] = 17, [20] = 18, [23] = 16, [29] = 23, [31] = 12};
+    bool differs = signal < ARRAY_COUNT(numbers) && numbers[signal] != 0;
+    return differs ? numbers[signal] : (uint8_t)signal;
+}
+
+/* @impl ATL-LLR-DEBUG-0022~1 */
+void debug_server_ended(uint32_t kind, uint32_t status, uint32_t signal)
+{
+    if (percpu_self.value != 0 || !debug_server()->is_attached) {
+        return;
+    }
+    uint8_t code = kind == CONSOLE_EXIT_NORMAL ? (uint8_t)status : signal_number(signal);
+    code = kind == CONSOLE_EXIT_PANIC ? DEBUG_SIGNAL_ABORT : code;
+    debug_reply_clear(&reply);
+    debug_reply_text(&reply, kind == CONSOLE_EXIT_NORMAL ? "W" : "X");
+    debug_reply_hex(&reply, &code, 1);
+    send_reply();
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files that answer packets. Core 0, stopped. */
+#ifndef DEBUG_SERVER_H
+#define DEBUG_SERVER_H
+
+#include "internal.h"
+
+/* The thread that the debugger looks at (packet Hg), or the one that stopped, or any; NULL: there
+ * is no thread at all. */
+const struct debug_listed *debug_selected(void);
+
+/* vcont.c: behind "vCont;". True: the plan is made and the machine goes on. */
+bool debug_plan_parse(struct debug_text *text);
+/* One action for one thread (NULL: none) and another for the rest. */
+void debug_plan_simple(const struct debug_listed *thread, enum debug_action_kind kind,
+                       enum debug_action_kind others, uint32_t signal);
+
+/* access.c: registers and memory. Each answers its packet. */
+void debug_registers_get(struct debug_reply *reply);                          /* g */
+void debug_registers_put(struct debug_text *text, struct debug_reply *reply); /* G */
+void debug_register_get(struct debug_text *text, struct debug_reply *reply);  /* p */
+void debug_register_put(struct debug_text *text, struct debug_reply *reply);  /* P */
+void debug_memory_get(struct debug_text *text, struct debug_reply *reply, bool is_binary);
+void debug_memory_put(struct debug_text *text, struct debug_reply *reply, bool is_binary);
+void debug_tls_get(struct debug_text *text, struct debug_reply *reply); /* qGetTLSAddr: */
+
+#endif

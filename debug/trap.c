@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the stub sees of the kernel. The linker puts these functions in place of the kernel's own
+ * (ld, option --wrap): the kernel has no hook, and is the same without this folder. */
+#include "internal.h"
+
+#include "../isolation/cell.h"
+#include "../isolation/gate/internal.h"
+#include "instructions.h"
+#include "line.h"
+
+#include <cpu/apic.h>
+#include <cpu/core.h>
+#include <cpu/msr.h>
+#include <driver/console.h>
+#include <gate/gate.h>
+#include <kernel/image.h>
+#include <main.h>
+
+#define VECTOR_DEBUG_EXCEPTION 1
+#define VECTOR_NMI 2
+#define VECTOR_BREAKPOINT 3
+#define RFLAGS_RF (1ull << 16)
+#define DR7_WRITE_8(slot) ((2ull << (2 * (slot))) | (0x9ull << (16 + 4 * (slot))))
+#define DR7_EXECUTE(slot) (2ull << (2 * (slot)))
+
+noreturn void __real_trap_from_cell(uint64_t vector, uint64_t error, uint64_t address);
+noreturn void __wrap_trap_from_cell(uint64_t vector, uint64_t error, uint64_t address);
+enum result __real_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
+                                     uint64_t address);
+enum result __wrap_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
+                                     uint64_t address);
+void __real_console_service_initialize(core_id_t self);
+void __wrap_console_service_initialize(core_id_t self);
+int64_t __real_gate_thread_start(const struct gate_thread_start *start);
+int64_t __wrap_gate_thread_start(const struct gate_thread_start *start);
+noreturn void __real_end_machine(uint8_t kind, uint8_t status, uint8_t signal);
+noreturn void __wrap_end_machine(uint8_t kind, uint8_t status, uint8_t signal);
+bool debug_trap_in_kernel(struct kernel_trap *trap, uint64_t address, uint64_t *kept);
+
+/* What --gdb-wait waits for, in core 0's debug register 0: posix/ writes where the program starts;
+ * then the program's first instruction. */
+static PERCORE enum { WAIT_NOT, WAIT_LOADED, WAIT_ENTRY } waiting;
+
+/* ---- events */
+
+static struct debug_event event_make(enum debug_event_kind kind, uint32_t signal, uint64_t address)
+{
+    struct thread *thread = percpu_current;
+    return (struct debug_event){.kind = kind,
+                                .signal = signal,
+                                .thread = thread != NULL ? percpu_thread_handle(thread) : 0,
+                                .address = address};
+}
+
+static void stop_with(enum debug_event_kind kind, uint32_t signal, uint64_t address)
+{
+    struct debug_event event = event_make(kind, signal, address);
+    debug_stop(&event);
+}
+
+/* When the program has been loaded its start is in posix/'s table. QEMU 7.2 has been seen to report
+ * a write there for one to another page: then the wait goes on. */
+static void wait_for_entry(void)
+{
+    struct debug_table table;
+    if (debug_table_read(&table) && table.entry != 0) {
+        debug_write_dr0(table.entry);
+        debug_write_dr7(DR7_CLEAR | DR7_EXECUTE(0));
+        waiting = WAIT_ENTRY;
+    }
+}
+
+static bool is_in_range(const struct debug_action *action, uint64_t rip)
+{
+    return action->kind == DEBUG_ACTION_STEP && rip >= action->start && rip < action->end;
+}
+
+/* Which of the debug registers matched: DR6's low bits; of an instruction, not of data? */
+static bool is_execution(uint32_t slot)
+{
+    return (debug_server()->plan.control >> (16 + 4 * slot) & 3) == 0;
+}
+
+/* #DB. Stops if it was for the debugger; false: it was not. @rflags where RF has to be set before
+ * the instruction at a breakpoint can run. @impl ATL-LLR-DEBUG-0011~1 */
+static bool debug_exception(uint64_t rip, uint64_t *rflags)
+{
+    const struct debug_plan *plan = &debug_server()->plan;
+    uint64_t status = debug_read_dr6();
+    debug_write_dr6(DR6_CLEAR);
+    if (waiting != WAIT_NOT && (status & 1) != 0) {
+        if (waiting == WAIT_LOADED) {
+            wait_for_entry();
+        } else {
+            waiting = WAIT_NOT;
+            *rflags |= RFLAGS_RF;
+            stop_with(DEBUG_EVENT_START, DEBUG_SIGNAL_TRAP, 0);
+        }
+        return true;
+    }
+    for (uint32_t slot = 0; slot < DEBUG_WATCHES; slot++) {
+        if ((status >> slot & 1) != 0 && (plan->control >> (2 * slot) & 3) != 0) {
+            enum debug_event_kind kind =
+                is_execution(slot) ? DEBUG_EVENT_HARDWARE : DEBUG_EVENT_WATCH;
+            uint64_t address = plan->watch[slot];
+            stop_with(kind, DEBUG_SIGNAL_TRAP, address);
+            if (kind == DEBUG_EVENT_HARDWARE && plan->reported == percpu_self.value) {
+                *rflags |= RFLAGS_RF;
+            }
+            return true;
+        }
+    }
+    struct debug_action action = {0};
+    if (percpu_current != NULL) {
+        action = debug_action_of(percpu_current);
+    }
+    if ((status & DR6_STEP) == 0 || action.kind != DEBUG_ACTION_STEP) {
+        return false;
+    }
+    if (!is_in_range(&action, rip)) {
+        stop_with(DEBUG_EVENT_STEP, DEBUG_SIGNAL_TRAP, 0);
+    }
+    return true;
+}
+
+/* ---- from a thread */
+
+/* DEBUG_VECTOR, or bytes on the line. True: this core must stop. */
+static bool interrupt(uint64_t vector)
+{
+    cpu_apic_end_of_interrupt();
+    if (debug_stop_is_under_way()) {
+        return false;
+    }
+    if (percpu_self.value != 0) {
+        return debug_stop_is_wanted();
+    }
+    /* A debugger that comes before the program is there is served when it is. */
+    return vector == DEBUG_LINE_VECTOR ? waiting == WAIT_NOT && debug_server_listen()
+                                       : debug_server_must_wait();
+}
+
+static bool is_ours(uint64_t vector)
+{
+    return vector == DEBUG_VECTOR || vector == DEBUG_LINE_VECTOR;
+}
+
+/* @impl ATL-LLR-DEBUG-0011~1 */
+noreturn void __wrap_trap_from_cell(uint64_t vector, uint64_t error, uint64_t address)
+{
+    struct thread_frame *frame = &percpu_current->frame;
+    debug_context.trap = NULL;
+    if (is_ours(vector)) {
+        if (interrupt(vector)) {
+            debug_stop(NULL);
+        }
+        gate_leave();
+    }
+    if (vector == VECTOR_BREAKPOINT && debug_breakpoint_is_at_remote(frame->rip - 1)) {
+        frame->rip--;
+        stop_with(DEBUG_EVENT_BREAKPOINT, DEBUG_SIGNAL_TRAP, 0);
+        gate_leave();
+    }
+    if (vector == VECTOR_DEBUG_EXCEPTION && debug_exception(frame->rip, &frame->rflags)) {
+        gate_leave();
+    }
+    __real_trap_from_cell(vector, error, address);
+}
+
+static uint32_t signal_of(uint64_t vector)
+{
+    static const uint8_t signals[32] = {
+        [0] = DEBUG_SIGNAL_FLOATING, [1] = DEBUG_SIGNAL_TRAP,      [3] = DEBUG_SIGNAL_TRAP,
+        [6] = DEBUG_SIGNAL_ILLEGAL,  [12] = DEBUG_SIGNAL_BUS,      [16] = DEBUG_SIGNAL_FLOATING,
+        [17] = DEBUG_SIGNAL_BUS,     [19] = DEBUG_SIGNAL_FLOATING,
+    };
+    return vector < ARRAY_COUNT(signals) && signals[vector] != 0 ? signals[vector]
+                                                                 : DEBUG_SIGNAL_SEGMENT;
+}
+
+/* An exception that posix/ would make a signal of: the debugger decides. Those of posix/ itself are
+ * its own business. @impl ATL-LLR-DEBUG-0012~1 */
+enum result __wrap_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
+                                     uint64_t address)
+{
+    const struct debug_server_page *server = debug_server();
+    uint32_t signal = signal_of(vector);
+    if (server->is_attached && (server->passed_signals >> signal & 1) == 0 &&
+        !gate_is_in_posix(thread->cell, thread->frame.rip)) {
+        struct debug_event event = event_make(DEBUG_EVENT_SIGNAL, signal, address);
+        event.vector = (uint32_t)vector;
+        event.error = (uint32_t)error;
+        debug_stop(&event);
+        bool is_told = server->plan.reported == percpu_self.value;
+        if (server->is_attached && (!is_told || debug_action_of(thread).signal == 0)) {
+            return RESULT_OK; /* the instruction runs again, or goes on where it was sent */
+        }
+    }
+    return __real_gate_upcall_fault(thread, vector, error, address);
+}
+
+/* ---- from the kernel */
+
+static bool kernel_exception(struct kernel_trap *trap)
+{
+    if (trap->vector == VECTOR_NMI) {
+        if (percpu_self.value == 0 ? !debug_server_must_wait() : !debug_stop_is_wanted()) {
+            return false;
+        }
+        debug_stop(NULL);
+        return true;
+    }
+    if (trap->vector == VECTOR_BREAKPOINT && debug_breakpoint_is_at_remote(trap->rip - 1)) {
+        trap->rip--;
+        stop_with(DEBUG_EVENT_BREAKPOINT, DEBUG_SIGNAL_TRAP, 0);
+        return true;
+    }
+    return trap->vector == VECTOR_DEBUG_EXCEPTION && debug_exception(trap->rip, &trap->rflags);
+}
+
+/* True: the trap is dealt with. */
+bool debug_trap_in_kernel(struct kernel_trap *trap, uint64_t address, uint64_t *kept)
+{
+    (void)address;
+    if (cpu_is_on_boot_tables()) {
+        return false;
+    }
+    if (is_ours(trap->vector)) {
+        if (interrupt(trap->vector)) {
+            debug_stop_soon();
+        }
+        return true;
+    }
+    struct debug_context before = debug_context;
+    debug_context = (struct debug_context){trap, kept};
+    bool is_done = kernel_exception(trap);
+    debug_context = before;
+    return is_done;
+}
+
+/* ---- the machine's beginning and end */
+
+/* @impl ATL-LLR-DEBUG-0004~1 */
+void __wrap_console_service_initialize(core_id_t self)
+{
+    __real_console_service_initialize(self);
+    debug_memory_initialize();
+    if (self.value == 0) {
+        bool has_line = debug_line_initialize();
+        console_log(CONSOLE_ERROR, has_line
+                                       ? "atoll: debug image: whoever reaches the second serial "
+                                         "line commands this machine\n"
+                                       : "atoll: debug image without a second serial line\n");
+    }
+}
+
+/* The machine's first thread. @impl ATL-LLR-DEBUG-0013~1 */
+int64_t __wrap_gate_thread_start(const struct gate_thread_start *start)
+{
+    const struct debug_places *places = debug_places();
+    if ((cell_image()->flags & IMAGE_FLAG_DEBUG_WAIT) != 0 && places != NULL) {
+        debug_write_dr0(shared_plan.posix_base + places->table +
+                        offsetof(struct debug_table, entry));
+        debug_write_dr7(DR7_CLEAR | DR7_WRITE_8(0));
+        waiting = WAIT_LOADED;
+    }
+    return __real_gate_thread_start(start);
+}
+
+noreturn void __wrap_end_machine(uint8_t kind, uint8_t status, uint8_t signal)
+{
+    debug_server_ended(kind, status, signal);
+    __real_end_machine(kind, status, signal);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A program to be debugged: threads that call one function, a counter to watch, ways to end. The
+ * tests know its functions and variables by name, and its lines by their marks. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define THREADS_MAX 8
+
+static __thread int own_number;
+volatile uint64_t watched;
+volatile uint64_t turns[THREADS_MAX];
+volatile int must_end;
+static pthread_barrier_t all_are_there;
+static char untouched[8192];
+
+__attribute__((noinline)) static int meet(int number, int turn)
+{
+    int sum = number + turn;
+    turns[number]++; /* mark: meet */
+    return sum;
+}
+
+static void *worker(void *argument)
+{
+    own_number = (int)(intptr_t)argument;
+    pthread_barrier_wait(&all_are_there);
+    for (int turn = 0; !must_end; turn++) {
+        meet(own_number, turn);
+    }
+    return NULL;
+}
+
+static void *writer(void *argument)
+{
+    (void)argument;
+    for (int i = 0; i < 3; i++) {
+        usleep(1000);
+        watched += 5; /* mark: write */
+    }
+    return NULL;
+}
+
+__attribute__((noinline)) int twice(int x)
+{
+    return 2 * x;
+}
+
+static void on_signal(int number)
+{
+    printf("handler %d\n", number);
+    fflush(stdout);
+    _exit(9);
+}
+
+static int fault(void)
+{
+    signal(SIGSEGV, on_signal);
+    *(volatile int *)8 = 1; /* mark: fault */
+    return 1;
+}
+
+/* On as many cores as there are. */
+static void start(void *(*body)(void *), int count, pthread_t *threads)
+{
+    for (int i = 0; i < count; i++) {
+        pthread_attr_t attributes;
+        pthread_attr_init(&attributes);
+        pthread_create(&threads[i], &attributes, body, (void *)(intptr_t)i);
+    }
+}
+
+/* Until the debugger says so. */
+static int spin(int count)
+{
+    pthread_t threads[THREADS_MAX];
+    pthread_barrier_init(&all_are_there, NULL, (unsigned)count);
+    start(worker, count, threads);
+    for (int i = 0; i < count; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    return 7;
+}
+
+int main(int argc, char **argv)
+{
+    const char *mode = argc > 1 ? argv[1] : "plain";
+    int count = argc > 2 ? atoi(argv[2]) : 2;
+    int local = twice(21); /* mark: main */
+    pthread_t thread;
+    if (strcmp(mode, "spin") == 0) {
+        return spin(count);
+    }
+    if (strcmp(mode, "idle") == 0) {
+        while (!must_end) {
+            usleep(100000);
+        }
+        return 6;
+    }
+    if (strcmp(mode, "write") == 0) {
+        start(writer, 1, &thread);
+        pthread_join(thread, NULL);
+        return (int)watched;
+    }
+    if (strcmp(mode, "fault") == 0) {
+        return fault();
+    }
+    if (strcmp(mode, "abort") == 0) {
+        abort();
+    }
+    printf("local %d %d\n", local, untouched[4096]);
+    return 5;
+}

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The debugger's stub with the real GDB, in batch mode, over the second serial line: what a user types
+and what a user sees. The line is a socket in a folder of the test's own."""
+import contextlib
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+from lib import ONE, PAIRWISE, ROOT, system_test
+
+from atoll.debug import debug_line
+from atoll.testing.results import TestFailure
+
+GDB_SECONDS = 100
+NO_LIBRARIES = "set auto-solib-add off"
+
+
+class Session:
+    """A machine with a program, running beside the test, and debuggers that come and go."""
+
+    def __init__(self, guest, folder, program, arguments, wait):
+        self._guest = guest
+        self.line = pathlib.Path(folder) / "gdb"
+        image = guest.pack(program, *map(str, arguments), variant="debug", debug=True, debug_wait=wait)
+        self._result = None
+        self._error = None
+        self._thread = threading.Thread(target=self._boot, args=(image,))
+        self._thread.start()
+        deadline = time.monotonic() + guest.timeout_s
+        while not self.line.exists():
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                raise TestFailure("QEMU made no socket", str(self._error))
+            time.sleep(0.02)
+
+    def _boot(self, image):
+        try:
+            self._result = self._guest.boot(image, qemu=debug_line(f"path={self.line}"))
+        except TestFailure as error:
+            self._error = error
+
+    def gdb(self, *commands, libraries=False):
+        """Runs GDB with commands after `target remote`; what it printed."""
+        words = ["gdb", "-q", "-nx", "-batch", "-ex", "set pagination off", "-ex", "set width 0"]
+        for command in ([] if libraries else [NO_LIBRARIES]) + [f"target remote {self.line}",
+                                                                *commands]:
+            words += ["-ex", command]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=GDB_SECONDS,
+                                  stdin=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired as error:
+            said = (error.stdout or b"").decode("utf-8", "replace")
+            raise TestFailure(f"GDB did not end within {GDB_SECONDS} s", said) from None
+        return Said(done.stdout + done.stderr)
+
+    def end(self):
+        """Waits for the machine; its Result."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Said:
+    """What GDB printed."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def has(self, pattern, count=1):
+        found = len(re.findall(pattern, self.text, re.M))
+        if found < count:
+            raise TestFailure(f"GDB does not say /{pattern}/ {count} times but {found}", self.text)
+        return self
+
+    def has_not(self, pattern):
+        if re.search(pattern, self.text, re.M):
+            raise TestFailure(f"GDB says /{pattern}/", self.text)
+        return self
+
+
+@contextlib.contextmanager
+def debugged(guest, *arguments, source="debugged.c", wait=True):
+    program = guest.build(source, "-g", "-O0")
+    with tempfile.TemporaryDirectory(prefix="atoll-gdb-") as folder:
+        session = Session(guest, folder, program, arguments, wait)
+        try:
+            yield session
+        finally:
+            session._thread.join()
+
+
+def line_of(mark):
+    text = (ROOT / "tests/system/programs/debugged.c").read_text().splitlines()
+    return next(number for number, line in enumerate(text, 1) if f"/* mark: {mark} */" in line)
+
+
+# @verifies ATL-HLR-DEBUG-0001~1 ATL-LLR-DEBUG-0013~1 ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0016~1
+# @verifies ATL-LLR-DEBUG-0017~1 ATL-LLR-DEBUG-0022~1 ATL-LLR-DEBUG-0006~1 ATL-LLR-DEBUG-0024~1
+@system_test(matrix=PAIRWISE, timeout_s=120)
+def test_gdb_break_main(guest):
+    with debugged(guest, "plain", "3") as session:
+        said = session.gdb("bt", "break main", "continue", "bt", "info args", "next", "next", "next",
+                           "info locals", "info threads", "print twice(4)", "continue")
+        said.has(r"^#0  0x[0-9a-f]+ in _start \(\)$")
+        said.has(r"^Breakpoint 1, main \(argc=3, argv=0x[0-9a-f]+\) at .*debugged.c:")
+        said.has(r"^#0  main \(argc=3, ").has(r"^argc = 3$").has(r"^local = 42$")
+        said.has(r'^\* 1 +Thread 1 "debugged" \(core 0, running, priority 1\) main \(')
+        said.has(r"^\$1 = 8$").has(r"^\[Inferior 1 \(Remote target\) exited with code 05\]$")
+        result = session.end()
+    result.expect(stdout=b"local 42 0\n", status=5)
+    result.expect_that(b"atoll: debug image" in result.kernel_errors, "the console says what it is")
+
+
+# @verifies ATL-LLR-DEBUG-0018~1 ATL-LLR-DEBUG-0008~1 ATL-LLR-DEBUG-0015~1
+@system_test(matrix=ONE, timeout_s=200, cores=(2,), ring=(3, 0))
+def test_gdb_sees_posix_and_kernel(guest):
+    """Nothing but `target remote`: symbols of all three come over the line."""
+    with debugged(guest, "idle") as session:
+        said = session.gdb("info sharedlibrary", "break posix_nanosleep", "continue", "bt", "delete",
+                           "break isolation_gate_unknown", "break gate_handle_park", "continue", "bt 1",
+                           "print percpu_self.value", "delete", "set var must_end = 1", "continue",
+                           libraries=True)
+        said.has(r"^0x[0-9a-f]+ .* Yes +target:/proc/.atoll/posix.elf$")
+        said.has(r"^0xffffffff8[0-9a-f]+ .* Yes +target:/proc/.atoll/kernel.elf$")
+        said.has(r"Breakpoint 1, posix_nanosleep \(").has(r"^#\d+ +<signal handler called>$")
+        said.has(r" in clock_nanosleep \(").has(r"Breakpoint \d, gate_handle_park \(deadline=")
+        said.has(r"^#0  gate_handle_park \(").has(r"^\$1 = 0$").has(r"exited with code 06\]$")
+        session.end().expect(status=6)
+
+
+# @verifies ATL-LLR-DEBUG-0007~1 ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0010~1
+@system_test(matrix=PAIRWISE, timeout_s=200, libc=("musl",))
+def test_gdb_threads_meet(guest):
+    """A breakpoint that threads of all cores run into at once, and a thread that steps alone."""
+    threads = max(2, guest.cores)
+    with debugged(guest, "spin", threads) as session:
+        said = session.gdb(
+            "break meet", *["continue"] * 12, "info threads", "thread apply all bt 1",
+            "set scheduler-locking on", "print turns", "delete", "stepi 40", "print turns",
+            "print number", "set scheduler-locking off", "set var must_end = 1", "continue")
+        said.has(r"hit Breakpoint 1, meet \(number=", 12)
+        said.has(r"^[* ] +\d+ +Thread \d+ \"debugged\" \(core \d, ", threads + 1)
+        before, after = re.findall(r"^\$\d = \{(.*)\}$", said.text, re.M)
+        number = int(re.search(r"^\$3 = (\d+)$", said.text, re.M)[1])
+        before, after = ([w.strip() for w in t.split(",")] for t in (before, after))
+        if before[:number] + before[number + 1:] != after[:number] + after[number + 1:]:
+            raise TestFailure("another thread ran while one stepped alone", said.text)
+        said.has(r"exited with code 07\]$")
+        session.end().expect(status=7)
+
+
+# @verifies ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0014~1
+@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",))
+def test_gdb_watch(guest):
+    with debugged(guest, "write") as session:
+        said = session.gdb("watch watched", "continue", "continue", "info threads", "delete",
+                           "hbreak *0", "hbreak twice", "hbreak writer", "continue", "continue",
+                           "detach")
+        said.has(r"^Thread \d+ .*hit Hardware watchpoint 1: watched$", 2)
+        said.has(r"^Old value = 0\nNew value = 5$").has(r"^Old value = 5\nNew value = 10$")
+        session.end().expect(status=15)
+
+
+# @verifies ATL-LLR-DEBUG-0012~1 ATL-LLR-DEBUG-0022~1
+@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",))
+def test_gdb_signals(guest):
+    with debugged(guest, "fault") as session:
+        said = session.gdb("continue", "bt 1", "print $_siginfo", "continue")
+        said.has(r"received signal SIGSEGV, Segmentation fault\.$")
+        said.has(rf"^#0  .*fault \(\) at .*debugged.c:{line_of('fault')}$")
+        said.has(r"exited with code 011\]$")
+        session.end().expect(stdout=b"handler 11\n", status=9)
+
+
+# @verifies ATL-LLR-DEBUG-0022~1
+@system_test(matrix=ONE, timeout_s=120)
+def test_gdb_death_by_signal(guest):
+    with debugged(guest, "abort") as session:
+        session.gdb("continue").has(r"^Program terminated with signal SIGABRT, Aborted\.$")
+        session.end().expect(status=134)
+
+
+# @verifies ATL-LLR-DEBUG-0009~1 ATL-LLR-DEBUG-0005~1
+@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",))
+def test_gdb_registers_and_memory(guest):
+    with debugged(guest, "plain") as session:
+        said = session.gdb(
+            "print untouched[4096]", "print sizeof(untouched)", "break twice", "continue",
+            "set var $rbx = 0x1234567890", "set var $xmm3.v2_int64[1] = 0xabcdef01234567",
+            "set var $ymm2.v8_int32[7] = 77", "print $rbx", "print $xmm3.v2_int64",
+            "print $ymm2.v8_int32", "print $fs_base != 0", "set var untouched[4096] = 4",
+            "set var x = 50", "stepi", "print $xmm3.v2_int64", "x/2x 0x10", "continue")
+        said.has(r"^\$1 = 0 '\\000'$").has(r"^\$3 = 78187493520$")
+        said.has(r" = \{0, 48358647417488743\}$", 2)
+        said.has(r" = \{0, 0, 0, 0, 0, 0, 0, 77\}$").has(r"^\$6 = 1$")
+        said.has("Cannot access memory at address 0x10$")
+        session.end().expect(stdout=b"local 100 4\n", status=5)
+
+
+# @verifies ATL-LLR-DEBUG-0023~1 ATL-LLR-DEBUG-0007~1
+@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",))
+def test_gdb_monitor(guest):
+    with debugged(guest, "spin", guest.cores) as session:
+        said = session.gdb("break meet", "continue",
+                           *(f"monitor {w}" for w in ("help", "cores", "threads", "memory", "gate",
+                                                      "audit", "nonsense")),
+                           "delete", "set var must_end = 1", "continue")
+        said.has(r"^core \d: holds$", guest.cores).has(r"^\d +(thread|idle)", guest.cores)
+        said.has(r"^monitor cores ", 2).has(r"^1 +0 +[a-z]+ +1 +0x[0-9a-f]+ +debugged$")
+        tables = [line for line in said.text.splitlines() if re.match(r"\d|core|thread|monitor", line)]
+        if any(len(line) > 80 for line in tables):
+            raise TestFailure("a line is longer than 80 columns", said.text)
+        session.end().expect(status=7)
+
+
+# @verifies ATL-LLR-DEBUG-0010~1 ATL-LLR-DEBUG-0011~1
+@system_test(matrix=PAIRWISE, timeout_s=300, libc=("musl",), cores=(1, 2))
+def test_gdb_thousand_steps(guest):
+    with debugged(guest, "spin", 2) as session:
+        said = session.gdb("break meet", "continue", "delete", "stepi 1000", "bt 1", "set var must_end = 1", "detach")
+        said.has(r"^\[Inferior 1 \(Remote target\) detached\]$").has(r"^#0 ")
+        session.end().expect(status=7)
+
+
+def interrupted(session, *commands):
+    """Runs GDB with `continue`, sends it Ctrl-C once the machine runs, then the commands."""
+    mark = session.line.with_name("continued")
+    words = ["gdb", "-q", "-nx", "-batch", "-ex", NO_LIBRARIES, "-ex", f"target remote {session.line}",
+             "-ex", f"python gdb.events.cont.connect(lambda event: open('{mark}', 'w').close())"]
+    for command in ("continue", *commands):
+        words += ["-ex", command]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               stdin=subprocess.DEVNULL)
+    deadline = time.monotonic() + GDB_SECONDS
+    while not mark.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    try:
+        text, _ = process.communicate(timeout=GDB_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        text, _ = process.communicate()
+    return Said(text)
+
+
+# @verifies ATL-LLR-DEBUG-0021~1 ATL-LLR-DEBUG-0007~1
+@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",), mode=("idle", "spin"))
+def test_gdb_interrupt(guest):
+    with debugged(guest, guest.mode, 2) as session:
+        said = interrupted(session, "info threads", "set var must_end = 1", "continue")
+        said.has(r"received signal SIGINT, Interrupt\.$").has(r"^\* +\d+ +Thread ")
+        status = 6 if guest.mode == "idle" else 7
+        said.has(rf"exited with code 0{status}\]$")
+        session.end().expect(status=status)
+
+
+def packet(text):
+    return b"$%s#%02x" % (text, sum(text) & 0xff)
+
+
+def converse(line, data, wanted):
+    """Sends bytes over the line as a debugger of its own; True if the answer comes within 20 s."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(str(line))
+        connection.sendall(data)
+        said = b""
+        while wanted not in said:
+            try:
+                piece = connection.recv(65536)
+            except TimeoutError:
+                raise TestFailure(f"no {wanted!r} after {data[:60]!r}", repr(said)) from None
+            if not piece:
+                raise TestFailure("the line closed", repr(said))
+            said += piece
+
+
+# @verifies ATL-HLR-DEBUG-0002~1 ATL-LLR-DEBUG-0019~1 ATL-LLR-DEBUG-0020~1 ATL-LLR-DEBUG-0014~1 @robust
+@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",))
+def test_gdb_hostile_packets(guest):
+    with debugged(guest, "idle") as session:
+        converse(session.line, b"$qSupp", b"")
+        for text in (b"vCont;s:7777", b"vCont;x", b"vCont;", b"vCont;c:zz", b"mffffffffffffffff,8",
+                     b"m0,10", b"m", b"M10,1:00", b"X10,4:", b"p99", b"P99=00", b"P0=zz", b"P5",
+                     b"Z0,10,1", b"Z0,ffffffff00000000,1", b"Z2,1001,8", b"Z2,1000,3", b"Z9,0,0", b"Z",
+                     b"Hg7777", b"T7777", b"qThreadExtraInfo,7777", b"G00", b"qGetTLSAddr:9,0,0",
+                     b"qXfer:auxv:read::zz", b"m" * 100):
+            converse(session.line, packet(text), b"$E")
+        for text in (b"vMustReplyEmpty", b"", b"\x01\xff", b"qUnknown", b"vFile:unknown:1", b"!"):
+            converse(session.line, packet(text), b"$#00")
+        converse(session.line, packet(b"vFile:open:2f6e6f,0,0"), b"$F-1,2#")
+        converse(session.line, packet(b"vFile:open:2f6e6f,1,0"), b"$F-1,1e#")
+        converse(session.line, packet(b"vFile:pread:ffff,10,0"), b"$F-1,9#")
+        converse(session.line, b"$g#00" + b"$" * 50 + b"x" * 40000 + b"#00" + packet(b"T1"), b"$OK#9a")
+        session.gdb("print must_end", "set var must_end = 1", "detach").has(r"^\$1 = 0$")
+        session.end().expect(status=6)
+
+
+# @verifies ATL-LLR-DEBUG-0021~1
+@system_test(matrix=PAIRWISE, timeout_s=300, libc=("musl",))
+def test_gdb_comes_and_goes(guest):
+    """Debuggers that attach to a machine that runs, and leave it."""
+    with debugged(guest, "idle") as session:
+        for _ in range(3):
+            session.gdb("break usleep", "print must_end", "detach").has(r"^\$1 = 0$")
+        session.gdb("set var must_end = 1", "detach").has("detached")
+        session.end().expect(status=6)
+
+
+# @verifies ATL-LLR-DEBUG-0025~1 ATL-HLR-DEBUG-0003~1 ATL-LLR-DEBUG-0004~1
+@system_test(matrix=PAIRWISE, timeout_s=60, libc=("musl",))
+def test_gdb_is_only_where_it_is_asked_for(guest):
+    program = guest.build("hello.c")
+    plain = guest.pack(program)
+    debug = guest.pack(program, variant="debug", debug=True)
+    if b"kernel.elf" in plain or b"debug image" in plain or b"kernel.elf" not in debug:
+        raise TestFailure("the stub is where it should not be, or not where it should")
+    for image, says in ((plain, False), (debug, True)):
+        result = guest.boot(image)
+        result.expect(stdout=b"Hello, world!\n")
+        result.expect_that((b"atoll: debug image" in result.kernel_errors) == says, "the line is there")
