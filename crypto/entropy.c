@@ -18,6 +18,7 @@ enum { SOURCE_RDSEED, SOURCE_RDRAND, SOURCE_JITTER, SOURCE_COUNT };
 static PERCORE struct source sources[SOURCE_COUNT];
 static PERCORE struct generator generator;
 static PERCORE bool is_seeded;
+static PERCORE bool (*refresh_outside)(void);
 static PERCORE uint8_t jitter_table[JITTER_TABLE_BYTES];
 static PERCORE uint32_t jitter_at;
 
@@ -125,11 +126,29 @@ void entropy_core_start(core_id_t self)
     is_seeded = true;
 }
 
-/* @impl ATL-LLR-ENTROPY-0010~1 */
+/* @impl ATL-LLR-ENTROPY-0011~1 */
+void entropy_mix(const void *samples, size_t bytes)
+{
+    uint64_t due = generator.bytes_since_reseed; /* this is no reseed */
+    generator_reseed(&generator, samples, bytes);
+    generator.bytes_since_reseed = due;
+}
+
+/* @impl ATL-LLR-ENTROPY-0011~1 */
+void entropy_set_refresh(bool (*refresh)(void))
+{
+    refresh_outside = refresh;
+}
+
+/* @impl ATL-LLR-ENTROPY-0010~1
+ * @impl ATL-LLR-ENTROPY-0011~1 */
 void entropy_fill(void *to, size_t bytes)
 {
     ASSERT(is_seeded);
     if (generator.bytes_since_reseed >= RESEED_BYTES) {
+        if (refresh_outside != NULL) {
+            (void)refresh_outside();
+        }
         (void)reseed(SOURCE_RESEED_WORDS);
     }
     generator_fill(&generator, to, bytes);

@@ -4,7 +4,9 @@
 
 #include <cpu/instructions.h>
 #include <cpu/time.h>
-#include <uart.h>
+#include <driver/console.h>
+#include <driver/device.h>
+#include <kernel/facts.h>
 
 #define PORT 0x2f8
 #define GSI 3u
@@ -37,8 +39,10 @@ bool debug_line_initialize(void)
     cpu_out8(PORT + REGISTER_LINE, LINE_8N1);
     cpu_out8(PORT + REGISTER_FIFO, FIFO_ENABLE);
     cpu_out8(PORT + REGISTER_MODEM, MODEM_ON);
-    cpu_out8(PORT + REGISTER_INTERRUPT_ENABLE, UART_ENABLE_RECEIVE);
-    return ioapic_route_uart(GSI, DEBUG_LINE_VECTOR) == RESULT_OK;
+    cpu_out8(PORT + REGISTER_INTERRUPT_ENABLE, CONSOLE_LINE_RECEIVE);
+    struct facts_interrupt interrupt = shared_facts.uart; /* in the manner of the first port's */
+    interrupt.gsi = GSI;
+    return ioapic_route(&interrupt, DEBUG_LINE_VECTOR) == RESULT_OK;
 }
 
 bool debug_line_receive(uint8_t *byte)

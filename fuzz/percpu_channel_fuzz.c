@@ -57,9 +57,13 @@ static struct flight flights[CORES]; /* by receiver */
 static uint32_t current;
 static uint64_t next_sequence;
 
-void grant_initialize(void);
+/* Frames and block grants are another target's. */
 void grant_initialize(void)
-{ /* block grants are another target's */
+{
+}
+
+void frames_initialize(void)
+{
 }
 
 noreturn void percpu_assert_failed(const char *expression, const char *file, int line)
@@ -288,11 +292,6 @@ static void check_notified(void)
     }
 }
 
-static uint64_t partition_bound(core_id_t core)
-{
-    return core.value * LARGE_PAGE_BYTES;
-}
-
 static void start_core(uint32_t c)
 {
     struct percpu_config config = {
@@ -305,8 +304,6 @@ static void start_core(uint32_t c)
         .quantum_ns = 1000000,
         .outbox = {cores[0].outbox, cores[1].outbox},
         .memory_limit = {CORES * LARGE_PAGE_BYTES},
-        .partition_start = partition_bound,
-        .partition_end = partition_bound,
     };
     become(c);
     percpu_initialize(&config);

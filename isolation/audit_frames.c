@@ -5,50 +5,24 @@
 #include "physical.h"
 
 #include <kernel/region.h>
-#include <percpu/frames.h>
 #include <percpu/scheduler.h>
-
-#define CHUNK_BYTES LARGE_PAGE_BYTES
-#define CHUNK_FRAMES (CHUNK_BYTES * 2) /* two frames in a byte: 16 GiB */
-#define CHUNKS_MAX 64u                 /* 1 TiB */
-
-static PERCORE uint8_t *chunks[CHUNKS_MAX];
-static PERCORE uint64_t marks_bytes;
-
-enum result audit_prepare(void)
-{
-    marks_bytes = ALIGN_UP(shared_facts.memory_limit / PAGE_BYTES / 2, PAGE_BYTES);
-    if (marks_bytes > CHUNKS_MAX * CHUNK_BYTES) {
-        return RESULT_TOO_BIG;
-    }
-    for (uint64_t at = 0; at < marks_bytes; at += CHUNK_BYTES) {
-        uint32_t count = 1;
-        while (count * PAGE_BYTES < MIN(marks_bytes - at, CHUNK_BYTES)) {
-            count *= 2;
-        }
-        paddr_t first;
-        TRY(percpu_frame_run_allocate(count, &first));
-        chunks[at / CHUNK_BYTES] = physical_own(first);
-    }
-    return RESULT_OK;
-}
 
 void audit_marks_clear(void)
 {
-    for (uint64_t at = 0; at < marks_bytes; at += CHUNK_BYTES) {
-        memset(chunks[at / CHUNK_BYTES], 0, MIN(marks_bytes - at, CHUNK_BYTES));
-    }
+    const struct region *region = &shared_regions[percpu_self.value];
+    memset(physical_own(region->audit_marks), 0, region->audit_marks_bytes);
 }
 
 /* Adds the marks and returns those that were there before. Device pages may lie beyond all RAM:
  * nothing is kept of them. */
 static uint32_t marks_add(uint64_t physical, uint32_t marks)
 {
+    const struct region *region = &shared_regions[percpu_self.value];
     uint64_t frame = physical / PAGE_BYTES;
-    if (frame / 2 >= marks_bytes) {
+    if (frame / 2 >= region->audit_marks_bytes) {
         return 0;
     }
-    uint8_t *byte = &chunks[frame / CHUNK_FRAMES][frame % CHUNK_FRAMES / 2];
+    uint8_t *byte = (uint8_t *)physical_own(region->audit_marks) + frame / 2;
     unsigned shift = frame % 2 * 4;
     uint32_t before = (*byte >> shift) & 0xfu;
     *byte = (uint8_t)(*byte | marks << shift);

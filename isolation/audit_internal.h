@@ -39,7 +39,7 @@ struct audit_range {
     const struct audit_class *class;
     uint64_t start, end, physical; /* physical: of AUDIT_FRAMES_LINEAR */
 };
-#define AUDIT_RANGES_MAX (CORE_COUNT_MAX + 40u)
+#define AUDIT_RANGES_MAX (CORE_COUNT_MAX + 72u)
 extern PERCORE struct audit_range audit_ranges[AUDIT_RANGES_MAX];
 void audit_ranges_build(void);
 /* The range that holds the address; NULL: none. */
@@ -53,8 +53,7 @@ enum audit_mark {
     AUDIT_MARK_USER = 8,
 };
 
-/* audit_frames.c: a few bits for each frame of the machine, in memory that is taken at boot. */
-enum result audit_prepare(void);
+/* audit_frames.c: a few bits for each frame of the machine, in the core's region. */
 void audit_marks_clear(void);
 /* Adds marks to a frame and judges it. is_single: no second user mapping may exist. Returns the
  * name of the broken rule, or NULL. */

@@ -3,7 +3,6 @@
  * private slot. The slots of the other cores are linked in at seal, when all of them exist. */
 #include "cell.h"
 
-#include "audit_internal.h"
 #include "physical.h"
 #include "space.h"
 #include "table.h"
@@ -105,7 +104,6 @@ enum result isolation_cell_build(struct cell *cell)
         TRY(cell_frame(&shared_slot_tables[percpu_self.value][i]));
     }
     TRY(private_slot_build(cell));
-    TRY(audit_prepare());
     cell->words->core = percpu_self.value;
     space_cell = cell;
     space_register_handlers();

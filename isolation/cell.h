@@ -55,6 +55,8 @@ const struct gate_posix_header *cell_posix_header(void);
 /* Core 0: chooses addresses, copies and relocates, fills the gate and information pages.
  * RESULT_NO_MEMORY, RESULT_FORMAT. */
 enum result plan_make(void);
+/* Takes memory of this core for place->bytes, in one piece, zeroed. RESULT_NO_MEMORY. */
+enum result plan_place_allocate(struct plan_place *place);
 /* Checks posix's own header against its sections. RESULT_FORMAT. */
 enum result posix_header_validate(const struct image_header *image,
                                   const struct gate_posix_header *header);

@@ -29,8 +29,6 @@
 #define ENTRY_RIGHTS_SHIFT 3
 #define ENTRY_RIGHTS_MASK (7ull << ENTRY_RIGHTS_SHIFT)
 
-#define ENTRY_RIGHTS_ALL (GATE_READ | GATE_WRITE | GATE_EXECUTE)
-
 enum entry_frame {
     ENTRY_FRAME_NONE,
     ENTRY_FRAME_OWN,     /* from this core's allocator */

@@ -55,8 +55,10 @@ static void section_show(enum plan_place_index index, const struct image_section
     place->physical.value = shared_facts.image_physical + section->offset;
 }
 
-/* Memory of one piece, zeroed: of a run that is a power of two, what is not needed goes back. */
-static enum result place_allocate(struct plan_place *place)
+/* Of a run that is a power of two, what is not needed goes back.
+ *
+ * @impl ATL-LLR-ISOL-0023~1 */
+enum result plan_place_allocate(struct plan_place *place)
 {
     uint32_t count = 1;
     while (count * PAGE_BYTES < place->bytes) {
@@ -75,7 +77,7 @@ static enum result place_allocate(struct plan_place *place)
 static enum result section_copy(enum plan_place_index index, const struct image_section *section)
 {
     struct plan_place *place = place_set(index, section->address, section->memory_bytes);
-    TRY(place_allocate(place));
+    TRY(plan_place_allocate(place));
     paddr_t from = {shared_facts.image_physical + section->offset};
     memcpy(physical_own(place->physical), physical_image(from), section->file_bytes);
     return RESULT_OK;
@@ -103,6 +105,7 @@ static void info_fill(const struct image_header *image, struct gate_info *info)
         .tsc_base = shared_facts.tsc_base,
         .tsc_multiplier = shared_facts.tsc_multiplier,
         .wall_base_ns = shared_facts.wall_base_ns,
+        .clock_read_ns = shared_facts.clock_read_ns,
         .memory_bytes = shared_facts.memory_bytes,
         .posix_base = shared_plan.posix_base,
         .index_address = shared_plan.index_address,
@@ -114,6 +117,7 @@ static void info_fill(const struct image_header *image, struct gate_info *info)
         .extended_mask = shared_facts.extended_mask,
         .tsc_hz = shared_facts.tsc_hz,
     };
+    memcpy(info->clock_registers, shared_facts.clock_registers, sizeof(info->clock_registers));
 }
 
 enum result plan_make(void)
@@ -128,10 +132,10 @@ enum result plan_make(void)
     TRY(section_copy(PLAN_DATA, &image->posix[IMAGE_POSIX_DATA]));
     relocate(image);
     struct plan_place *gate = place_set(PLAN_GATE, header->offsets.gate_page, PAGE_BYTES);
-    TRY(place_allocate(gate));
+    TRY(plan_place_allocate(gate));
     isolation_gate_page_fill(physical_own(gate->physical), (uint8_t)image->ring);
     struct plan_place *info = place_set(PLAN_INFO, header->offsets.info_page, PAGE_BYTES);
-    TRY(place_allocate(info));
+    TRY(plan_place_allocate(info));
     info_fill(image, physical_own(info->physical));
     shared_plan.places[PLAN_INDEX] = (struct plan_place){
         shared_plan.index_address, image->index_bytes, {shared_facts.image_physical}};

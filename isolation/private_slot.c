@@ -5,36 +5,15 @@
 
 #include "physical.h"
 
-static enum result map_page(const struct cell *cell, uint64_t address, paddr_t frame,
-                            uint32_t rights)
-{
-    uint64_t *entry;
-    TRY(cell_entry(cell->root, address, 1, &entry));
-    ASSERT(*entry == 0); /* image_validate and posix_header_validate: nothing overlaps */
-    *entry = entry_make_page(frame, ENTRY_FRAME_NONE, rights, cell->ring == 3 ? ENTRY_USER : 0);
-    return RESULT_OK;
-}
-
 static enum result map_place(const struct cell *cell, const struct plan_place *place,
                              uint32_t rights)
 {
     for (uint64_t at = 0; at < place->bytes; at += PAGE_BYTES) {
-        TRY(map_page(cell, place->address + at, (paddr_t){place->physical.value + at}, rights));
-    }
-    return RESULT_OK;
-}
-
-/* The per-core section: own frames; the first holds the words that the kernel switches too. */
-static enum result map_percore(struct cell *cell, const struct image_section *section)
-{
-    for (uint64_t at = 0; at < section->memory_bytes; at += PAGE_BYTES) {
-        paddr_t frame;
-        TRY(cell_frame(&frame));
-        if (at == 0) {
-            cell->words = physical_own(frame);
-        }
-        TRY(map_page(cell, shared_plan.posix_base + section->address + at, frame,
-                     GATE_READ | GATE_WRITE));
+        uint64_t *entry;
+        paddr_t frame = {place->physical.value + at};
+        TRY(cell_entry(cell->root, place->address + at, 1, &entry));
+        ASSERT(*entry == 0); /* image_validate and posix_header_validate: nothing overlaps */
+        *entry = entry_make_page(frame, ENTRY_FRAME_NONE, rights, cell->ring == 3 ? ENTRY_USER : 0);
     }
     return RESULT_OK;
 }
@@ -54,5 +33,11 @@ enum result private_slot_build(struct cell *cell)
     for (unsigned i = 0; i < PLAN_PLACES; i++) {
         TRY(map_place(cell, &shared_plan.places[i], rights[i]));
     }
-    return map_percore(cell, &cell_image()->posix[IMAGE_POSIX_PERCORE]);
+    /* The per-core section: own frames; it begins with the words that the kernel switches too. */
+    const struct image_section *section = &cell_image()->posix[IMAGE_POSIX_PERCORE];
+    struct plan_place percore = {
+        shared_plan.posix_base + section->address, section->memory_bytes, {0}};
+    TRY(plan_place_allocate(&percore));
+    cell->words = physical_own(percore.physical);
+    return map_place(cell, &percore, GATE_READ | GATE_WRITE);
 }

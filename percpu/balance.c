@@ -41,9 +41,3 @@ uint64_t percpu_balance(uint64_t deadline_ns)
     }
     return MIN(deadline_ns, ask_ns);
 }
-
-/* @impl ATL-LLR-PERCPU-0024~1 */
-void balance_initialize(void)
-{
-    ask_ns = 0;
-}

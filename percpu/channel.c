@@ -28,12 +28,7 @@ void channel_initialize(void)
             .credits = PERCPU_REQUESTS_MAX,
         };
     }
-    for (uint32_t kind = 0; kind < PERCPU_MESSAGE_KINDS; kind++) {
-        handlers[kind] = (struct handlers){0};
-    }
-    attention = 0;
     percpu_channel_is_due = true; /* attention is even: nobody interrupts us yet */
-    percpu_messages_sent = 0;
 }
 
 void percpu_channel_handle(enum percpu_message_kind kind, percpu_request_handler request,

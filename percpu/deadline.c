@@ -8,12 +8,6 @@ static PERCORE struct thread *heap[PERCPU_THREADS_MAX];
 static PERCORE uint32_t count;
 PERCORE uint64_t deadline_first_ns;
 
-void deadline_initialize(void)
-{
-    count = 0;
-    deadline_first_ns = THREAD_NEVER;
-}
-
 static void place(struct thread *thread, uint32_t slot)
 {
     heap[slot] = thread;

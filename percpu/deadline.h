@@ -6,12 +6,11 @@
 
 #include <percpu/thread.h>
 
-void deadline_initialize(void);
 /* @thread: not in the heap, thread->deadline_ns set and not THREAD_NEVER. O(log n). */
 void deadline_insert(struct thread *thread);
 /* Takes the thread out if it is in; sets deadline_ns = THREAD_NEVER. O(log n). */
 void deadline_remove(struct thread *thread);
-/* The earliest, THREAD_NEVER if there is none. */
+/* The earliest, THREAD_NEVER if there is none: so also before the first insertion. */
 extern PERCORE uint64_t deadline_first_ns;
 /* Removes and returns a thread whose deadline is not after now_ns, earliest first; NULL: none. */
 struct thread *deadline_expire(uint64_t now_ns);

@@ -28,7 +28,7 @@ struct block {
 _Static_assert(sizeof(struct block) == 88, "frame_table_bytes is part of the memory budget");
 _Static_assert(BLOCK_WORDS == 8, "the words of a block are the bits of a byte");
 
-static PERCORE struct percpu_frames_config config;
+static PERCORE uint64_t own_start, own_end; /* this core's partition */
 static PERCORE struct block *blocks;
 /* Each list is a ring through a block that stands for it. */
 static PERCORE struct block lists[LIST_COUNT];
@@ -40,15 +40,13 @@ uint64_t percpu_frames_table_bytes(paddr_t limit)
     return ALIGN_UP(limit.value, LARGE_PAGE_BYTES) / LARGE_PAGE_BYTES * sizeof(struct block);
 }
 
-void percpu_frames_initialize(const struct percpu_frames_config *given)
+void frames_initialize(void)
 {
-    config = *given;
-    ASSERT(IS_ALIGNED(config.start.value, PAGE_BYTES) && IS_ALIGNED(config.end.value, PAGE_BYTES));
-    ASSERT(config.start.value <= config.end.value && config.end.value <= config.limit.value);
-    blocks = config.tables;
-    free_block_count = 0;
-    percpu_frames_free_count = 0;
-    percpu_frames_total_count = 0;
+    own_start = percpu_config.partition[percpu_self.value].value;
+    own_end = percpu_config.partition[percpu_self.value + 1].value;
+    ASSERT(IS_ALIGNED(own_start | own_end, PAGE_BYTES));
+    ASSERT(own_start <= own_end && own_end <= percpu_config.memory_limit.value);
+    blocks = percpu_config.frame_tables;
     for (uint32_t list = 0; list < LIST_COUNT; list++) {
         lists[list].next = lists[list].previous = &lists[list];
     }
@@ -117,7 +115,7 @@ static void bits_change(struct block *block, uint32_t number, uint32_t count, bo
 void percpu_frames_add(paddr_t start, paddr_t end)
 {
     ASSERT(IS_ALIGNED(start.value, PAGE_BYTES) && IS_ALIGNED(end.value, PAGE_BYTES));
-    ASSERT(start.value >= config.start.value && end.value <= config.end.value);
+    ASSERT(start.value >= own_start && end.value <= own_end);
     uint64_t at = start.value;
     while (at < end.value) {
         uint64_t stop = MIN(end.value, ALIGN_DOWN(at, LARGE_PAGE_BYTES) + LARGE_PAGE_BYTES);
@@ -158,12 +156,12 @@ enum result percpu_frame_allocate(paddr_t *frame)
 
 static bool lies_in_partition(paddr_t frame)
 {
-    return frame.value >= config.start.value && frame.value < config.end.value;
+    return frame.value >= own_start && frame.value < own_end;
 }
 
 bool percpu_frame_is_own(paddr_t frame)
 {
-    if (frame.value >= config.limit.value) {
+    if (frame.value >= percpu_config.memory_limit.value) {
         return false;
     }
     return lies_in_partition(frame) != blocks[frame.value / LARGE_PAGE_BYTES].is_moved;
@@ -232,15 +230,12 @@ enum result percpu_frame_run_allocate(uint32_t count, paddr_t *first)
 
 core_id_t frames_home(paddr_t address)
 {
-    for (uint16_t core = 0; core < percpu_core_count; core++) {
-        core_id_t id = {core};
-        if (address.value >= percpu_config.partition_start(id) &&
-            address.value < percpu_config.partition_end(id)) {
-            return id;
-        }
+    uint16_t core = 0;
+    while (address.value >= percpu_config.partition[core + 1].value) {
+        core++;
+        ASSERT(core < percpu_core_count); /* RAM of some partition */
     }
-    ASSERT(!"RAM of some partition");
-    return percpu_self;
+    return (core_id_t){core};
 }
 
 core_id_t percpu_frame_owner_remote(paddr_t frame)
@@ -289,16 +284,17 @@ bool frames_block_detach(paddr_t *address, bool is_surplus)
     block->is_moved = !block->is_moved;
     percpu_frames_total_count -= BLOCK_FRAMES;
     *address = frame_at(block, 0);
-    config.block_detach(*address);
+    percpu_config.block_detach(*address);
     return true;
 }
 
 void frames_block_attach(paddr_t address)
 {
-    ASSERT(IS_ALIGNED(address.value, LARGE_PAGE_BYTES) && address.value < config.limit.value);
+    ASSERT(IS_ALIGNED(address.value, LARGE_PAGE_BYTES) &&
+           address.value < percpu_config.memory_limit.value);
     struct block *block = &blocks[address.value / LARGE_PAGE_BYTES];
     ASSERT(!percpu_frame_is_own(address) && block->free_count == 0);
-    config.block_attach(address);
+    percpu_config.block_attach(address);
     block->is_moved = !block->is_moved;
     percpu_frames_total_count += BLOCK_FRAMES;
     bits_change(block, 0, BLOCK_FRAMES, true);

@@ -58,13 +58,12 @@ void percpu_initialize(const struct percpu_config *config)
         ASSERT(IS_ALIGNED((uintptr_t)config->outbox[core], OUTBOX_LINE));
         (void)locate(&percpu_outboxes[core], config->outbox[core], config->core_count,
                      config->thread_count, config->memory_limit);
-        interrupted[core] = 0;
     }
     thread_initialize();
     scheduler_initialize();
     channel_initialize();
     grant_initialize();
-    balance_initialize();
+    frames_initialize();
 }
 
 /* @impl ATL-LLR-PERCPU-0005~1 */

@@ -122,6 +122,6 @@ void channel_initialize(void);
 void thread_initialize(void);
 void scheduler_initialize(void);
 void grant_initialize(void);
-void balance_initialize(void);
+void frames_initialize(void);
 
 #endif

@@ -22,15 +22,8 @@ static PERCORE uint32_t ready_mask, ready_count;
 
 void scheduler_initialize(void)
 {
-    for (uint32_t priority = 0; priority < PRIORITIES; priority++) {
-        queues[priority] = (struct thread_queue){0};
-    }
-    ready_mask = 0;
-    ready_count = 0;
-    percpu_current = NULL;
-    percpu_reschedule = false;
     percpu_timer_ns = THREAD_NEVER;
-    deadline_initialize();
+    deadline_first_ns = THREAD_NEVER;
 }
 
 /* Makes the thread READY; returns the queue that the caller puts it into. */

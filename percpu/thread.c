@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pool of threads of this core, their generations and handles. */
-#include "deadline.h"
 #include "outbox.h"
 
 /* First in, first out: a slot rests as long as possible before its index is used again. */
@@ -17,13 +16,10 @@ static void generation_publish(const struct thread *thread)
 
 void thread_initialize(void)
 {
-    free_threads = (struct thread_queue){0};
-    percpu_threads_live = 0;
     for (uint32_t index = 0; index < percpu_config.thread_count; index++) {
         struct thread *thread = &percpu_config.threads[index];
         thread->index = (uint16_t)index;
         thread->generation = 1;
-        thread->state = THREAD_FREE;
         thread->extended =
             (uint8_t *)percpu_config.extended + (uint64_t)index * percpu_config.extended_stride;
         thread_queue_append(&free_threads, thread);

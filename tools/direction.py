@@ -19,6 +19,7 @@ ALLOWED = {
     "kernel_cpu": ["percpu"],
     "crypto": ["kernel_cpu"],
     "kernel_driver": ["kernel_cpu", "percpu"],
+    "kernel_virtio": ["kernel_driver", "kernel_cpu", "crypto", "percpu"],
     "kernel_boot": ["kernel_cpu", "kernel_driver", "kernel_image", "percpu", "crypto"],
     "kernel_memory": ["kernel_boot", "kernel_cpu", "percpu"],
     "isolation": ["percpu", "kernel_cpu", "crypto", "kernel_boot", "kernel_memory"],
@@ -41,7 +42,7 @@ OPERATIONS = {"percpu_operation_ipi", "percpu_operation_invalidate", "percpu_ope
               "percpu_assert_failed"}
 # The vDSO is data of posix.elf and application code; .text is posix's own.
 POSIX_CODE = ("-j", ".text")
-RUN_TIME = {"memcpy", "memset", "memmove", "memcmp", "__stack_chk_fail", "__stack_chk_guard"}
+RUN_TIME = {"memcpy", "memset", "memcmp", "__stack_chk_fail", "__stack_chk_guard"}
 
 # Instructions that fault in ring 3, as objdump prints them.
 PRIVILEGED = re.compile(

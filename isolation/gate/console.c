@@ -74,11 +74,6 @@ static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
     return 0;
 }
 
-/* Core 0: input that has left the device and not yet reached its reader; a copy that fails loses
- * nothing. Refilled when empty. */
-static PERCORE uint8_t input[GATE_CONSOLE_BYTES_MAX];
-static PERCORE uint64_t input_begin, input_end;
-
 /* Core 0: empties a place. No reader, or one that has gone meanwhile, is no error. */
 static void reader_wake(uint64_t *handle)
 {
@@ -98,33 +93,27 @@ static void reader_remember(uint64_t handle)
     *oldest = handle;
 }
 
-/* Core 0: how many bytes of input there are; 0: the end; RESULT_AGAIN: none yet, and the thread
+/* Core 0: how many bytes of input lie at *at; 0: the end; RESULT_AGAIN: none yet, and the thread
  * that token names will be unparked. */
-static int64_t input_available(uint64_t token)
+static int64_t input_available(uint64_t token, const uint8_t **at)
 {
-    if (input_begin == input_end) {
-        int64_t got = gate_services.console_read(input, sizeof(input));
-        if (got == RESULT_AGAIN) {
-            reader_remember(token);
-        }
-        if (got <= 0) {
-            return got;
-        }
-        input_begin = 0;
-        input_end = (uint64_t)got;
+    int64_t available = gate_services.console_input(at);
+    if (available == RESULT_AGAIN) {
+        reader_remember(token);
     }
-    return (int64_t)(input_end - input_begin);
+    return available;
 }
 
 static int64_t read_local(uint64_t operation, uint64_t buffer, uint64_t bytes)
 {
-    int64_t available = input_available(percpu_thread_handle(percpu_current));
+    const uint8_t *input;
+    int64_t available = input_available(percpu_thread_handle(percpu_current), &input);
     if (available <= 0 || operation == GATE_CONSOLE_POLL) {
         return available;
     }
     uint64_t count = MIN((uint64_t)available, bytes);
-    TRY(gate_copy_to_user(buffer, input + input_begin, count));
-    input_begin += count;
+    TRY(gate_copy_to_user(buffer, input, count)); /* a copy that fails loses nothing */
+    gate_services.console_input_take(count);
     return (int64_t)count;
 }
 
@@ -135,11 +124,12 @@ static int64_t read_local(uint64_t operation, uint64_t buffer, uint64_t bytes)
 static void read_requested(core_id_t from, const struct percpu_message *request)
 {
     struct percpu_message reply = {.kind = request->kind, .token = request->token};
-    int64_t available = input_available(request->token);
+    const uint8_t *input;
+    int64_t available = input_available(request->token, &input);
     if (available > 0 && request->arguments[0] == GATE_CONSOLE_READ) {
         uint64_t count = MIN(MIN((uint64_t)available, request->arguments[2]), INLINE_BYTES_MAX);
-        memcpy(&reply.arguments[1], input + input_begin, count);
-        input_begin += count;
+        memcpy(&reply.arguments[1], input, count);
+        gate_services.console_input_take(count);
         available = (int64_t)count;
     }
     reply.arguments[0] = (uint64_t)available;
@@ -205,7 +195,8 @@ void gate_console_ready(void)
             write_for((core_id_t){core}, &waiting);
         }
     }
-    if (gate_services.console_poll() != RESULT_AGAIN) {
+    const uint8_t *input;
+    if (gate_services.console_input(&input) != RESULT_AGAIN) {
         for (uint32_t i = 0; i < READERS_MAX; i++) {
             reader_wake(&readers[(reader_oldest + i) % READERS_MAX]);
         }

@@ -7,7 +7,6 @@
 
 #include <cpu/string.h>
 #include <kernel/facts.h>
-#include <percpu/operations.h>
 
 static PERCORE struct gate_line moving;
 

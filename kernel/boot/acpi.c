@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables that lead to others: RSDP, RSDT, XSDT, FADT, and the sleep types in the DSDT. */
+/* The tables that lead to others: RSDP, RSDT, XSDT, FADT; and what is looked for in the
+ * DSDT's byte code: the sleep types, and virtio-mmio devices. */
 #include "bytes.h"
 #include "tables.h"
 
@@ -135,4 +136,33 @@ enum result acpi_parse_s5(const uint8_t *code, size_t bytes, struct facts *facts
         }
     }
     return RESULT_INVALID;
+}
+
+/* A device with _HID "LNRO0005" and, soon behind that, a _CRS of a Memory32Fixed and an Interrupt
+ * with one number (ACPI specification, "Resource data types"). */
+#define SLOT_NAME "LNRO0005"
+#define SLOT_MEMORY "\x86\x09"    /* and a zero */
+#define SLOT_INTERRUPT "\x89\x06" /* and a zero */
+#define SLOT_CODE_BYTES_MAX 128u
+#define SLOT_RESOURCE_BYTES 21u
+#define INTERRUPT_EDGE 2u
+#define INTERRUPT_ACTIVE_LOW 4u
+
+/* @impl ATL-LLR-VIRTIO-0001~1 */
+void acpi_parse_slots(const uint8_t *code, size_t bytes, struct facts *facts)
+{
+    size_t until = 0;
+    for (size_t i = 0; i + SLOT_RESOURCE_BYTES <= bytes; i++) {
+        const uint8_t *at = code + i;
+        if (memcmp(at, SLOT_NAME, 8) == 0) {
+            until = i + SLOT_CODE_BYTES_MAX;
+        } else if (i < until && facts->slot_count < FACTS_SLOTS_MAX &&
+                   memcmp(at, SLOT_MEMORY, 3) == 0 && memcmp(at + 12, SLOT_INTERRUPT, 3) == 0) {
+            facts->slots[facts->slot_count++] = (struct facts_virtio){
+                .registers = bytes_u32(at + 4),
+                .interrupt = {bytes_u32(at + 17), (at[15] & INTERRUPT_EDGE) == 0,
+                              (at[15] & INTERRUPT_ACTIVE_LOW) != 0}};
+            until = 0;
+        }
+    }
 }

@@ -42,27 +42,25 @@ static void add_core(struct facts *facts, uint32_t apic_id)
     }
 }
 
-/* The I/O APIC with the lowest interrupts is the one that serves the legacy devices. */
 static void add_ioapic(struct facts *facts, uint64_t physical, uint32_t gsi_base)
 {
-    if (facts->ioapic_physical == 0 || gsi_base < facts->ioapic_gsi_base) {
-        facts->ioapic_physical = physical;
-        facts->ioapic_gsi_base = gsi_base;
+    if (facts->ioapic_count < FACTS_IOAPICS_MAX) {
+        facts->ioapics[facts->ioapic_count++] =
+            (struct facts_ioapic){.physical = physical, .gsi_base = gsi_base};
     }
 }
 
 static void set_uart(struct facts *facts, uint32_t gsi, uint16_t flags)
 {
-    facts->uart_gsi = gsi;
-    facts->uart_active_low = (flags & INTI_POLARITY) == INTI_ACTIVE_LOW;
-    facts->uart_level = (flags & INTI_TRIGGER) == INTI_LEVEL;
+    facts->uart = (struct facts_interrupt){gsi, (flags & INTI_TRIGGER) == INTI_LEVEL,
+                                           (flags & INTI_POLARITY) == INTI_ACTIVE_LOW};
 }
 
 void machine_cores_start(uint32_t boot_apic_id, struct facts *facts)
 {
     facts->core_count = facts->machine_core_count = 1;
     facts->apic_id[0] = boot_apic_id;
-    facts->ioapic_physical = 0;
+    facts->ioapic_count = 0;
     set_uart(facts, TABLES_UART_IRQ, 0);
 }
 

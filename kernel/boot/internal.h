@@ -17,10 +17,9 @@ enum result boot_physical_read(void *to, uint64_t physical, uint64_t bytes);
 extern uint8_t boot_buffer[BOOT_BUFFER_BYTES];
 
 /* What the loader told, and behind its memory entries those of the kernel and the image. */
-#define OWN_ENTRIES 2u
 struct boot_report {
     struct handover loader;
-    struct memory_entry entries[MEMORY_ENTRIES_MAX + OWN_ENTRIES];
+    struct memory_entry entries[MEMORY_ENTRIES_MAX + MEMORY_ENTRIES_OWN];
 };
 /* Fills the report and the command line in shared_facts, or refuses to boot. */
 void boot_loader_read(uint32_t loader, uint64_t info, struct boot_report *report);

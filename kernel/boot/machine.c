@@ -26,14 +26,15 @@ static enum result read_table(uint64_t physical, const char *signature, uint32_t
     return acpi_check_table(boot_buffer, *bytes, signature);
 }
 
-/* A machine without it is switched off by a reset. */
-static void read_power(uint32_t fadt_bytes)
+/* What the DSDT tells. A machine without sleep types is switched off by a reset. */
+static void read_dsdt(uint32_t fadt_bytes)
 {
     uint64_t dsdt;
     uint32_t bytes;
     if (acpi_parse_fadt(boot_buffer, fadt_bytes, &dsdt, &shared_facts) == RESULT_OK &&
         read_table(dsdt, "DSDT", &bytes) == RESULT_OK) {
         (void)!acpi_parse_s5(boot_buffer, bytes, &shared_facts);
+        acpi_parse_slots(boot_buffer, bytes, &shared_facts);
     }
 }
 
@@ -57,7 +58,7 @@ static enum result read_acpi(uint64_t rsdp)
         if (read_table(table, "APIC", &bytes) == RESULT_OK) {
             cores = acpi_parse_madt(boot_buffer, bytes, cpu_apic_id(), &shared_facts);
         } else if (read_table(table, "FACP", &bytes) == RESULT_OK) {
-            read_power(bytes);
+            read_dsdt(bytes);
         }
     }
 }

@@ -71,12 +71,9 @@ static void build(struct boot_report *report)
     uint64_t limit =
         shared_facts.has_1g_pages ? BOOT_MEMORY_LIMIT : MAPPED_AT_ENTRY_GIB * HUGE_PAGE_BYTES;
     limit = MIN(limit, 1ull << shared_facts.physical_address_bits);
-    uint32_t dropped = memory_map_build(report->entries, count, limit, &shared_facts);
+    memory_map_build(report->entries, count, limit, &shared_facts);
     if (shared_facts.memory_range_count == 0) {
         boot_refuse("no memory is left beside the image");
-    }
-    if (dropped != 0) {
-        console_log(CONSOLE_ERROR, "atoll: %u small pieces of memory are not used\n", dropped);
     }
     shared_facts.memory_limit = shared_facts.memory[shared_facts.memory_range_count - 1].end;
 }

@@ -3,8 +3,6 @@
  * pages are alike. */
 #include "memory_map.h"
 
-#include <cpu/string.h>
-
 #define LOW_PAGE_FIRST 0x8000ull
 #define LOW_PAGE_END 0xa0000ull
 
@@ -69,46 +67,20 @@ static uint64_t usable_end(const struct memory_entry *entries, uint32_t count, u
     return page;
 }
 
-static uint64_t length(const struct memory_range *range)
-{
-    return range->end - range->start;
-}
-
-/* Behind the others; if they are as many as there may be, the smallest of all goes: true then. */
-static bool add(struct facts *facts, struct memory_range range)
-{
-    struct memory_range *ranges = facts->memory, *smallest = &range;
-    if (facts->memory_range_count < FACTS_MEMORY_RANGES_MAX) {
-        ranges[facts->memory_range_count++] = range;
-        return false;
-    }
-    for (uint32_t i = 0; i < FACTS_MEMORY_RANGES_MAX; i++) {
-        smallest = length(&ranges[i]) < length(smallest) ? &ranges[i] : smallest;
-    }
-    if (smallest != &range) {
-        struct memory_range *last = &ranges[FACTS_MEMORY_RANGES_MAX - 1];
-        memmove(smallest, smallest + 1, (size_t)(last - smallest) * sizeof(*last));
-        *last = range;
-    }
-    return true;
-}
-
 /* @impl ATL-LLR-BOOT-0002~1 */
-uint32_t memory_map_build(const struct memory_entry *entries, uint32_t count, uint64_t limit,
-                          struct facts *facts)
+void memory_map_build(const struct memory_entry *entries, uint32_t count, uint64_t limit,
+                      struct facts *facts)
 {
-    uint32_t dropped = 0;
     facts->memory_range_count = 0;
     limit = ALIGN_DOWN(limit, PAGE_BYTES);
     for (uint64_t page = MEMORY_LOW_END; page < limit;) {
         uint64_t end = usable_end(entries, count, page, limit);
         if (end > page) {
-            dropped += add(facts, (struct memory_range){page, end});
+            facts->memory[facts->memory_range_count++] = (struct memory_range){page, end};
         }
         page = limit;
         (void)is_usable(entries, count, end, &page);
     }
-    return dropped;
 }
 
 /* @impl ATL-LLR-BOOT-0002~1 */

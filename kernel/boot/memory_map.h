@@ -10,6 +10,9 @@
 #include <percpu/base.h>
 
 #define MEMORY_ENTRIES_MAX 1000u
+#define MEMORY_ENTRIES_OWN 2u /* the kernel and the image, behind those of the loader */
+_Static_assert(MEMORY_ENTRIES_MAX + MEMORY_ENTRIES_OWN <= FACTS_MEMORY_RANGES_MAX,
+               "each range begins where an entry begins or ends: there are never more");
 #define MEMORY_TYPE_RAM 1u           /* E820, PVH and multiboot2 agree */
 #define MEMORY_TYPE_USED 0xffffffffu /* of our own entries: RAM that has something in it */
 #define MEMORY_LOW_END 0x100000ull
@@ -23,10 +26,10 @@ struct memory_entry {
  *         around; the functions below need RESULT_OK */
 enum result memory_map_check(const struct memory_entry *entries, uint32_t count);
 
-/* Usable memory from MEMORY_LOW_END to limit, into memory and memory_range_count of facts. Returns
- * how many ranges found no place there: the smallest are dropped. */
-uint32_t memory_map_build(const struct memory_entry *entries, uint32_t count, uint64_t limit,
-                          struct facts *facts);
+/* Usable memory from MEMORY_LOW_END to limit, into memory and memory_range_count of facts.
+ * @count at most MEMORY_ENTRIES_MAX + MEMORY_ENTRIES_OWN */
+void memory_map_build(const struct memory_entry *entries, uint32_t count, uint64_t limit,
+                      struct facts *facts);
 
 /* A usable page below 640 KiB, above the first 32 KiB; 0: there is none. */
 uint64_t memory_map_low_page(const struct memory_entry *entries, uint32_t count);

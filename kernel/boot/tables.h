@@ -30,7 +30,7 @@ uint64_t acpi_root_entry(const uint8_t *table, uint32_t bytes, bool is_wide, uin
 /* Cores and interrupt routing of one core alone: what the two tables below begin with. */
 void machine_cores_start(uint32_t boot_apic_id, struct facts *facts);
 
-/* Fill apic_id (the boot core's first), the counts, ioapic_* and uart_* of facts.
+/* Fill apic_id (the boot core's first), the counts, ioapics and uart of facts.
  * Errors: RESULT_FORMAT an entry is too short or leaves the table; the MP table also: signature,
  *         checksum. What is in facts then is not to be used */
 /* @table checked by acpi_check_table */
@@ -53,5 +53,8 @@ enum result acpi_parse_fadt(const uint8_t *table, uint32_t bytes, uint64_t *dsdt
 /* Sleep types of the soft-off state, from a DSDT's byte code, into the acpi_s5_* of facts.
  * Errors: RESULT_INVALID not found, or not two small constants */
 enum result acpi_parse_s5(const uint8_t *code, size_t bytes, struct facts *facts);
+
+/* Where virtio-mmio devices are, from a DSDT's byte code, into the slots of facts. */
+void acpi_parse_slots(const uint8_t *code, size_t bytes, struct facts *facts);
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef KERNEL_CPU_CLOCK_CONVERT_H
 #define KERNEL_CPU_CLOCK_CONVERT_H
 
-#include <percpu/base.h>
+#include <kernel/facts.h>
 
 #define CLOCK_HZ_MIN 1000000ull      /* a TSC below 1 MHz */
 #define CLOCK_HZ_MAX 100000000000ull /* or above 100 GHz is a wrong answer */
@@ -19,15 +19,8 @@ uint64_t clock_hz_from_scale(uint32_t scale, int8_t shift);
  * the ratio of CPUID 15h to a crystal. */
 uint64_t clock_hz_from_ratio(uint64_t ticks, uint64_t reference_ticks, uint64_t reference_hz);
 
-/* Registers of the MC146818 as they were read, register 0x0b for the format. */
-struct clock_rtc {
-    uint8_t second, minute, hour, day, month, year, status_b;
-};
-/* Seconds since 1970; years are 1970..2069. RESULT_INVALID: not a date. */
-enum result clock_rtc_decode(const struct clock_rtc *rtc, uint64_t *seconds);
-
-/* Seconds since 1970 from the MC146818 (rtc.c), or 0: there is none or it does not show a date.
- * Core 0, before seal. */
-uint64_t rtc_seconds(void);
+/* What the MC146818 shows, as in struct facts (rtc.c); all bits are set where there is none or it
+ * does not stand still. Core 0, before seal. */
+void rtc_read(uint8_t values[static FACTS_CLOCK_REGISTERS]);
 
 #endif

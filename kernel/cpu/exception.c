@@ -8,8 +8,6 @@ struct fixup_row {
 
 extern const struct fixup_row __start_cpu_extable[], __stop_cpu_extable[];
 
-PERCORE uint64_t cpu_fault_address;
-
 static uint64_t target(const int32_t *field)
 {
     return (uint64_t)field + (uint64_t)(int64_t)*field;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The battery clock: MC146818, ports 0x70 and 0x71. */
+/* The battery clock: MC146818, ports 0x70 and 0x71. What its registers mean is posix/'s business.
+ */
 #include "clock_convert.h"
 
 #include <cpu/instructions.h>
@@ -17,34 +18,30 @@ static uint8_t read_register(uint8_t index)
     return cpu_in8(RTC_DATA);
 }
 
-static struct clock_rtc read_all(void)
+static void read_all(uint8_t values[static FACTS_CLOCK_REGISTERS])
 {
+    static const uint8_t registers[FACTS_CLOCK_REGISTERS] = {0, 2, 4, 7, 8, 9, 0x0b};
     uint32_t polls = 0;
     while ((read_register(0x0a) & RTC_UPDATING) != 0 && polls < RTC_POLLS_MAX) {
         polls++;
     }
-    return (struct clock_rtc){
-        .second = read_register(0),
-        .minute = read_register(2),
-        .hour = read_register(4),
-        .day = read_register(7),
-        .month = read_register(8),
-        .year = read_register(9),
-        .status_b = read_register(0x0b),
-    };
+    for (uint32_t i = 0; i < FACTS_CLOCK_REGISTERS; i++) {
+        values[i] = read_register(registers[i]);
+    }
 }
 
 /* Two equal readings: an update in the middle of one would show. */
-uint64_t rtc_seconds(void)
+void rtc_read(uint8_t values[static FACTS_CLOCK_REGISTERS])
 {
-    uint64_t seconds = 0;
-    enum result result = RESULT_AGAIN;
-    for (uint32_t i = 0; i < RTC_TRIES && result == RESULT_AGAIN; i++) {
-        struct clock_rtc first = read_all(), second = read_all();
-        if (memcmp(&first, &second, sizeof(first)) == 0) {
-            result = clock_rtc_decode(&first, &seconds);
-        }
+    uint8_t again[FACTS_CLOCK_REGISTERS];
+    bool is_equal = false;
+    for (uint32_t i = 0; i < RTC_TRIES && !is_equal; i++) {
+        read_all(values);
+        read_all(again);
+        is_equal = memcmp(values, again, sizeof(again)) == 0;
+    }
+    if (!is_equal) {
+        memset(values, UINT8_MAX, sizeof(again));
     }
     cpu_out8(RTC_INDEX, 0); /* NMI on again */
-    return result == RESULT_OK ? seconds : 0;
 }

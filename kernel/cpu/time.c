@@ -229,16 +229,19 @@ static uint64_t find_frequency(void)
 
 /* The hypervisor's date, which is that of its clock's zero (the clock showed system_ns at .tsc), or
  * else the battery clock's. */
-static uint64_t wall_now_ns(void)
+static void find_date(void)
 {
     const struct kvm_wall wall = shared_kvm_wall;
     const struct kvm_time clock = shared_kvm_time;
     if (wall.version == 0 || (wall.version & 1) != 0 || wall.nanoseconds >= NS_PER_SECOND) {
-        return rtc_seconds() * NS_PER_SECOND;
+        rtc_read(shared_facts.clock_registers);
+        shared_facts.clock_read_ns = cpu_now_ns();
+        return;
     }
     uint64_t ticks = cpu_rdtsc() - clock.tsc;
     uint64_t since = (uint64_t)(((unsigned __int128)ticks * shared_facts.tsc_multiplier) >> 32);
-    return wall.seconds * NS_PER_SECOND + wall.nanoseconds + clock.system_ns + since;
+    shared_facts.wall_base_ns =
+        wall.seconds * NS_PER_SECOND + wall.nanoseconds + clock.system_ns + since - cpu_now_ns();
 }
 
 /* @impl ATL-LLR-BOOT-0019~1 */
@@ -253,8 +256,7 @@ enum result cpu_time_initialize(void)
     if (shared_facts.lapic_timer_hz == 0) {
         shared_facts.lapic_timer_hz = apic_hz(hz);
     }
-    uint64_t wall = wall_now_ns(), now = cpu_now_ns();
-    shared_facts.wall_base_ns = wall > now ? wall - now : 0;
+    find_date();
     return RESULT_OK;
 }
 

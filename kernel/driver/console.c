@@ -2,21 +2,19 @@
 /* Streams onto the line. Three layers: where bytes go now (ring or polled), frames, text. */
 #include "format.h"
 #include "input.h"
-#include "uart.h"
 
 #include <cpu/core.h>
-#include <cpu/string.h>
 #include <driver/console.h>
-#include <kernel/facts.h>
 #include <kernel/image.h>
-#include <kernel/layout.h>
 
 #define TRANSMIT_RING_BYTES 8192u
 #define RECEIVE_RING_BYTES 4096u
 #define RECEIVE_RESUME_ROOM (RECEIVE_RING_BYTES / 2)
 #define HEADER_BYTES 4u
 #define LINE_BYTES_MAX 256u
-#define PUMP_BURSTS_MAX 64u /* FIFO-fulls that one entry sends */
+/* Seconds, on anything; what takes longer does not take bytes any more. */
+#define ANSWER_CYCLES_MAX (1ull << 33)
+#define PUMP_BURSTS_MAX 64u /* pieces that one entry sends */
 #define INTERRUPT_ROUNDS_MAX 64u
 #define WRITE_ROOM_MIN 1024u /* room worth waking a writer for */
 
@@ -55,6 +53,7 @@ static uint32_t ring_piece(const struct ring *ring, const uint8_t **at)
 
 /* Set before seal: IMAGE_FLAG_FRAMED, IMAGE_FLAG_VERBOSE. */
 static SHARED uint32_t shared_console_flags;
+SHARED const struct console_line *shared_console_line;
 /* Core 0's, from console_start_interrupts on. */
 static PERCORE bool has_interrupts;
 static PERCORE bool is_dead; /* the line took nothing for too long */
@@ -85,7 +84,7 @@ static void enable(uint8_t causes)
 {
     if (causes != enabled) {
         enabled = causes;
-        uart_enable_interrupts(causes);
+        shared_console_line->enable(causes);
     }
 }
 
@@ -95,14 +94,41 @@ static void pump(void)
     for (uint32_t i = 0; i < PUMP_BURSTS_MAX && ring_used(&transmit) > 0; i++) {
         const uint8_t *at;
         uint32_t piece = ring_piece(&transmit, &at);
-        uint32_t sent = uart_transmit(at, piece);
+        uint32_t sent = shared_console_line->send(at, piece);
         if (sent == 0) {
             break;
         }
         transmit.tail += sent;
     }
-    enable((uint8_t)((enabled & UART_ENABLE_RECEIVE) |
-                     (ring_used(&transmit) > 0 ? UART_ENABLE_TRANSMIT : 0)));
+    enable((uint8_t)((enabled & CONSOLE_LINE_RECEIVE) |
+                     (ring_used(&transmit) > 0 ? CONSOLE_LINE_TRANSMIT : 0)));
+}
+
+/* All of it, waiting a bounded time for each piece. False: gave up. */
+static bool write_polled(const uint8_t *bytes, uint64_t count)
+{
+    uint64_t begin = cpu_rdtsc();
+    while (count > 0) {
+        uint32_t sent = shared_console_line->send(bytes, (uint32_t)count);
+        if (sent > 0) {
+            begin = cpu_rdtsc();
+        } else if (cpu_rdtsc() - begin > ANSWER_CYCLES_MAX) {
+            return false;
+        }
+        bytes += sent;
+        count -= sent;
+        cpu_pause();
+    }
+    return true;
+}
+
+/* @impl ATL-LLR-BOOT-0026~1 */
+void console_drain(void)
+{
+    uint64_t begin = cpu_rdtsc();
+    while (!shared_console_line->is_idle() && cpu_rdtsc() - begin < ANSWER_CYCLES_MAX) {
+        cpu_pause();
+    }
 }
 
 static void flush_ring(void)
@@ -110,7 +136,7 @@ static void flush_ring(void)
     const uint8_t *at;
     while (is_buffered() && ring_used(&transmit) > 0 && !is_dead) {
         uint32_t piece = ring_piece(&transmit, &at);
-        is_dead = !uart_write_polled(at, piece);
+        is_dead = !write_polled(at, piece);
         transmit.tail += piece;
     }
 }
@@ -158,8 +184,8 @@ void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes)
     }
     while (bytes > 0) {
         uint64_t piece = MIN(bytes, CONSOLE_PAYLOAD_BYTES_MAX);
-        if (!uart_write_polled(header, make_header(header, stream, piece)) ||
-            !uart_write_polled(from, piece)) {
+        if (!write_polled(header, make_header(header, stream, piece)) ||
+            !write_polled(from, piece)) {
             return;
         }
         from += piece;
@@ -182,41 +208,35 @@ void console_panic_begin(void)
 static void fetch(void)
 {
     uint8_t byte;
-    while (ring_room(&receive) > 0 && uart_receive(&byte)) {
+    while (ring_room(&receive) > 0 && shared_console_line->receive(&byte)) {
         if (is_framed() ? input_take_framed(&input, byte) : input_take_plain(&input, byte)) {
             ring_put(&receive, &byte, 1);
         }
     }
     if (ring_room(&receive) == 0) {
-        enable((uint8_t)(enabled & ~UART_ENABLE_RECEIVE));
+        enable((uint8_t)(enabled & ~CONSOLE_LINE_RECEIVE));
     }
 }
 
-int64_t console_input_available(void)
+/* @impl ATL-LLR-BOOT-0028~1 */
+int64_t console_input(const uint8_t **at)
 {
-    if (ring_used(&receive) > 0) {
-        return ring_used(&receive);
+    uint32_t piece = ring_piece(&receive, at);
+    if (piece > 0) {
+        return piece;
     }
     return input.is_ended || !has_interrupts ? 0 : (int64_t)RESULT_AGAIN;
 }
 
 /* @impl ATL-LLR-BOOT-0028~1 */
-int64_t console_read(void *to, uint64_t bytes)
+void console_input_take(uint64_t bytes)
 {
-    int64_t available = console_input_available();
-    if (available <= 0) {
-        return available;
-    }
-    uint8_t *out = to;
-    uint64_t count = MIN((uint64_t)available, bytes);
-    for (uint64_t i = 0; i < count; i++) {
-        out[i] = receive.bytes[receive.tail++ & (receive.size - 1)];
-    }
-    if (has_interrupts && (enabled & UART_ENABLE_RECEIVE) == 0 &&
+    receive.tail += (uint32_t)bytes;
+    if (has_interrupts && (enabled & CONSOLE_LINE_RECEIVE) == 0 &&
         ring_room(&receive) >= RECEIVE_RESUME_ROOM) {
-        enable(enabled | UART_ENABLE_RECEIVE);
+        enable(enabled | CONSOLE_LINE_RECEIVE);
+        fetch(); /* a line that has told of it already does not tell again */
     }
-    return (int64_t)count;
 }
 
 /* ---- interrupts */
@@ -225,12 +245,11 @@ void console_start_interrupts(void)
 {
     transmit = (struct ring){.bytes = transmit_bytes, .size = TRANSMIT_RING_BYTES};
     receive = (struct ring){.bytes = receive_bytes, .size = RECEIVE_RING_BYTES};
-    if (shared_facts.uart_port == 0 ||
-        ioapic_route_uart(shared_facts.uart_gsi, VECTOR_UART) != RESULT_OK) {
+    if (shared_console_line->start != NULL && shared_console_line->start() != RESULT_OK) {
         return; /* output stays polled; there is no input */
     }
     has_interrupts = true;
-    enable(UART_ENABLE_RECEIVE);
+    enable(CONSOLE_LINE_RECEIVE);
 }
 
 void console_interrupt(void)
@@ -239,7 +258,7 @@ void console_interrupt(void)
         return;
     }
     for (uint32_t i = 0; i < INTERRUPT_ROUNDS_MAX; i++) {
-        if (!uart_interrupt_pending()) {
+        if (!shared_console_line->pending()) {
             return;
         }
         fetch();
@@ -247,8 +266,8 @@ void console_interrupt(void)
     }
     /* An edge is only seen when the line was low: lower it, so that what remains raises it again.
      */
-    uart_enable_interrupts(0);
-    uart_enable_interrupts(enabled);
+    shared_console_line->enable(0);
+    shared_console_line->enable(enabled);
 }
 
 /* ---- text */

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The I/O APIC that serves the legacy devices: 82093AA, "IOAPIC registers". */
-#include "uart.h"
-
-#include <kernel/facts.h>
-#include <kernel/layout.h>
+/* I/O APICs: 82093AA, "IOAPIC registers". */
+#include <driver/device.h>
 
 #define SELECT_OFFSET 0x00u
 #define WINDOW_OFFSET 0x10u
+#define REGISTERS_BYTES 0x20u
 #define REGISTER_VERSION 1u
 #define REGISTER_REDIRECTION 0x10u
 #define REDIRECTION_ACTIVE_LOW (1u << 13)
@@ -14,36 +12,42 @@
 #define DESTINATION_SHIFT 24
 #define DESTINATION_MAX 0xfeu
 
-static volatile uint32_t *at(uint64_t offset)
+static uint32_t read_register(const struct facts_ioapic *ioapic, uint32_t index)
 {
-    return (volatile uint32_t *)(LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_IOAPIC * PAGE_BYTES +
-                                 (shared_facts.ioapic_physical & (PAGE_BYTES - 1)) + offset);
+    device_write(ioapic->registers + SELECT_OFFSET, 4, index);
+    return device_read(ioapic->registers + WINDOW_OFFSET, 4);
 }
 
-static uint32_t read_register(uint32_t index)
+static void write_register(const struct facts_ioapic *ioapic, uint32_t index, uint32_t value)
 {
-    *at(SELECT_OFFSET) = index;
-    return *at(WINDOW_OFFSET);
+    device_write(ioapic->registers + SELECT_OFFSET, 4, index);
+    device_write(ioapic->registers + WINDOW_OFFSET, 4, value);
 }
 
-static void write_register(uint32_t index, uint32_t value)
+/* @impl ATL-LLR-VIRTIO-0003~1 */
+void ioapic_discover(void)
 {
-    *at(SELECT_OFFSET) = index;
-    *at(WINDOW_OFFSET) = value;
-}
-
-enum result ioapic_route_uart(uint32_t gsi, uint8_t vector)
-{
-    const struct facts *facts = &shared_facts;
-    uint32_t input = gsi - facts->ioapic_gsi_base;
-    if (facts->ioapic_physical == 0 || gsi < facts->ioapic_gsi_base ||
-        facts->apic_id[0] > DESTINATION_MAX ||
-        input > ((read_register(REGISTER_VERSION) >> 16) & 0xffu)) {
-        return RESULT_INVALID;
+    for (uint32_t i = 0; i < shared_facts.ioapic_count; i++) {
+        struct facts_ioapic *ioapic = &shared_facts.ioapics[i];
+        ioapic->registers = device_show(ioapic->physical, REGISTERS_BYTES);
     }
-    uint32_t index = REGISTER_REDIRECTION + 2 * input;
-    write_register(index + 1, facts->apic_id[0] << DESTINATION_SHIFT);
-    write_register(index, vector | (facts->uart_active_low ? REDIRECTION_ACTIVE_LOW : 0) |
-                              (facts->uart_level ? REDIRECTION_LEVEL : 0));
-    return RESULT_OK;
+}
+
+enum result ioapic_route(const struct facts_interrupt *interrupt, uint8_t vector)
+{
+    uint32_t apic_id = shared_facts.apic_id[0];
+    for (uint32_t i = 0; i < shared_facts.ioapic_count && apic_id <= DESTINATION_MAX; i++) {
+        const struct facts_ioapic *ioapic = &shared_facts.ioapics[i];
+        uint32_t input = interrupt->gsi - ioapic->gsi_base; /* below its first one: very large */
+        if (ioapic->registers != 0 &&
+            input <= ((read_register(ioapic, REGISTER_VERSION) >> 16) & 0xffu)) {
+            uint32_t index = REGISTER_REDIRECTION + 2 * input;
+            write_register(ioapic, index + 1, apic_id << DESTINATION_SHIFT);
+            write_register(ioapic, index,
+                           vector | (interrupt->is_active_low ? REDIRECTION_ACTIVE_LOW : 0) |
+                               (interrupt->is_level ? REDIRECTION_LEVEL : 0));
+            return RESULT_OK;
+        }
+    }
+    return RESULT_INVALID;
 }

@@ -2,8 +2,6 @@
 /* ACPI specification 6.5, sections 4.8.3.2 (PM1 control) and 4.8.3.7 (sleep control). */
 #include <driver/power.h>
 
-#include "uart.h"
-
 #include <cpu/core.h>
 #include <cpu/instructions.h>
 #include <driver/console.h>
@@ -69,7 +67,7 @@ noreturn void power_off(void)
 {
     cpu_cli();
     console_panic_begin();
-    uart_drain();
+    console_drain();
     soft_off();
     cpu_out8(RESET_PORT, RESET_FULL);
     cpu_out8(KEYBOARD_PORT, KEYBOARD_RESET);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "uart.h"
-
+/* The 16550 serial port (National Semiconductor PC16550D), or where there is none the debug port
+ * 0xe9 of QEMU and Xen, which takes output only. No state but shared_facts.uart_port. */
 #include <cpu/instructions.h>
 #include <driver/console.h>
-#include <kernel/facts.h>
+#include <driver/device.h>
+#include <kernel/layout.h>
 
 #define UART_PORT 0x3f8
 #define DEBUG_PORT 0xe9
@@ -22,14 +23,11 @@
 #define LINE_8N1 0x03u
 #define FIFO_ENABLE 0xc1u /* receive interrupt at 14 bytes or idle; received bytes stay */
 #define MODEM_ON 0x0bu    /* DTR, RTS, and OUT2, which lets interrupts through */
+#define FIFO_BYTES 16u
 #define STATUS_RECEIVED 0x01u
 #define STATUS_HOLDING_EMPTY 0x20u
 #define STATUS_ALL_EMPTY 0x40u
 #define CAUSE_NONE 0x01u
-#define FIFO_BYTES 16u
-
-/* Two seconds or more on anything; what takes longer does not take bytes any more. */
-#define POLLS_MAX 4000000u
 
 static uint16_t port(uint16_t offset)
 {
@@ -45,9 +43,59 @@ static bool is_present(uint16_t base)
     return first && cpu_in8(scratch) == 0xa5;
 }
 
+static enum result start(void)
+{
+    return shared_facts.uart_port != 0 ? ioapic_route(&shared_facts.uart, VECTOR_UART)
+                                       : RESULT_INVALID;
+}
+
+/* Where there is no port, QEMU's isa-debugcon or Xen's debug console takes all; where nothing is,
+ * nobody hears. @impl ATL-LLR-BOOT-0048~1 */
+static uint32_t send(const uint8_t *bytes, uint32_t count)
+{
+    uint16_t to = DEBUG_PORT;
+    if (shared_facts.uart_port != 0) {
+        to = port(REGISTER_DATA);
+        bool is_empty = (cpu_in8(port(REGISTER_STATUS)) & STATUS_HOLDING_EMPTY) != 0;
+        count = is_empty ? MIN(count, FIFO_BYTES) : 0;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        cpu_out8(to, bytes[i]);
+    }
+    return count;
+}
+
+static bool receive(uint8_t *byte)
+{
+    if ((cpu_in8(port(REGISTER_STATUS)) & STATUS_RECEIVED) == 0) {
+        return false;
+    }
+    *byte = cpu_in8(port(REGISTER_DATA));
+    return true;
+}
+
+/* The register's bits are CONSOLE_LINE_*. */
+static void enable(uint8_t causes)
+{
+    cpu_out8(port(REGISTER_INTERRUPT_ENABLE), causes);
+}
+
+static bool pending(void)
+{
+    return (cpu_in8(port(REGISTER_INTERRUPT_CAUSE)) & CAUSE_NONE) == 0;
+}
+
+static bool is_idle(void)
+{
+    return shared_facts.uart_port == 0 || (cpu_in8(port(REGISTER_STATUS)) & STATUS_ALL_EMPTY) != 0;
+}
+
+static const struct console_line uart_line = {start, send, receive, enable, pending, is_idle};
+
 /* 115200 8N1 and FIFOs, no interrupts. */
 void console_discover(void)
 {
+    shared_console_line = &uart_line;
     shared_facts.uart_port = 0;
     if (!is_present(UART_PORT)) {
         return;
@@ -60,79 +108,4 @@ void console_discover(void)
     cpu_out8(port(REGISTER_LINE), LINE_8N1);
     cpu_out8(port(REGISTER_FIFO), FIFO_ENABLE);
     cpu_out8(port(REGISTER_MODEM), MODEM_ON);
-}
-
-uint32_t uart_transmit(const uint8_t *bytes, uint64_t count)
-{
-    if ((cpu_in8(port(REGISTER_STATUS)) & STATUS_HOLDING_EMPTY) == 0) {
-        return 0;
-    }
-    uint32_t burst = (uint32_t)MIN(count, FIFO_BYTES);
-    for (uint32_t i = 0; i < burst; i++) {
-        cpu_out8(port(REGISTER_DATA), bytes[i]);
-    }
-    return burst;
-}
-
-bool uart_receive(uint8_t *byte)
-{
-    if ((cpu_in8(port(REGISTER_STATUS)) & STATUS_RECEIVED) == 0) {
-        return false;
-    }
-    *byte = cpu_in8(port(REGISTER_DATA));
-    return true;
-}
-
-void uart_enable_interrupts(uint8_t causes)
-{
-    cpu_out8(port(REGISTER_INTERRUPT_ENABLE), causes);
-}
-
-bool uart_interrupt_pending(void)
-{
-    return (cpu_in8(port(REGISTER_INTERRUPT_CAUSE)) & CAUSE_NONE) == 0;
-}
-
-/* QEMU's isa-debugcon, Xen's debug console; where nothing is, nobody hears.
- * @impl ATL-LLR-BOOT-0048~1 */
-static void write_debug_port(const uint8_t *bytes, uint64_t count)
-{
-    for (uint64_t i = 0; i < count; i++) {
-        cpu_out8(DEBUG_PORT, bytes[i]);
-    }
-}
-
-static bool await(uint8_t status)
-{
-    for (uint32_t i = 0; i < POLLS_MAX; i++) {
-        if ((cpu_in8(port(REGISTER_STATUS)) & status) != 0) {
-            return true;
-        }
-        cpu_pause();
-    }
-    return false;
-}
-
-bool uart_write_polled(const uint8_t *bytes, uint64_t count)
-{
-    if (shared_facts.uart_port == 0) {
-        write_debug_port(bytes, count);
-        return true;
-    }
-    while (count > 0) {
-        if (!await(STATUS_HOLDING_EMPTY)) {
-            return false;
-        }
-        uint32_t sent = uart_transmit(bytes, count);
-        bytes += sent;
-        count -= sent;
-    }
-    return true;
-}
-
-void uart_drain(void)
-{
-    if (shared_facts.uart_port != 0) {
-        (void)await(STATUS_ALL_EMPTY);
-    }
 }

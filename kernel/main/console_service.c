@@ -37,8 +37,8 @@ void console_service_initialize(core_id_t self)
 {
     gate_services = (struct gate_services){
         .console_write = console_write,
-        .console_read = console_read,
-        .console_poll = console_input_available,
+        .console_input = console_input,
+        .console_input_take = console_input_take,
         .cell_end = service_cell_end,
         .audit = service_audit,
     };

@@ -20,6 +20,7 @@
 #include <kernel/region.h>
 #include <percpu/frames.h>
 #include <percpu/operations.h>
+#include <virtio/virtio.h>
 
 enum boot_stage {
     STAGE_CORES_START, /* core 0 starts the others one after another; each prepares itself */
@@ -59,16 +60,6 @@ static void stage_finish(enum boot_stage stage)
     }
 }
 
-static uint64_t partition_start(core_id_t core)
-{
-    return shared_regions[core.value].start.value;
-}
-
-static uint64_t partition_end(core_id_t core)
-{
-    return shared_regions[core.value].end.value;
-}
-
 static void *direct(paddr_t physical)
 {
     return (void *)(LAYOUT_DIRECT_BASE + physical.value);
@@ -87,23 +78,16 @@ static void percpu_start(core_id_t self)
         .quantum_ns = boot_image()->quantum_us * 1000u,
         .is_balanced = (boot_image()->flags & IMAGE_FLAG_BALANCED) != 0,
         .memory_limit = {shared_facts.memory_limit},
-        .partition_start = partition_start,
-        .partition_end = partition_end,
-    };
-    for (uint32_t core = 0; core < shared_facts.core_count; core++) {
-        config.outbox[core] = (uint8_t *)region_outbox(core);
-        gate_staging_set((core_id_t){(uint16_t)core}, region_staging(core));
-    }
-    percpu_initialize(&config);
-    struct percpu_frames_config frames = {
-        .start = region->start,
-        .end = region->end,
-        .limit = {shared_facts.memory_limit},
-        .tables = direct(region->frame_tables),
+        .frame_tables = direct(region->frame_tables),
         .block_attach = isolation_block_attach,
         .block_detach = isolation_block_detach,
     };
-    percpu_frames_initialize(&frames);
+    for (uint32_t core = 0; core < shared_facts.core_count; core++) {
+        config.outbox[core] = (uint8_t *)region_outbox(core);
+        config.partition[core + 1] = shared_regions[core].end;
+        gate_staging_set((core_id_t){(uint16_t)core}, region_staging(core));
+    }
+    percpu_initialize(&config);
     memory_region_free_ranges(self, percpu_frames_add);
 }
 
@@ -165,6 +149,7 @@ static void entropy_start(core_id_t self)
         entropy_core_start(self);
         return;
     }
+    virtio_entropy_start();
     if (entropy_initialize() != RESULT_OK) {
         boot_refuse("no source of randomness passes its tests");
     }
@@ -195,6 +180,9 @@ noreturn void kernel_core_main(core_id_t self)
 {
     cpu_core_initialize(self);
     if (self.value == 0) {
+        if ((boot_image()->flags & IMAGE_FLAG_VIRTIO_CONSOLE) != 0) {
+            virtio_console_attach();
+        }
         clock_start();
     }
     percpu_start(self);

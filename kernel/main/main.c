@@ -6,9 +6,11 @@
 #include <cpu/core.h>
 #include <cpu/instructions.h>
 #include <driver/console.h>
+#include <driver/device.h>
 #include <kernel/facts.h>
 #include <kernel/image.h>
 #include <kernel/region.h>
+#include <virtio/virtio.h>
 
 /* @impl ATL-LLR-IMAGE-0002~1 */
 static uint32_t crc_by_instruction(uint32_t state, const void *bytes, uint64_t count)
@@ -59,6 +61,8 @@ noreturn void kernel_main(void)
     if (image->ring == 0) {
         console_log(CONSOLE_LOG, "atoll: ring 0: no isolation between program and kernel\n");
     }
+    ioapic_discover();
+    virtio_discover();
     if (memory_regions_build() != RESULT_OK) {
         boot_refuse("too little memory: %lu KiB for %u cores; give the machine more with -m, or "
                     "fewer cores",

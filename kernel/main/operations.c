@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The six operations that percpu needs, on the hardware. */
-#include "main.h"
-
 #include <cpu/apic.h>
 #include <cpu/instructions.h>
 #include <cpu/time.h>

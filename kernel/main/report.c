@@ -4,7 +4,6 @@
 #include "main.h"
 
 #include <cpu/core.h>
-#include <cpu/instructions.h>
 #include <driver/console.h>
 #include <driver/power.h>
 #include <isolation/audit.h>

@@ -114,7 +114,6 @@ void trap_in_kernel(struct kernel_trap *trap, uint64_t address)
     }
     uint64_t fixup;
     if (trap->vector == VECTOR_PAGE_FAULT && cpu_exception_fixup(trap->rip, &fixup)) {
-        cpu_fault_address = address;
         trap->rip = fixup;
         return;
     }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Splits the machine's memory among the cores and builds what each core starts with. Runs on the
  * boot core under boot tables, where physical memory is visible at its own address. Boot only. */
-#include <boot/boot.h>
 #include <cpu/string.h>
 #include <kernel/entry.h>
 #include <kernel/facts.h>
@@ -104,10 +103,10 @@ static uint64_t page_up(uint64_t bytes)
 }
 
 /* Upper bound of the page-table pages of a region: four levels for each area and one table for each
- * 2 MiB of what is mapped by small pages. */
+ * 2 MiB of what is mapped by small pages, such as both ends of a piece of memory. */
 static uint64_t tables_bound(uint64_t mapped)
 {
-    return (32 + 2 * shared_facts.core_count + 3 * FACTS_MEMORY_RANGES_MAX / 8 +
+    return (32 + 2 * shared_facts.core_count + 2 * shared_facts.memory_range_count +
             mapped / HUGE_PAGE_BYTES + shared_facts.image_bytes / LARGE_PAGE_BYTES) *
            PAGE_BYTES;
 }
@@ -122,6 +121,7 @@ static enum result place(struct region *region)
         page_up(percpu_outbox_bytes(shared_facts.core_count, region->thread_count, limit) +
                 REGION_LAST_WORDS_BYTES) +
         (REGION_STAGING_PAGES + REGION_DEBUG_PAGES) * PAGE_BYTES;
+    region->audit_marks_bytes = page_up(limit.value / PAGE_BYTES / 2);
     const struct {
         paddr_t *at;
         uint64_t bytes;
@@ -131,6 +131,7 @@ static enum result place(struct region *region)
         {&region->threads, threads * sizeof(struct thread)},
         {&region->extended, threads * ALIGN_UP((uint64_t)shared_facts.extended_bytes, 64ull)},
         {&region->frame_tables, percpu_frames_table_bytes(limit)},
+        {&region->audit_marks, region->audit_marks_bytes},
     };
     uint64_t needed = tables_bound(region->end.value - region->start.value) + REGION_SLACK_BYTES;
     for (size_t i = 0; i < ARRAY_COUNT(things); i++) {
@@ -235,9 +236,9 @@ static void map_devices(struct region *region, core_id_t self)
         map(region, LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES,
             shared_facts.lapic_physical, PAGE_BYTES, KERNEL_DEVICE);
     }
-    if (self.value == 0 && shared_facts.ioapic_physical != 0) {
-        map(region, LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_IOAPIC * PAGE_BYTES,
-            ALIGN_DOWN(shared_facts.ioapic_physical, PAGE_BYTES), PAGE_BYTES, KERNEL_DEVICE);
+    for (uint32_t i = 0; self.value == 0 && i < shared_facts.device_page_count; i++) {
+        map(region, LAYOUT_DEVICE_BASE + (LAYOUT_DEVICE_FIRST + i) * PAGE_BYTES,
+            shared_facts.device_pages[i], PAGE_BYTES, KERNEL_DEVICE);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "host.h"
 
 #include <errno.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <percpu/channel.h>
 #include <percpu/operations.h>
@@ -120,11 +121,6 @@ static uint64_t partition_start(core_id_t core)
     return host.memory_start + core.value * host.partition_bytes;
 }
 
-static uint64_t partition_end(core_id_t core)
-{
-    return partition_start(core) + host.partition_bytes;
-}
-
 static void block_attach(paddr_t block)
 {
     HOST_CHECK(IS_ALIGNED(block.value, LARGE_PAGE_BYTES));
@@ -154,25 +150,18 @@ static void core_initialize(uint16_t self)
         .quantum_ns = host.quantum_ns,
         .is_balanced = host.is_balanced,
         .memory_limit = memory_limit(),
-        .partition_start = partition_start,
-        .partition_end = partition_end,
-    };
-    for (uint16_t core = 0; core < host.core_count; core++) {
-        config.outbox[core] = cores[core].outbox;
-    }
-    percpu_initialize(&config);
-    host_ipis_sent = 0;
-    struct percpu_frames_config frames = {
-        .start = {partition_start(config.self)},
-        .end = {partition_end(config.self)},
-        .limit = memory_limit(),
-        .tables = cores[self].tables,
+        .frame_tables = cores[self].tables,
         .block_attach = block_attach,
         .block_detach = block_detach,
     };
-    percpu_frames_initialize(&frames);
+    for (uint16_t core = 0; core < host.core_count; core++) {
+        config.outbox[core] = cores[core].outbox;
+        config.partition[core] = (paddr_t){partition_start((core_id_t){core})};
+    }
+    config.partition[host.core_count] = memory_limit();
+    percpu_initialize(&config);
     if (host.add_frames) {
-        percpu_frames_add(frames.start, frames.end);
+        percpu_frames_add(config.partition[self], config.partition[self + 1]);
     }
     percpu_perturb_seed(host.seed == 0 ? 0 : host.seed * 64 + self + 1);
 }
@@ -251,8 +240,22 @@ static void machine_destroy(void)
     }
 }
 
+/* Zeroes this thread's instances of the program's thread-local variables, which all are PERCORE. */
+static int percore_clear(struct dl_phdr_info *program, size_t bytes, void *argument)
+{
+    (void)bytes;
+    (void)argument;
+    for (size_t i = 0; i < program->dlpi_phnum; i++) {
+        if (program->dlpi_phdr[i].p_type == PT_TLS) {
+            memset(program->dlpi_tls_data, 0, program->dlpi_phdr[i].p_memsz);
+        }
+    }
+    return 1; /* the program comes first; the libraries keep theirs */
+}
+
 void host_enter(const struct host_config *config)
 {
+    dl_iterate_phdr(percore_clear, NULL);
     machine_create(config);
     core_initialize(0);
 }

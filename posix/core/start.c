@@ -62,6 +62,7 @@ __attribute__((optimize("no-stack-protector"))) noreturn void posix_start(struct
     }
     posix_thread_initialize(self);
     check_index();
+    posix_wall_initialize();
     posix_memory_initialize();
     posix_file_initialize();
     posix_clock_initialize();

@@ -7,6 +7,8 @@
 #include "tree.h"
 #include <posix/event.h>
 
+#include <posix/time.h>
+
 #define STACK_CHUNK_BYTES 1024u
 #define HEAP_CHUNK_BYTES (32ull << 10) /* a class of the heap with its header */
 #define NUMBER_FIRST (IMAGE_FILES_MAX + 16ull)
@@ -15,7 +17,7 @@ static _Atomic uint64_t next_number;
 
 int64_t node_now_ns(void)
 {
-    return (int64_t)(posix_info.wall_base_ns + posix_now_ns());
+    return (int64_t)(posix_wall_base_ns + posix_now_ns());
 }
 
 /* @impl ATL-LLR-FILE-0033~1 */

@@ -4,6 +4,7 @@
 #include <posix/instructions.h>
 #include <posix/memory.h>
 #include <posix/thread.h>
+#include <posix/time.h>
 
 #define TICK_NS 10000000u
 
@@ -237,7 +238,7 @@ int64_t text_system_stat(struct text *text, uint64_t argument)
     text_string(text, "\nctxt ");
     text_number(text, counts.switches);
     text_string(text, "\nbtime ");
-    text_number(text, posix_info.wall_base_ns / 1000000000);
+    text_number(text, posix_wall_base_ns / 1000000000);
     text_string(text, "\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n");
     return 0;
 }

@@ -2,6 +2,7 @@
 /* Clocks. All but the CPU clocks (cpu.c) come from the time-stamp counter and the information page.
  */
 #include "../core/internal.h"
+#include "battery_clock.h"
 #include "cpu.h"
 
 #include <posix/instructions.h>
@@ -18,6 +19,19 @@
 #define CLOCK_BOOTTIME_ALARM 9
 #define CLOCK_TAI 11
 
+uint64_t posix_wall_base_ns;
+
+void posix_wall_initialize(void)
+{
+    uint64_t seconds = 0;
+    posix_wall_base_ns = posix_info.wall_base_ns;
+    if (posix_wall_base_ns == 0 &&
+        battery_clock_decode(posix_info.clock_registers, &seconds) == 0 &&
+        seconds * POSIX_NS_PER_S > posix_info.clock_read_ns) {
+        posix_wall_base_ns = seconds * POSIX_NS_PER_S - posix_info.clock_read_ns;
+    }
+}
+
 /* @impl ATL-LLR-POSIX-0030~1 */
 uint64_t posix_now_ns(void)
 {
@@ -28,7 +42,7 @@ uint64_t posix_now_ns(void)
 
 uint64_t posix_realtime_ns(void)
 {
-    return posix_info.wall_base_ns + posix_now_ns();
+    return posix_wall_base_ns + posix_now_ns();
 }
 
 /* @impl ATL-LLR-POSIX-0034~1 */
@@ -43,7 +57,7 @@ uint64_t posix_deadline_of_realtime(uint64_t ns)
     if (ns == GATE_NEVER) {
         return GATE_NEVER;
     }
-    return ns > posix_info.wall_base_ns ? ns - posix_info.wall_base_ns : 0;
+    return ns > posix_wall_base_ns ? ns - posix_wall_base_ns : 0;
 }
 
 static int64_t read_cpu_clock(int32_t clock, uint64_t *ns)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vDSO: time without a call. Runs as application code on the application's stack, and reads the
- * information page, which never changes after boot: so there is no sequence counter. What it does
- * not know it asks by the Linux call. */
+ * information page and the date at boot, which never change: so there is no sequence counter. What
+ * it does not know it asks by the Linux call. */
 #include <isolation/gate_abi.h>
 #include <stdint.h>
 
@@ -18,6 +18,8 @@
 #define SYSCALL_GETCPU 309
 
 extern const struct gate_info vdso_info __attribute__((visibility("hidden")));
+/* At the end of this page: how far from here posix_wall_base_ns lies, constant too (vdso.S). */
+extern const int64_t vdso_wall_distance __attribute__((visibility("hidden")));
 
 struct timespec {
     int64_t seconds, nanoseconds;
@@ -61,6 +63,13 @@ static inline uint64_t monotonic_ns(void)
     return (uint64_t)((unsigned __int128)(now - base) * vdso_info.tsc_multiplier >> 32);
 }
 
+/* The same as posix_realtime_ns. */
+static inline uint64_t wall_ns(void)
+{
+    uintptr_t base = (uintptr_t)&vdso_wall_distance + (uintptr_t)vdso_wall_distance;
+    return *(const uint64_t *)base + monotonic_ns();
+}
+
 static inline void set_time(struct timespec *to, uint64_t ns)
 {
     to->seconds = (int64_t)(ns / NS_PER_S);
@@ -80,7 +89,7 @@ int __vdso_clock_gettime(int32_t clock, struct timespec *to)
     case CLOCK_REALTIME:
     case CLOCK_REALTIME_COARSE:
     case CLOCK_TAI:
-        set_time(to, vdso_info.wall_base_ns + monotonic_ns());
+        set_time(to, wall_ns());
         return 0;
     default:
         return (int)call(SYSCALL_CLOCK_GETTIME, clock, (int64_t)(uintptr_t)to, 0);
@@ -94,7 +103,7 @@ int __vdso_clock_getres(int32_t clock, struct timespec *to)
 
 int __vdso_gettimeofday(struct timeval *to, struct time_zone *zone_to)
 {
-    uint64_t ns = vdso_info.wall_base_ns + monotonic_ns();
+    uint64_t ns = wall_ns();
     if (to != 0) {
         to->seconds = (int64_t)(ns / NS_PER_S);
         to->microseconds = (int64_t)(ns % NS_PER_S / 1000);
@@ -108,7 +117,7 @@ int __vdso_gettimeofday(struct timeval *to, struct time_zone *zone_to)
 
 int64_t __vdso_time(int64_t *to)
 {
-    int64_t seconds = (int64_t)((vdso_info.wall_base_ns + monotonic_ns()) / NS_PER_S);
+    int64_t seconds = (int64_t)((wall_ns()) / NS_PER_S);
     if (to != 0) {
         *to = seconds;
     }

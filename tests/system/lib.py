@@ -153,29 +153,31 @@ class Guest:
 
     def run(self, program, *arguments, stdin=b"", files=(), environment=None, memory=128, seed=None,
             variant="image", qemu=(), verbose=False, timeout_s=None, allow_write_execute=False,
-            on_output=None):
+            on_output=None, console="serial", on_kernel_error=None):
         """Packs and boots a program; the Result."""
         image = self.pack(program, *arguments, environment=environment, variant=variant,
                           files=list(files), memory=memory, seed=seed, verbose=verbose,
-                          allow_write_execute=allow_write_execute)
+                          allow_write_execute=allow_write_execute, console=console)
         return self.boot(image, stdin=stdin, memory=memory, qemu=qemu, timeout_s=timeout_s,
-                         on_output=on_output)
+                         on_output=on_output, console=console, on_kernel_error=on_kernel_error)
 
     def boot(self, image, stdin=b"", memory=128, qemu=(), timeout_s=None, emulator=QEMU,
-             on_output=None):
+             on_output=None, console="serial", on_kernel_error=None):
         """Boots the bytes of an image; a run that does not end in time fails the test. qemu: further
-        arguments for QEMU; emulator: another one than the machine's; on_output gets each piece of
-        standard output as it comes."""
+        arguments for QEMU; emulator: another one than the machine's; on_output and on_kernel_error
+        get each piece of standard output and of the kernel's errors as it comes."""
         limit = timeout_s or self.timeout_s
-        options = MachineOptions(self.cores, memory, self.machine, tuple(qemu), limit, emulator)
+        options = MachineOptions(self.cores, memory, self.machine, tuple(qemu), limit, emulator,
+                                 console)
         streams = {s: bytearray() for s in (STREAM_OUTPUT, STREAM_ERROR, STREAM_LOG,
                                             STREAM_KERNEL_ERROR)}
         with tempfile.NamedTemporaryFile(prefix="atoll-test-") as file:
             file.write(image)
             file.flush()
             sinks = {s: b.extend for s, b in streams.items()}
-            if on_output is not None:
-                sinks[STREAM_OUTPUT] = lambda data: (streams[STREAM_OUTPUT].extend(data), on_output(data))
+            for stream, call in ((STREAM_OUTPUT, on_output), (STREAM_KERNEL_ERROR, on_kernel_error)):
+                if call is not None:
+                    sinks[stream] = lambda data, s=stream, c=call: (streams[s].extend(data), c(data))
             machine = Machine(options, file.name, sinks, stdin)
             outcome = machine.run()
         self.facts = {"image": hashlib.sha256(image).hexdigest(),

@@ -15,6 +15,7 @@ cores = 64
 memory = "1G"
 machine = "q35"
 quantum_us = 100
+console = "virtio"
 placement = "balanced"
 detour = false
 allow_write_execute = true

@@ -17,6 +17,7 @@ from atoll.errors import ToolError
 
 QEMU = "qemu-system-x86_64"
 MACHINES = ("q35", "microvm")
+CONSOLES = ("serial", "virtio")
 CORES_MAX = 64
 LEAVE_SECONDS = 2.0   # from the exit record to the end of QEMU
 STOP_SECONDS = 0.2    # QEMU closed its output: it is about to leave
@@ -34,6 +35,7 @@ class MachineOptions:
     extra: tuple = ()
     timeout_s: float | None = None
     qemu: str = QEMU
+    console: str = "serial"
 
 
 @dataclasses.dataclass
@@ -53,9 +55,20 @@ def qemu_command(options, image):
     command = [options.qemu, "-M", options.machine, "-accel", "tcg,thread=multi", "-cpu", "max",
                "-m", str(options.memory_mib), "-smp", str(options.cores), "-display", "none",
                "-nodefaults", "-no-user-config", "-no-reboot",
-               "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+               "-chardev", "stdio,id=console,signal=off", *_console_device(options),
                "-kernel", str(image)]
     return command + list(options.extra)
+
+
+def _console_device(options):
+    if options.console == "serial":
+        return ["-serial", "chardev:console"]
+    if options.machine == "microvm":
+        bus = ["-global", "virtio-mmio.force-legacy=false", "-device", "virtio-serial-device"]
+    else:
+        bus = ["-device", "virtio-serial-pci"]
+    # Not virtconsole: of that QEMU throws bytes away when their reader is slow.
+    return [*bus, "-device", "virtserialport,chardev=console"]
 
 
 # @impl ATL-LLR-TOOL-0011~1 ATL-LLR-TOOL-0014~1

@@ -11,7 +11,7 @@ import tomllib
 from atoll.errors import ToolError
 from atoll.gate import gate_calls
 from atoll.image import HOST_NAME_BYTES_MAX
-from atoll.machine import CORES_MAX, MACHINES
+from atoll.machine import CONSOLES, CORES_MAX, MACHINES
 from atoll.tree import guest_path
 
 MANIFEST_NAME = "atoll.toml"
@@ -164,6 +164,7 @@ SETTINGS = {
     "memory": _memory,
     "machine": _one_of(*MACHINES),
     "quantum_us": _whole(QUANTUM_US_MIN, QUANTUM_US_MAX),
+    "console": _one_of(*CONSOLES),
     "placement": _one_of(*PLACEMENTS),
     "allow_write_execute": _one_of(False, True),
     "debug": _one_of(False, True),

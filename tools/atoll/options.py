@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 
 from atoll.errors import ToolError
-from atoll.machine import CORES_MAX, MACHINES, QEMU
+from atoll.machine import CONSOLES, CORES_MAX, MACHINES, QEMU
 from atoll.manifest import (MANIFEST_NAME, PLACEMENTS, QUANTUM_US_MAX, QUANTUM_US_MIN, absolute_path,
                             gate_names, host_name, memory_mib, read_manifest)
 
@@ -21,6 +21,7 @@ class Settings:
     memory: int = 128
     machine: str = "microvm"
     quantum_us: int = 10000
+    console: str = "serial"
     placement: str = "fixed"
     working_directory: str = "/"
     host_name: str = "atoll"
@@ -97,6 +98,8 @@ def add_image_options(parser):
     add = parser.add_argument
     add("--cores", type=core_count, metavar="N", help="cores of the program")
     add("--ring", type=int, choices=(0, 3), help="3: behind the gate (default); 0: no isolation")
+    add("--console", choices=CONSOLES,
+        help="what carries the program's streams: the serial port (default) or a virtio console")
     add("--file", action="append", type=host_and_guest, metavar="HOST:GUEST", default=[],
         help="put a file or folder of this machine into the image; may be repeated")
     add("--root", metavar="DIR|TAR",
@@ -181,8 +184,8 @@ def settings_from(arguments, program):
     path = _find_manifest(arguments, program)
     manifest = read_manifest(path) if path else {}
     settings = Settings()
-    for name in ("ring", "cores", "memory", "machine", "quantum_us", "placement", "working_directory",
-                 "host_name", "allow_write_execute", "debug", "gate", "detour",
+    for name in ("ring", "cores", "memory", "machine", "quantum_us", "console", "placement",
+                 "working_directory", "host_name", "allow_write_execute", "debug", "gate", "detour",
                  "root"):
         given = getattr(arguments, name, None)
         setattr(settings, name,

@@ -15,7 +15,7 @@ from atoll.detour import find_detours
 from atoll.errors import ToolError
 from atoll.gate import gate_calls, mask_of
 from atoll.image import (FLAG_BALANCED, FLAG_DEBUG_WAIT, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE,
-                         FLAG_WRITE_EXECUTE, Manifest,
+                         FLAG_VIRTIO_CONSOLE, FLAG_WRITE_EXECUTE, Manifest,
                          build_image)
 from atoll.iso import build_iso
 from atoll.options import add_image_options, settings_from
@@ -117,6 +117,7 @@ def _flags(settings, framed):
     return ((FLAG_WRITE_EXECUTE if settings.allow_write_execute else 0)
             | (FLAG_VERBOSE if settings.verbose else 0)
             | (FLAG_FRAMED if framed else 0)
+            | (FLAG_VIRTIO_CONSOLE if settings.console == "virtio" else 0)
             | (FLAG_BALANCED if settings.placement == "balanced" else 0)
             | (FLAG_DEBUG_WAIT if settings.debug and settings.debug_wait else 0)
             | (FLAG_FIXED_SEED if settings.seed is not None else 0))

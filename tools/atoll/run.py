@@ -60,7 +60,8 @@ def run_command(words):
         write_file(arguments.keep_image, image)
     extra = debug_line(tcp_address(arguments.gdb)) if arguments.gdb is not None else ()
     machine = MachineOptions(settings.cores, settings.memory, settings.machine,
-                             (*extra, *arguments.qemu_arg), arguments.timeout, arguments.qemu)
+                             (*extra, *arguments.qemu_arg), arguments.timeout, arguments.qemu,
+                             settings.console)
     receiver = Receiver(settings.outputs) if settings.outputs else None
     status = boot(image, machine, settings.verbose, demo or settings.verbose, receiver,
                   settings.terminal)

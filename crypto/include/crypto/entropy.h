@@ -25,6 +25,14 @@ void entropy_core_start(core_id_t self);
  * Context:  own core, interrupts off, after the above; bytes bounded by the caller */
 void entropy_fill(void *to, size_t bytes);
 
+/* Adds samples of a source outside of the machine's own to this core's generator. They count for
+ * nothing: who chose or knows them learns nothing, and what was unknown before stays so.
+ *
+ * Context:  own core, interrupts off; also before the generator is seeded */
+void entropy_mix(const void *samples, size_t bytes);
+/* From here on this core calls refresh before each reseed, so that it may call entropy_mix. */
+void entropy_set_refresh(bool (*refresh)(void));
+
 /* Names of the sources that passed, for the boot report: "rdseed rdrand jitter" or a part of it. */
 const char *entropy_sources(void);
 

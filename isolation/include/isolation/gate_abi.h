@@ -83,6 +83,8 @@ struct gate_posix_header {
     struct gate_posix_places offsets; /* from posix's load base */
 };
 
+#define GATE_CLOCK_REGISTERS 7u
+
 /* The read-only page of facts; also what the vDSO reads. time: ns = ((tsc - tsc_base) * multiplier)
  * >> 32, multiplier = 2^32 * 1e9 / tsc_hz, a 128-bit product. */
 struct gate_info {
@@ -92,7 +94,12 @@ struct gate_info {
     uint32_t thread_count_max; /* kernel threads of each core */
     uint64_t tsc_base;         /* TSC at monotonic 0 (boot) */
     uint64_t tsc_multiplier;
-    uint64_t wall_base_ns;  /* CLOCK_REALTIME at monotonic 0 */
+    /* CLOCK_REALTIME at monotonic 0, where a hypervisor tells it; 0: look at the battery clock. */
+    uint64_t wall_base_ns;
+    uint64_t clock_read_ns; /* when the battery clock was read, since monotonic 0 */
+    /* Seconds, minutes, hours, day, month, year and format: registers 0, 2, 4, 7, 8, 9 and 0x0b of
+     * an MC146818 as they were; all bits set: there is none. */
+    uint8_t clock_registers[GATE_CLOCK_REGISTERS];
     uint64_t memory_bytes;  /* of the machine */
     uint64_t posix_base;    /* where posix/ is loaded */
     uint64_t index_address; /* the image's index pages (struct image_header first), read-only */

@@ -6,11 +6,39 @@
 
 #include <percpu/base.h>
 
-#define FACTS_MEMORY_RANGES_MAX 64u
+#define FACTS_MEMORY_RANGES_MAX 1002u
 #define FACTS_COMMAND_LINE_BYTES 1024u
+#define FACTS_IOAPICS_MAX 4u
+#define FACTS_DEVICE_PAGES_MAX 32u
+#define FACTS_SLOTS_MAX 8u
+#define FACTS_CLOCK_REGISTERS 7u /* see struct gate_info */
 
 struct memory_range {
     uint64_t start, end; /* page multiples, start < end, sorted, disjoint */
+};
+
+/* An input of an I/O APIC. */
+struct facts_interrupt {
+    uint32_t gsi;
+    bool is_level, is_active_low;
+};
+
+struct facts_ioapic {
+    uint64_t physical;
+    uint64_t registers; /* where core 0 sees them (driver/device.h); 0: nowhere */
+    uint32_t gsi_base;
+};
+
+/* A virtio device. Addresses are physical, and those at which core 0 sees registers once the kernel
+ * drives it. */
+struct facts_virtio {
+    uint32_t kind; /* 0: there is none */
+    bool is_pci;
+    uint64_t registers, notify;
+    uint32_t notify_bytes, notify_multiplier; /* PCI */
+    uint64_t msix;                            /* PCI: entry 0 of its table; 0: none */
+    uint32_t msix_control;                    /* PCI: where in configuration space */
+    struct facts_interrupt interrupt;         /* MMIO */
 };
 
 struct facts {
@@ -27,11 +55,15 @@ struct facts {
     /* interrupt controllers and devices */
     uint64_t lapic_physical;
     bool x2apic;
-    uint64_t ioapic_physical; /* 0: none */
-    uint32_t ioapic_gsi_base;
+    struct facts_ioapic ioapics[FACTS_IOAPICS_MAX];
+    uint32_t ioapic_count;
     uint16_t uart_port; /* 0: none */
-    uint32_t uart_gsi;
-    bool uart_level, uart_active_low;
+    struct facts_interrupt uart;
+    struct facts_virtio slots[FACTS_SLOTS_MAX]; /* where virtio-mmio devices may be */
+    uint32_t slot_count;
+    struct facts_virtio virtio_console, virtio_entropy;
+    uint64_t device_pages[FACTS_DEVICE_PAGES_MAX]; /* core 0's, from LAYOUT_DEVICE_FIRST on */
+    uint32_t device_page_count;
     /* power-off: 0 = not known */
     uint16_t acpi_pm1a_control, acpi_pm1b_control;
     uint8_t acpi_s5_a, acpi_s5_b;
@@ -47,7 +79,8 @@ struct facts {
     /* time */
     uint64_t tsc_hz, tsc_base, tsc_multiplier; /* see struct gate_info */
     uint64_t lapic_timer_hz;                   /* after the divider in use */
-    uint64_t wall_base_ns;
+    uint64_t wall_base_ns, clock_read_ns;      /* the same */
+    uint8_t clock_registers[FACTS_CLOCK_REGISTERS];
     const char *tsc_source; /* "pvclock", "cpuid", "pit", "lapic" */
     /* start */
     char command_line[FACTS_COMMAND_LINE_BYTES];

@@ -55,6 +55,7 @@ struct image_section {
 #define IMAGE_FLAG_FIXED_SEED 8u    /* tests only: ASLR from .seed; loud on the console */
 #define IMAGE_FLAG_BALANCED 16u     /* an idle core asks the longest queue for a thread */
 #define IMAGE_FLAG_DEBUG_WAIT 32u   /* with the debugger's stub: it waits at the program's start */
+#define IMAGE_FLAG_VIRTIO_CONSOLE 64u /* console on a virtio console, not on the serial port */
 
 struct image_header {
     uint64_t magic;

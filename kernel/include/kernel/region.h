@@ -16,7 +16,8 @@ struct region {
     paddr_t percore; /* .percore instance */
     paddr_t outbox;  /* this core's outbox */
     paddr_t threads, extended, frame_tables;
-    uint64_t percore_bytes, outbox_bytes;
+    paddr_t audit_marks; /* half a byte for each frame of the machine (isolation/audit_frames.c) */
+    uint64_t percore_bytes, outbox_bytes, audit_marks_bytes;
     uint32_t thread_count;
 };
 
@@ -57,5 +58,11 @@ enum result memory_regions_build(void);
 /* Calls use(start, end) for each piece of RAM of a core's partition, without what the region itself
  * occupies. Any time; reads boot facts only. */
 void memory_region_free_ranges(core_id_t core, void (*use)(paddr_t start, paddr_t end));
+
+/* Of core 0's instance of a PERCORE variable: its address for devices. */
+static inline uint64_t region_percore_physical(const void *variable)
+{
+    return shared_regions[0].percore.value + ((uint64_t)variable - LAYOUT_PERCORE_BASE);
+}
 
 #endif

@@ -10,20 +10,10 @@
 
 #include <percpu/thread.h>
 
-/* Bytes of memory that percpu_frames_initialize needs for its tables, for a machine whose highest
- * physical address is limit. */
+/* Bytes of a core's frame tables (struct percpu_config), for a machine whose highest physical
+ * address is limit. */
 uint64_t percpu_frames_table_bytes(paddr_t limit);
 
-struct percpu_frames_config {
-    paddr_t start, end; /* this core's partition, page multiples */
-    paddr_t limit;      /* highest physical address of the machine's RAM */
-    void *tables;       /* percpu_frames_table_bytes(limit), zeroed */
-    /* Called when a 2 MiB block comes to or leaves this core (grants): maps or unmaps it in the
-     * direct map. The block is wholly free at that moment. */
-    void (*block_attach)(paddr_t block);
-    void (*block_detach)(paddr_t block);
-};
-void percpu_frames_initialize(const struct percpu_frames_config *config);
 /* Hands [start, end) of the partition to the allocator (boot memory that is not in use). */
 void percpu_frames_add(paddr_t start, paddr_t end);
 

@@ -18,14 +18,20 @@ struct percpu_config {
     bool is_balanced; /* idle cores ask for threads */
     void *
         outbox[CORE_COUNT_MAX]; /* [self] writable, others read-only; zeroed before anyone starts */
-    paddr_t memory_limit;
-    uint64_t (*partition_start)(core_id_t core); /* home partition bounds, for the owner tables */
-    uint64_t (*partition_end)(core_id_t core);
+    paddr_t memory_limit;       /* highest physical address of the machine's RAM */
+    /* Core c is the home of the RAM in [partition[c], partition[c + 1]); page multiples. */
+    paddr_t partition[CORE_COUNT_MAX + 1];
+    void *frame_tables; /* percpu_frames_table_bytes(memory_limit), zeroed */
+    /* Called when a 2 MiB block comes to or leaves this core (grants): maps or unmaps it in the
+     * direct map. The block is wholly free at that moment. */
+    void (*block_attach)(paddr_t block);
+    void (*block_detach)(paddr_t block);
 };
 #define PERCPU_THREADS_MAX 4096u
 
 /* Bytes of one core's outbox. */
 uint64_t percpu_outbox_bytes(uint32_t core_count, uint32_t thread_count, paddr_t memory_limit);
+/* Once on each core, whose PERCORE variables are still zero. */
 void percpu_initialize(const struct percpu_config *config);
 
 extern PERCORE core_id_t percpu_self;

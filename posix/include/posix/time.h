@@ -53,6 +53,11 @@ static inline uint64_t posix_ticks_to_ns(uint64_t ticks, uint64_t multiplier)
     return (uint64_t)((unsigned __int128)ticks * multiplier >> 32);
 }
 
+/* CLOCK_REALTIME at the zero of CLOCK_MONOTONIC; also read by the vDSO. */
+extern uint64_t posix_wall_base_ns;
+/* Finds it, before anything asks for the date. */
+void posix_wall_initialize(void);
+
 /* Deadline so many nanoseconds from now; GATE_NEVER stays. */
 uint64_t posix_deadline_after(uint64_t ns);
 /* Deadline of a CLOCK_REALTIME instant; one in the past is 0. */

@@ -82,7 +82,7 @@ static bool break_class(const struct audit_class *class)
         if (cell_frame(&frame) != RESULT_OK) {
             return false;
         }
-        *entry = entry_make_page(frame, ENTRY_FRAME_OWN, ENTRY_RIGHTS_ALL,
+        *entry = entry_make_page(frame, ENTRY_FRAME_OWN, GATE_READ | GATE_WRITE | GATE_EXECUTE,
                                  class->is_user ? user_bit() : 0);
     } else if ((*entry & ENTRY_WRITE) != 0) {
         *entry &= ~ENTRY_NO_EXECUTE;

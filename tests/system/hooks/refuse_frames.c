@@ -6,10 +6,11 @@
 #include <isolation/space.h>
 #include <percpu/channel.h>
 #include <percpu/frames.h>
+#include <percpu/scheduler.h>
 
 /* The original and what takes its place have one type: a change of it does not go unnoticed. */
 #define WRAPPED(function_) typeof(function_) __real_##function_, __wrap_##function_
-WRAPPED(percpu_frames_initialize);
+WRAPPED(percpu_initialize);
 WRAPPED(percpu_frame_allocate);
 WRAPPED(percpu_frame_run_allocate);
 WRAPPED(percpu_frames_grant_request);
@@ -34,9 +35,9 @@ static void set(uint64_t n)
     refuse_frames_free_count = n == 0 ? UINT64_MAX : n - 1;
 }
 
-void __wrap_percpu_frames_initialize(const struct percpu_frames_config *config)
+void __wrap_percpu_initialize(const struct percpu_config *config)
 {
-    __real_percpu_frames_initialize(config);
+    __real_percpu_initialize(config);
     set(0);
 }
 

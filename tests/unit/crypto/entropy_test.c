@@ -63,4 +63,81 @@ TEST(outputs_do_not_repeat_over_a_reseed)
     CHECK_ABORTS(entropy_core_start((core_id_t){1})); /* this core is seeded */
 }
 
+/* What cores give out for the same sources, with and without samples from outside. */
+static uint64_t first_word(const char *samples)
+{
+    uint64_t word;
+    machine(false, true, false);
+    stub_state = 1;
+    if (samples != NULL) {
+        entropy_mix(samples, strlen(samples));
+    }
+    CHECK_EQUAL(entropy_initialize(), RESULT_OK);
+    entropy_fill(&word, sizeof(word));
+    return word;
+}
+
+/* The generator's state is this thread's: each in a process of its own. */
+static uint64_t word_of_child(const char *samples)
+{
+    int ends[2];
+    uint64_t word = 0;
+    CHECK_EQUAL(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        word = first_word(samples);
+        _exit(write(ends[1], &word, sizeof(word)) != sizeof(word));
+    }
+    CHECK_EQUAL(read(ends[0], &word, sizeof(word)), sizeof(word));
+    CHECK(waitpid(child, NULL, 0) == child);
+    close(ends[0]);
+    close(ends[1]);
+    return word;
+}
+
+/* @verifies ATL-LLR-ENTROPY-0011~1 */
+TEST(samples_from_outside_change_what_is_given_out)
+{
+    uint64_t alone = word_of_child(NULL);
+    CHECK(alone == word_of_child(NULL)); /* the stub repeats itself */
+    CHECK(alone != word_of_child("a"));
+    CHECK(word_of_child("a") != word_of_child("b"));
+}
+
+/* @verifies ATL-LLR-ENTROPY-0011~1 @robust */
+TEST(samples_from_outside_do_not_count)
+{
+    entropy_mix("0123456789012345678901234567890123456789", 40);
+    machine(false, false, false);
+    CHECK_EQUAL(entropy_initialize(), RESULT_IO);
+}
+
+static unsigned refreshes;
+
+static bool refresh(void)
+{
+    entropy_mix(&refreshes, sizeof(refreshes));
+    refreshes++;
+    return true;
+}
+
+/* @verifies ATL-LLR-ENTROPY-0011~1 */
+TEST(each_reseed_asks_outside_and_adding_postpones_none)
+{
+    static uint8_t out[64 << 10];
+    machine(true, true, true);
+    CHECK_EQUAL(entropy_initialize(), RESULT_OK);
+    entropy_set_refresh(refresh);
+    entropy_fill(out, sizeof(out)); /* the next one finds the limit passed */
+    for (unsigned i = 1; i <= 3; i++) {
+        entropy_fill(out, 1);
+        CHECK_EQUAL(refreshes, i);
+        entropy_fill(out, sizeof(out) - 2);
+        entropy_mix("x", 1);
+        entropy_fill(out, 1);
+        CHECK_EQUAL(refreshes, i);
+    }
+    entropy_set_refresh(NULL);
+}
+
 CHECK_MAIN()

@@ -224,4 +224,76 @@ TEST(sleep_types_are_found_in_byte_code)
     }
 }
 
+/* A device as firmware writes it: its name, then its resources. Returns where the next may begin.
+ */
+static size_t put_slot(size_t at, uint32_t physical, uint8_t flags, uint32_t gsi)
+{
+    static const uint8_t name[] = "\x08_HID\x0dLNRO0005";
+    memcpy(table + at, name, sizeof(name));
+    at += sizeof(name) + 20;
+    memcpy(table + at, "\x86\x09\x00\x01", 4);
+    put32(table + at + 4, physical);
+    put32(table + at + 8, 512);
+    memcpy(table + at + 12, "\x89\x06\x00", 3);
+    table[at + 15] = flags;
+    table[at + 16] = 1;
+    put32(table + at + 17, gsi);
+    return at + 21;
+}
+
+/* @verifies ATL-LLR-VIRTIO-0001~1 */
+TEST(virtio_slots_are_found)
+{
+    memset(table, 0, sizeof(table));
+    facts.slot_count = 0;
+    size_t at = put_slot(40, 0xfeb02e00, 1, 47);
+    at = put_slot(at + 3, 0xfeb02c00, 7, 46);
+    acpi_parse_slots(table, at, &facts);
+    CHECK_EQUAL(facts.slot_count, 2);
+    CHECK_EQUAL(facts.slots[0].registers, 0xfeb02e00);
+    CHECK(facts.slots[0].interrupt.gsi == 47 && facts.slots[0].interrupt.is_level &&
+          !facts.slots[0].interrupt.is_active_low);
+    CHECK_EQUAL(facts.slots[1].registers, 0xfeb02c00);
+    CHECK(facts.slots[1].interrupt.gsi == 46 && !facts.slots[1].interrupt.is_level &&
+          facts.slots[1].interrupt.is_active_low);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0001~1 @robust */
+TEST(incomplete_virtio_slots_are_not_taken)
+{
+    memset(table, 0, sizeof(table));
+    facts.slot_count = 0;
+    size_t end = put_slot(0, 0xfeb02e00, 1, 47);
+    acpi_parse_slots(table, end - 1, &facts);
+    CHECK_EQUAL(facts.slot_count, 0);
+    table[end - 9] ^= 1; /* another kind of resource behind the memory */
+    acpi_parse_slots(table, end, &facts);
+    CHECK_EQUAL(facts.slot_count, 0);
+    table[end - 9] ^= 1;
+    table[6] ^= 1; /* another name */
+    acpi_parse_slots(table, end, &facts);
+    CHECK_EQUAL(facts.slot_count, 0);
+    memset(table, 0, sizeof(table));
+    put_slot(0, 1, 1, 1);
+    memset(table + 20, 0, sizeof(table) - 20);
+    put_slot(200, 0xfeb02e00, 1, 47);
+    memset(table + 200, 0, 20); /* resources, but far from any name */
+    acpi_parse_slots(table, sizeof(table), &facts);
+    CHECK_EQUAL(facts.slot_count, 0);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0001~1 @robust */
+TEST(more_virtio_slots_than_places_are_left_out)
+{
+    static uint8_t many[FACTS_SLOTS_MAX * 2 * 64];
+    facts.slot_count = 0;
+    for (size_t i = 0; i < sizeof(many); i += 64) {
+        memset(table, 0, sizeof(table));
+        put_slot(0, 0xfeb00000 + (uint32_t)i, 1, 40);
+        memcpy(many + i, table, 64);
+    }
+    acpi_parse_slots(many, sizeof(many), &facts);
+    CHECK_EQUAL(facts.slot_count, FACTS_SLOTS_MAX);
+}
+
 CHECK_MAIN()

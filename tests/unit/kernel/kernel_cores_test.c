@@ -106,13 +106,16 @@ TEST(interrupt_routing_of_the_serial_port)
     put_ioapic(0xfec00000, 0);
     put(timer, sizeof(timer));
     CHECK_EQUAL(parse(0), RESULT_OK);
-    CHECK_EQUAL(facts.ioapic_physical, 0xfec00000);
-    CHECK_EQUAL(facts.ioapic_gsi_base, 0);
-    CHECK(facts.uart_gsi == UART_IRQ && !facts.uart_level && !facts.uart_active_low);
+    CHECK_EQUAL(facts.ioapic_count, 2);
+    CHECK_EQUAL(facts.ioapics[0].physical, 0xfec10000);
+    CHECK_EQUAL(facts.ioapics[0].gsi_base, 24);
+    CHECK_EQUAL(facts.ioapics[1].physical, 0xfec00000);
+    CHECK_EQUAL(facts.ioapics[1].gsi_base, 0);
+    CHECK(facts.uart.gsi == UART_IRQ && !facts.uart.is_level && !facts.uart.is_active_low);
     put(uart, sizeof(uart));
     put(other_bus, sizeof(other_bus));
     CHECK_EQUAL(parse(0), RESULT_OK);
-    CHECK(facts.uart_gsi == 20 && facts.uart_level && facts.uart_active_low);
+    CHECK(facts.uart.gsi == 20 && facts.uart.is_level && facts.uart.is_active_low);
 }
 
 /* @verifies ATL-LLR-BOOT-0008~1 @robust */
@@ -174,8 +177,9 @@ TEST(mp_table_gives_cores_and_routing)
     CHECK_EQUAL(facts.core_count, 64);
     CHECK_EQUAL(facts.machine_core_count, 64);
     CHECK_EQUAL(facts.apic_id[3], 4);
-    CHECK_EQUAL(facts.ioapic_physical, 0xfec00000);
-    CHECK(facts.uart_gsi == 21 && facts.uart_level && !facts.uart_active_low);
+    CHECK_EQUAL(facts.ioapic_count, 1);
+    CHECK_EQUAL(facts.ioapics[0].physical, 0xfec00000);
+    CHECK(facts.uart.gsi == 21 && facts.uart.is_level && !facts.uart.is_active_low);
 }
 
 /* @verifies ATL-LLR-BOOT-0009~1 @robust */

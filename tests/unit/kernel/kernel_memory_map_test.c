@@ -9,12 +9,11 @@
 #define RESERVED 2u
 
 static struct facts facts;
-static uint32_t dropped;
 
 static enum result build(const struct memory_entry *entries, uint32_t count)
 {
     TRY(memory_map_check(entries, count));
-    dropped = memory_map_build(entries, count, NO_LIMIT, &facts);
+    memory_map_build(entries, count, NO_LIMIT, &facts);
     return facts.memory_range_count != 0 ? RESULT_OK : RESULT_NO_MEMORY;
 }
 
@@ -87,7 +86,7 @@ TEST(what_is_used_and_the_limit_are_cut_out)
                                            {MIB, 2 * MIB + 1, MEMORY_TYPE_USED},
                                            {30 * MIB, MIB, MEMORY_TYPE_USED},
                                            {0, 0, MEMORY_TYPE_USED}};
-    CHECK_EQUAL(memory_map_build(entries, 4, 40 * MIB + 5, &facts), 0);
+    memory_map_build(entries, 4, 40 * MIB + 5, &facts);
     CHECK_EQUAL(facts.memory_range_count, 2);
     check_range(0, 3 * MIB + PAGE_BYTES, 30 * MIB);
     check_range(1, 31 * MIB, 40 * MIB);
@@ -138,20 +137,29 @@ TEST(nothing_usable_is_reported)
 }
 
 /* @verifies ATL-LLR-BOOT-0002~1 @robust */
-TEST(too_many_pieces_lose_the_smallest)
+TEST(as_many_pieces_as_entries_are_all_kept)
 {
-    static struct memory_entry entries[200];
-    for (uint32_t i = 0; i < 200; i++) {
+    static struct memory_entry entries[MEMORY_ENTRIES_MAX];
+    for (uint32_t i = 0; i < MEMORY_ENTRIES_MAX; i++) {
         uint64_t bytes = (1 + i % 7) * PAGE_BYTES;
         entries[i] = (struct memory_entry){(10 + i) * MIB, bytes, MEMORY_TYPE_RAM};
     }
-    CHECK_EQUAL(build(entries, 200), RESULT_OK);
-    CHECK_EQUAL(facts.memory_range_count, FACTS_MEMORY_RANGES_MAX);
-    CHECK_EQUAL(dropped, 200 - FACTS_MEMORY_RANGES_MAX);
-    for (uint32_t i = 0; i < facts.memory_range_count; i++) {
-        CHECK(facts.memory[i].end - facts.memory[i].start >= 5 * PAGE_BYTES);
-        CHECK(i == 0 || facts.memory[i - 1].end < facts.memory[i].start);
+    CHECK_EQUAL(build(entries, MEMORY_ENTRIES_MAX), RESULT_OK);
+    CHECK_EQUAL(facts.memory_range_count, MEMORY_ENTRIES_MAX);
+    for (uint32_t i = 0; i < MEMORY_ENTRIES_MAX; i++) {
+        check_range(i, entries[i].start, entries[i].start + entries[i].bytes);
     }
+}
+
+/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+TEST(holes_in_one_piece_make_no_more_ranges_than_entries)
+{
+    static struct memory_entry entries[MEMORY_ENTRIES_MAX] = {{0, 2 * GIB, MEMORY_TYPE_RAM}};
+    for (uint32_t i = 1; i < MEMORY_ENTRIES_MAX; i++) {
+        entries[i] = (struct memory_entry){(uint64_t)(1 + i) * MIB, PAGE_BYTES, RESERVED};
+    }
+    CHECK_EQUAL(build(entries, MEMORY_ENTRIES_MAX), RESULT_OK);
+    CHECK_EQUAL(facts.memory_range_count, MEMORY_ENTRIES_MAX);
 }
 
 /* @verifies ATL-LLR-BOOT-0002~1 @robust */

@@ -128,7 +128,7 @@ TEST(refuses_every_flipped_bit_of_the_index_and_of_posix)
 /* @verifies ATL-LLR-IMAGE-0003~1 @robust */
 REFUSES(ring, "ring is not 0 or 3", header->ring = 1)
 REFUSES(cores, "too many cores", header->cores = CORE_COUNT_MAX + 1)
-REFUSES(flags, "flag is not known", header->flags = 64)
+REFUSES(flags, "flag is not known", header->flags = 128)
 REFUSES(quantum_low, "quantum is outside of 100..1000000 us", header->quantum_us = 99)
 REFUSES(quantum_high, "quantum is outside of 100..1000000 us", header->quantum_us = 1000001)
 REFUSES(no_gate_calls, "gate calls are no set with exit in it", header->gate_calls = 0)
@@ -142,7 +142,7 @@ TEST(accepts_both_rings_and_the_ends_of_each_range)
     header->ring = 0;
     header->cores = CORE_COUNT_MAX;
     header->quantum_us = 100;
-    header->flags = 63;
+    header->flags = 127;
     sample_seal(&sample);
     CHECK_EQUAL(validate(SAMPLE_BYTES, &reason), RESULT_OK);
     header->quantum_us = 1000000;

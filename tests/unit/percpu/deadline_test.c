@@ -23,7 +23,7 @@ static uint64_t reference_first(void)
 
 static void reset(void)
 {
-    deadline_initialize();
+    host_enter(&(struct host_config){.core_count = 1, .thread_count = 1});
     for (uint32_t i = 0; i < THREADS; i++) {
         threads[i] = (struct thread){
             .deadline_ns = THREAD_NEVER, .deadline_slot = DEADLINE_NONE, .index = (uint16_t)i};
@@ -71,6 +71,7 @@ TEST(the_heap_agrees_with_an_array)
         }
         CHECK_EQUAL(deadline_first_ns, reference_first());
     }
+    host_leave();
 }
 
 TEST(equal_deadlines_all_expire)
@@ -82,6 +83,7 @@ TEST(equal_deadlines_all_expire)
     CHECK(deadline_expire(6) == NULL);
     expire_all(7);
     CHECK(deadline_first_ns == THREAD_NEVER);
+    host_leave();
 }
 
 TEST(a_thread_cannot_be_inserted_twice)
@@ -89,6 +91,7 @@ TEST(a_thread_cannot_be_inserted_twice)
     reset();
     insert_or_remove(3, 9);
     CHECK_ABORTS(deadline_insert(&threads[3]));
+    host_leave();
 }
 
 CHECK_MAIN()

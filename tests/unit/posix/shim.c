@@ -3,6 +3,7 @@
 
 #include <core/internal.h>
 #include <kernel/image.h>
+#include <posix/time.h>
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -70,11 +71,11 @@ static void initialize_info(void)
         .thread_count_max = THREADS_MAX,
         .tsc_base = tsc(),
         .tsc_multiplier = (uint64_t)(((unsigned __int128)ns << 32) / ticks),
-        .wall_base_ns = 1700000000ull * 1000000000u,
         .extended_bytes = bytes,
         .extended_mask = (uint64_t)high << 32 | low,
         .index_address = (uint64_t)(uintptr_t)&shim_image,
     };
+    posix_wall_base_ns = 1700000000ull * 1000000000u;
 }
 
 static struct shim_thread *new_thread(void)

@@ -29,6 +29,7 @@ char shim_reports[4096];
 bool shim_signal_pending;
 uint64_t shim_signals;
 
+uint64_t posix_wall_base_ns = 1700000000ull * 1000000000;
 static struct gate_info info;
 extern const struct gate_info posix_info __attribute__((alias("info")));
 static const struct test_image *current;
@@ -41,7 +42,6 @@ void shim_start(const struct test_image *image, uint32_t flags)
     info = (struct gate_info){.core_count = 2,
                               .shared_slot_count = 8,
                               .memory_bytes = 256 << 20,
-                              .wall_base_ns = 1700000000ull * 1000000000,
                               .tsc_hz = 2000000000,
                               .index_address = (uintptr_t)image->payload,
                               .index_bytes = image->index_bytes};

@@ -28,6 +28,7 @@ char shim_reports[4096];
 int64_t shim_exit_status = -1;
 void (*shim_at_exit)(void);
 
+uint64_t posix_wall_base_ns;
 static struct gate_info info;
 extern const struct gate_info posix_info __attribute__((alias("info")));
 static int image_file = -1;

@@ -58,11 +58,13 @@ const void *gate_staging_of_remote(core_id_t core, enum gate_staging page);
 /* The console and the end of the cell are services of core 0, set by kernel/main at boot of each
  * core.
  * write: takes 1..bytes bytes and returns the count, or RESULT_AGAIN: full, then it calls
- * gate_console_ready() on core 0 when there is room again. read and poll: as GATE_CONSOLE_*. */
+ * gate_console_ready() on core 0 when there is room again. input: how many bytes of it lie at *at;
+ * 0: the end; RESULT_AGAIN: none yet, then gate_console_ready() when there are. input_take: the
+ * first of them are used. */
 struct gate_services {
     int64_t (*console_write)(uint32_t stream, const void *bytes, uint64_t count);
-    int64_t (*console_read)(void *bytes, uint64_t count);
-    int64_t (*console_poll)(void);
+    int64_t (*console_input)(const uint8_t **at);
+    void (*console_input_take)(uint64_t bytes);
     void (*cell_end)(uint64_t status, uint64_t signal) __attribute__((__noreturn__));
     enum result (*audit)(void); /* this core's tables, with a report line if it does not hold */
 };

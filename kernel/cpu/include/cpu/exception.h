@@ -10,15 +10,12 @@
  * Returns false if the instruction is not one that may fault. */
 bool cpu_exception_fixup(uint64_t rip, uint64_t *fixup);
 
-/* Written by the page-fault handler when it takes a fixup: the address that was not accessible. */
-extern PERCORE uint64_t cpu_fault_address;
-
 /* Copies between the kernel and the user half, in either direction, or inside the kernel.
  *
  * @bytes   any; the ranges must not overlap
  * Context: any core on its own tables; interrupts off
  * Returns the bytes NOT copied: 0 on success, else exact: the byte at that distance from the end is
- * the first that is not accessible, and cpu_fault_address names it. */
+ * the first that is not accessible. */
 uint64_t cpu_user_copy(void *to, const void *from, uint64_t bytes);
 
 #endif

@@ -99,6 +99,7 @@ CPU_DEFINE_WRITE(cpu_write_gs_base, "wrgsbase %0")
 
 CPU_DEFINE_PORT(cpu_in8, cpu_out8, uint8_t, "b")
 CPU_DEFINE_PORT(cpu_in16, cpu_out16, uint16_t, "w")
+CPU_DEFINE_PORT(cpu_in32, cpu_out32, uint32_t, "l")
 
 /* The area is 64-aligned and as large as CPUID leaf 0Dh says for XCR0. */
 CPU_DEFINE_EXTENDED(cpu_xsave, void, "xsave64")

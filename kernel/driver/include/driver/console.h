@@ -14,7 +14,8 @@
  *
  * Output is buffered and interrupt-driven on core 0 after console_start_interrupts; in any other
  * state (boot, other cores, after console_panic_begin) it is polled, with bounded waiting. The line
- * belongs to core 0; others use it only for their last words.
+ * belongs to core 0; others use it only for their last words. The line is the serial port, or what
+ * shared_console_line was set to.
  *
  * Error policy: output to a line that does not take it is dropped after a bounded wait. */
 #ifndef DRIVER_CONSOLE_H
@@ -41,6 +42,27 @@ enum console_exit {
     CONSOLE_EXIT_REFUSED = 3,
 };
 
+/* What carries the bytes; the serial port unless another one is set. Nothing here waits. Any core
+ * and state: send and is_idle; the others: core 0 after console_start_interrupts. */
+struct console_line {
+    /* Has its interrupt sent to VECTOR_UART; NULL: that is done. RESULT_INVALID: it has none. */
+    enum result (*start)(void);
+    /* Takes some of the bytes and returns how many; 0: none now, an interrupt comes when it may. */
+    uint32_t (*send)(const uint8_t *bytes, uint32_t count);
+    bool (*receive)(uint8_t *byte); /* false: nothing there */
+    void (*enable)(uint8_t causes); /* which CONSOLE_LINE_* may interrupt */
+    /* Acknowledges the interrupt; false: the line is quiet. */
+    bool (*pending)(void);
+    bool (*is_idle)(void); /* the last bit has left */
+};
+#define CONSOLE_LINE_RECEIVE 1u
+#define CONSOLE_LINE_TRANSMIT 2u
+
+/* The one in use. Written by core 0 before console_start_interrupts, read by all. */
+extern const struct console_line *shared_console_line;
+/* Waits, bounded, until what was written has left. Any core and state. */
+void console_drain(void);
+
 /* Looks for the serial port and sets it up. Boot core, first of all. */
 void console_discover(void);
 /* Takes IMAGE_FLAG_FRAMED and IMAGE_FLAG_VERBOSE of a validated image header. Before seal. */
@@ -57,11 +79,11 @@ int64_t console_write(uint32_t stream, const void *data, uint64_t bytes);
 /* Any core and state: all of it, polled. */
 void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes);
 
-/* Core 0: 1..bytes bytes of input, 0 at its end, RESULT_AGAIN if there is none yet (an interrupt
- * will come). @bytes > 0 */
-int64_t console_read(void *to, uint64_t bytes);
-/* As console_read would answer, without taking anything; a count may be too low, never too high. */
-int64_t console_input_available(void);
+/* Core 0: how many bytes of input, at *at, can be taken now, perhaps not all that have come; 0 at
+ * the input's end, RESULT_AGAIN if there are none yet (an interrupt will come). */
+int64_t console_input(const uint8_t **at);
+/* Core 0: takes the first of them. @bytes at most what console_input has just returned */
+void console_input_take(uint64_t bytes);
 /* One line or a part of one, of at most 256 bytes: %s %u %x %lu %lx %%. Any state. */
 void console_log(enum console_stream level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

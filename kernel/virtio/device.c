@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device.h"
+
+#include <cpu/instructions.h>
+#include <driver/device.h>
+#include <kernel/region.h>
+
+#define STARTS_MAX 5u
+#define RESET_READS_MAX 100000u
+#define FEATURES_HIGH_VERSION_1 1u /* bit 32 */
+
+#define STATUS_ACKNOWLEDGE 1u
+#define STATUS_DRIVER 2u
+#define STATUS_FEATURES_OK 8u
+#define STATUS_NEGOTIATED (STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK)
+#define STATUS_RUNNING 15u /* and DRIVER_OK */
+
+#define MMIO_BYTES 4u
+#define PCI_NOTIFY_BYTES 2u
+
+#define MSIX_ADDRESS 0xfee00000u
+#define MSIX_DESTINATION_SHIFT 12
+#define MSIX_DESTINATION_MAX 0xfeu
+
+/* A register: where it is and how wide on PCI (virtio 1.2, section 4.1.4.3), and where on MMIO, 4
+ * bytes wide (section 4.2.2). Those with a zero belong to one of them alone. */
+struct name {
+    uint8_t pci, pci_bytes, mmio;
+};
+#define FEATURES ((struct name){0x04, 4, 0x10})
+#define FEATURE_SELECT ((struct name){0x00, 4, 0x14})
+#define DRIVER_FEATURES ((struct name){0x0c, 4, 0x20})
+#define DRIVER_SELECT ((struct name){0x08, 4, 0x24})
+#define CONFIG_VECTOR ((struct name){0x10, 2, 0})
+#define STATUS ((struct name){0x14, 1, 0x70})
+#define QUEUE_SELECT ((struct name){0x16, 2, 0x30})
+#define QUEUE_SIZE_MAX ((struct name){0x18, 2, 0x34})
+#define QUEUE_SIZE ((struct name){0x18, 2, 0x38})
+#define QUEUE_VECTOR ((struct name){0x1a, 2, 0})
+#define QUEUE_ENABLE ((struct name){0x1c, 2, 0x44})
+#define NOTIFY_OFFSET ((struct name){0x1e, 2, 0})
+#define QUEUE_DESCRIPTORS                                                                          \
+    ((struct name){0x20, 4, 0x80}) /* 64 bits in two pieces, as the next two */
+#define QUEUE_AVAILABLE ((struct name){0x28, 4, 0x90})
+#define QUEUE_USED ((struct name){0x30, 4, 0xa0})
+#define INTERRUPT_STATUS ((struct name){0, 0, 0x60})
+#define INTERRUPT_ACKNOWLEDGE ((struct name){0, 0, 0x64})
+
+static uint32_t read(const struct virtio_device *device, struct name name)
+{
+    const struct facts_virtio *place = device->place;
+    return place->is_pci ? device_read(place->registers + name.pci, name.pci_bytes)
+                         : device_read(place->registers + name.mmio, MMIO_BYTES);
+}
+
+static void write(const struct virtio_device *device, struct name name, uint32_t value)
+{
+    const struct facts_virtio *place = device->place;
+    device_write(place->registers + (place->is_pci ? name.pci : name.mmio),
+                 place->is_pci ? name.pci_bytes : MMIO_BYTES, value);
+}
+
+static void write_address(const struct virtio_device *device, struct name name, const void *own)
+{
+    uint64_t physical = region_percore_physical(own);
+    write(device, name, (uint32_t)physical);
+    name.pci = (uint8_t)(name.pci + 4);
+    name.mmio = (uint8_t)(name.mmio + 4);
+    write(device, name, (uint32_t)(physical >> 32));
+}
+
+/* @impl ATL-LLR-VIRTIO-0009~1 */
+static enum result reset(const struct virtio_device *device)
+{
+    write(device, STATUS, 0);
+    for (uint32_t i = 0; read(device, STATUS) != 0; i++) {
+        if (i == RESET_READS_MAX) {
+            return RESULT_IO;
+        }
+        cpu_pause();
+    }
+    return RESULT_OK;
+}
+
+/* @impl ATL-LLR-VIRTIO-0009~1 */
+static enum result negotiate(struct virtio_device *device)
+{
+    write(device, STATUS, STATUS_ACKNOWLEDGE);
+    write(device, STATUS, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
+    write(device, FEATURE_SELECT, 1);
+    if ((read(device, FEATURES) & FEATURES_HIGH_VERSION_1) == 0) {
+        return RESULT_IO;
+    }
+    write(device, FEATURE_SELECT, 0);
+    device->features = read(device, FEATURES) & device->features_wanted;
+    write(device, DRIVER_SELECT, 0);
+    write(device, DRIVER_FEATURES, device->features);
+    write(device, DRIVER_SELECT, 1);
+    write(device, DRIVER_FEATURES, FEATURES_HIGH_VERSION_1);
+    write(device, STATUS, STATUS_NEGOTIATED);
+    return (read(device, STATUS) & STATUS_FEATURES_OK) != 0 ? RESULT_OK : RESULT_IO;
+}
+
+/* All interrupts of the device to its vector on core 0. */
+static enum result route(const struct virtio_device *device)
+{
+    const struct facts_virtio *place = device->place;
+    if (device->vector == 0) {
+        return RESULT_OK; /* as after a reset */
+    }
+    if (!place->is_pci) {
+        return ioapic_route(&place->interrupt, device->vector);
+    }
+    if (place->msix == 0 || shared_facts.apic_id[0] > MSIX_DESTINATION_MAX) {
+        return RESULT_IO;
+    }
+    device_write(place->msix, 4, MSIX_ADDRESS | shared_facts.apic_id[0] << MSIX_DESTINATION_SHIFT);
+    device_write(place->msix + 4, 4, 0);
+    device_write(place->msix + 8, 4, device->vector);
+    device_write(place->msix + 12, 4, 0); /* not masked */
+    write(device, CONFIG_VECTOR, 0);
+    return read(device, CONFIG_VECTOR) == 0 ? RESULT_OK : RESULT_IO;
+}
+
+/* @impl ATL-LLR-VIRTIO-0004~2 ATL-LLR-VIRTIO-0009~1 */
+static enum result queue_start(struct virtio_device *device, uint32_t index)
+{
+    const struct facts_virtio *place = device->place;
+    struct virtqueue *queue = &device->queues[index];
+    write(device, QUEUE_SELECT, device->queue_number[index]);
+    if (read(device, QUEUE_SIZE_MAX) < VIRTQUEUE_SIZE) {
+        return RESULT_IO;
+    }
+    *queue = (struct virtqueue){0};
+    write(device, QUEUE_SIZE, VIRTQUEUE_SIZE);
+    write_address(device, QUEUE_DESCRIPTORS, queue->memory.descriptors);
+    write_address(device, QUEUE_AVAILABLE, &queue->memory.available_flags);
+    write_address(device, QUEUE_USED, &queue->memory.used_flags);
+    device->notify[index] = place->notify;
+    if (place->is_pci) {
+        uint64_t offset = (uint64_t)read(device, NOTIFY_OFFSET) * place->notify_multiplier;
+        device->notify[index] += offset;
+        if (offset + PCI_NOTIFY_BYTES > place->notify_bytes) {
+            return RESULT_IO;
+        }
+    }
+    if (place->is_pci && device->vector != 0) {
+        write(device, QUEUE_VECTOR, 0);
+        if (read(device, QUEUE_VECTOR) != 0) {
+            return RESULT_IO;
+        }
+    }
+    write(device, QUEUE_ENABLE, 1);
+    return RESULT_OK;
+}
+
+static enum result start(struct virtio_device *device)
+{
+    TRY(reset(device));
+    TRY(negotiate(device));
+    TRY(route(device));
+    for (uint32_t i = 0; i < device->queue_count; i++) {
+        TRY(queue_start(device, i));
+    }
+    write(device, STATUS, STATUS_RUNNING);
+    return read(device, STATUS) == STATUS_RUNNING ? RESULT_OK : RESULT_IO;
+}
+
+/* @impl ATL-LLR-VIRTIO-0009~1 */
+enum result virtio_device_start(struct virtio_device *device)
+{
+    if (device->starts++ < STARTS_MAX && start(device) == RESULT_OK) {
+        return RESULT_OK;
+    }
+    (void)!reset(device);
+    return RESULT_IO;
+}
+
+/* @impl ATL-LLR-VIRTIO-0005~1 */
+void virtio_device_give(struct virtio_device *device, uint32_t queue, const void *buffer,
+                        uint32_t bytes, bool is_for_device_to_write)
+{
+    enum result result = virtqueue_give(&device->queues[queue], region_percore_physical(buffer),
+                                        bytes, is_for_device_to_write);
+    ASSERT(result == RESULT_OK);
+    device_write(device->notify[queue], device->place->is_pci ? PCI_NOTIFY_BYTES : MMIO_BYTES,
+                 device->queue_number[queue]);
+}
+
+/* @impl ATL-LLR-VIRTIO-0010~1 */
+bool virtio_device_interrupt(struct virtio_device *device)
+{
+    if (!device->place->is_pci) {
+        write(device, INTERRUPT_ACKNOWLEDGE, read(device, INTERRUPT_STATUS));
+    }
+    return read(device, STATUS) == STATUS_RUNNING;
+}

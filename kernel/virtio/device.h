@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A virtio device that core 0 drives, over PCI or MMIO: virtio 1.2, chapters 3 and 4.
+ *
+ * Error policy: whatever goes wrong is RESULT_IO, and the device is off then.
+ * Context of every function: core 0 on its own root; bounded work. */
+#ifndef KERNEL_VIRTIO_DEVICE_H
+#define KERNEL_VIRTIO_DEVICE_H
+
+#include "queue.h"
+
+#include <kernel/facts.h>
+
+#define VIRTIO_CONSOLE 3u
+#define VIRTIO_ENTROPY 4u
+#define VIRTIO_QUEUES_MAX 4u
+
+/* PERCORE, so that devices can be given physical addresses. */
+struct virtio_device {
+    const struct facts_virtio *place;
+    uint32_t features_wanted; /* of the device's own, bits 0..31 */
+    uint32_t features;        /* those of them that it has */
+    uint32_t queue_count;
+    uint8_t queue_number[VIRTIO_QUEUES_MAX]; /* the device's, of each of queues */
+    uint8_t vector;                          /* of all its interrupts; 0: it has none */
+    uint32_t starts;
+    uint64_t notify[VIRTIO_QUEUES_MAX];
+    struct virtqueue queues[VIRTIO_QUEUES_MAX];
+};
+
+/* Resets the device and brings it up with empty queues, also after it broke a rule.
+ * @device  place, features_wanted, queue_count, queue_number and vector are set; zero else, or as
+ *          the last start left it
+ * Errors:  RESULT_IO it does not follow the protocol, or it was started too often */
+enum result virtio_device_start(struct virtio_device *device);
+
+/* Gives the device a buffer in PERCORE memory. The device runs, and its queue has room. */
+void virtio_device_give(struct virtio_device *device, uint32_t queue, const void *buffer,
+                        uint32_t bytes, bool is_for_device_to_write);
+
+/* Ends the device's interrupt; false: the device asks for a reset, or has made one. */
+bool virtio_device_interrupt(struct virtio_device *device);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where virtio devices are. */
+#include "device.h"
+#include "pci.h"
+
+#include <cpu/instructions.h>
+#include <driver/console.h>
+#include <driver/device.h>
+#include <virtio/virtio.h>
+
+/* PCI Local Bus Specification 3.0, section 3.2.2.3.2. */
+#define CONFIG_ADDRESS 0xcf8
+#define CONFIG_DATA 0xcfc
+#define CONFIG_ENABLE 0x80000000u
+#define CONFIG_NOBODY 0xffffffffu
+#define CONFIG_HEADER 0x0cu
+#define CONFIG_BUSES 0x18u
+#define HEADER_BRIDGE 0x010000u
+#define HEADER_KIND 0x7f0000u
+#define HEADER_SEVERAL 0x800000u
+#define BUS_COUNT 256u
+#define BUS_FUNCTIONS 256u
+#define SLOT_FUNCTIONS 8u
+#define COMMAND_ON 0x406u /* memory, bus master, no INTx */
+#define MSIX_ENABLE 0x80000000u
+#define MSIX_MASKED 0x40000000u
+#define MSIX_ENTRY_BYTES 16u
+#define REGISTERS_BYTES 0x100u
+
+#define MMIO_MAGIC 0x74726976u
+#define MMIO_VERSION 0x04u
+#define MMIO_KIND 0x08u
+#define MMIO_NOTIFY 0x50u
+#define MMIO_NOTIFY_BYTES 4u
+#define MMIO_VERSION_MODERN 2u
+
+/* Keeps a device if it is one that the kernel drives, the first of its kind, and its registers can
+ * be shown. */
+static bool keep(struct facts_virtio device)
+{
+    struct facts_virtio *place = device.kind == VIRTIO_CONSOLE   ? &shared_facts.virtio_console
+                                 : device.kind == VIRTIO_ENTROPY ? &shared_facts.virtio_entropy
+                                                                 : NULL;
+    bool is_kept = false;
+    if (place != NULL && place->kind == 0) {
+        device.registers = device_show(device.registers, REGISTERS_BYTES);
+        device.notify = device_show(device.notify, device.notify_bytes);
+        device.msix = device_show(device.msix, MSIX_ENTRY_BYTES);
+        is_kept = device.registers != 0 && device.notify != 0;
+    }
+    if (is_kept) {
+        *place = device;
+    }
+    console_log(CONSOLE_LOG, "atoll: virtio device of kind %u on %s%s\n", device.kind,
+                device.is_pci ? "PCI" : "MMIO", is_kept ? "" : ": left off");
+    return is_kept;
+}
+
+/* @function  bus, slot and function in 8, 5 and 3 bits */
+static uint32_t config_read(uint32_t function, uint32_t offset)
+{
+    cpu_out32(CONFIG_ADDRESS, CONFIG_ENABLE | function << 8 | offset);
+    return cpu_in32(CONFIG_DATA);
+}
+
+static void config_write(uint32_t function, uint32_t offset, uint32_t value)
+{
+    cpu_out32(CONFIG_ADDRESS, CONFIG_ENABLE | function << 8 | offset);
+    cpu_out32(CONFIG_DATA, value);
+}
+
+/* @impl ATL-LLR-VIRTIO-0008~1 */
+static void look_at_function(uint32_t function)
+{
+    uint32_t words[PCI_CONFIG_WORDS];
+    struct facts_virtio device;
+    for (uint32_t i = 0; i < PCI_CONFIG_WORDS; i++) {
+        words[i] = config_read(function, 4 * i);
+    }
+    if (pci_parse_virtio(words, &device) != RESULT_OK || !keep(device)) {
+        return;
+    }
+    config_write(function, PCI_COMMAND, (words[PCI_COMMAND / 4] & 0xffff) | COMMAND_ON);
+    if (device.msix != 0) {
+        uint32_t control = words[device.msix_control / 4];
+        config_write(function, device.msix_control, (control | MSIX_ENABLE) & ~MSIX_MASKED);
+    }
+}
+
+/* Buses behind bridges have larger numbers than the bridge's. */
+static void look_at_pci(void)
+{
+    bool is_bus[BUS_COUNT] = {true};
+    for (uint32_t function = 0; function < BUS_COUNT * BUS_FUNCTIONS; function++) {
+        if (!is_bus[function / BUS_FUNCTIONS]) {
+            function |= BUS_FUNCTIONS - 1;
+            continue;
+        }
+        bool is_there = config_read(function, 0) != CONFIG_NOBODY;
+        uint32_t header = is_there ? config_read(function, CONFIG_HEADER) : 0;
+        if ((header & HEADER_KIND) == HEADER_BRIDGE) {
+            is_bus[config_read(function, CONFIG_BUSES) >> 8 & 0xff] = true;
+        } else if (is_there) {
+            look_at_function(function);
+        }
+        if (function % SLOT_FUNCTIONS == 0 && (header & HEADER_SEVERAL) == 0) {
+            function |= SLOT_FUNCTIONS - 1; /* the slot has this one alone, or none */
+        }
+    }
+}
+
+/* @impl ATL-LLR-VIRTIO-0008~1 */
+static void look_at_mmio(struct facts_virtio device)
+{
+    uint64_t at = device.registers;
+    device.kind = device_read(at, 4) == MMIO_MAGIC ? device_read(at + MMIO_KIND, 4) : 0;
+    if (device.kind == 0) {
+        return;
+    }
+    if (device_read(at + MMIO_VERSION, 4) == MMIO_VERSION_MODERN) {
+        device.notify = at + MMIO_NOTIFY;
+        device.notify_bytes = MMIO_NOTIFY_BYTES;
+    }
+    (void)keep(device);
+}
+
+/* @impl ATL-LLR-VIRTIO-0008~1 */
+void virtio_discover(void)
+{
+    look_at_pci();
+    for (uint32_t i = 0; i < shared_facts.slot_count; i++) {
+        look_at_mmio(shared_facts.slots[i]);
+    }
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Configuration spaces of virtio devices, with each field that is checked made wrong once. */
+#include <check.h>
+#include <pci.h>
+
+static uint32_t words[PCI_CONFIG_WORDS];
+static struct facts_virtio found;
+
+static void put_structure(uint32_t at, uint32_t next, uint32_t kind, uint32_t bar, uint32_t offset)
+{
+    words[at] = 0x09 | next * 4 << 8 | 20 << 16 | kind << 24;
+    words[at + 1] = bar;
+    words[at + 2] = offset;
+    words[at + 3] = 0x1000;
+    words[at + 4] = 4;
+}
+
+/* As QEMU's: MSI-X in BAR 1, everything else in BARs 4 and 5. */
+static void make(void)
+{
+    memset(words, 0, sizeof(words));
+    memset(&found, 0xaa, sizeof(found));
+    words[0] = 0x10441af4;
+    words[1] = 0x00100003;
+    words[5] = 0xfebf1000;
+    words[8] = 0xfe00000c;
+    words[9] = 0x00000001;
+    words[13] = 0x40;
+    words[16] = 0x11 | 21 * 4 << 8 | 1u << 16;
+    words[17] = 0x1 | 0x20;
+    put_structure(21, 26, 1, 4, 0);
+    put_structure(26, 31, 2, 4, 0x3000);
+    put_structure(31, 0, 3, 4, 0x1000);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0007~1 */
+TEST(registers_are_found)
+{
+    make();
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.kind, 4);
+    CHECK_EQUAL(found.registers, 0x1fe000000);
+    CHECK_EQUAL(found.notify, 0x1fe003000);
+    CHECK(found.notify_bytes == 0x1000 && found.notify_multiplier == 4);
+    CHECK_EQUAL(found.msix, 0xfebf1020);
+    CHECK_EQUAL(found.msix_control, 0x40);
+    words[0] = 0x10051af4; /* can also speak the old way */
+    words[11] = 0x00041af4;
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.kind, 4);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0007~1 @robust */
+TEST(other_devices_are_told_apart)
+{
+    const uint32_t ids[] = {0x10448086, 0xffffffff, 0x0fff1af4, 0x10801af4, 0x11101af4, 0};
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        make();
+        words[0] = ids[i];
+        CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_INVALID);
+        CHECK_EQUAL(found.kind, 0xaaaaaaaa);
+    }
+}
+
+static void check_missing(uint32_t index, uint32_t value)
+{
+    make();
+    words[index] = value;
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK(found.registers == 0 || found.notify == 0);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0007~1 @robust */
+TEST(registers_without_addresses_are_not_found)
+{
+    check_missing(13, 0);         /* none either */
+    check_missing(13, 0x3c);      /* inside the header */
+    check_missing(13, 0xf0);      /* leaves configuration space */
+    check_missing(8, 0xc001);     /* ports */
+    check_missing(22, 6);         /* no such BAR */
+    check_missing(22, 255);       /* none either */
+    check_missing(24, 55);        /* too short */
+    check_missing(29, 1);         /* too short */
+    check_missing(9, 0xffffffff); /* runs over the end of all addresses */
+    make();
+    words[8] = words[9] = 0; /* not assigned */
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK(found.registers == 0 && found.notify == 0);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0007~1 @robust */
+TEST(a_list_without_end_ends)
+{
+    make();
+    words[31] = 0x09 | 26 * 4 << 8 | 3u << 24;
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    make();
+    words[16] = 0x40 << 8;
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.registers, 0);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0007~1 @robust */
+TEST(a_structure_that_leaves_configuration_space_is_not_read)
+{
+    make();
+    words[13] = 0xf0;
+    words[60] = 0x09 | 2u << 24;
+    words[61] = 4;
+    words[63] = 0x1000;
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.notify, 0);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0007~1 */
+TEST(the_first_structure_of_a_kind_counts)
+{
+    make();
+    put_structure(31, 0, 1, 4, 0x9000);
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.registers, 0x1fe000000);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0007~1 */
+TEST(a_device_without_message_interrupts_has_none)
+{
+    make();
+    words[16] = 0x05 | 21 * 4 << 8;
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.msix, 0);
+    make();
+    words[17] = 7; /* no such BAR */
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.msix, 0);
+}
+
+CHECK_MAIN()
