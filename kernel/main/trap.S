@@ -21,7 +21,7 @@
 
 /* One stub of TRAP_STUB_BYTES for each vector. */
     .globl trap_stubs
-    .balign TRAP_STUB_BYTES
+    .balign 16
 trap_stubs:
     .set vector, 0
     .rept 256

@@ -52,7 +52,7 @@
 #define BOOT_LOADER_MULTIBOOT2 2
 
 /* vectors */
-#define TRAP_STUB_BYTES 16 /* of the code that each one enters (main/trap.S) */
+#define TRAP_STUB_BYTES 12 /* of the code that each one enters (main/trap.S) */
 #define VECTOR_NMI 2
 #define VECTOR_TIMER 0x40
 #define VECTOR_IPI 0x41
