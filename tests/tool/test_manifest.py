@@ -19,6 +19,7 @@ console = "virtio"
 placement = "balanced"
 detour = false
 allow_write_execute = true
+debug = true
 gate = ["random", "exit", "thread_exit", "thread_set", "park", "unpark", "map"]
 working_directory = "/data/../data"
 host_name = "reef"
