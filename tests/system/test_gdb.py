@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 
+from atoll.inspect import inspect_image
 from lib import ONE, PAIRWISE, ROOT, system_test
 
 from atoll.debug import debug_line
@@ -321,6 +322,8 @@ def test_gdb_is_only_where_it_is_asked_for(guest):
     if b"kernel.elf" in plain or b"debug image" in plain or b"kernel.elf" not in debug:
         raise TestFailure("the stub is where it should not be, or not where it should")
     for image, says in ((plain, False), (debug, True)):
+        if inspect_image(bytes(image), "image")["settings"]["debug"] != says:
+            raise TestFailure(f"inspect does not say debug = {says}")
         result = guest.boot(image)
         result.expect(stdout=b"Hello, world!\n")
         result.expect_that((b"atoll: debug image" in result.kernel_errors) == says, "the line is there")

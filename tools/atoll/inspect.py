@@ -22,6 +22,7 @@ from atoll.pack import read_input
 from atoll.program import check_program
 
 LOADED_END_MAX = 1 << 32  # loaders put nothing higher
+STUB_LINE = b"atoll: debug image: whoever"
 CHUNK_BYTES = 1 << 20
 PVH_NOTE = struct.Struct("<III4s")
 PVH_NOTE_TYPE = 18  # XEN_ELFNOTE_PHYS32_ENTRY
@@ -225,6 +226,8 @@ def inspect_image(data, name):
         raise Damaged(name, "no multiboot2 header")
     payload = _Payload(elf, memory, physical, count)
     header, settings, files = payload.header, _settings(payload), payload.files()
+    # The stub's own line: a kernel that has it cannot do without.
+    settings["debug"] = memory.bytes.find(STUB_LINE, 0, physical - memory.start) >= 0
     path = _text(payload.string(header.program))
     program = next((f for f in files if f["path"] == path and stat.S_ISREG(f["mode"])), None)
     if program is None:
