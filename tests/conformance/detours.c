@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <ucontext.h>
 
 #define STEPS_MAX 64
@@ -78,6 +79,8 @@ static volatile int seen_count;
 static void install(int signal, void (*handler)(int, siginfo_t *, void *))
 {
     struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigaddset(&action.sa_mask, SIGUSR1); /* no handler is looked at by another */
+    sigaddset(&action.sa_mask, SIGALRM);
     CHECK_EQUAL(sigaction(signal, &action, NULL), 0);
 }
 
@@ -151,13 +154,22 @@ static void signals_anywhere(void)
     check_pin(0);
     install(SIGUSR1, look);
     done = 0;
+    sigset_t alarm;
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarm, NULL); /* the other thread never takes it */
     pthread_t other = check_thread(disturb, &self);
-    /* On one core only the end of a quantum lets the other thread in while this one is in the loop.
-     */
+    pthread_sigmask(SIG_UNBLOCK, &alarm, NULL);
+    /* On one core the other thread runs only while this one yields: there a timer's signals are
+     * those that come within the loop. */
+    const struct itimerval often = {{0, 1000}, {0, 1000}}, never = {0};
+    install(SIGALRM, look);
+    CHECK_EQUAL(setitimer(ITIMER_REAL, &often, NULL), 0);
     for (long i = 0; looks == 0 || (i < 200 && (looks < 500 || different < 3)); i++) {
         looped_calls(check_count(2000), &mismatches, getpid());
         sched_yield();
     }
+    CHECK_EQUAL(setitimer(ITIMER_REAL, &never, NULL), 0);
     done = 1;
     check_join(other);
     CHECK_EQUAL(mismatches, 0);
