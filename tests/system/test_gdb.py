@@ -220,7 +220,7 @@ def test_gdb_monitor(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0010~1 ATL-LLR-DEBUG-0011~1
-@system_test(matrix=PAIRWISE, timeout_s=300, libc=("musl",), cores=(1, 2))
+@system_test(matrix=ONE, timeout_s=300, libc=("musl",), cores=(1, 2))
 def test_gdb_thousand_steps(guest):
     with debugged(guest, "spin", 2) as session:
         said = session.gdb("break meet", "continue", "delete", "stepi 1000", "bt 1", "set var must_end = 1", "detach")
