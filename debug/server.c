@@ -413,15 +413,14 @@ static void serve_byte(uint8_t byte)
 bool debug_server_listen(void)
 {
     uint8_t byte;
-    while (debug_line_receive(&byte)) {
+    /* Once it is called it takes nothing more: the packet's other bytes are for debug_serve, though
+     * they interrupt again before the stop. */
+    while (!is_interrupted && !is_called && debug_line_receive(&byte)) {
         enum debug_input input = debug_receiver_take(&receiver, byte);
         is_interrupted = input == DEBUG_INPUT_INTERRUPT && debug_server()->is_attached;
         is_called = input == DEBUG_INPUT_BEGIN;
-        if (is_interrupted || is_called) {
-            return true;
-        }
     }
-    return false;
+    return is_interrupted || is_called;
 }
 
 bool debug_server_must_wait(void)
