@@ -7,23 +7,11 @@
 #include <driver/console.h>
 #include <driver/device.h>
 #include <kernel/facts.h>
+#include <uart_registers.h>
 
 #define PORT 0x2f8
 #define GSI 3u
-#define FIFO_BYTES 16u
-#define REGISTER_DATA 0
-#define REGISTER_INTERRUPT_ENABLE 1
-#define REGISTER_FIFO 2
-#define REGISTER_LINE 3
-#define REGISTER_MODEM 4
-#define REGISTER_STATUS 5
-#define REGISTER_SCRATCH 7
-#define LINE_DIVISOR 0x80u
-#define LINE_8N1 0x03u
 #define FIFO_ENABLE 0x07u /* receive interrupt at the first byte; both queues emptied */
-#define MODEM_ON 0x0bu
-#define STATUS_RECEIVED 0x01u
-#define STATUS_HOLDING_EMPTY 0x20u
 #define SEND_NS_MAX 10000000000ull
 
 /* @impl ATL-LLR-DEBUG-0004~1 */

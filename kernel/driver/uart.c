@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The 16550 serial port (National Semiconductor PC16550D), or where there is none the debug port
  * 0xe9 of QEMU and Xen, which takes output only. No state but shared_facts.uart_port. */
+#include "uart_registers.h"
+
 #include <cpu/instructions.h>
 #include <driver/console.h>
 #include <driver/device.h>
@@ -9,24 +11,7 @@
 #define UART_PORT 0x3f8
 #define DEBUG_PORT 0xe9
 
-#define REGISTER_DATA 0
-#define REGISTER_INTERRUPT_ENABLE 1
-#define REGISTER_DIVISOR_HIGH 1
-#define REGISTER_INTERRUPT_CAUSE 2
-#define REGISTER_FIFO 2
-#define REGISTER_LINE 3
-#define REGISTER_MODEM 4
-#define REGISTER_STATUS 5
-#define REGISTER_SCRATCH 7
-
-#define LINE_DIVISOR 0x80u
-#define LINE_8N1 0x03u
 #define FIFO_ENABLE 0xc1u /* receive interrupt at 14 bytes or idle; received bytes stay */
-#define MODEM_ON 0x0bu    /* DTR, RTS, and OUT2, which lets interrupts through */
-#define FIFO_BYTES 16u
-#define STATUS_RECEIVED 0x01u
-#define STATUS_HOLDING_EMPTY 0x20u
-#define STATUS_ALL_EMPTY 0x40u
 #define CAUSE_NONE 0x01u
 
 static uint16_t port(uint16_t offset)

@@ -2,44 +2,18 @@
 """The machine's clock goes forward by an hour under running timers, as it does for a guest that was put
 aside and taken up again. QEMU turns no TSC of its own will: the machine is saved, an hour of ticks is
 added to the TSC in what was saved, and the machine is loaded again. The APIC timers stay as they were."""
-import json
 import os
 import re
-import socket
 import struct
 import subprocess
 import tempfile
 
 from lib import PAIRWISE, system_test
+from monitor import Monitor
 from atoll.testing.results import TestFailure
 
 # Of QEMU's saved state: the section "timer", instance 0, version 2, which begins with the TSC.
 TIMER_SECTION = b"\x05timer" + struct.pack(">II", 0, 2)
-
-
-class Monitor:
-    """QEMU's monitor on a Unix socket."""
-
-    def __init__(self, path):
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(path)
-        self._lines = self._socket.makefile("rw")
-        self._lines.readline()  # the greeting
-        self.execute("qmp_capabilities")
-
-    def execute(self, command, **arguments):
-        self._lines.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self._lines.flush()
-        answer = {}
-        while "return" not in answer and "error" not in answer:  # events come between
-            answer = json.loads(self._lines.readline())
-        if answer.get("return"):  # text is what went wrong
-            answer = {"error": answer["return"]}
-        if "error" in answer:
-            raise TestFailure(f"QEMU refuses {command}: {answer['error']}", "")
-
-    def say(self, line):
-        self.execute("human-monitor-command", **{"command-line": line})
 
 
 def turn_clock(path, ticks):

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel's virtio devices: a console in the place of the serial port, and a source of entropy."""
-import json
 import mmap
 import os
 import random
-import socket
 import struct
 import tempfile
 
 from lib import FULL, ONE, PAIRWISE, system_test
+from monitor import Monitor
 from test_panic import STATUS_PANIC, UD2, put
 
 from atoll.elf import Elf
@@ -136,25 +135,13 @@ def test_console_carries_the_report_of_a_panic(guest):
     result.expect_that(b"panic: core 0: exception 6" in result.kernel_errors, "the report is there")
 
 
-class Monitor:
+class Memory(Monitor):
     """QEMU's monitor, and the guest's memory through a file that both map."""
 
     def __init__(self, folder):
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(os.path.join(folder, "monitor"))
-        self._lines = self._socket.makefile("rw")
-        self._lines.readline()  # the greeting
-        self.execute("qmp_capabilities")
+        super().__init__(os.path.join(folder, "monitor"))
         with open(os.path.join(folder, "memory"), "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), 0)
-
-    def execute(self, command, **arguments):
-        self._lines.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self._lines.flush()
-        answer = {}
-        while "return" not in answer and "error" not in answer:  # events come between
-            answer = json.loads(self._lines.readline())
-        return answer["return"]
 
     def used_ring(self, queue):
         """Where the used ring of a queue of the console lies in memory."""
@@ -202,7 +189,7 @@ def test_console_survives_a_device_that_breaks_rules(guest):
 
         def attack(_):
             if not attacks:
-                attacks.append(Monitor(folder))
+                attacks.append(Memory(folder))
                 ATTACKS[guest.attack](attacks[0])
 
         def told(_):
