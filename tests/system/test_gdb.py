@@ -178,6 +178,27 @@ def test_gdb_signals(guest):
         session.end().expect(stdout=b"handler 11\n", status=9)
 
 
+# @verifies ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0012~1 ATL-LLR-DEBUG-0014~1 ATL-LLR-DEBUG-0009~1
+@system_test(matrix=PAIRWISE, timeout_s=60, libc=("musl",), ring=(3,), cores=(2,), machine=("microvm",),
+             verb=("finish", "awatch", "thread", "signal"))
+def test_gdb_verbs(guest):
+    """What docs/DEBUGGING.md names beside the ways of the other tests."""
+    mode, commands, wanted = {
+        "finish": ("plain", ("break twice", "continue", "finish", "until", "bt"),
+                   (r"^Value returned is \$1 = 42$", r"^#0  main \(argc=2, ")),
+        "awatch": ("write", ("awatch watched", "continue"),
+                   (r"hit Hardware access \(read/write\) watchpoint 1: watched$",)),
+        "thread": ("spin", ("break meet", "continue", "print number == own_number", "delete",
+                            "set var must_end = 1"), (r"^\$1 = 1$",)),
+        "signal": ("fault", ("continue", "signal 0", "continue"),
+                   (r"received signal SIGSEGV(.|\n)*received signal SIGSEGV",)),
+    }[guest.verb]
+    with debugged(guest, mode) as session:
+        said = session.gdb(*commands, "detach")
+        for pattern in wanted:
+            said.has(pattern)
+
+
 # @verifies ATL-LLR-DEBUG-0022~1
 @system_test(matrix=ONE, timeout_s=120)
 def test_gdb_death_by_signal(guest):
