@@ -133,7 +133,7 @@ class InspectTest(unittest.TestCase):
     # @verifies ATL-LLR-TOOL-0142~1 @robust
     def test_what_is_no_image_is_said(self):
         self.refused(b"", "empty")
-        self.refused(b"hello", "not an ELF")
+        self.refused(b"hello", "./atoll pack")
         self.refused(support.hello().read_bytes(), "no image")
         self.refused(support.kernel_elf("inspect", [(4, b"\0\0\0\0")]).read_bytes(), "no image")
 

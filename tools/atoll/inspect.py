@@ -218,6 +218,8 @@ def _settings(payload):
 # @impl ATL-LLR-TOOL-0142~1
 def inspect_image(data, name):
     """What is in an image, as a dictionary; Damaged or another ToolError if it is not whole."""
+    if data and bytes(data[:4]) != b"\x7fELF" and bytes(data[:2]) != b"#!":
+        raise ToolError(f"{name}: not an ELF file, so no image", "give what ./atoll pack has made")
     elf = Elf(data, name)
     memory = _Memory(elf)
     physical, count = _find_location(elf, memory)
