@@ -3,9 +3,7 @@
  * arguments that would do, from one thread on each core where there may be threads, and by way of
  * posix/. Each answer must be EPERM. Arguments: the allowed calls as a mask, and a file with the
  * instructions of a raw call: no rights are changed here, that call may be refused as well. It says
- * nothing, the console may be refused: exit status 0, or 1 + the call whose answer was wrong.
- *
- * @verifies ATL-LLR-GATE-0050~1 @robust */
+ * nothing, the console may be refused: exit status 0, or 1 + the call whose answer was wrong. */
 #include "gate_raw.h"
 
 #include <fcntl.h>
