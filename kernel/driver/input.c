@@ -4,6 +4,7 @@
 #include <driver/console.h>
 
 #define END_OF_TRANSMISSION 0x04u
+#define FRAME_BEGIN (CONSOLE_FRAME_MARK | CONSOLE_STREAM_INPUT << 8)
 
 /* @impl ATL-LLR-BOOT-0024~1 */
 bool input_take_plain(struct input *input, uint8_t byte)
@@ -19,21 +20,6 @@ bool input_take_plain(struct input *input, uint8_t byte)
     return true;
 }
 
-/* Whether the byte can follow the others of a header. */
-static bool fits(const struct input *input, uint8_t byte)
-{
-    switch (input->header_used) {
-    case 0:
-        return byte == CONSOLE_FRAME_MARK;
-    case 1:
-        return byte == CONSOLE_STREAM_INPUT;
-    case 2:
-        return true;
-    default:
-        return (input->header[2] | byte << 8) <= (int)CONSOLE_PAYLOAD_BYTES_MAX;
-    }
-}
-
 /* @impl ATL-LLR-BOOT-0025~2 */
 bool input_take_framed(struct input *input, uint8_t byte)
 {
@@ -44,17 +30,12 @@ bool input_take_framed(struct input *input, uint8_t byte)
         input->remaining--;
         return true;
     }
-    if (!fits(input, byte)) {
-        input->header_used = 0;
-        if (byte != CONSOLE_FRAME_MARK) {
-            return false; /* else it may be the beginning of a good frame */
-        }
-    }
-    input->header[input->header_used++] = byte;
-    if (input->header_used == sizeof(input->header)) {
-        input->header_used = 0;
-        input->remaining = input->header[2] | (uint32_t)byte << 8;
-        input->is_ended = input->remaining == 0;
+    input->header = input->header >> 8 | (uint32_t)byte << 24;
+    uint32_t bytes = input->header >> 16;
+    if ((uint16_t)input->header == FRAME_BEGIN && bytes <= CONSOLE_PAYLOAD_BYTES_MAX) {
+        input->header = 0;
+        input->remaining = bytes;
+        input->is_ended = bytes == 0;
     }
     return false;
 }

@@ -8,9 +8,8 @@
 struct input {
     bool is_ended;
     bool is_inside_line; /* plain */
-    uint8_t header[4];   /* framed: of the frame that begins */
-    uint32_t header_used;
-    uint32_t remaining; /* framed: of the payload */
+    uint32_t header;     /* framed: the last four bytes outside of payloads, the latest on top */
+    uint32_t remaining;  /* framed: of the payload */
 };
 
 /* What a byte of the line means: true: it is a byte of input. After the end nothing is. */
