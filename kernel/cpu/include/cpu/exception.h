@@ -5,9 +5,9 @@
 
 #include <percpu/base.h>
 
-/* Where a faulting kernel instruction goes on. @rip its address; @fixup is written on true.
- * Context: any, also on an interrupt stack; a scan of the whole table, which has a handful of rows.
- * Returns false if the instruction is not one that may fault. */
+/* Where an instruction of cpu_user_copy that faulted goes on. @rip its address; @fixup is written
+ * on true. Context: any, also on an interrupt stack. Returns false if the instruction is not one
+ * that may fault. */
 bool cpu_exception_fixup(uint64_t rip, uint64_t *fixup);
 
 /* Copies between the kernel and the user half, in either direction, or inside the kernel.
