@@ -77,8 +77,6 @@ static void try_multiboot2(uint8_t *bytes, size_t count)
         return;
     }
     uint64_t end = PHYSICAL + count;
-    FUZZ_REQUIRE(info.command_line == 0 ||
-                 (info.command_line >= PHYSICAL && info.command_line <= end));
     FUZZ_REQUIRE(info.rsdp == 0 || (info.rsdp >= PHYSICAL && info.rsdp <= end));
     FUZZ_REQUIRE(info.entry_count <= MEMORY_ENTRIES_MAX);
     check_map(info.entry_count);

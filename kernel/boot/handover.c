@@ -8,7 +8,6 @@
 #define TAG_HEADER_BYTES 8u
 #define TAG_ALIGNMENT 8u
 #define TAG_END 0u
-#define TAG_COMMAND_LINE 1u
 #define TAG_MEMORY_MAP 6u
 #define TAG_RSDP_OLD 14u
 #define TAG_RSDP_NEW 15u
@@ -31,7 +30,6 @@ enum result handover_parse_pvh(const uint8_t *bytes, struct handover *handover)
         return RESULT_NO_CALL;
     }
     *handover = (struct handover){
-        .command_line = bytes_u64(bytes + 24),
         .rsdp = bytes_u64(bytes + 32),
         .map = bytes_u64(bytes + 40),
         .entry_count = bytes_u32(bytes + 48),
@@ -75,8 +73,6 @@ enum result handover_parse_multiboot2(const uint8_t *bytes, uint32_t total_bytes
         }
         if (type == TAG_MEMORY_MAP) {
             TRY(parse_memory_map(bytes + at, tag_bytes, entries, handover));
-        } else if (type == TAG_COMMAND_LINE) {
-            handover->command_line = physical + at + TAG_HEADER_BYTES;
         } else if ((type == TAG_RSDP_OLD || type == TAG_RSDP_NEW) && type > rsdp_type) {
             rsdp_type = type; /* the newer one wins, whichever comes first */
             handover->rsdp = physical + at + TAG_HEADER_BYTES;

@@ -13,7 +13,7 @@
 
 /* Physical addresses; 0: none. */
 struct handover {
-    uint64_t command_line, rsdp;
+    uint64_t rsdp;
     uint64_t map; /* PVH: entry_count entries lie there; multiboot2 has them in its information */
     uint32_t entry_count;
 };

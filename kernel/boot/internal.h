@@ -21,7 +21,7 @@ struct boot_report {
     struct handover loader;
     struct memory_entry entries[MEMORY_ENTRIES_MAX + MEMORY_ENTRIES_OWN];
 };
-/* Fills the report and the command line in shared_facts, or refuses to boot. */
+/* Fills the report, or refuses to boot. */
 void boot_loader_read(uint32_t loader, uint64_t info, struct boot_report *report);
 
 /* Until the image is validated: takes the console's mode from what looks like its header, so that

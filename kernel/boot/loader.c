@@ -49,18 +49,6 @@ static enum result read_multiboot2(uint64_t info, struct boot_report *report)
     return handover_parse_multiboot2(boot_buffer, bytes, info, report->entries, &report->loader);
 }
 
-/* Takes printable characters up to the first NUL or the room's end. */
-static void read_command_line(uint64_t physical)
-{
-    char *text = shared_facts.command_line;
-    size_t room = sizeof(shared_facts.command_line) - 1;
-    if (boot_physical_read(text, physical, room) == RESULT_OK) {
-        for (size_t i = 0; i < room && text[i] != '\0'; i++) {
-            text[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
-        }
-    }
-}
-
 void boot_loader_read(uint32_t loader, uint64_t info, struct boot_report *report)
 {
     bool is_pvh = loader == BOOT_LOADER_PVH;
@@ -74,5 +62,4 @@ void boot_loader_read(uint32_t loader, uint64_t info, struct boot_report *report
                     : result == RESULT_FORMAT  ? "malformed"
                                                : "size");
     }
-    read_command_line(report->loader.command_line);
 }

@@ -7,7 +7,6 @@
 #include <percpu/base.h>
 
 #define FACTS_MEMORY_RANGES_MAX 1002u
-#define FACTS_COMMAND_LINE_BYTES 1024u
 #define FACTS_IOAPICS_MAX 4u
 #define FACTS_DEVICE_PAGES_MAX 32u
 #define FACTS_SLOTS_MAX 8u
@@ -83,7 +82,6 @@ struct facts {
     uint8_t clock_registers[FACTS_CLOCK_REGISTERS];
     const char *tsc_source; /* "pvclock", "cpuid", "pit", "lapic" */
     /* start */
-    char command_line[FACTS_COMMAND_LINE_BYTES];
     const char *loader; /* "pvh" or "multiboot2" */
     /* image payload, validated header; 0: none */
     uint64_t image_physical, image_bytes;

@@ -217,6 +217,8 @@ static bool mutate(unsigned index)
     return index < ARRAY_COUNT(others) && others[index]();
 }
 
+extern const char shared_command_line[]; /* command_line.c */
+
 static const char *behind(const char *at, const char *word)
 {
     while (*word != 0 && *at == *word) {
@@ -229,7 +231,7 @@ static const char *behind(const char *at, const char *word)
 /* "audit_mutate=N" on the command line, for core 0; with "audit_mutate_core=C" for core C. */
 static uint64_t number_after(const char *word, uint64_t otherwise)
 {
-    for (const char *at = shared_facts.command_line; *at != 0; at++) {
+    for (const char *at = shared_command_line; *at != 0; at++) {
         const char *digit = behind(at, word);
         if (digit != NULL && *digit != 0) {
             uint64_t value = 0;
