@@ -21,65 +21,64 @@ noreturn void percpu_assert_failed(const char *expression, const char *file, int
     abort();
 }
 
-static struct memory_entry entries[MEMORY_ENTRIES_MAX];
+static struct handover info;
 
 /* Sorted, disjoint, whole pages, inside the limits, and RAM by the entries they come from. */
-static void check_map(uint32_t count)
+static void check_map(void)
 {
     static struct facts facts;
-    if (memory_map_check(entries, count) != RESULT_OK) {
+    if (memory_map_check(&info.map) != RESULT_OK) {
         return;
     }
-    memory_map_build(entries, count, LIMIT, &facts);
+    memory_map_build(&info.map, LIMIT, &facts);
     uint64_t end = MEMORY_LOW_END;
-    FUZZ_REQUIRE(facts.memory_range_count <= count);
+    FUZZ_REQUIRE(facts.memory_range_count <= info.map.count);
     for (uint32_t i = 0; i < facts.memory_range_count; i++) {
         const struct memory_range *range = &facts.memory[i];
         FUZZ_REQUIRE(range->start % PAGE_BYTES == 0 && range->end % PAGE_BYTES == 0);
         FUZZ_REQUIRE(range->start >= end && range->start < range->end && range->end <= LIMIT);
-        FUZZ_REQUIRE(memory_map_is_ram(entries, count, range->start, range->end));
+        FUZZ_REQUIRE(memory_map_is_ram(&info.map, range->start, range->end));
         end = range->end;
     }
-    uint64_t page = memory_map_low_page(entries, count);
+    uint64_t page = memory_map_low_page(&info.map);
     if (page != 0) {
         FUZZ_REQUIRE(page % PAGE_BYTES == 0 && page >= 0x8000 && page + PAGE_BYTES <= 0xa0000);
-        FUZZ_REQUIRE(memory_map_is_ram(entries, count, page, page + PAGE_BYTES));
+        FUZZ_REQUIRE(memory_map_is_ram(&info.map, page, page + PAGE_BYTES));
     }
 }
 
 static void try_memory(const uint8_t *bytes, size_t count)
 {
-    uint32_t entry_count = 0;
-    while (entry_count < MEMORY_ENTRIES_MAX && (entry_count + 1) * MEMORY_ENTRY_BYTES <= count) {
-        entries[entry_count] = handover_parse_entry(bytes + entry_count * MEMORY_ENTRY_BYTES);
-        entry_count++;
+    struct memory_map *map = &info.map;
+    map->count = 0;
+    while (map->count < MEMORY_ENTRIES_MAX && (map->count + 1) * MEMORY_ENTRY_BYTES <= count) {
+        map->entries[map->count] = handover_parse_entry(bytes + map->count * MEMORY_ENTRY_BYTES);
+        map->count++;
     }
-    check_map(entry_count);
+    check_map();
 }
 
 static void try_pvh(const uint8_t *bytes, size_t count)
 {
-    struct handover info;
     if (count >= PVH_INFO_BYTES && handover_parse_pvh(bytes, &info) == RESULT_OK) {
-        FUZZ_REQUIRE(info.entry_count >= 1 && info.entry_count <= MEMORY_ENTRIES_MAX);
+        FUZZ_REQUIRE(info.map.count >= 1 && info.map.count <= MEMORY_ENTRIES_MAX);
     }
 }
 
 static void try_multiboot2(uint8_t *bytes, size_t count)
 {
-    struct handover info = {0};
     if (count < MULTIBOOT2_HEADER_BYTES || count > MULTIBOOT2_BYTES_MAX) {
         return;
     }
     uint32_t total = (uint32_t)count;
     memcpy(bytes, &total, sizeof(total));
-    if (handover_parse_multiboot2(bytes, total, PHYSICAL, entries, &info) != RESULT_OK) {
+    if (handover_parse_multiboot2(bytes, total, PHYSICAL, &info) != RESULT_OK) {
         return;
     }
     uint64_t end = PHYSICAL + count;
     FUZZ_REQUIRE(info.rsdp == 0 || (info.rsdp >= PHYSICAL && info.rsdp <= end));
-    FUZZ_REQUIRE(info.entry_count <= MEMORY_ENTRIES_MAX);
-    check_map(info.entry_count);
+    FUZZ_REQUIRE(info.map.count <= MEMORY_ENTRIES_MAX);
+    check_map();
 }
 
 /* Makes the sum of all bytes 0 by the byte at `where`. */

@@ -11,7 +11,7 @@
 
 SHARED struct facts shared_facts;
 
-static BOOT_BSS struct boot_report report;
+static BOOT_BSS struct handover handover;
 
 noreturn void boot_end(void)
 {
@@ -50,9 +50,9 @@ __attribute__((no_stack_protector)) void boot_collect(uint32_t loader, uint64_t 
     boot_console_mode_guess();
     check_processor();
     cpu_apic_discover();
-    boot_loader_read(loader, info, &report);
-    boot_memory_collect(&report);
-    boot_machine_collect(report.loader.rsdp);
+    boot_loader_read(loader, info, &handover);
+    boot_memory_collect(&handover.map);
+    boot_machine_collect(handover.rsdp);
     memcpy((void *)shared_facts.low_page, boot_trampoline_start,
            (size_t)(boot_trampoline_end - boot_trampoline_start));
 }

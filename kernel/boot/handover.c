@@ -29,17 +29,14 @@ enum result handover_parse_pvh(const uint8_t *bytes, struct handover *handover)
     if (bytes_u32(bytes + 4) == 0) {
         return RESULT_NO_CALL;
     }
-    *handover = (struct handover){
-        .rsdp = bytes_u64(bytes + 32),
-        .map = bytes_u64(bytes + 40),
-        .entry_count = bytes_u32(bytes + 48),
-    };
-    bool is_usable = handover->entry_count != 0 && handover->entry_count <= MEMORY_ENTRIES_MAX;
+    handover->rsdp = bytes_u64(bytes + 32);
+    handover->entries = bytes_u64(bytes + 40);
+    handover->map.count = bytes_u32(bytes + 48);
+    bool is_usable = handover->map.count != 0 && handover->map.count <= MEMORY_ENTRIES_MAX;
     return is_usable ? RESULT_OK : RESULT_RANGE;
 }
 
-static enum result parse_memory_map(const uint8_t *tag, uint32_t bytes,
-                                    struct memory_entry *entries, struct handover *handover)
+static enum result parse_memory_map(const uint8_t *tag, uint32_t bytes, struct memory_map *map)
 {
     if (bytes < MAP_HEADER_BYTES) {
         return RESULT_FORMAT;
@@ -49,19 +46,19 @@ static enum result parse_memory_map(const uint8_t *tag, uint32_t bytes,
         return RESULT_FORMAT;
     }
     for (uint32_t at = MAP_HEADER_BYTES; bytes - at >= stride; at += stride) {
-        if (handover->entry_count == MEMORY_ENTRIES_MAX) {
+        if (map->count == MEMORY_ENTRIES_MAX) {
             return RESULT_RANGE;
         }
-        entries[handover->entry_count++] = handover_parse_entry(tag + at);
+        map->entries[map->count++] = handover_parse_entry(tag + at);
     }
     return RESULT_OK;
 }
 
 /* @impl ATL-LLR-BOOT-0004~1 ATL-LLR-BOOT-0037~1 */
 enum result handover_parse_multiboot2(const uint8_t *bytes, uint32_t total_bytes, uint64_t physical,
-                                      struct memory_entry *entries, struct handover *handover)
+                                      struct handover *handover)
 {
-    *handover = (struct handover){0};
+    handover->rsdp = handover->map.count = 0;
     uint32_t rsdp_type = 0, at = MULTIBOOT2_HEADER_BYTES;
     while (at <= total_bytes && total_bytes - at >= TAG_HEADER_BYTES) {
         uint32_t type = bytes_u32(bytes + at), tag_bytes = bytes_u32(bytes + at + 4);
@@ -72,7 +69,7 @@ enum result handover_parse_multiboot2(const uint8_t *bytes, uint32_t total_bytes
             return RESULT_OK;
         }
         if (type == TAG_MEMORY_MAP) {
-            TRY(parse_memory_map(bytes + at, tag_bytes, entries, handover));
+            TRY(parse_memory_map(bytes + at, tag_bytes, &handover->map));
         } else if ((type == TAG_RSDP_OLD || type == TAG_RSDP_NEW) && type > rsdp_type) {
             rsdp_type = type; /* the newer one wins, whichever comes first */
             handover->rsdp = physical + at + TAG_HEADER_BYTES;

@@ -11,24 +11,22 @@
 #define MULTIBOOT2_BYTES_MAX 65536u
 #define MULTIBOOT2_HEADER_BYTES 8u
 
-/* Physical addresses; 0: none. */
 struct handover {
-    uint64_t rsdp;
-    uint64_t map; /* PVH: entry_count entries lie there; multiboot2 has them in its information */
-    uint32_t entry_count;
+    uint64_t rsdp;    /* physical; 0: none */
+    uint64_t entries; /* physical: of PVH's memory map; multiboot2 has it in its information */
+    struct memory_map map;
 };
 
-/* @bytes PVH_INFO_BYTES of them
+/* Of the memory map: how many entries it has, and where. @bytes PVH_INFO_BYTES of them
  * Errors: RESULT_FORMAT no magic | RESULT_NO_CALL version 0, which has no memory map |
  *         RESULT_RANGE entry count */
 enum result handover_parse_pvh(const uint8_t *bytes, struct handover *handover);
 
-/* @bytes    a copy of the total_bytes at `physical`
- * @entries  receives the memory map, at most MEMORY_ENTRIES_MAX
+/* @bytes   a copy of the total_bytes at `physical`
  * Errors: RESULT_FORMAT a tag leaves the bytes or no end tag comes | RESULT_RANGE too many entries
  */
 enum result handover_parse_multiboot2(const uint8_t *bytes, uint32_t total_bytes, uint64_t physical,
-                                      struct memory_entry *entries, struct handover *handover);
+                                      struct handover *handover);
 
 /* One entry of either memory map, MEMORY_ENTRY_BYTES. */
 #define MEMORY_ENTRY_BYTES 24u

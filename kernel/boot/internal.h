@@ -16,20 +16,16 @@ enum result boot_physical_read(void *to, uint64_t physical, uint64_t bytes);
 #define BOOT_BUFFER_BYTES 65536u
 extern uint8_t boot_buffer[BOOT_BUFFER_BYTES];
 
-/* What the loader told, and behind its memory entries those of the kernel and the image. */
-struct boot_report {
-    struct handover loader;
-    struct memory_entry entries[MEMORY_ENTRIES_MAX + MEMORY_ENTRIES_OWN];
-};
-/* Fills the report, or refuses to boot. */
-void boot_loader_read(uint32_t loader, uint64_t info, struct boot_report *report);
+/* What the loader told, or refuses to boot. */
+void boot_loader_read(uint32_t loader, uint64_t info, struct handover *handover);
 
 /* Until the image is validated: takes the console's mode from what looks like its header, so that
  * an early refusal reaches who made the image. Nothing else is believed. */
 void boot_console_mode_guess(void);
 
-/* Memory ranges into shared_facts; maps what lies above 4 GiB; picks the low page. Or refuses. */
-void boot_memory_collect(struct boot_report *report);
+/* Memory ranges into shared_facts; maps what lies above 4 GiB; picks the low page. Or refuses.
+ * @map of the loader; the kernel and the image are added to it */
+void boot_memory_collect(struct memory_map *map);
 
 /* Cores, interrupt routing and power-off into shared_facts, from ACPI or the MP table; a machine
  * without either has one core. @rsdp physical, 0: none */

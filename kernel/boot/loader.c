@@ -24,20 +24,20 @@ enum result boot_physical_read(void *to, uint64_t physical, uint64_t bytes)
     return RESULT_OK;
 }
 
-static enum result read_pvh(uint64_t info, struct boot_report *report)
+static enum result read_pvh(uint64_t info, struct handover *handover)
 {
     uint8_t bytes[PVH_INFO_BYTES];
-    struct handover *loader = &report->loader;
+    struct memory_map *map = &handover->map;
     TRY(boot_physical_read(bytes, info, sizeof(bytes)));
-    TRY(handover_parse_pvh(bytes, loader));
-    TRY(boot_physical_read(boot_buffer, loader->map, loader->entry_count * MEMORY_ENTRY_BYTES));
-    for (uint32_t i = 0; i < loader->entry_count; i++) {
-        report->entries[i] = handover_parse_entry(boot_buffer + i * MEMORY_ENTRY_BYTES);
+    TRY(handover_parse_pvh(bytes, handover));
+    TRY(boot_physical_read(boot_buffer, handover->entries, map->count * MEMORY_ENTRY_BYTES));
+    for (uint32_t i = 0; i < map->count; i++) {
+        map->entries[i] = handover_parse_entry(boot_buffer + i * MEMORY_ENTRY_BYTES);
     }
     return RESULT_OK;
 }
 
-static enum result read_multiboot2(uint64_t info, struct boot_report *report)
+static enum result read_multiboot2(uint64_t info, struct handover *handover)
 {
     uint8_t header[MULTIBOOT2_HEADER_BYTES];
     TRY(boot_physical_read(header, info, sizeof(header)));
@@ -46,13 +46,13 @@ static enum result read_multiboot2(uint64_t info, struct boot_report *report)
         return RESULT_TOO_BIG;
     }
     TRY(boot_physical_read(boot_buffer, info, bytes));
-    return handover_parse_multiboot2(boot_buffer, bytes, info, report->entries, &report->loader);
+    return handover_parse_multiboot2(boot_buffer, bytes, info, handover);
 }
 
-void boot_loader_read(uint32_t loader, uint64_t info, struct boot_report *report)
+void boot_loader_read(uint32_t loader, uint64_t info, struct handover *handover)
 {
     bool is_pvh = loader == BOOT_LOADER_PVH;
-    enum result result = is_pvh ? read_pvh(info, report) : read_multiboot2(info, report);
+    enum result result = is_pvh ? read_pvh(info, handover) : read_multiboot2(info, handover);
     shared_facts.loader = is_pvh ? "pvh" : "multiboot2";
     if (result != RESULT_OK) {
         boot_refuse("what the loader (%s) left at 0x%lx is not valid: %s", shared_facts.loader,

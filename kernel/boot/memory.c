@@ -31,7 +31,7 @@ void boot_console_mode_guess(void)
 }
 
 /* Validator of the packer's numbers: where the payload is, if there is one. */
-static void take_image_location(const struct boot_report *report)
+static void take_image_location(const struct memory_map *map)
 {
     uint64_t physical = boot_image_location.physical;
     uint64_t bytes = boot_image_location.bytes;
@@ -42,8 +42,7 @@ static void take_image_location(const struct boot_report *report)
         bytes == 0 || bytes > BOOT_MEMORY_LIMIT || physical > BOOT_MEMORY_LIMIT - bytes) {
         boot_refuse("the image lies at 0x%lx with 0x%lx bytes: pack it again", physical, bytes);
     }
-    if (!memory_map_is_ram(report->entries, report->loader.entry_count, physical,
-                           physical + bytes)) {
+    if (!memory_map_is_ram(map, physical, physical + bytes)) {
         boot_refuse("the image ends at %lu MiB, where this machine has no memory: give it more",
                     (physical + bytes) >> 20);
     }
@@ -60,18 +59,17 @@ static void show_high_memory(void)
     }
 }
 
-static void build(struct boot_report *report)
+static void build(struct memory_map *map)
 {
-    uint32_t count = report->loader.entry_count;
-    report->entries[count++] = (struct memory_entry){
+    map->entries[map->count++] = (struct memory_entry){
         KERNEL_PHYSICAL_START, (uint64_t)kernel_physical_end - KERNEL_PHYSICAL_START,
         MEMORY_TYPE_USED};
-    report->entries[count++] = (struct memory_entry){shared_facts.image_physical,
-                                                     shared_facts.image_bytes, MEMORY_TYPE_USED};
+    map->entries[map->count++] = (struct memory_entry){shared_facts.image_physical,
+                                                       shared_facts.image_bytes, MEMORY_TYPE_USED};
     uint64_t limit =
         shared_facts.has_1g_pages ? BOOT_MEMORY_LIMIT : MAPPED_AT_ENTRY_GIB * HUGE_PAGE_BYTES;
     limit = MIN(limit, 1ull << shared_facts.physical_address_bits);
-    memory_map_build(report->entries, count, limit, &shared_facts);
+    memory_map_build(map, limit, &shared_facts);
     if (shared_facts.memory_range_count == 0) {
         boot_refuse("no memory is left beside the image");
     }
@@ -79,22 +77,21 @@ static void build(struct boot_report *report)
 }
 
 /* @impl ATL-LLR-BOOT-0021~1 */
-void boot_memory_collect(struct boot_report *report)
+void boot_memory_collect(struct memory_map *map)
 {
-    uint32_t count = report->loader.entry_count;
-    if (memory_map_check(report->entries, count) != RESULT_OK) {
-        boot_refuse("the loader's memory map of %u entries is not valid", count);
+    if (memory_map_check(map) != RESULT_OK) {
+        boot_refuse("the loader's memory map of %u entries is not valid", map->count);
     }
-    for (uint32_t i = 0; i < count; i++) {
-        if (report->entries[i].type == MEMORY_TYPE_RAM) {
-            shared_facts.memory_bytes += report->entries[i].bytes;
+    for (uint32_t i = 0; i < map->count; i++) {
+        if (map->entries[i].type == MEMORY_TYPE_RAM) {
+            shared_facts.memory_bytes += map->entries[i].bytes;
         }
     }
-    shared_facts.low_page = memory_map_low_page(report->entries, count);
+    shared_facts.low_page = memory_map_low_page(map);
     if (shared_facts.low_page == 0) {
         boot_refuse("no page of memory below 640 KiB");
     }
-    take_image_location(report);
-    build(report);
+    take_image_location(map);
+    build(map);
     show_high_memory();
 }

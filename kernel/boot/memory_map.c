@@ -7,13 +7,13 @@
 #define LOW_PAGE_END 0xa0000ull
 
 /* @impl ATL-LLR-BOOT-0002~1 */
-enum result memory_map_check(const struct memory_entry *entries, uint32_t count)
+enum result memory_map_check(const struct memory_map *map)
 {
-    if (count == 0 || count > MEMORY_ENTRIES_MAX) {
+    if (map->count == 0 || map->count > MEMORY_ENTRIES_MAX) {
         return RESULT_RANGE;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        if (entries[i].bytes > UINT64_MAX - entries[i].start) {
+    for (uint32_t i = 0; i < map->count; i++) {
+        if (map->entries[i].bytes > UINT64_MAX - map->entries[i].start) {
             return RESULT_FORMAT;
         }
     }
@@ -38,29 +38,28 @@ static struct memory_range pages_of(const struct memory_entry *entry)
 }
 
 /* Whether the page is usable; *border becomes at most the next page where that may differ. */
-static bool is_usable(const struct memory_entry *entries, uint32_t count, uint64_t page,
-                      uint64_t *border)
+static bool is_usable(const struct memory_map *map, uint64_t page, uint64_t *border)
 {
     bool is_ram = false, is_other = false;
-    for (uint32_t i = 0; i < count; i++) {
-        struct memory_range range = pages_of(&entries[i]);
+    for (uint32_t i = 0; i < map->count; i++) {
+        const struct memory_entry *entry = &map->entries[i];
+        struct memory_range range = pages_of(entry);
         if (page < range.start) {
             *border = MIN(*border, range.start);
         } else if (page < range.end) {
             *border = MIN(*border, range.end);
-            is_ram = is_ram || entries[i].type == MEMORY_TYPE_RAM;
-            is_other = is_other || entries[i].type != MEMORY_TYPE_RAM;
+            is_ram = is_ram || entry->type == MEMORY_TYPE_RAM;
+            is_other = is_other || entry->type != MEMORY_TYPE_RAM;
         }
     }
     return is_ram && !is_other;
 }
 
 /* Where the usable pages that begin at `page` end: at `page` if it is not usable. */
-static uint64_t usable_end(const struct memory_entry *entries, uint32_t count, uint64_t page,
-                           uint64_t limit)
+static uint64_t usable_end(const struct memory_map *map, uint64_t page, uint64_t limit)
 {
     uint64_t border = limit;
-    while (page < limit && is_usable(entries, count, page, &border)) {
+    while (page < limit && is_usable(map, page, &border)) {
         page = border;
         border = limit;
     }
@@ -68,33 +67,31 @@ static uint64_t usable_end(const struct memory_entry *entries, uint32_t count, u
 }
 
 /* @impl ATL-LLR-BOOT-0002~1 */
-void memory_map_build(const struct memory_entry *entries, uint32_t count, uint64_t limit,
-                      struct facts *facts)
+void memory_map_build(const struct memory_map *map, uint64_t limit, struct facts *facts)
 {
     facts->memory_range_count = 0;
     limit = ALIGN_DOWN(limit, PAGE_BYTES);
     for (uint64_t page = MEMORY_LOW_END; page < limit;) {
-        uint64_t end = usable_end(entries, count, page, limit);
+        uint64_t end = usable_end(map, page, limit);
         if (end > page) {
             facts->memory[facts->memory_range_count++] = (struct memory_range){page, end};
         }
         page = limit;
-        (void)is_usable(entries, count, end, &page);
+        (void)is_usable(map, end, &page);
     }
 }
 
 /* @impl ATL-LLR-BOOT-0002~1 */
-bool memory_map_is_ram(const struct memory_entry *entries, uint32_t count, uint64_t start,
-                       uint64_t end)
+bool memory_map_is_ram(const struct memory_map *map, uint64_t start, uint64_t end)
 {
-    return usable_end(entries, count, start, end) >= end;
+    return usable_end(map, start, end) >= end;
 }
 
 /* @impl ATL-LLR-BOOT-0003~1 */
-uint64_t memory_map_low_page(const struct memory_entry *entries, uint32_t count)
+uint64_t memory_map_low_page(const struct memory_map *map)
 {
     for (uint64_t page = LOW_PAGE_FIRST; page < LOW_PAGE_END; page += PAGE_BYTES) {
-        if (memory_map_is_ram(entries, count, page, page + PAGE_BYTES)) {
+        if (memory_map_is_ram(map, page, page + PAGE_BYTES)) {
             return page;
         }
     }

@@ -21,21 +21,23 @@ struct memory_entry {
     uint64_t start, bytes;
     uint32_t type;
 };
+struct memory_map {
+    uint32_t count;
+    struct memory_entry entries[MEMORY_ENTRIES_MAX + MEMORY_ENTRIES_OWN];
+};
 
 /* Errors: RESULT_RANGE no entry or more than MEMORY_ENTRIES_MAX | RESULT_FORMAT an entry wraps
  *         around; the functions below need RESULT_OK */
-enum result memory_map_check(const struct memory_entry *entries, uint32_t count);
+enum result memory_map_check(const struct memory_map *map);
 
 /* Usable memory from MEMORY_LOW_END to limit, into memory and memory_range_count of facts.
- * @count at most MEMORY_ENTRIES_MAX + MEMORY_ENTRIES_OWN */
-void memory_map_build(const struct memory_entry *entries, uint32_t count, uint64_t limit,
-                      struct facts *facts);
+ * @map of at most MEMORY_ENTRIES_MAX + MEMORY_ENTRIES_OWN */
+void memory_map_build(const struct memory_map *map, uint64_t limit, struct facts *facts);
 
 /* A usable page below 640 KiB, above the first 32 KiB; 0: there is none. */
-uint64_t memory_map_low_page(const struct memory_entry *entries, uint32_t count);
+uint64_t memory_map_low_page(const struct memory_map *map);
 
 /* True if all pages of [start, end) are usable. @start a page */
-bool memory_map_is_ram(const struct memory_entry *entries, uint32_t count, uint64_t start,
-                       uint64_t end);
+bool memory_map_is_ram(const struct memory_map *map, uint64_t start, uint64_t end);
 
 #endif

@@ -6,7 +6,6 @@
 static uint8_t bytes[MULTIBOOT2_BYTES_MAX + 64];
 static uint32_t used;
 #define PHYSICAL 0x12345000ull
-static struct memory_entry entries[MEMORY_ENTRIES_MAX];
 static struct handover info;
 
 static void put32(uint32_t value)
@@ -52,7 +51,7 @@ static void put_map(uint32_t count, uint32_t stride)
 
 static enum result parse(void)
 {
-    return handover_parse_multiboot2(bytes, used, PHYSICAL, entries, &info);
+    return handover_parse_multiboot2(bytes, used, PHYSICAL, &info);
 }
 
 /* @verifies ATL-LLR-BOOT-0004~1 */
@@ -67,10 +66,10 @@ TEST(multiboot2_gives_map_and_newest_rsdp)
     put_tag(0, "", 0);
     CHECK_EQUAL(parse(), RESULT_OK);
     CHECK_EQUAL(memcmp(bytes + (info.rsdp - PHYSICAL), "RSD PTR 3", 9), 0);
-    CHECK_EQUAL(info.entry_count, 3);
-    CHECK_EQUAL(entries[2].start, 0x200000);
-    CHECK_EQUAL(entries[2].bytes, 0x1000);
-    CHECK_EQUAL(entries[1].type, 2);
+    CHECK_EQUAL(info.map.count, 3);
+    CHECK_EQUAL(info.map.entries[2].start, 0x200000);
+    CHECK_EQUAL(info.map.entries[2].bytes, 0x1000);
+    CHECK_EQUAL(info.map.entries[1].type, 2);
 }
 
 /* @verifies ATL-LLR-BOOT-0004~1 */
@@ -80,8 +79,8 @@ TEST(multiboot2_entries_may_be_longer_than_known)
     put_map(5, 40);
     put_tag(0, "", 0);
     CHECK_EQUAL(parse(), RESULT_OK);
-    CHECK_EQUAL(info.entry_count, 5);
-    CHECK_EQUAL(entries[4].start, 0x400000);
+    CHECK_EQUAL(info.map.count, 5);
+    CHECK_EQUAL(info.map.entries[4].start, 0x400000);
 }
 
 /* @verifies ATL-LLR-BOOT-0004~1 @robust */
@@ -91,7 +90,7 @@ TEST(multiboot2_tags_that_leave_the_bytes_are_refused)
     put_tag(1, "x", 2);
     put_tag(0, "", 0);
     for (uint32_t end = 0; end < used; end++) {
-        CHECK_EQUAL(handover_parse_multiboot2(bytes, end, PHYSICAL, entries, &info), RESULT_FORMAT);
+        CHECK_EQUAL(handover_parse_multiboot2(bytes, end, PHYSICAL, &info), RESULT_FORMAT);
     }
     CHECK_EQUAL(parse(), RESULT_OK);
     const uint32_t wrong[] = {0, 7, 100, 0xffffffff, 0xfffffff8};
@@ -120,7 +119,7 @@ TEST(multiboot2_map_strides_and_counts_are_bounded)
     put_map(MEMORY_ENTRIES_MAX, 24);
     put_tag(0, "", 0);
     CHECK_EQUAL(parse(), RESULT_OK);
-    CHECK_EQUAL(info.entry_count, MEMORY_ENTRIES_MAX);
+    CHECK_EQUAL(info.map.count, MEMORY_ENTRIES_MAX);
     start();
     put_map(MEMORY_ENTRIES_MAX + 1, 24);
     put_tag(0, "", 0);
@@ -149,8 +148,8 @@ TEST(pvh_gives_addresses_and_entries)
     fill_pvh(raw, 1, 7);
     CHECK_EQUAL(handover_parse_pvh(raw, &pvh), RESULT_OK);
     CHECK_EQUAL(pvh.rsdp, 0x3333);
-    CHECK_EQUAL(pvh.map, 0x4444);
-    CHECK_EQUAL(pvh.entry_count, 7);
+    CHECK_EQUAL(pvh.entries, 0x4444);
+    CHECK_EQUAL(pvh.map.count, 7);
     const uint64_t raw_entry[] = {0x100000, 0x200000, 5};
     struct memory_entry entry = handover_parse_entry((const uint8_t *)raw_entry);
     CHECK_EQUAL(entry.start, 0x100000);

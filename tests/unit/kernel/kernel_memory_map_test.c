@@ -10,10 +10,19 @@
 
 static struct facts facts;
 
+static const struct memory_map *map_of(const struct memory_entry *entries, uint32_t count)
+{
+    static struct memory_map map;
+    map.count = count;
+    memcpy(map.entries, entries, count * sizeof(*entries));
+    return &map;
+}
+
 static enum result build(const struct memory_entry *entries, uint32_t count)
 {
-    TRY(memory_map_check(entries, count));
-    memory_map_build(entries, count, NO_LIMIT, &facts);
+    const struct memory_map *map = map_of(entries, count);
+    TRY(memory_map_check(map));
+    memory_map_build(map, NO_LIMIT, &facts);
     return facts.memory_range_count != 0 ? RESULT_OK : RESULT_NO_MEMORY;
 }
 
@@ -86,7 +95,7 @@ TEST(what_is_used_and_the_limit_are_cut_out)
                                            {MIB, 2 * MIB + 1, MEMORY_TYPE_USED},
                                            {30 * MIB, MIB, MEMORY_TYPE_USED},
                                            {0, 0, MEMORY_TYPE_USED}};
-    memory_map_build(entries, 4, 40 * MIB + 5, &facts);
+    memory_map_build(map_of(entries, 4), 40 * MIB + 5, &facts);
     CHECK_EQUAL(facts.memory_range_count, 2);
     check_range(0, 3 * MIB + PAGE_BYTES, 30 * MIB);
     check_range(1, 31 * MIB, 40 * MIB);
@@ -180,7 +189,7 @@ TEST(random_maps_never_give_what_is_not_ram)
             CHECK(facts.memory[i].start < facts.memory[i].end);
             CHECK(i == 0 || facts.memory[i - 1].end < facts.memory[i].start);
             for (uint64_t at = facts.memory[i].start; at < facts.memory[i].end; at += PAGE_BYTES) {
-                CHECK(memory_map_is_ram(entries, 12, at, at + PAGE_BYTES));
+                CHECK(memory_map_is_ram(map_of(entries, 12), at, at + PAGE_BYTES));
             }
         }
     }
@@ -190,16 +199,16 @@ TEST(random_maps_never_give_what_is_not_ram)
 TEST(the_low_page_is_free_ram)
 {
     const struct memory_entry pc[] = {{0, 0x9fc00, MEMORY_TYPE_RAM}, {0x9fc00, 0x400, RESERVED}};
-    CHECK_EQUAL(memory_map_low_page(pc, 2), 0x8000);
+    CHECK_EQUAL(memory_map_low_page(map_of(pc, 2)), 0x8000);
     const struct memory_entry used[] = {{0, 0x9fc00, MEMORY_TYPE_RAM}, {0x7fff, 0x2002, RESERVED}};
-    CHECK_EQUAL(memory_map_low_page(used, 2), 0xb000);
+    CHECK_EQUAL(memory_map_low_page(map_of(used, 2)), 0xb000);
 }
 
 /* @verifies ATL-LLR-BOOT-0003~1 @robust */
 TEST(no_low_page_is_reported)
 {
     const struct memory_entry none[] = {{MIB, GIB, MEMORY_TYPE_RAM}, {0, 0x8fff, MEMORY_TYPE_RAM}};
-    CHECK_EQUAL(memory_map_low_page(none, 2), 0);
+    CHECK_EQUAL(memory_map_low_page(map_of(none, 2)), 0);
 }
 
 CHECK_MAIN()
