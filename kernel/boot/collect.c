@@ -41,7 +41,7 @@ extern const uint8_t boot_trampoline_start[], boot_trampoline_end[];
 /* Until entropy replaces it; a zero byte stops string overruns. */
 #define BOOT_CANARY 0x8f3a61d2c4b7e500u
 
-__attribute__((no_stack_protector)) void boot_collect(uint32_t loader, uint64_t info, uint64_t tsc)
+__attribute__((no_stack_protector)) void boot_collect(uint64_t info, uint64_t tsc)
 {
     __stack_chk_guard = BOOT_CANARY; /* no caller or callee is protected by the old value */
     shared_facts.tsc_base = tsc;
@@ -50,7 +50,7 @@ __attribute__((no_stack_protector)) void boot_collect(uint32_t loader, uint64_t 
     boot_console_mode_guess();
     check_processor();
     cpu_apic_discover();
-    boot_loader_read(loader, info, &handover);
+    boot_loader_read(info, &handover);
     boot_memory_collect(&handover.map);
     boot_machine_collect(handover.rsdp);
     memcpy((void *)shared_facts.low_page, boot_trampoline_start,

@@ -26,10 +26,6 @@ boot_multiboot2_header:
     .long header_end - boot_multiboot2_header
     .long -(MULTIBOOT2_MAGIC + (header_end - boot_multiboot2_header))
     .balign 8
-    .word 3, 0 /* entry address: the ELF's is PVH's */
-    .long 12
-    .long boot_multiboot2_entry
-    .balign 8
     .word 6, 0 /* modules page-aligned: our own pages stay whole */
     .long 8
     .balign 8
@@ -43,24 +39,17 @@ header_end:
 boot_pvh_note:
     .long 4, 4, PVH_NOTE_TYPE
     .asciz "Xen"
-    .long boot_pvh_entry
+    .long boot_entry
 
     .section .boot.text, "ax"
     .code32
-    .globl boot_pvh_entry
-boot_pvh_entry:
-    mov $BOOT_LOADER_PVH, %edi
-    jmp enter
-
-    .globl boot_multiboot2_entry
-boot_multiboot2_entry:
-    mov $BOOT_LOADER_MULTIBOOT2, %edi
-
-/* edi = loader (0: another core), ebx = its structure. */
-enter:
+    .globl boot_entry
+/* ebx = the loader's structure, which tells the loader. */
+boot_entry:
     cli
     cld
-    mov %ebx, %esi
+    mov $1, %esi /* is the boot core */
+    mov %ebx, %edi
     rdtsc
     mov %eax, boot_tsc
     mov %edx, boot_tsc + 4
@@ -96,7 +85,7 @@ enter:
 other_core:
     mov $SELECTOR_KERNEL_DATA, %eax
     mov %eax, %ds
-    xor %edi, %edi
+    xor %esi, %esi
 enter_long_mode:
     mov $CR4_PAE, %eax
     mov %eax, %cr4
@@ -167,12 +156,11 @@ text_long_mode:
     .section .text.boot_high, "ax"
 boot_high:
     xor %ebp, %ebp
-    test %edi, %edi
+    test %esi, %esi
     jz 1f
     mov $boot_stack_top, %rsp
     mov %edi, %edi
-    mov %esi, %esi
-    mov boot_tsc, %rdx
+    mov boot_tsc, %rsi
     call boot_collect
     call kernel_main
     ud2

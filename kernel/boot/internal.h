@@ -17,7 +17,7 @@ enum result boot_physical_read(void *to, uint64_t physical, uint64_t bytes);
 extern uint8_t boot_buffer[BOOT_BUFFER_BYTES];
 
 /* What the loader told, or refuses to boot. */
-void boot_loader_read(uint32_t loader, uint64_t info, struct handover *handover);
+void boot_loader_read(uint64_t info, struct handover *handover);
 
 /* Until the image is validated: takes the console's mode from what looks like its header, so that
  * an early refusal reaches who made the image. Nothing else is believed. */

@@ -49,11 +49,14 @@ static enum result read_multiboot2(uint64_t info, struct handover *handover)
     return handover_parse_multiboot2(boot_buffer, bytes, info, handover);
 }
 
-void boot_loader_read(uint32_t loader, uint64_t info, struct handover *handover)
+void boot_loader_read(uint64_t info, struct handover *handover)
 {
-    bool is_pvh = loader == BOOT_LOADER_PVH;
-    enum result result = is_pvh ? read_pvh(info, handover) : read_multiboot2(info, handover);
-    shared_facts.loader = is_pvh ? "pvh" : "multiboot2";
+    enum result result = read_pvh(info, handover);
+    shared_facts.loader = "pvh";
+    if (result == RESULT_FORMAT) { /* no magic: multiboot2's begins with its size */
+        result = read_multiboot2(info, handover);
+        shared_facts.loader = "multiboot2";
+    }
     if (result != RESULT_OK) {
         boot_refuse("what the loader (%s) left at 0x%lx is not valid: %s", shared_facts.loader,
                     info,

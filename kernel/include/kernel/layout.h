@@ -47,10 +47,6 @@
 #define SELECTOR_USER_CODE 0x28
 #define SELECTOR_TSS 0x30
 
-/* how the boot core is entered: the entry code tells C */
-#define BOOT_LOADER_PVH 1
-#define BOOT_LOADER_MULTIBOOT2 2
-
 /* vectors */
 #define TRAP_STUB_BYTES 12 /* of the code that each one enters (main/trap.S) */
 #define VECTOR_NMI 2

@@ -20,8 +20,8 @@
 #define BOOT_MEMORY_LIMIT (512ull << 30)
 
 /* Called by the entry code. Fills shared_facts, prepares the console and the start of other cores.
- * @loader  BOOT_LOADER_*; @info physical address of its structure; @tsc at the first instruction */
-void boot_collect(uint32_t loader, uint64_t info, uint64_t tsc);
+ * @info physical address of the loader's structure; @tsc at the first instruction */
+void boot_collect(uint64_t info, uint64_t tsc);
 
 /* kernel/main defines it; called after boot_collect. */
 noreturn void kernel_main(void);
