@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fills a cell's gate page, and keeps the staging pages' addresses. */
+/* Fills a cell's gate page, and finds the staging pages. */
 #include "internal.h"
 
 #include <cpu/string.h>
+#include <kernel/region.h>
 
 extern const uint8_t gate_page_ring3[], gate_page_ring3_end[];
 extern const uint8_t gate_page_ring0[], gate_page_ring0_end[];
@@ -18,19 +19,12 @@ void isolation_gate_page_fill(void *page, uint8_t ring)
     memcpy(page, from, (size_t)(end - from));
 }
 
-static PERCORE uint8_t *staging[CORE_COUNT_MAX];
-
-void gate_staging_set(core_id_t core, void *pages)
-{
-    staging[core.value] = pages;
-}
-
 void *gate_staging_own(enum gate_staging page)
 {
-    return staging[percpu_self.value] + page * PAGE_BYTES;
+    return region_staging(percpu_self.value) + page * PAGE_BYTES;
 }
 
 const void *gate_staging_of_remote(core_id_t core, enum gate_staging page)
 {
-    return staging[core.value] + page * PAGE_BYTES;
+    return region_staging(core.value) + page * PAGE_BYTES;
 }

@@ -85,7 +85,6 @@ static void percpu_start(core_id_t self)
     for (uint32_t core = 0; core < shared_facts.core_count; core++) {
         config.outbox[core] = (uint8_t *)region_outbox(core);
         config.partition[core + 1] = shared_regions[core].end;
-        gate_staging_set((core_id_t){(uint16_t)core}, region_staging(core));
     }
     percpu_initialize(&config);
     memory_region_free_ranges(self, percpu_frames_add);

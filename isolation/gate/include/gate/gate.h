@@ -50,8 +50,7 @@ enum gate_staging {
     GATE_STAGING_COUNTS, /* counters for others */
     GATE_STAGING_MOVE,   /* a thread on its way to another core */
 };
-/* Boot: tells the gate where core's staging pages are (own: writable). */
-void gate_staging_set(core_id_t core, void *pages);
+/* This core's, writable; another core's, to read. */
 void *gate_staging_own(enum gate_staging page);
 const void *gate_staging_of_remote(core_id_t core, enum gate_staging page);
 
