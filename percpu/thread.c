@@ -40,7 +40,6 @@ enum result percpu_thread_allocate(struct thread **result)
         .extended = thread->extended,
         .state = THREAD_WAITING,
         .deadline_ns = THREAD_NEVER,
-        .deadline_slot = DEADLINE_NONE,
     };
     percpu_threads_live++;
     generation_publish(thread);

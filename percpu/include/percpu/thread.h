@@ -35,7 +35,7 @@ struct thread;
 typedef void (*thread_continuation)(struct thread *thread, const struct percpu_message *message);
 
 #define THREAD_NEVER UINT64_MAX
-#define DEADLINE_NONE UINT32_MAX
+#define DEADLINE_NONE 0u
 
 struct thread {
     /* What moves with it to another core: */
