@@ -161,10 +161,8 @@ static bool lies_in_partition(paddr_t frame)
 
 bool percpu_frame_is_own(paddr_t frame)
 {
-    if (frame.value >= percpu_config.memory_limit.value) {
-        return false;
-    }
-    return lies_in_partition(frame) != blocks[frame.value / LARGE_PAGE_BYTES].is_moved;
+    return frame.value < percpu_config.memory_limit.value &&
+           lies_in_partition(frame) != blocks[frame.value / LARGE_PAGE_BYTES].is_moved;
 }
 
 /* @impl ATL-LLR-PERCPU-0019~2 */
@@ -174,7 +172,7 @@ void percpu_frame_free(paddr_t frame)
     struct block *block = &blocks[frame.value / LARGE_PAGE_BYTES];
     bits_change(block, (uint32_t)(frame.value % LARGE_PAGE_BYTES / PAGE_BYTES), 1, true);
     if (block->list == LIST_FREE && free_block_count > BLOCKS_KEPT) {
-        grant_block_became_free();
+        grant_return_surplus();
     }
 }
 
@@ -270,9 +268,6 @@ static struct block *foreign_free_block(void)
 bool frames_block_detach(paddr_t *address, bool is_surplus)
 {
     struct block *block = foreign_free_block();
-    if (is_surplus && free_block_count <= BLOCKS_KEPT) {
-        return false;
-    }
     if (block == NULL && !is_surplus) {
         block = first_in(LIST_FREE);
     }

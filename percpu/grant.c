@@ -20,16 +20,15 @@
 #include "frames.h"
 #include "outbox.h"
 
-#define ROUNDS_MAX 16u
+#define ROUNDS_MAX 17u
 
 /* arguments of both kinds */
 enum { ARGUMENT_BLOCK, ARGUMENT_ASKER };
 
 struct search {
-    bool must_repeat; /* a peer could not answer for lack of a credit */
-    uint16_t peer;    /* the one being asked */
-    uint16_t asked;   /* in this round */
-    uint32_t rounds;
+    bool must_repeat;            /* a peer could not answer for lack of a credit */
+    uint16_t peer;               /* the one being asked */
+    uint32_t asked;              /* so many questions, in all rounds */
     struct thread_queue waiting; /* for its end; empty: none is under way */
     struct thread credit;        /* stands in the credit queue for the search; in no pool */
 };
@@ -42,6 +41,8 @@ static void finish(enum result status)
         .kind = PERCPU_MESSAGE_BLOCK_GRANT, .is_reply = true, .status = status};
     struct thread_queue waiting = search.waiting;
     search.waiting = (struct thread_queue){0};
+    search.asked = 0;
+    search.must_repeat = false;
     struct thread *thread;
     while ((thread = thread_queue_take(&waiting)) != NULL) {
         ASSERT(thread->state == THREAD_WAITING && thread->continuation != NULL);
@@ -68,14 +69,13 @@ static void credit_came(struct thread *thread, const struct percpu_message *)
 /* Asks the peer after the one that was asked last, or ends the search. */
 static void ask_next(void)
 {
-    if (search.asked == percpu_core_count - 1) {
-        if (!search.must_repeat || search.rounds == ROUNDS_MAX) {
+    uint32_t peers = percpu_core_count - 1u;
+    if (search.asked != 0 && search.asked % peers == 0) {
+        if (!search.must_repeat || search.asked == ROUNDS_MAX * peers) {
             finish(RESULT_NO_MEMORY);
             return;
         }
-        search.asked = 0;
         search.must_repeat = false;
-        search.rounds++;
     }
     search.asked++;
     do {
@@ -94,9 +94,6 @@ enum result percpu_frames_grant_request(struct thread *thread, thread_continuati
     bool is_under_way = search.waiting.first != NULL;
     thread_queue_append(&search.waiting, thread);
     if (!is_under_way) {
-        search.must_repeat = false;
-        search.asked = 0;
-        search.rounds = 0;
         ask_next();
     }
     return RESULT_OK;
@@ -179,7 +176,7 @@ static void home_replied(core_id_t home, const struct percpu_message *reply)
     }
 }
 
-void grant_block_became_free(void)
+void grant_return_surplus(void)
 {
     paddr_t block;
     if (!frames_block_detach(&block, true)) {
@@ -195,9 +192,7 @@ void grant_initialize(void)
 {
     search = (struct search){
         .peer = percpu_self.value,
-        .credit = {.state = THREAD_WAITING,
-                   .continuation = credit_came,
-                   .deadline_slot = DEADLINE_NONE},
+        .credit = {.state = THREAD_WAITING, .continuation = credit_came},
     };
     percpu_channel_handle(PERCPU_MESSAGE_BLOCK_GRANT, grant_requested, grant_replied);
     percpu_channel_handle(PERCPU_MESSAGE_BLOCK_HOME, home_requested, home_replied);
