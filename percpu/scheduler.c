@@ -179,16 +179,13 @@ static void preempt(struct thread *current)
 {
     uint32_t own = 1u << current->priority;
     bool higher_is_ready = (ready_mask & ~(own | (own - 1))) != 0;
-    if (current->quantum_end_ns != 0) {
-        uint64_t now_ns = percpu_operation_now();
-        if (now_ns >= current->quantum_end_ns) {
-            current->quantum_end_ns = 0;
-            thread_queue_append(become_ready(current), current);
-        } else if (higher_is_ready) {
-            current->quantum_end_ns -= now_ns; /* of a ready thread: what is left */
-            thread_queue_prepend(become_ready(current), current);
-        }
+    bool has_quantum = current->quantum_end_ns != 0;
+    uint64_t now_ns = has_quantum ? percpu_operation_now() : 0;
+    if (has_quantum && now_ns >= current->quantum_end_ns) {
+        current->quantum_end_ns = 0;
+        thread_queue_append(become_ready(current), current);
     } else if (higher_is_ready) {
+        current->quantum_end_ns -= now_ns; /* of a ready thread: what is left */
         thread_queue_prepend(become_ready(current), current);
     }
 }
