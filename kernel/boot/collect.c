@@ -27,12 +27,10 @@ static void report_missing(const char *feature)
 /* @impl ATL-LLR-BOOT-0012~2 */
 static void check_processor(void)
 {
-    const struct cpu_source processor = {cpu_cpuid, cpu_rdmsr};
-    uint32_t missing = cpu_features_decode(&processor, &shared_facts, report_missing);
+    uint32_t missing = cpu_features_decode(report_missing);
     if (missing != 0) {
         boot_refuse("the processor lacks %u required features", missing);
     }
-    cpu_features_apply(&shared_facts);
 }
 
 extern uintptr_t __stack_chk_guard;

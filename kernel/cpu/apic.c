@@ -19,7 +19,7 @@
 /* @impl ATL-LLR-BOOT-0016~1 */
 uint32_t cpu_apic_id(void)
 {
-    struct cpu_id topology = cpu_features_leaf(cpu_cpuid, LEAF_TOPOLOGY, 0);
+    struct cpu_id topology = cpu_features_leaf(LEAF_TOPOLOGY, 0);
     return topology.ebx != 0 ? topology.edx : cpu_cpuid(1, 0).ebx >> 24;
 }
 

@@ -23,10 +23,10 @@ SHARED uint8_t shared_cpu_has_smap;
 SHARED uint8_t shared_cpu_page_by_avx;
 
 /* @impl ATL-LLR-BOOT-0012~2 */
-struct cpu_id cpu_features_leaf(cpu_cpuid_by cpuid, uint32_t leaf, uint32_t subleaf)
+struct cpu_id cpu_features_leaf(uint32_t leaf, uint32_t subleaf)
 {
-    uint32_t leaf_max = cpuid(leaf & LEAF_RANGE, 0).eax;
-    return leaf <= leaf_max ? cpuid(leaf, subleaf) : (struct cpu_id){0};
+    uint32_t leaf_max = cpu_cpuid(leaf & LEAF_RANGE, 0).eax;
+    return leaf <= leaf_max ? cpu_cpuid(leaf, subleaf) : (struct cpu_id){0};
 }
 
 /* XCR0: x87, SSE and, where offered, AVX and all three parts of AVX-512. Never AMX: its 8 KiB would
@@ -44,11 +44,11 @@ static uint64_t extended_mask(bool has_avx, uint64_t offered)
 }
 
 /* Size of the standard-format area for a mask: the end of its last component. */
-static uint32_t extended_bytes(const struct cpu_source *source, uint64_t mask)
+static uint32_t extended_bytes(uint64_t mask)
 {
     uint32_t end = EXTENDED_HEADER_BYTES;
     for (uint32_t i = 2; i < EXTENDED_COMPONENTS; i++) {
-        struct cpu_id component = cpu_features_leaf(source->cpuid, LEAF_EXTENDED_STATE, i);
+        struct cpu_id component = cpu_features_leaf(LEAF_EXTENDED_STATE, i);
         if (BIT(mask, i) && component.ebx < PAGE_BYTES && component.eax < PAGE_BYTES) {
             end = MAX(end, component.ebx + component.eax);
         }
@@ -57,12 +57,12 @@ static uint32_t extended_bytes(const struct cpu_source *source, uint64_t mask)
 }
 
 /* @impl ATL-LLR-BOOT-0012~2 */
-uint32_t cpu_features_decode(const struct cpu_source *source, struct facts *facts,
-                             void (*lacks)(const char *name))
+uint32_t cpu_features_decode(void (*lacks)(const char *name))
 {
-    struct cpu_id basic = cpu_features_leaf(source->cpuid, 1, 0),
-                  structure = cpu_features_leaf(source->cpuid, LEAF_STRUCTURE, 0);
-    struct cpu_id extended = cpu_features_leaf(source->cpuid, LEAF_EXTENDED + 1, 0);
+    struct facts *facts = &shared_facts;
+    struct cpu_id basic = cpu_features_leaf(1, 0);
+    struct cpu_id structure = cpu_features_leaf(LEAF_STRUCTURE, 0);
+    struct cpu_id extended = cpu_features_leaf(LEAF_EXTENDED + 1, 0);
     const struct {
         bool is_present;
         const char *name;
@@ -88,22 +88,18 @@ uint32_t cpu_features_decode(const struct cpu_source *source, struct facts *fact
     facts->has_x2apic = BIT(basic.ecx, 21);
     facts->has_1g_pages = BIT(extended.edx, 26);
     facts->has_rdtscp = BIT(extended.edx, 27);
-    facts->has_xsaveopt = BIT(cpu_features_leaf(source->cpuid, LEAF_EXTENDED_STATE, 1).eax, 0);
-    uint64_t promises = BIT(structure.edx, 29) ? source->rdmsr(MSR_ARCH_CAPABILITIES) : 0;
-    facts->meltdown_possible = cpu_features_leaf(source->cpuid, 0, 0).ebx == VENDOR_INTEL_EBX &&
+    facts->has_xsaveopt = BIT(cpu_features_leaf(LEAF_EXTENDED_STATE, 1).eax, 0);
+    uint64_t promises = BIT(structure.edx, 29) ? cpu_rdmsr(MSR_ARCH_CAPABILITIES) : 0;
+    facts->meltdown_possible = cpu_features_leaf(0, 0).ebx == VENDOR_INTEL_EBX &&
                                (promises & MSR_ARCH_CAPABILITIES_RDCL_NO) == 0;
-    facts->extended_mask = extended_mask(
-        BIT(basic.ecx, 28), cpu_features_leaf(source->cpuid, LEAF_EXTENDED_STATE, 0).eax);
+    facts->extended_mask =
+        extended_mask(BIT(basic.ecx, 28), cpu_features_leaf(LEAF_EXTENDED_STATE, 0).eax);
     facts->has_avx = (facts->extended_mask & XCR0_AVX) != 0;
-    facts->extended_bytes = extended_bytes(source, facts->extended_mask);
-    uint8_t bits = (uint8_t)cpu_features_leaf(source->cpuid, LEAF_EXTENDED + 8, 0).eax;
+    facts->extended_bytes = extended_bytes(facts->extended_mask);
+    uint8_t bits = (uint8_t)cpu_features_leaf(LEAF_EXTENDED + 8, 0).eax;
     facts->physical_address_bits =
         bits >= 32 && bits <= ADDRESS_BITS_MAX ? bits : ADDRESS_BITS_DEFAULT;
-    return missing;
-}
-
-void cpu_features_apply(const struct facts *facts)
-{
     shared_cpu_has_smap = facts->has_smap;
     shared_cpu_page_by_avx = facts->has_avx && (facts->extended_mask & XCR0_AVX512) == 0;
+    return missing;
 }

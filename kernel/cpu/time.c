@@ -105,7 +105,7 @@ static uint64_t kvm_hz(void)
 static uint64_t xen_hz(void)
 {
     uint32_t leaf = hypervisor_find("XenVMMXenVMM");
-    struct cpu_id time = cpu_features_leaf(cpu_cpuid, leaf + 3, 1);
+    struct cpu_id time = cpu_features_leaf(leaf + 3, 1);
     return leaf != 0 ? clock_hz_from_scale(time.ecx, (int8_t)time.edx) : 0;
 }
 
@@ -114,7 +114,7 @@ static uint64_t hypervisor_leaf_hz(void)
     if ((cpu_cpuid(1, 0).ecx & HYPERVISOR_BIT) == 0) {
         return 0;
     }
-    struct cpu_id timing = cpu_features_leaf(cpu_cpuid, HYPERVISOR_LEAF + LEAF_TIMING, 0);
+    struct cpu_id timing = cpu_features_leaf(HYPERVISOR_LEAF + LEAF_TIMING, 0);
     if (timing.ebx != 0 && timing.ebx <= CLOCK_HZ_MAX / 1000) {
         shared_facts.lapic_timer_hz = timing.ebx * 1000ull;
     }
@@ -123,7 +123,7 @@ static uint64_t hypervisor_leaf_hz(void)
 
 static uint64_t crystal_hz(void)
 {
-    struct cpu_id id = cpu_features_leaf(cpu_cpuid, LEAF_CRYSTAL, 0);
+    struct cpu_id id = cpu_features_leaf(LEAF_CRYSTAL, 0);
     uint64_t hz = clock_hz_from_ratio(id.ebx, id.eax, id.ecx);
     if (hz != 0) {
         shared_facts.lapic_timer_hz = id.ecx; /* SDM: the timer runs at the crystal's rate */

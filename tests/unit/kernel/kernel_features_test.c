@@ -10,13 +10,13 @@ struct leaves {
     uint64_t arch_capabilities;
 };
 
-static struct facts facts;
+struct facts shared_facts;
 static const struct leaves *processor;
 static uint32_t basic_max, extended_max; /* the highest leaf of each range */
 static const char *missing[16];
 static uint32_t missing_count;
 
-static struct cpu_id fake_cpuid(uint32_t leaf, uint32_t subleaf)
+struct cpu_id cpu_cpuid(uint32_t leaf, uint32_t subleaf)
 {
     struct cpu_id vendor = processor->vendor;
     vendor.eax = basic_max;
@@ -33,7 +33,7 @@ static struct cpu_id fake_cpuid(uint32_t leaf, uint32_t subleaf)
 }
 
 /* A processor has the register only if CPUID says so. */
-static uint64_t fake_rdmsr(uint32_t msr)
+uint64_t cpu_rdmsr(uint32_t msr)
 {
     CHECK_EQUAL(msr, 0x10a);
     CHECK((processor->structure.edx & (1u << 29)) != 0);
@@ -50,8 +50,7 @@ static uint32_t decode(const struct leaves *leaves)
 {
     processor = leaves;
     missing_count = 0;
-    uint32_t count =
-        cpu_features_decode(&(struct cpu_source){fake_cpuid, fake_rdmsr}, &facts, note_missing);
+    uint32_t count = cpu_features_decode(note_missing);
     CHECK_EQUAL(count, missing_count);
     return count;
 }
@@ -76,10 +75,11 @@ TEST(the_least_processor_is_enough)
 {
     struct leaves leaves = least();
     CHECK_EQUAL(decode(&leaves), 0);
-    CHECK(!facts.has_smap && !facts.has_avx && !facts.has_x2apic && !facts.meltdown_possible);
-    CHECK_EQUAL(facts.extended_mask, 3);
-    CHECK_EQUAL(facts.extended_bytes, 576);
-    CHECK_EQUAL(facts.physical_address_bits, 40);
+    CHECK(!shared_facts.has_smap && !shared_facts.has_avx && !shared_facts.has_x2apic &&
+          !shared_facts.meltdown_possible);
+    CHECK_EQUAL(shared_facts.extended_mask, 3);
+    CHECK_EQUAL(shared_facts.extended_bytes, 576);
+    CHECK_EQUAL(shared_facts.physical_address_bits, 40);
 }
 
 /* @verifies ATL-LLR-BOOT-0012~2 @robust */
@@ -121,15 +121,15 @@ TEST(extended_state_is_sized_by_its_components)
     leaves.extended_state[6] = (struct cpu_id){512, 1152, 0, 0};
     leaves.extended_state[7] = (struct cpu_id){1024, 1664, 0, 0};
     CHECK_EQUAL(decode(&leaves), 0);
-    CHECK_EQUAL(facts.extended_mask, 0xe7);
-    CHECK_EQUAL(facts.extended_bytes, 2688);
+    CHECK_EQUAL(shared_facts.extended_mask, 0xe7);
+    CHECK_EQUAL(shared_facts.extended_bytes, 2688);
     leaves.extended_state[0].eax = 0x67; /* AVX-512 without its upper registers */
     CHECK_EQUAL(decode(&leaves), 0);
-    CHECK_EQUAL(facts.extended_mask, 7);
-    CHECK_EQUAL(facts.extended_bytes, 832);
+    CHECK_EQUAL(shared_facts.extended_mask, 7);
+    CHECK_EQUAL(shared_facts.extended_bytes, 832);
     leaves.basic.ecx &= ~(1u << 28);
     CHECK_EQUAL(decode(&leaves), 0);
-    CHECK_EQUAL(facts.extended_mask, 3);
+    CHECK_EQUAL(shared_facts.extended_mask, 3);
 }
 
 /* @verifies ATL-LLR-BOOT-0012~2 @robust */
@@ -141,11 +141,11 @@ TEST(absurd_sizes_and_address_widths_are_not_believed)
     leaves.extended_state[2] = (struct cpu_id){0xffffffff, 576, 0, 0};
     leaves.address.eax = 255;
     CHECK_EQUAL(decode(&leaves), 0);
-    CHECK_EQUAL(facts.extended_bytes, 576);
-    CHECK_EQUAL(facts.physical_address_bits, 36);
+    CHECK_EQUAL(shared_facts.extended_bytes, 576);
+    CHECK_EQUAL(shared_facts.physical_address_bits, 36);
     leaves.address.eax = 0;
     CHECK_EQUAL(decode(&leaves), 0);
-    CHECK_EQUAL(facts.physical_address_bits, 36);
+    CHECK_EQUAL(shared_facts.physical_address_bits, 36);
 }
 
 /* @verifies ATL-LLR-BOOT-0012~2 */
@@ -155,10 +155,10 @@ TEST(meltdown_is_suspected_of_intel_without_the_promise)
     leaves.vendor.ebx = 0x756e6547;
     leaves.arch_capabilities = 1; /* without the bit that says that it is there */
     CHECK_EQUAL(decode(&leaves), 0);
-    CHECK(facts.meltdown_possible);
+    CHECK(shared_facts.meltdown_possible);
     leaves.structure.edx |= 1u << 29;
     CHECK_EQUAL(decode(&leaves), 0);
-    CHECK(!facts.meltdown_possible);
+    CHECK(!shared_facts.meltdown_possible);
 }
 
 /* @verifies ATL-LLR-BOOT-0012~2 @robust */
@@ -169,7 +169,7 @@ TEST(leaves_beyond_the_highest_are_not_asked_for)
     extended_max = 0x80000007;
     CHECK_EQUAL(decode(&leaves), 1);
     CHECK_STRING(missing[0], "FSGSBASE");
-    CHECK_EQUAL(facts.physical_address_bits, 36);
+    CHECK_EQUAL(shared_facts.physical_address_bits, 36);
     extended_max = 0;
     CHECK_EQUAL(decode(&leaves), 3);
 }
