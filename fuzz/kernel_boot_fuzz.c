@@ -115,7 +115,6 @@ static void try_rsdp(uint8_t *bytes, size_t count)
 static void try_table(uint8_t *bytes, size_t count)
 {
     static struct facts facts;
-    uint64_t dsdt = 0;
     uint32_t length = (uint32_t)count;
     if (count < ACPI_HEADER_BYTES || count > TABLE_BYTES_MAX) {
         return;
@@ -130,7 +129,7 @@ static void try_table(uint8_t *bytes, size_t count)
         check_cores(&facts);
     }
     if (acpi_check_table(bytes, length, "FACP") == RESULT_OK) {
-        (void)!acpi_parse_fadt(bytes, length, &dsdt, &facts);
+        (void)acpi_parse_fadt(bytes, length, &facts);
     }
 }
 
@@ -144,9 +143,8 @@ static void try_soft_off(const uint8_t *bytes, size_t count)
 static void try_mp(uint8_t *bytes, size_t count)
 {
     static struct facts facts;
-    uint64_t physical = 0;
     if (count >= MP_POINTER_BYTES) {
-        (void)!mp_parse_pointer(bytes, &physical);
+        (void)mp_parse_pointer(bytes);
     }
     if (count < MP_HEADER_BYTES) {
         return;

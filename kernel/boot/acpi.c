@@ -66,14 +66,11 @@ static uint16_t port_at(const uint8_t *field)
 }
 
 /* @impl ATL-LLR-BOOT-0007~1 */
-enum result acpi_parse_fadt(const uint8_t *table, uint32_t bytes, uint64_t *dsdt,
-                            struct facts *facts)
+uint64_t acpi_parse_fadt(const uint8_t *table, uint32_t bytes, struct facts *facts)
 {
     if (bytes < FADT_BYTES_MIN) {
-        return RESULT_FORMAT;
+        return 0;
     }
-    uint64_t wide = bytes >= FADT_WIDE_DSDT + 8 ? bytes_u64(table + FADT_WIDE_DSDT) : 0;
-    *dsdt = wide != 0 ? wide : bytes_u32(table + FADT_DSDT);
     if ((bytes_u32(table + FADT_FLAGS) & FADT_HARDWARE_REDUCED) == 0) {
         facts->acpi_pm1a_control = port_at(table + FADT_PM1A);
         facts->acpi_pm1b_control = port_at(table + FADT_PM1B);
@@ -86,7 +83,8 @@ enum result acpi_parse_fadt(const uint8_t *table, uint32_t bytes, uint64_t *dsdt
             facts->acpi_sleep_is_memory = space == ADDRESS_MEMORY;
         }
     }
-    return RESULT_OK;
+    uint64_t wide = bytes >= FADT_WIDE_DSDT + 8 ? bytes_u64(table + FADT_WIDE_DSDT) : 0;
+    return wide != 0 ? wide : bytes_u32(table + FADT_DSDT);
 }
 
 /* AML (ACPI specification, chapter 20): Name(_S5_, Package { a, b, ... }) is NameOp, an optional

@@ -36,7 +36,6 @@ static void add_core(struct facts *facts, uint32_t apic_id)
             return;
         }
     }
-    facts->machine_core_count++;
     if (facts->core_count < CORE_COUNT_MAX) {
         facts->apic_id[facts->core_count++] = apic_id;
     }
@@ -58,7 +57,7 @@ static void set_uart(struct facts *facts, uint32_t gsi, uint16_t flags)
 
 void machine_cores_start(uint32_t boot_apic_id, struct facts *facts)
 {
-    facts->core_count = facts->machine_core_count = 1;
+    facts->core_count = 1;
     facts->apic_id[0] = boot_apic_id;
     facts->ioapic_count = 0;
     set_uart(facts, TABLES_UART_IRQ, 0);
@@ -101,12 +100,11 @@ enum result acpi_parse_madt(const uint8_t *table, uint32_t bytes, uint32_t boot_
     return RESULT_OK;
 }
 
-enum result mp_parse_pointer(const uint8_t *bytes, uint64_t *physical)
+uint64_t mp_parse_pointer(const uint8_t *bytes)
 {
-    *physical = bytes_u32(bytes + 4);
-    bool is_good = memcmp(bytes, "_MP_", 4) == 0 && bytes[8] == 1 &&
-                   bytes_sum(bytes, MP_POINTER_BYTES) == 0 && *physical != 0;
-    return is_good ? RESULT_OK : RESULT_FORMAT;
+    bool is_good =
+        memcmp(bytes, "_MP_", 4) == 0 && bytes[8] == 1 && bytes_sum(bytes, MP_POINTER_BYTES) == 0;
+    return is_good ? bytes_u32(bytes + 4) : 0;
 }
 
 static void mp_entry(const uint8_t *entry, struct facts *facts)

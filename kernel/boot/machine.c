@@ -29,10 +29,9 @@ static enum result read_table(uint64_t physical, const char *signature, uint32_t
 /* What the DSDT tells. A machine without sleep types is switched off by a reset. */
 static void read_dsdt(uint32_t fadt_bytes)
 {
-    uint64_t dsdt;
     uint32_t bytes;
-    if (acpi_parse_fadt(boot_buffer, fadt_bytes, &dsdt, &shared_facts) == RESULT_OK &&
-        read_table(dsdt, "DSDT", &bytes) == RESULT_OK) {
+    uint64_t dsdt = acpi_parse_fadt(boot_buffer, fadt_bytes, &shared_facts);
+    if (read_table(dsdt, "DSDT", &bytes) == RESULT_OK) {
         (void)!acpi_parse_s5(boot_buffer, bytes, &shared_facts);
         acpi_parse_slots(boot_buffer, bytes, &shared_facts);
     }
@@ -70,10 +69,9 @@ static uint64_t find_mp_table(void)
     for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
         for (uint64_t at = places[i].start; at < places[i].end; at += MP_POINTER_BYTES) {
             uint8_t bytes[MP_POINTER_BYTES];
-            uint64_t table;
             if (boot_physical_read(bytes, at, sizeof(bytes)) == RESULT_OK &&
-                mp_parse_pointer(bytes, &table) == RESULT_OK) {
-                return table;
+                mp_parse_pointer(bytes) != 0) {
+                return mp_parse_pointer(bytes);
             }
         }
     }

@@ -40,15 +40,14 @@ enum result acpi_parse_madt(const uint8_t *table, uint32_t bytes, uint32_t boot_
 enum result mp_parse_table(const uint8_t *table, uint32_t bytes, uint32_t boot_apic_id,
                            struct facts *facts);
 
-/* The MP floating pointer structure. *physical is the table's. Errors: RESULT_FORMAT */
+/* The MP floating pointer structure: the table's physical address; 0: it is none. */
 #define MP_POINTER_BYTES 16u
 #define MP_HEADER_BYTES 44u
-enum result mp_parse_pointer(const uint8_t *bytes, uint64_t *physical);
+uint64_t mp_parse_pointer(const uint8_t *bytes);
 
-/* The registers that power off, into the acpi_* of facts; *dsdt: physical, 0: none.
- * @table checked by acpi_check_table. Errors: RESULT_FORMAT shorter than ACPI 1.0's */
-enum result acpi_parse_fadt(const uint8_t *table, uint32_t bytes, uint64_t *dsdt,
-                            struct facts *facts);
+/* The registers that power off, into the acpi_* of facts. Returns the DSDT's physical address; 0:
+ * there is none, or the table is shorter than ACPI 1.0's. @table checked by acpi_check_table */
+uint64_t acpi_parse_fadt(const uint8_t *table, uint32_t bytes, struct facts *facts);
 
 /* Sleep types of the soft-off state, from a DSDT's byte code, into the acpi_s5_* of facts.
  * Errors: RESULT_INVALID not found, or not two small constants */

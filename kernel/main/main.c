@@ -43,7 +43,7 @@ static const struct image_header *image_check(void)
 /* @impl ATL-LLR-BOOT-0031~1 */
 static void cores_choose(const struct image_header *image)
 {
-    uint32_t there = MIN(shared_facts.machine_core_count, CORE_COUNT_MAX);
+    uint32_t there = shared_facts.core_count;
     if (image->cores > there) {
         boot_refuse("the image wants %u cores, the machine has %u", image->cores, there);
     }

@@ -47,9 +47,8 @@ struct facts {
     uint64_t memory_bytes; /* sum as the firmware told it, for reports */
     uint64_t memory_limit; /* end of the highest range */
     uint64_t low_page;     /* a free page below 640 KiB for the AP trampoline */
-    /* cores that start: cpu 0 is the boot core */
+    /* cores that start: cpu 0 is the boot core; at first those that the tables enable */
     uint32_t core_count;
-    uint32_t machine_core_count; /* enabled in the tables; may exceed core_count */
     uint32_t apic_id[CORE_COUNT_MAX];
     /* interrupt controllers and devices */
     uint64_t lapic_physical;

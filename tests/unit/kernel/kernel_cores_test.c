@@ -57,7 +57,6 @@ TEST(sixty_four_cores_boot_core_first)
     }
     CHECK_EQUAL(parse(6), RESULT_OK);
     CHECK_EQUAL(facts.core_count, 64);
-    CHECK_EQUAL(facts.machine_core_count, 64);
     CHECK_EQUAL(facts.apic_id[0], 6);
     CHECK_EQUAL(facts.apic_id[1], 0);
     CHECK_EQUAL(facts.apic_id[3], 4);
@@ -74,7 +73,6 @@ TEST(more_cores_than_we_run_are_counted_only)
     }
     CHECK_EQUAL(parse(0), RESULT_OK);
     CHECK_EQUAL(facts.core_count, CORE_COUNT_MAX);
-    CHECK_EQUAL(facts.machine_core_count, 200);
     CHECK_EQUAL(facts.apic_id[CORE_COUNT_MAX - 1], (CORE_COUNT_MAX - 1) * 3);
 }
 
@@ -175,7 +173,6 @@ TEST(mp_table_gives_cores_and_routing)
     put(local, 8);
     CHECK_EQUAL(parse_mp(), RESULT_OK);
     CHECK_EQUAL(facts.core_count, 64);
-    CHECK_EQUAL(facts.machine_core_count, 64);
     CHECK_EQUAL(facts.apic_id[3], 4);
     CHECK_EQUAL(facts.ioapic_count, 1);
     CHECK_EQUAL(facts.ioapics[0].physical, 0xfec00000);
@@ -209,17 +206,15 @@ TEST(malformed_mp_tables_are_refused)
 TEST(mp_pointer_is_checked)
 {
     uint8_t pointer[MP_POINTER_BYTES] = {'_', 'M', 'P', '_', 0, 0, 9, 0, 1, 4};
-    uint64_t physical;
     uint8_t sum = 0;
     for (size_t i = 0; i < sizeof(pointer); i++) {
         sum = (uint8_t)(sum + pointer[i]);
     }
     pointer[10] = (uint8_t)-sum;
-    CHECK_EQUAL(mp_parse_pointer(pointer, &physical), RESULT_OK);
-    CHECK_EQUAL(physical, 0x90000);
+    CHECK_EQUAL(mp_parse_pointer(pointer), 0x90000);
     for (size_t i = 0; i < sizeof(pointer); i++) {
         pointer[i] ^= 0x20;
-        CHECK_EQUAL(mp_parse_pointer(pointer, &physical), RESULT_FORMAT);
+        CHECK_EQUAL(mp_parse_pointer(pointer), 0);
         pointer[i] ^= 0x20;
     }
 }
