@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Formats: SDM volume 3, "Segment descriptors", "TSS descriptor in 64-bit mode", "64-bit IDT gate
  * descriptors", "Interrupt stack table". */
-#include "vectors.h"
-
 #include <cpu/apic.h>
 #include <cpu/core.h>
 #include <cpu/instructions.h>
@@ -63,7 +61,7 @@ static void build_idt(bool has_stacks)
         shared_idt[vector] = (struct interrupt_gate){
             .offset_low = (uint16_t)stub,
             .selector = SELECTOR_KERNEL_CODE,
-            .stack = has_stacks ? vector_stack(vector) : 0,
+            .stack = has_stacks ? stacks_ist_of(vector) : 0,
             .type = (uint8_t)(GATE_PRESENT | GATE_INTERRUPT | (is_for_programs ? GATE_DPL3 : 0)),
             .offset_middle = (uint16_t)(stub >> 16),
             .offset_high = (uint32_t)(stub >> 32),
