@@ -27,10 +27,7 @@ enum apic_register {
 
 #define APIC_LVT_MASKED (1u << 16)
 
-static inline volatile uint32_t *cpu_apic_page(void)
-{
-    return (volatile uint32_t *)(LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES);
-}
+#define APIC_PAGE ((volatile uint32_t *)(LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES))
 
 /* On the core's own root only. */
 static inline void cpu_apic_write(enum apic_register reg, uint32_t value)
@@ -38,7 +35,7 @@ static inline void cpu_apic_write(enum apic_register reg, uint32_t value)
     if (shared_facts.x2apic) {
         cpu_wrmsr(MSR_X2APIC + ((uint32_t)reg >> 4), value);
     } else {
-        cpu_apic_page()[(uint32_t)reg / sizeof(uint32_t)] = value;
+        APIC_PAGE[(uint32_t)reg / sizeof(uint32_t)] = value;
     }
 }
 
@@ -47,7 +44,7 @@ static inline uint32_t cpu_apic_read(enum apic_register reg)
     if (shared_facts.x2apic) {
         return (uint32_t)cpu_rdmsr(MSR_X2APIC + ((uint32_t)reg >> 4));
     }
-    return cpu_apic_page()[(uint32_t)reg / sizeof(uint32_t)];
+    return APIC_PAGE[(uint32_t)reg / sizeof(uint32_t)];
 }
 
 static inline void cpu_apic_end_of_interrupt(void)

@@ -22,6 +22,22 @@
     {                                                                                              \
         __asm__ volatile(instruction_ : : "r"(value) : "memory");                                  \
     }
+/* one that gives a 64-bit register; */
+#define CPU_DEFINE_READ(name_, instruction_)                                                       \
+    static inline uint64_t name_(void)                                                             \
+    {                                                                                              \
+        uint64_t value;                                                                            \
+        __asm__ volatile(instruction_ : "=r"(value) : : "memory");                                 \
+        return value;                                                                              \
+    }
+/* one that may have no random value to give; */
+#define CPU_DEFINE_RANDOM(name_, instruction_)                                                     \
+    static inline bool name_(uint64_t *value)                                                      \
+    {                                                                                              \
+        bool is_valid;                                                                             \
+        __asm__ volatile(instruction_ : "=r"(*value), "=@ccc"(is_valid) : : "cc");                 \
+        return is_valid;                                                                           \
+    }
 /* the two that access a port by a width; */
 #define CPU_DEFINE_PORT(in_, out_, type_, suffix_)                                                 \
     static inline type_ in_(uint16_t port)                                                         \
@@ -88,6 +104,10 @@ CPU_DEFINE_PLAIN(cpu_lfence, "lfence")
  * one instruction, so none can be lost between it and HLT. */
 CPU_DEFINE_PLAIN(cpu_halt_until_interrupt, "sti\n\thlt\n\tcli")
 
+CPU_DEFINE_READ(cpu_read_cr3, "mov %%cr3, %0")
+CPU_DEFINE_READ(cpu_read_fs_base, "rdfsbase %0")
+CPU_DEFINE_READ(cpu_read_gs_base, "rdgsbase %0")
+
 CPU_DEFINE_WRITE(cpu_invlpg, "invlpg (%0)")
 CPU_DEFINE_WRITE(cpu_ltr, "ltr %w0")
 CPU_DEFINE_WRITE(cpu_write_cr0, "mov %0, %%cr0")
@@ -105,13 +125,6 @@ CPU_DEFINE_PORT(cpu_in32, cpu_out32, uint32_t, "l")
 CPU_DEFINE_EXTENDED(cpu_xsave, void, "xsave64")
 CPU_DEFINE_EXTENDED(cpu_xsaveopt, void, "xsaveopt64")
 CPU_DEFINE_EXTENDED(cpu_xrstor, const void, "xrstor64")
-
-static inline uint64_t cpu_read_cr3(void)
-{
-    uint64_t value;
-    __asm__ volatile("mov %%cr3, %0" : "=r"(value) : : "memory");
-    return value;
-}
 
 /* What LGDT and LIDT load: SDM volume 3, "Pseudo-descriptor format". */
 struct cpu_descriptor_table {
@@ -137,35 +150,9 @@ static inline void cpu_xsetbv(uint32_t index, uint64_t value)
                      : "memory");
 }
 
-static inline uint64_t cpu_read_fs_base(void)
-{
-    uint64_t base;
-    __asm__ volatile("rdfsbase %0" : "=r"(base));
-    return base;
-}
-
-static inline uint64_t cpu_read_gs_base(void)
-{
-    uint64_t base;
-    __asm__ volatile("rdgsbase %0" : "=r"(base));
-    return base;
-}
-
-/* False: no random number was at hand; *value is 0 then. */
-static inline bool cpu_rdrand(uint64_t *value)
-{
-    bool is_valid;
-    __asm__ volatile("rdrand %0" : "=r"(*value), "=@ccc"(is_valid) : : "cc");
-    return is_valid;
-}
-
-/* False: no seed was at hand; *value is 0 then. */
-static inline bool cpu_rdseed(uint64_t *value)
-{
-    bool is_valid;
-    __asm__ volatile("rdseed %0" : "=r"(*value), "=@ccc"(is_valid) : : "cc");
-    return is_valid;
-}
+/* False: no random number, or no seed, was at hand; *value is 0 then. */
+CPU_DEFINE_RANDOM(cpu_rdrand, "rdrand %0")
+CPU_DEFINE_RANDOM(cpu_rdseed, "rdseed %0")
 
 /* CRC-32C: needs SSE4.2; works on general registers. */
 static inline uint64_t cpu_crc32b(uint64_t crc, uint8_t value)
