@@ -31,34 +31,25 @@ void percpu_operation_invalidate(uint64_t address, uint64_t bytes)
     }
 }
 
-static void save(struct thread *thread)
-{
-    if (shared_facts.has_xsaveopt) {
-        cpu_xsaveopt(thread->extended, shared_facts.extended_mask);
-    } else {
-        cpu_xsave(thread->extended, shared_facts.extended_mask);
-    }
-    thread->fs_base = cpu_read_fs_base();
-    thread->gs_base = cpu_read_gs_base();
-    /* Inline, here and below: 4 words, at each switch. */
-    __builtin_memcpy(thread->words, gate_cell.words, sizeof(thread->words));
-}
-
-static void restore(const struct thread *thread)
-{
-    cpu_xrstor(thread->extended, shared_facts.extended_mask);
-    cpu_write_fs_base(thread->fs_base);
-    cpu_write_gs_base(thread->gs_base);
-    __builtin_memcpy(gate_cell.words, thread->words, sizeof(thread->words));
-}
-
 void percpu_operation_switch(struct thread *from, struct thread *to)
 {
+    uint64_t mask = shared_facts.extended_mask;
     if (from != NULL) {
-        save(from);
+        if (shared_facts.has_xsaveopt) {
+            cpu_xsaveopt(from->extended, mask);
+        } else {
+            cpu_xsave(from->extended, mask);
+        }
+        from->fs_base = cpu_read_fs_base();
+        from->gs_base = cpu_read_gs_base();
+        /* Inline, here and below: 4 words, at each switch. */
+        __builtin_memcpy(from->words, gate_cell.words, sizeof(from->words));
     }
     if (to != NULL) {
-        restore(to);
+        cpu_xrstor(to->extended, mask);
+        cpu_write_fs_base(to->fs_base);
+        cpu_write_gs_base(to->gs_base);
+        __builtin_memcpy(gate_cell.words, to->words, sizeof(to->words));
     }
 }
 

@@ -79,10 +79,7 @@ void memory_region_free_ranges(core_id_t core, void (*use)(paddr_t start, paddr_
     const struct region *region = &shared_regions[core.value];
     struct memory_range part;
     for (uint32_t i = 0; next_piece(region, &i, &part);) {
-        if (region->own_start.value >= part.start && region->own_end.value <= part.end) {
-            if (part.start < region->own_start.value) {
-                use((paddr_t){part.start}, region->own_start);
-            }
+        if (part.start == region->own_start.value) { /* place: at the start of a piece */
             part.start = region->own_end.value;
         }
         if (part.start < part.end) {
