@@ -7,9 +7,8 @@
 #include <driver/console.h>
 #include <kernel/image.h>
 
-#define TRANSMIT_RING_BYTES 8192u
-#define RECEIVE_RING_BYTES 4096u
-#define RECEIVE_RESUME_ROOM (RECEIVE_RING_BYTES / 2)
+#define RING_BYTES 8192u /* power of two */
+#define RECEIVE_RESUME_ROOM (RING_BYTES / 2)
 #define HEADER_BYTES 4u
 #define LINE_BYTES_MAX 256u
 /* Seconds, on anything; what takes longer does not take bytes any more. */
@@ -20,9 +19,8 @@
 
 /* A byte ring of one core: no sharing, no atomics. Counters run freely. */
 struct ring {
-    uint8_t *bytes;
-    uint32_t size;       /* power of two */
     uint32_t head, tail; /* written, read */
+    uint8_t bytes[RING_BYTES];
 };
 
 static uint32_t ring_used(const struct ring *ring)
@@ -32,23 +30,23 @@ static uint32_t ring_used(const struct ring *ring)
 
 static uint32_t ring_room(const struct ring *ring)
 {
-    return ring->size - ring_used(ring);
+    return RING_BYTES - ring_used(ring);
 }
 
 /* @bytes at most ring_room */
 static void ring_put(struct ring *ring, const uint8_t *from, uint32_t bytes)
 {
     for (uint32_t i = 0; i < bytes; i++) {
-        ring->bytes[ring->head++ & (ring->size - 1)] = from[i];
+        ring->bytes[ring->head++ % RING_BYTES] = from[i];
     }
 }
 
 /* How many bytes lie in one piece from the oldest on, which is at *at. */
 static uint32_t ring_piece(const struct ring *ring, const uint8_t **at)
 {
-    uint32_t offset = ring->tail & (ring->size - 1);
+    uint32_t offset = ring->tail % RING_BYTES;
     *at = ring->bytes + offset;
-    return MIN(ring_used(ring), ring->size - offset);
+    return MIN(ring_used(ring), RING_BYTES - offset);
 }
 
 /* Set before seal: IMAGE_FLAG_FRAMED, IMAGE_FLAG_VERBOSE. */
@@ -59,7 +57,6 @@ static PERCORE bool has_interrupts;
 static PERCORE bool is_dead; /* the line took nothing for too long */
 static PERCORE uint8_t enabled;
 static PERCORE struct ring transmit, receive;
-static PERCORE uint8_t transmit_bytes[TRANSMIT_RING_BYTES], receive_bytes[RECEIVE_RING_BYTES];
 static PERCORE struct input input;
 
 static bool is_framed(void)
@@ -243,8 +240,6 @@ void console_input_take(uint64_t bytes)
 
 void console_start_interrupts(void)
 {
-    transmit = (struct ring){.bytes = transmit_bytes, .size = TRANSMIT_RING_BYTES};
-    receive = (struct ring){.bytes = receive_bytes, .size = RECEIVE_RING_BYTES};
     if (shared_console_line->start != NULL && shared_console_line->start() != RESULT_OK) {
         return; /* output stays polled; there is no input */
     }
