@@ -31,37 +31,31 @@ static bool is_hole(const struct image_header *image, uint64_t address)
     return true;
 }
 
-static bool are_entries_code(const struct image_section *text,
-                             const struct gate_posix_header *header)
+static bool is_code_right(const struct image_section *text, const struct gate_posix_places *at)
 {
-    return is_in(text, header->offsets.start, 1) && is_in(text, header->offsets.syscall_entry, 1) &&
-           is_in(text, header->offsets.upcall_entry, 1) &&
-           is_code_sequence(text, header->offsets.exit_call_begin,
-                            header->offsets.exit_call_swapped, header->offsets.exit_call_end) &&
-           is_code_sequence(text, header->offsets.exit_frame_begin, header->offsets.exit_frame_last,
-                            header->offsets.exit_frame_end);
+    return at->text_begin < at->text_end &&
+           is_in(text, at->text_begin, at->text_end - at->text_begin) &&
+           is_in(text, at->start, 1) && is_in(text, at->syscall_entry, 1) &&
+           is_in(text, at->upcall_entry, 1) &&
+           is_code_sequence(text, at->exit_call_begin, at->exit_call_swapped, at->exit_call_end) &&
+           is_code_sequence(text, at->exit_frame_begin, at->exit_frame_last, at->exit_frame_end);
 }
 
 /* @impl ATL-LLR-ISOL-0022~1 */
 enum result posix_header_validate(const struct image_header *image,
                                   const struct gate_posix_header *header)
 {
-    const struct image_section *text = &image->posix[IMAGE_POSIX_TEXT];
-    const struct image_section *data = &image->posix[IMAGE_POSIX_DATA];
-    const struct image_section *percore = &image->posix[IMAGE_POSIX_PERCORE];
-    bool holds = image->posix[IMAGE_POSIX_RODATA].file_bytes >= sizeof(*header) &&
+    const struct gate_posix_places *at = &header->offsets;
+    const struct image_section *sections = image->posix;
+    bool holds = sections[IMAGE_POSIX_RODATA].file_bytes >= sizeof(*header) &&
                  header->magic == GATE_POSIX_MAGIC && header->version == GATE_ABI_VERSION &&
                  header->bytes == sizeof(*header);
-    holds = holds && header->offsets.text_begin < header->offsets.text_end &&
-            is_in(text, header->offsets.text_begin,
-                  header->offsets.text_end - header->offsets.text_begin) &&
-            are_entries_code(text, header);
-    holds = holds && IS_ALIGNED(header->offsets.first_stack, 16ull) &&
-            header->offsets.first_stack > 0 && is_in(data, header->offsets.first_stack - 1, 1);
-    holds = holds && header->offsets.words == percore->address &&
-            percore->memory_bytes >= sizeof(struct gate_words);
-    holds = holds && is_hole(image, header->offsets.gate_page) &&
-            is_hole(image, header->offsets.info_page) &&
-            header->offsets.gate_page != header->offsets.info_page;
+    holds = holds && is_code_right(&sections[IMAGE_POSIX_TEXT], at);
+    holds = holds && IS_ALIGNED(at->first_stack, 16ull) && at->first_stack > 0 &&
+            is_in(&sections[IMAGE_POSIX_DATA], at->first_stack - 1, 1);
+    holds = holds && at->words == sections[IMAGE_POSIX_PERCORE].address &&
+            sections[IMAGE_POSIX_PERCORE].memory_bytes >= sizeof(struct gate_words);
+    holds = holds && is_hole(image, at->gate_page) && is_hole(image, at->info_page) &&
+            at->gate_page != at->info_page;
     return holds ? RESULT_OK : RESULT_FORMAT;
 }
