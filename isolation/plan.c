@@ -98,7 +98,6 @@ static void relocate(const struct image_header *image)
 static void info_fill(const struct image_header *image, struct gate_info *info)
 {
     *info = (struct gate_info){
-        .version = GATE_ABI_VERSION,
         .core_count = shared_facts.core_count,
         .ring = image->ring,
         .thread_count_max = shared_regions[0].thread_count,
@@ -109,9 +108,7 @@ static void info_fill(const struct image_header *image, struct gate_info *info)
         .memory_bytes = shared_facts.memory_bytes,
         .posix_base = shared_plan.posix_base,
         .index_address = shared_plan.index_address,
-        .index_bytes = image->index_bytes,
         .shared_slot_count = cell_slots_per_core() * shared_facts.core_count,
-        .user_floor = GATE_USER_FLOOR,
         .extended_bytes = shared_facts.extended_bytes,
         .write_execute = (image->flags & IMAGE_FLAG_WRITE_EXECUTE) != 0,
         .extended_mask = shared_facts.extended_mask,

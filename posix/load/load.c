@@ -69,7 +69,7 @@ static struct posix_elf validate(const char *path, const struct image_file *file
         refuse(path, "there is not enough memory to look at it", STATUS_NOT_LOADABLE);
     }
     const struct posix_elf_limits limits = {
-        .floor = posix_info.user_floor,
+        .floor = GATE_USER_FLOOR,
         .slot_bytes = GATE_SLOT_BYTES,
         .end = posix_info.shared_slot_count * GATE_SLOT_BYTES,
         .allow_write_execute = posix_info.write_execute != 0,

@@ -82,7 +82,7 @@ static int64_t map_fixed(const struct request *request)
     if (end < start || end > posix_info.shared_slot_count * GATE_SLOT_BYTES) {
         return -ENOMEM;
     }
-    if (start < posix_info.user_floor) {
+    if (start < GATE_USER_FLOOR) {
         return -EPERM;
     }
     if (slot_index(start) != slot_index(end - 1)) {

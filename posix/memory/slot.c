@@ -74,7 +74,7 @@ uint32_t slot_of_core(uint32_t core)
 
 bool slot_range_is_mappable(uint64_t start, uint64_t end)
 {
-    return start < end && start >= posix_info.user_floor &&
+    return start < end && start >= GATE_USER_FLOOR &&
            end <= posix_info.shared_slot_count * GATE_SLOT_BYTES;
 }
 
@@ -187,7 +187,7 @@ static int64_t make_pool(struct slot *slot, struct slot *host)
 static int64_t make_ready(struct slot *slot, uint32_t index)
 {
     uint64_t start = index * GATE_SLOT_BYTES;
-    slot->tree.floor = start < posix_info.user_floor ? posix_info.user_floor : start;
+    slot->tree.floor = start < GATE_USER_FLOOR ? GATE_USER_FLOOR : start;
     slot->tree.limit = start + GATE_SLOT_BYTES;
     bool is_span = index >= slot_span_first();
     struct slot *host = is_span ? slot_acquire(index % posix_info.core_count) : slot;

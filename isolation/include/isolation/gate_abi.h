@@ -88,7 +88,6 @@ struct gate_posix_header {
 /* The read-only page of facts; also what the vDSO reads. time: ns = ((tsc - tsc_base) * multiplier)
  * >> 32, multiplier = 2^32 * 1e9 / tsc_hz, a 128-bit product. */
 struct gate_info {
-    uint32_t version;
     uint32_t core_count;
     uint32_t ring;             /* 0 or 3 */
     uint32_t thread_count_max; /* kernel threads of each core */
@@ -100,12 +99,10 @@ struct gate_info {
     /* Seconds, minutes, hours, day, month, year and format: registers 0, 2, 4, 7, 8, 9 and 0x0b of
      * an MC146818 as they were; all bits set: there is none. */
     uint8_t clock_registers[GATE_CLOCK_REGISTERS];
-    uint64_t memory_bytes;  /* of the machine */
-    uint64_t posix_base;    /* where posix/ is loaded */
-    uint64_t index_address; /* the image's index pages (struct image_header first), read-only */
-    uint64_t index_bytes;
+    uint64_t memory_bytes;      /* of the machine */
+    uint64_t posix_base;        /* where posix/ is loaded */
+    uint64_t index_address;     /* the image's index pages (struct image_header first), read-only */
     uint64_t shared_slot_count; /* slots 0..count-1; slot s is owned by core s % core_count */
-    uint64_t user_floor;        /* lowest mappable address: 64 KiB */
     uint32_t extended_bytes;    /* XSAVE area size for XCR0 */
     uint32_t write_execute;     /* 1: the manifest allows W+X mappings */
     uint64_t extended_mask;     /* XCR0 */
@@ -114,9 +111,8 @@ struct gate_info {
 
 #define GATE_SLOT_BYTES (1ull << 39)
 #define GATE_USER_FLOOR 0x10000ull /* nothing is mapped below: a null pointer traps */
-#define GATE_PRIVATE_SLOT                                                                          \
-    255u /* posix/ itself, gate, information, per-core pages; not mappable                         \
-          */
+/* posix/ itself, gate, information, per-core pages; not mappable */
+#define GATE_PRIVATE_SLOT 255u
 
 /* thread handles: generation in the high half, core and index in the low; never 0. */
 #define GATE_THREAD_INDEX(handle) ((uint32_t)((handle)&0xffffu))
@@ -146,7 +142,8 @@ struct gate_info {
 /* console: operations */
 #define GATE_CONSOLE_WRITE 1u /* stream 1 output, 2 error, 6 files; bytes taken, may be short */
 #define GATE_CONSOLE_READ                                                                          \
-    2u /* 0 = end of input; -EAGAIN: nothing yet, the caller is unparked then */
+    2u                       /* 0 = end of input; -EAGAIN: none yet, the caller is unparked then   \
+                              */
 #define GATE_CONSOLE_POLL 3u /* bytes that a READ would return now, else as READ */
 #define GATE_CONSOLE_BYTES_MAX 4096u
 #define GATE_CONSOLE_STREAM_FILES 6u /* files handed back at the end: posix/file/hand_out.c */
@@ -159,7 +156,7 @@ struct gate_info {
 
 struct gate_core_counts {
     uint64_t frames_free, frames_total;
-    uint64_t threads_live, threads_max;
+    uint64_t threads_live;
     uint64_t credits_free, credits_total; /* summed over this core's outgoing channels */
     uint64_t gate_calls, reflections, interrupts, faults, messages_sent, ipis_sent, switches;
     uint64_t idle_ns, busy_ns; /* since boot; their sum is the core's monotonic time */

@@ -66,7 +66,6 @@ static void initialize_info(void)
     uint32_t high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     *writable_info = (struct gate_info){
-        .version = GATE_ABI_VERSION,
         .core_count = 4,
         .thread_count_max = THREADS_MAX,
         .tsc_base = tsc(),
@@ -99,7 +98,7 @@ static struct shim_thread *new_thread(void)
 
 void shim_thread_begin(void)
 {
-    if (posix_info.version == 0) {
+    if (posix_info.core_count == 0) {
         initialize_info();
     }
     if (current == NULL) {

@@ -43,8 +43,7 @@ void shim_start(const struct test_image *image, uint32_t flags)
                               .shared_slot_count = 8,
                               .memory_bytes = 256 << 20,
                               .tsc_hz = 2000000000,
-                              .index_address = (uintptr_t)image->payload,
-                              .index_bytes = image->index_bytes};
+                              .index_address = (uintptr_t)image->payload};
 }
 
 static bool faults(uint64_t address, size_t bytes)

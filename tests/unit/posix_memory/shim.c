@@ -44,12 +44,10 @@ void shim_start(const struct test_image *image)
     info = (struct gate_info){.core_count = 2,
                               .shared_slot_count = 128,
                               .memory_bytes = 256 << 20,
-                              .user_floor = 65536,
                               .extended_bytes = 832,
                               /* so that the vDSO of the build machine is where load/ says */
                               .posix_base = getauxval(AT_SYSINFO_EHDR) - 0x2000,
-                              .index_address = (uintptr_t)image->payload,
-                              .index_bytes = image->index_bytes};
+                              .index_address = (uintptr_t)image->payload};
 }
 
 void shim_allow_write_execute(bool allow)
@@ -59,7 +57,7 @@ void shim_allow_write_execute(bool allow)
 
 static bool is_one_slot(uint64_t address, uint64_t bytes)
 {
-    return address % 4096 == 0 && bytes % 4096 == 0 && bytes != 0 && address >= info.user_floor &&
+    return address % 4096 == 0 && bytes % 4096 == 0 && bytes != 0 && address >= GATE_USER_FLOOR &&
            address / GATE_SLOT_BYTES == (address + bytes - 1) / GATE_SLOT_BYTES &&
            address / GATE_SLOT_BYTES < info.shared_slot_count;
 }
