@@ -8,8 +8,8 @@
 #include <isolation/audit.h>
 #include <isolation/cell.h>
 
-#define AUDIT_AS_ASKED                                                                             \
-    8u /* rights of a class: GATE_READ and so on, or what the program asked for */
+/* Rights of a class: GATE_READ and so on, or what the program asked for. */
+#define AUDIT_AS_ASKED 8u
 
 enum audit_frames {
     AUDIT_FRAMES_NONE,

@@ -20,14 +20,10 @@
 
 #define ENTRY_MAY_WRITE (1ull << 9)
 #define ENTRY_FRAME_SHIFT 10
-#define ENTRY_FRAME_MASK (3ull << ENTRY_FRAME_SHIFT)
 #define ENTRY_COUNT_SHIFT 52
 #define ENTRY_COUNT_ONE (1ull << ENTRY_COUNT_SHIFT)
-#define ENTRY_COUNT_MASK (0x3ffull << ENTRY_COUNT_SHIFT)
 #define ENTRY_LAZY_SHIFT 1
-#define ENTRY_LAZY_MASK (3ull << ENTRY_LAZY_SHIFT)
 #define ENTRY_RIGHTS_SHIFT 3
-#define ENTRY_RIGHTS_MASK (7ull << ENTRY_RIGHTS_SHIFT)
 
 enum entry_frame {
     ENTRY_FRAME_NONE,
@@ -50,15 +46,14 @@ static inline bool entry_is_present(uint64_t entry)
 
 static inline enum entry_lazy entry_lazy(uint64_t entry)
 {
-    return entry_is_present(entry)
-               ? ENTRY_LAZY_NONE
-               : (enum entry_lazy)((entry & ENTRY_LAZY_MASK) >> ENTRY_LAZY_SHIFT);
+    return entry_is_present(entry) ? ENTRY_LAZY_NONE
+                                   : (enum entry_lazy)(entry >> ENTRY_LAZY_SHIFT & 3);
 }
 
 /* Kind of the frame of a leaf, present or retained. */
 static inline enum entry_frame entry_frame(uint64_t entry)
 {
-    return (enum entry_frame)((entry & ENTRY_FRAME_MASK) >> ENTRY_FRAME_SHIFT);
+    return (enum entry_frame)(entry >> ENTRY_FRAME_SHIFT & 3);
 }
 
 /* Present or retained. */
@@ -77,7 +72,7 @@ static inline paddr_t entry_address(uint64_t entry)
 static inline uint32_t entry_rights(uint64_t entry)
 {
     if (!entry_is_present(entry)) {
-        return (uint32_t)((entry & ENTRY_RIGHTS_MASK) >> ENTRY_RIGHTS_SHIFT);
+        return (uint32_t)(entry >> ENTRY_RIGHTS_SHIFT & 7);
     }
     return GATE_READ | ((entry & ENTRY_MAY_WRITE) != 0 ? GATE_WRITE : 0) |
            ((entry & ENTRY_NO_EXECUTE) == 0 ? GATE_EXECUTE : 0);
@@ -135,7 +130,7 @@ static inline uint64_t entry_make_table(paddr_t table, unsigned count, uint64_t 
 /* Entries in use in the table below. */
 static inline unsigned entry_count(uint64_t entry)
 {
-    return (unsigned)((entry & ENTRY_COUNT_MASK) >> ENTRY_COUNT_SHIFT);
+    return (unsigned)(entry >> ENTRY_COUNT_SHIFT & 0x3ff);
 }
 
 #endif
