@@ -70,10 +70,9 @@ static uint32_t write_common(uint64_t address, const void *from, uint32_t bytes)
                                           bytes - done);
         done += got;
         if (done < bytes) {
-            core_id_t owner = {0};
-            (void)!isolation_slot_owner(&gate_cell, address + done, &owner);
-            struct debug_question question = {
-                .kind = DEBUG_QUESTION_FILL, .core = owner.value, .address = address + done};
+            struct debug_question question = {.kind = DEBUG_QUESTION_FILL,
+                                              .core = isolation_slot_owner(address + done).value,
+                                              .address = address + done};
             const uint8_t *answer;
             is_filled = debug_ask(&question, NULL, &answer) == RESULT_OK;
         }

@@ -154,9 +154,8 @@ uint32_t debug_memory_write(uint64_t root, uint64_t address, const void *from, u
 /* @impl ATL-LLR-DEBUG-0006~1 */
 enum result debug_memory_fill(uint64_t address)
 {
-    core_id_t owner;
-    if (isolation_slot_owner(&gate_cell, address, &owner) != RESULT_OK ||
-        owner.value != percpu_self.value) {
+    if (!isolation_is_shared(&gate_cell, address) ||
+        isolation_slot_owner(address).value != percpu_self.value) {
         return RESULT_FAULT;
     }
     struct table_root root = space_root(&gate_cell, address);

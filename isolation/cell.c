@@ -24,11 +24,6 @@ const struct gate_posix_header *cell_posix_header(void)
     return physical_image((paddr_t){shared_facts.image_physical + offset});
 }
 
-struct cell *space_cell_find(uint64_t id)
-{
-    return space_cell != NULL && space_cell->id == id ? space_cell : NULL;
-}
-
 enum result cell_frame(paddr_t *frame)
 {
     TRY(percpu_frame_allocate(frame));

@@ -4,7 +4,7 @@
 #ifndef ISOLATION_CELL_INTERNAL_H
 #define ISOLATION_CELL_INTERNAL_H
 
-#include "entry.h"
+#include "space.h"
 
 #include <isolation/cell.h>
 #include <kernel/facts.h>
@@ -43,8 +43,6 @@ static inline uint32_t cell_slots_per_core(void)
 {
     return MIN(CELL_SLOTS_PER_CORE_MAX, (GATE_PRIVATE_SLOT - 1) / shared_facts.core_count);
 }
-
-extern PERCORE struct cell *space_cell; /* this core's cell, once it is built */
 
 /* Points this core's root at the tables of every shared slot. All cores have built their cells. */
 void cell_link_slots(void);

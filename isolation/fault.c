@@ -103,20 +103,17 @@ void fault_piece(struct operation *operation)
     struct table_cursor cursor;
     table_find(&operation->root, operation->start, &cursor);
     enum fault_class class = classify(table_value(&cursor), SPACE_ACCESS_WRITE);
-    if (operation->is_prepared || (class != FAULT_COPY && class != FAULT_SETTLE)) {
-        if (operation->is_prepared && class == FAULT_SETTLE) {
-            table_set(&cursor, table_value(&cursor) | ENTRY_WRITE | ENTRY_DIRTY);
-            operation_stale(operation, operation->start, false);
-        }
-        operation->is_finished = true;
-        return;
-    }
-    if (class == FAULT_COPY) {
+    bool is_second = operation->is_prepared;
+    operation->is_prepared = true;
+    operation->is_finished = is_second || (class != FAULT_COPY && class != FAULT_SETTLE);
+    if (is_second && class == FAULT_SETTLE) {
+        table_set(&cursor, table_value(&cursor) | ENTRY_WRITE | ENTRY_DIRTY);
+        operation_stale(operation, operation->start, false);
+    } else if (!is_second && class == FAULT_COPY) {
         operation->result = replace_image(&operation->asked, &cursor);
         operation->is_finished = operation->result != RESULT_OK;
     }
     if (!operation->is_finished) {
-        operation->is_prepared = true;
         operation_stale(operation, operation->start, true);
     }
 }
@@ -161,11 +158,9 @@ static void memory_answered(struct thread *thread, const struct percpu_message *
 
 enum result isolation_space_fault(struct thread *thread, uint64_t address, enum space_access access)
 {
-    core_id_t owner;
     uint64_t page = ALIGN_DOWN(address, PAGE_BYTES);
     uint64_t key = page | (uint64_t)access;
-    if (address < GATE_USER_FLOOR ||
-        isolation_slot_owner(thread->cell, address, &owner) != RESULT_OK) {
+    if (address < GATE_USER_FLOOR || !isolation_is_shared(thread->cell, address)) {
         return RESULT_FAULT;
     }
     TRY(fault_verdict_take(thread, key));
@@ -175,8 +170,8 @@ enum result isolation_space_fault(struct thread *thread, uint64_t address, enum 
         .message = {.kind = PERCPU_MESSAGE_FAULT,
                     .arguments = {[SPACE_ADDRESS] = page, [SPACE_ACCESS] = access}},
     };
-    enum result result =
-        owner.value != percpu_self.value ? fault_ask_owner(thread, key) : fault_resolve(&asked);
+    bool is_own = isolation_slot_owner(address).value == percpu_self.value;
+    enum result result = is_own ? fault_resolve(&asked) : fault_ask_owner(thread, key);
     if (result == RESULT_NO_MEMORY) {
         thread->work[WORK_FAULT] = key;
         return space_await_memory(thread, memory_answered);

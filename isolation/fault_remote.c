@@ -14,14 +14,6 @@ static PERCORE uint64_t expected_next;
 
 static void fault_continue(struct thread *thread, const struct percpu_message *reply);
 
-static core_id_t owner_of(const struct thread *thread)
-{
-    core_id_t owner = {0};
-    enum result found = isolation_slot_owner(thread->cell, thread->work[WORK_FAULT], &owner);
-    ASSERT(found == RESULT_OK);
-    return owner;
-}
-
 static enum result allocate_frames(uint32_t wanted, uint64_t *frames)
 {
     paddr_t first;
@@ -50,7 +42,7 @@ static void free_frames(struct thread *thread, uint64_t keep)
 /* The thread WAITs; sends now, or when there is a credit. */
 static void send_or_await(struct thread *thread)
 {
-    core_id_t owner = owner_of(thread);
+    core_id_t owner = isolation_slot_owner(thread->work[WORK_FAULT]);
     const struct cell *cell = thread->cell;
     const struct percpu_message request = {
         .kind = PERCPU_MESSAGE_FAULT,

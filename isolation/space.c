@@ -7,21 +7,17 @@
 #include <percpu/frames.h>
 #include <percpu/scheduler.h>
 
-enum result isolation_slot_owner(const struct cell *cell, uint64_t address, core_id_t *owner)
+core_id_t isolation_slot_owner(uint64_t address)
 {
-    uint64_t slot = address / GATE_SLOT_BYTES;
-    if (slot >= cell->shared_slot_count) {
-        return RESULT_INVALID;
-    }
-    owner->value = (uint16_t)(slot % percpu_core_count);
-    return RESULT_OK;
+    return (core_id_t){(uint16_t)(address / GATE_SLOT_BYTES % percpu_core_count)};
 }
 
 struct table_root space_root(const struct cell *cell, uint64_t address)
 {
-    uint64_t slot = address / GATE_SLOT_BYTES;
-    ASSERT(slot < cell->shared_slot_count && slot % percpu_core_count == percpu_self.value);
-    return (struct table_root){cell->slot_tables[slot], cell->ring == 3 ? ENTRY_USER : 0};
+    ASSERT(isolation_is_shared(cell, address));
+    ASSERT(isolation_slot_owner(address).value == percpu_self.value);
+    return (struct table_root){cell->slot_tables[address / GATE_SLOT_BYTES],
+                               cell->ring == 3 ? ENTRY_USER : 0};
 }
 
 static enum result execute(struct space_asked *asked)
@@ -80,9 +76,8 @@ enum result isolation_space_request(struct thread *thread, const struct space_re
                                   entry_rights_effective((uint32_t)request->protection),
                                   request->flags, request->offset}},
     };
-    core_id_t owner;
+    core_id_t owner = isolation_slot_owner(range.address);
     thread->work[WORK_VERDICT] = 0;
-    TRY(isolation_slot_owner(cell, range.address, &owner));
     if (owner.value != percpu_self.value) {
         asked.message.token = percpu_thread_handle(thread);
         percpu_thread_wait(thread, call_complete);
@@ -106,14 +101,9 @@ void space_answer(struct space_asked *asked, enum result result)
 
 static void request_taken(core_id_t from, const struct percpu_message *request)
 {
-    core_id_t owner;
-    struct space_asked asked = {
-        .cell = space_cell_find(request->arguments[SPACE_CELL]), .from = from, .message = *request};
-    bool is_ours =
-        asked.cell != NULL &&
-        isolation_slot_owner(asked.cell, request->arguments[SPACE_ADDRESS], &owner) == RESULT_OK &&
-        owner.value == percpu_self.value;
-    enum result result = is_ours ? execute(&asked) : RESULT_FAULT;
+    struct space_asked asked = {.cell = space_cell, .from = from, .message = *request};
+    bool is_known = asked.cell != NULL && asked.cell->id == request->arguments[SPACE_CELL];
+    enum result result = is_known ? execute(&asked) : RESULT_FAULT;
     if (result != SPACE_PENDING) {
         space_answer(&asked, result);
     }

@@ -18,8 +18,7 @@ enum space_work {
     WORK_VERDICT_RIP, /* instruction of it */
 };
 
-/* This core's cell with that identity, or NULL. */
-struct cell *space_cell_find(uint64_t id);
+extern PERCORE struct cell *space_cell; /* this core's cell, once it is built */
 
 /* The root of a slot of this core that holds the address. */
 struct table_root space_root(const struct cell *cell, uint64_t address);

@@ -20,8 +20,12 @@ struct cell {
     paddr_t slot_tables[GATE_PRIVATE_SLOT]; /* PDPT of each shared slot; own ones are writable */
 };
 
-/* The core that owns the tables of a user address; RESULT_INVALID if it is in no shared slot. */
-enum result isolation_slot_owner(const struct cell *cell, uint64_t address, core_id_t *owner);
+static inline bool isolation_is_shared(const struct cell *cell, uint64_t address)
+{
+    return address / GATE_SLOT_BYTES < cell->shared_slot_count;
+}
+/* The core that owns the tables of an address in a shared slot. */
+core_id_t isolation_slot_owner(uint64_t address);
 
 /* The gate page's contents for a ring; isolation/gate has them. */
 void isolation_gate_page_fill(void *page, uint8_t ring);

@@ -41,8 +41,7 @@ static uint64_t *page_entry(uint64_t address)
 /* In this core's slot, with right counts; elsewhere there are none. */
 static bool put(uint64_t address, uint64_t value)
 {
-    core_id_t owner;
-    if (isolation_slot_owner(space_cell, address, &owner) == RESULT_OK) {
+    if (isolation_is_shared(space_cell, address)) {
         struct table_root table = space_root(space_cell, address);
         struct table_cursor cursor;
         table_find(&table, address, &cursor);

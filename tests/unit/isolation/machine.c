@@ -57,14 +57,12 @@ void machine_destroy(void)
     }
 }
 
-struct cell *space_cell_find(uint64_t id)
-{
-    return id == machine_cell.id ? &machine_cell : NULL;
-}
+PERCORE struct cell *space_cell;
 
 void machine_core_start(void)
 {
     memset(tlb, 0, sizeof(tlb));
+    space_cell = &machine_cell;
     percpu_cell_publish(MACHINE_CELL);
     for (unsigned i = 0; i < SLOTS_PER_CORE; i++) {
         paddr_t table;
