@@ -31,10 +31,20 @@ void channel_initialize(void)
     percpu_channel_is_due = true; /* attention is even: nobody interrupts us yet */
 }
 
+static bool is_kind(uint32_t kind)
+{
+    return kind > PERCPU_MESSAGE_NONE && kind < PERCPU_MESSAGE_KINDS;
+}
+
+static bool waits(const struct thread *thread)
+{
+    return thread->state == THREAD_WAITING && thread->continuation != NULL;
+}
+
 void percpu_channel_handle(enum percpu_message_kind kind, percpu_request_handler request,
                            percpu_request_handler reply)
 {
-    ASSERT(kind > PERCPU_MESSAGE_NONE && kind < PERCPU_MESSAGE_KINDS);
+    ASSERT(is_kind(kind));
     ASSERT(handlers[kind].request == NULL && request != NULL);
     handlers[kind] = (struct handlers){request, reply};
 }
@@ -49,16 +59,18 @@ static struct channel *channel_to(core_id_t to)
     return &channels[to.value];
 }
 
-/* Credits guarantee room; the tail, which may be older than what they know, must agree. */
+/* Credits guarantee room; the tail, which may be older than what they know, must agree.
+ * @impl ATL-LLR-PERCPU-0601~1 */
 static void transmit(core_id_t to, const struct percpu_message *message, bool is_reply)
 {
     struct channel *channel = channel_to(to);
-    ASSERT(message->kind > PERCPU_MESSAGE_NONE && message->kind < PERCPU_MESSAGE_KINDS);
-    ASSERT(channel->head - atomic_load_explicit(&channel->peer->tail, memory_order_acquire) <
-           OUTBOX_SLOTS);
+    ASSERT(is_kind(message->kind));
+    uint32_t tail = atomic_load_explicit(&channel->peer->tail, memory_order_acquire);
+    ASSERT(channel->head - tail < OUTBOX_SLOTS);
     struct percpu_message *slot = &channel->own->slots[channel->head % OUTBOX_SLOTS];
     *slot = *message;
     slot->is_reply = is_reply;
+    TRACE(TRACE_SEND, to.value, channel->head, message->kind);
     channel->head++;
     percpu_messages_sent++;
     PERCPU_PERTURB();
@@ -93,7 +105,7 @@ void percpu_channel_reply(core_id_t to, const struct percpu_message *reply)
 void percpu_channel_await_credit(core_id_t to, struct thread *thread)
 {
     struct channel *channel = channel_to(to);
-    ASSERT(thread->state == THREAD_WAITING && thread->continuation != NULL);
+    ASSERT(waits(thread));
     thread_queue_append(&channel->waiting, thread);
     if (channel->credits > 0) {
         percpu_channel_is_due = true;
@@ -107,7 +119,7 @@ static void credits_distribute(struct channel *channel)
     struct thread *last = channel->waiting.last;
     while (channel->credits > 0 && channel->waiting.first != NULL) {
         struct thread *thread = thread_queue_take(&channel->waiting);
-        ASSERT(thread->state == THREAD_WAITING && thread->continuation != NULL);
+        ASSERT(waits(thread));
         thread->continuation(thread, NULL);
         if (thread == last) {
             break;
@@ -127,7 +139,7 @@ static void reply_deliver(core_id_t from, struct channel *channel,
         return;
     }
     struct thread *thread = percpu_thread_find(reply->token);
-    ASSERT(thread != NULL && thread->state == THREAD_WAITING && thread->continuation != NULL);
+    ASSERT(thread != NULL && waits(thread));
     thread->continuation(thread, reply);
 }
 
@@ -147,11 +159,12 @@ static void ring_take(core_id_t from, struct channel *channel)
     ASSERT(head - channel->tail <= OUTBOX_SLOTS);
     while (channel->tail != head) {
         struct percpu_message message = channel->peer->slots[channel->tail % OUTBOX_SLOTS];
+        TRACE(TRACE_RECEIVE, from.value, channel->tail, message.kind);
         channel->tail++;
         /* Before the handler, which may answer: the answer must not be overtaken by the tail. */
         atomic_store_explicit(&channel->own->tail, channel->tail, memory_order_release);
         PERCPU_PERTURB();
-        ASSERT(message.kind > PERCPU_MESSAGE_NONE && message.kind < PERCPU_MESSAGE_KINDS);
+        ASSERT(is_kind(message.kind));
         if (message.is_reply) {
             reply_deliver(from, channel, &message);
         } else {

@@ -10,6 +10,7 @@ PERCORE core_id_t percpu_self;
 PERCORE uint16_t percpu_core_count;
 PERCORE struct percpu_config percpu_config;
 PERCORE uint32_t percpu_group_count;
+PERCORE struct trace_ring *percpu_trace_ring;
 
 PERCORE struct outbox percpu_outboxes[CORE_COUNT_MAX];
 /* The attention value of each peer for which an IPI was sent: one is enough. */
@@ -34,6 +35,7 @@ static uint64_t locate(struct outbox *outbox, void *base, uint64_t core_count,
     outbox->signals = part(&at, core_count * groups * sizeof(struct outbox_signals));
     outbox->generations = part(&at, thread_count * sizeof(uint32_t));
     outbox->owners = part(&at, (memory_limit.value + LARGE_PAGE_BYTES - 1) / LARGE_PAGE_BYTES);
+    outbox->trace = part(&at, sizeof(struct trace_ring));
     return (uint64_t)(uintptr_t)part(&at, 0);
 }
 
@@ -41,6 +43,12 @@ uint64_t percpu_outbox_bytes(uint32_t core_count, uint32_t thread_count, paddr_t
 {
     struct outbox outbox;
     return locate(&outbox, NULL, core_count, thread_count, memory_limit);
+}
+
+/* @impl ATL-LLR-PERCPU-0600~1 */
+void percpu_trace(enum trace_event event, uint32_t a, uint64_t b, uint64_t c)
+{
+    percpu_trace_at(percpu_operation_now(), event, a, b, c);
 }
 
 void percpu_initialize(const struct percpu_config *config)
@@ -59,6 +67,7 @@ void percpu_initialize(const struct percpu_config *config)
         (void)locate(&percpu_outboxes[core], config->outbox[core], config->core_count,
                      config->thread_count, config->memory_limit);
     }
+    percpu_trace_ring = outbox_own()->trace;
     thread_initialize();
     scheduler_initialize();
     channel_initialize();

@@ -9,8 +9,8 @@
  *                       slot 0 | 1 | ... | 63
  *                   struct outbox_signals [n][g]   g = t / 64 rounded up: leaves of p's signals
  *                   uint32_t generation [t]   of our threads, 0: free
- *                   uint8_t owner [b]         of the blocks whose home we are: 0 home, else core +
- * 1
+ *                   uint8_t owner [b]         of the blocks whose home we are: 0 home, or core + 1
+ *                   struct trace_ring         what this core did last
  *
  * Each part begins on a cache line. Every word has one writer, so it is stored without a locked
  * instruction; the writer keeps a private copy where it needs the value often.
@@ -25,6 +25,7 @@
 #include <percpu/channel.h>
 #include <percpu/queue.h>
 #include <percpu/scheduler.h>
+#include <percpu/trace.h>
 
 #define OUTBOX_LINE 64u
 #define OUTBOX_SLOTS (2u * PERCPU_REQUESTS_MAX)
@@ -64,6 +65,7 @@ struct outbox {
     struct outbox_signals *signals; /* [core_count * percpu_group_count] */
     _Atomic uint32_t *generations;  /* [thread_count] */
     _Atomic uint8_t *owners;        /* [block count] */
+    struct trace_ring *trace;
 };
 
 extern PERCORE struct percpu_config percpu_config;

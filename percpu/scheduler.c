@@ -68,6 +68,7 @@ void percpu_thread_ready(struct thread *thread)
     }
     thread->continuation = NULL;
     thread->quantum_end_ns = 0;
+    TRACE(TRACE_READY, thread->index, thread->priority, 0);
     thread_queue_append(become_ready(thread), thread);
     if (!is_running(current) || thread->priority > current->priority) {
         percpu_reschedule = true;
@@ -138,6 +139,7 @@ enum result percpu_park(uint64_t deadline_ns)
     if (deadline_ns == 0) {
         return yield(thread);
     }
+    TRACE(TRACE_PARK, thread->index, deadline_ns, 0);
     thread->state = THREAD_PARKED;
     percpu_reschedule = true;
     if (deadline_ns != THREAD_NEVER) {
@@ -151,6 +153,7 @@ enum result percpu_park(uint64_t deadline_ns)
 void percpu_unpark(struct thread *thread, bool interrupt)
 {
     ASSERT(thread->state != THREAD_FREE);
+    TRACE(TRACE_UNPARK, thread->index, interrupt, 0);
     thread->interrupt |= interrupt;
     if (thread->state == THREAD_PARKED) {
         thread->frame.rax = 0;

@@ -40,6 +40,7 @@ static void send_remote(core_id_t core, uint32_t index, bool interrupt)
     if (!is_new) {
         return;
     }
+    TRACE(TRACE_SIGNAL, core.value, index, interrupt);
     PERCPU_PERTURB();
     if (toggle(&outbox_own()->peers[core.value].groups, &peer->peers[percpu_self.value].groups_seen,
                1ull << group)) {

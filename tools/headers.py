@@ -22,6 +22,8 @@ def main():
     with tempfile.TemporaryDirectory() as generated:
         subprocess.run([sys.executable, ROOT / "tools/gate_generate.py", ROOT / "isolation/gate/gate.toml",
                         "--out", generated], check=True)
+        subprocess.run([sys.executable, ROOT / "debug/generate_trace.py", "--out",
+                        pathlib.Path(generated) / "trace_events.h"], check=True)
         folders = include_folders()
         includes = [word for folder in [*folders, generated] for word in ("-I", str(folder))]
         for folder in folders:

@@ -7,6 +7,7 @@
 #include <kernel/facts.h>
 #include <kernel/layout.h>
 #include <percpu/operations.h>
+#include <percpu/trace.h>
 
 #define PLACE(register) PLACE_##register,
 enum frame_place { THREAD_FRAME_ORDER(PLACE) };
@@ -89,6 +90,7 @@ static void load(struct thread *thread)
         loaded_ns = now_ns;
         percpu_operation_switch(gate_loaded, thread);
         gate_loaded = thread;
+        percpu_trace_at(now_ns, TRACE_SWITCH, thread->index, 0, 0);
         gate_counts.switches++;
     }
 }
@@ -101,7 +103,9 @@ static void idle(void)
         percpu_cell_publish(0);
     }
     uint64_t start = percpu_operation_now();
-    percpu_operation_idle(percpu_balance(percpu_next_event_ns()));
+    uint64_t until_ns = percpu_balance(percpu_next_event_ns());
+    TRACE(TRACE_IDLE, 0, until_ns, 0);
+    percpu_operation_idle(until_ns);
     uint64_t idle_ns = percpu_operation_now() - start;
     gate_counts.idle_ns += idle_ns;
     loaded_ns += idle_ns;
@@ -267,6 +271,7 @@ noreturn void gate_leave(void)
         if (next_ns < percpu_timer_ns) {
             cpu_timer_arm(next_ns);
         }
+        TRACE(TRACE_RESUME, thread->index, thread->frame.rip, 0);
         if (thread->resume == RESUME_GATE) {
             gate_resume_call(thread);
         }

@@ -10,6 +10,7 @@
 #include <cpu/string.h>
 #include <cpu/time.h>
 #include <percpu/operations.h>
+#include <percpu/trace.h>
 
 #define HYPERVISOR_BIT (1u << 31) /* CPUID 1 ECX */
 #define HYPERVISOR_LEAF 0x40000000u
@@ -264,6 +265,7 @@ enum result cpu_time_initialize(void)
 void cpu_timer_arm(uint64_t deadline_ns)
 {
     percpu_timer_ns = deadline_ns;
+    TRACE(TRACE_TIMER, 0, deadline_ns, 0);
     uint64_t ticks = 0, now = cpu_now_ns();
     if (deadline_ns != CPU_TIME_NEVER) {
         /* 1 s at most, so the product fits; one tick more than the truncation lost. */

@@ -44,12 +44,12 @@ struct sealed {
 
 static void stage_finish(enum boot_stage stage)
 {
-    uint64_t deadline = cpu_now_ns() + STAGE_NS_MAX;
+    uint64_t deadline = percpu_operation_now() + STAGE_NS_MAX;
     uint32_t core = percpu_self.value == 0 ? 1 : shared_facts.core_count;
     while (core < shared_facts.core_count) {
         if (atomic_load(&shared_stages_of[core]) > (uint32_t)stage) {
             core++;
-        } else if (cpu_now_ns() > deadline) {
+        } else if (percpu_operation_now() > deadline) {
             boot_refuse("core %u did not start", core);
         }
         cpu_pause();

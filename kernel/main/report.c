@@ -9,6 +9,9 @@
 #include <isolation/audit.h>
 #include <percpu/operations.h>
 #include <percpu/scheduler.h>
+#include <percpu/trace.h>
+
+#define SHOWN_RECORDS 8u
 
 /* @impl ATL-LLR-BOOT-0029~1 */
 noreturn void end_machine(uint8_t kind, uint8_t status, uint8_t signal)
@@ -32,11 +35,25 @@ static uint32_t own_number(void)
     return cpu_is_on_boot_tables() ? 0 : __atomic_load_n(&percpu_self.value, __ATOMIC_RELAXED);
 }
 
+/* Behind the reason: what this core did last, as numbers of debug/trace.toml.
+ * @impl ATL-LLR-BOOT-0600~1 */
+static noreturn void end_after_panic(void)
+{
+    const struct trace_ring *ring = cpu_is_on_boot_tables() ? NULL : percpu_trace_ring;
+    uint64_t count = ring == NULL ? 0 : ring->count;
+    for (uint64_t i = count - MIN(count, SHOWN_RECORDS); i < count; i++) {
+        const struct trace_record *record = &ring->records[i % TRACE_RECORDS];
+        console_log(CONSOLE_ERROR, "  at %lu ns event %u (%u, 0x%lx, 0x%lx)\n", record->time_ns,
+                    record->event, record->a, record->b, record->c);
+    }
+    end_machine(CONSOLE_EXIT_PANIC, 0, 0);
+}
+
 noreturn void percpu_operation_panic(const char *reason)
 {
     stop_others();
     console_log(CONSOLE_ERROR, "atoll: panic: core %u: %s\n", own_number(), reason);
-    end_machine(CONSOLE_EXIT_PANIC, 0, 0);
+    end_after_panic();
 }
 
 noreturn void percpu_assert_failed(const char *expression, const char *file, int line)
@@ -44,7 +61,7 @@ noreturn void percpu_assert_failed(const char *expression, const char *file, int
     stop_others();
     console_log(CONSOLE_ERROR, "atoll: panic: core %u: assertion failed: %s (%s:%u)\n",
                 own_number(), expression, file, (unsigned)line);
-    end_machine(CONSOLE_EXIT_PANIC, 0, 0);
+    end_after_panic();
 }
 
 /* @impl ATL-LLR-BOOT-0035~1 */
@@ -58,5 +75,5 @@ noreturn void report_kernel_trap(const struct kernel_trap *trap, uint64_t addres
                 address);
     console_log(CONSOLE_ERROR, "  rax 0x%lx rcx 0x%lx rdx 0x%lx rsi 0x%lx rdi 0x%lx\n", trap->rax,
                 trap->rcx, trap->rdx, trap->rsi, trap->rdi);
-    end_machine(CONSOLE_EXIT_PANIC, 0, 0);
+    end_after_panic();
 }

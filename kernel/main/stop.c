@@ -6,11 +6,11 @@
 
 #include <cpu/apic.h>
 #include <cpu/core.h>
-#include <cpu/time.h>
 #include <driver/console.h>
 #include <driver/power.h>
 #include <kernel/region.h>
 #include <percpu/frames.h>
+#include <percpu/operations.h>
 #include <percpu/scheduler.h>
 
 #define ANSWER_NS_MAX 1000000000ull /* once for the interrupt, once for the NMI */
@@ -90,7 +90,7 @@ static bool is_another_running(uint32_t core)
 /* Sends to every core that has not stopped; true: all have, in time. */
 static bool stop_by(uint32_t command)
 {
-    uint64_t deadline = cpu_now_ns() + ANSWER_NS_MAX;
+    uint64_t deadline = percpu_operation_now() + ANSWER_NS_MAX;
     for (uint16_t core = 0; core < percpu_core_count; core++) {
         if (is_another_running(core)) {
             cpu_apic_send((core_id_t){core}, command);
@@ -100,7 +100,7 @@ static bool stop_by(uint32_t command)
         if (another_panics()) {
             stop_self();
         }
-        if (cpu_now_ns() > deadline) {
+        if (percpu_operation_now() > deadline) {
             return false;
         }
         cpu_pause();

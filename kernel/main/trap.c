@@ -9,6 +9,7 @@
 #include <gate/gate.h>
 #include <isolation/space.h>
 #include <kernel/layout.h>
+#include <percpu/trace.h>
 
 #define VECTOR_DEBUG 1
 #define VECTOR_PAGE_FAULT 14
@@ -31,6 +32,7 @@ void trap_in_kernel(struct kernel_trap *trap, uint64_t address);
 static void interrupt(uint64_t vector)
 {
     gate_counts.interrupts++;
+    TRACE(TRACE_INTERRUPT, (uint32_t)vector, 0, 0);
     if (vector == VECTOR_UART) {
         console_interrupt();
         gate_console_ready();
@@ -86,6 +88,7 @@ noreturn void trap_from_cell(uint64_t vector, uint64_t error, uint64_t address)
         gate_leave();
     }
     gate_counts.faults++;
+    TRACE(TRACE_FAULT, (uint32_t)vector, address, percpu_current->frame.rip);
     if (vector == VECTOR_PAGE_FAULT) {
         page_fault(error, address);
     } else if (vector == VECTOR_MACHINE_CHECK) {

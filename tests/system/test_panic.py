@@ -10,6 +10,7 @@ from atoll.elf import PT_LOAD, Elf
 KERNEL_BASE = 0xffffffff80000000
 UD2, JUMP_TO_SELF = b"\x0f\x0b", b"\xeb\xfe"
 STATUS_PANIC, STATUS_KILLED = 255, 137
+FAULT = 4  # debug/trace.toml
 
 
 def put(image, address, code):
@@ -57,6 +58,24 @@ def test_panic_of_another_core_waits_for_whole_frames(guest):
     result.expect_that(len(result.stdout) > 100 * len(line), "core 0 was writing")
     result.expect_that((line * lines).startswith(result.stdout), "the program's output is whole")
     result.expect_that(not re.search(rb"[^\r\n]", result.outcome.noise), "no byte is outside frames")
+
+
+# @verifies ATL-LLR-BOOT-0600~1
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2))
+def test_panic_shows_what_its_core_did_last(guest):
+    program = guest.build("crash_null.c")
+    image, _ = broken_image(guest, "gate_upcall_fault", program)
+    result = guest.boot(image).expect(status=STATUS_PANIC)
+    event = rb"  at (\d+) ns event (\d+) \((\d+), 0x([0-9a-f]+), 0x([0-9a-f]+)\)\n"
+    lines = re.search(rb"panic: core 0: .*\n(?:  r.*\n)+((?:" + event + rb")+)\Z", result.kernel_errors)
+    result.expect_that(lines, "records follow the registers, and nothing follows them")
+    records = re.findall(event, lines[1])
+    times = [int(time) for time, *_ in records]
+    result.expect_that(times == sorted(times) and 1 < len(times) <= 8, "few, in their order")
+    _, number, vector, address, rip = records[-1]
+    main = Elf(program.read_bytes(), "program").symbols()["main"]
+    result.expect_that((int(number), int(vector), int(address, 16)) == (FAULT, 14, 0)
+                       and 0 < int(rip, 16) - main < 256, "the last one is the access that main made")
 
 
 # @verifies ATL-LLR-BOOT-0034~1

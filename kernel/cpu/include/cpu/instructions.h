@@ -90,9 +90,9 @@ static inline void cpu_wrmsr(uint32_t msr, uint64_t value)
 
 static inline uint64_t cpu_rdtsc(void)
 {
-    uint32_t low, high;
+    uint64_t low, high; /* 32 bits each: the others are cleared */
     __asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
-    return ((uint64_t)high << 32) | low;
+    return high << 32 | low;
 }
 
 CPU_DEFINE_PLAIN(cpu_cli, "cli")

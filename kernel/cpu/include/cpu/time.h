@@ -12,8 +12,10 @@
 /* Nanoseconds since boot, the same on every core. After cpu_time_initialize. */
 static inline uint64_t cpu_now_ns(void)
 {
-    uint64_t now = cpu_rdtsc(), base = shared_facts.tsc_base;
-    uint64_t ticks = now > base ? now - base : 0;
+    uint64_t ticks;
+    if (__builtin_sub_overflow(cpu_rdtsc(), shared_facts.tsc_base, &ticks)) {
+        ticks = 0;
+    }
     return (uint64_t)(((unsigned __int128)ticks * shared_facts.tsc_multiplier) >> 32);
 }
 
