@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The 16550 serial port (National Semiconductor PC16550D), or where there is none the debug port
- * 0xe9 of QEMU and Xen, which takes output only. No state but shared_facts.uart_port. */
+ * 0xe9 of QEMU and Xen, which takes output only. No state but shared_facts.has_uart. */
 #include "uart_registers.h"
 
 #include <cpu/instructions.h>
@@ -8,30 +8,23 @@
 #include <driver/device.h>
 #include <kernel/layout.h>
 
-#define UART_PORT 0x3f8
+#define PORT(register_) (0x3f8 + (register_))
 #define DEBUG_PORT 0xe9
 
 #define FIFO_ENABLE 0xc1u /* receive interrupt at 14 bytes or idle; received bytes stay */
 #define CAUSE_NONE 0x01u
 
-static uint16_t port(uint16_t offset)
+static bool is_present(void)
 {
-    return (uint16_t)(shared_facts.uart_port + offset);
-}
-
-static bool is_present(uint16_t base)
-{
-    uint16_t scratch = (uint16_t)(base + REGISTER_SCRATCH);
-    cpu_out8(scratch, 0x5a);
-    bool first = cpu_in8(scratch) == 0x5a;
-    cpu_out8(scratch, 0xa5);
-    return first && cpu_in8(scratch) == 0xa5;
+    cpu_out8(PORT(REGISTER_SCRATCH), 0x5a);
+    bool first = cpu_in8(PORT(REGISTER_SCRATCH)) == 0x5a;
+    cpu_out8(PORT(REGISTER_SCRATCH), 0xa5);
+    return first && cpu_in8(PORT(REGISTER_SCRATCH)) == 0xa5;
 }
 
 static enum result start(void)
 {
-    return shared_facts.uart_port != 0 ? ioapic_route(&shared_facts.uart, VECTOR_UART)
-                                       : RESULT_INVALID;
+    return shared_facts.has_uart ? ioapic_route(&shared_facts.uart, VECTOR_UART) : RESULT_INVALID;
 }
 
 /* Where there is no port, QEMU's isa-debugcon or Xen's debug console takes all; where nothing is,
@@ -39,9 +32,9 @@ static enum result start(void)
 static uint32_t send(const uint8_t *bytes, uint32_t count)
 {
     uint16_t to = DEBUG_PORT;
-    if (shared_facts.uart_port != 0) {
-        to = port(REGISTER_DATA);
-        bool is_empty = (cpu_in8(port(REGISTER_STATUS)) & STATUS_HOLDING_EMPTY) != 0;
+    if (shared_facts.has_uart) {
+        to = PORT(REGISTER_DATA);
+        bool is_empty = (cpu_in8(PORT(REGISTER_STATUS)) & STATUS_HOLDING_EMPTY) != 0;
         count = is_empty ? MIN(count, FIFO_BYTES) : 0;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -52,27 +45,27 @@ static uint32_t send(const uint8_t *bytes, uint32_t count)
 
 static bool receive(uint8_t *byte)
 {
-    if ((cpu_in8(port(REGISTER_STATUS)) & STATUS_RECEIVED) == 0) {
+    if ((cpu_in8(PORT(REGISTER_STATUS)) & STATUS_RECEIVED) == 0) {
         return false;
     }
-    *byte = cpu_in8(port(REGISTER_DATA));
+    *byte = cpu_in8(PORT(REGISTER_DATA));
     return true;
 }
 
 /* The register's bits are CONSOLE_LINE_*. */
 static void enable(uint8_t causes)
 {
-    cpu_out8(port(REGISTER_INTERRUPT_ENABLE), causes);
+    cpu_out8(PORT(REGISTER_INTERRUPT_ENABLE), causes);
 }
 
 static bool pending(void)
 {
-    return (cpu_in8(port(REGISTER_INTERRUPT_CAUSE)) & CAUSE_NONE) == 0;
+    return (cpu_in8(PORT(REGISTER_INTERRUPT_CAUSE)) & CAUSE_NONE) == 0;
 }
 
 static bool is_idle(void)
 {
-    return shared_facts.uart_port == 0 || (cpu_in8(port(REGISTER_STATUS)) & STATUS_ALL_EMPTY) != 0;
+    return !shared_facts.has_uart || (cpu_in8(PORT(REGISTER_STATUS)) & STATUS_ALL_EMPTY) != 0;
 }
 
 static const struct console_line uart_line = {start, send, receive, enable, pending, is_idle};
@@ -81,16 +74,15 @@ static const struct console_line uart_line = {start, send, receive, enable, pend
 void console_discover(void)
 {
     shared_console_line = &uart_line;
-    shared_facts.uart_port = 0;
-    if (!is_present(UART_PORT)) {
+    shared_facts.has_uart = is_present();
+    if (!shared_facts.has_uart) {
         return;
     }
-    shared_facts.uart_port = UART_PORT;
-    cpu_out8(port(REGISTER_INTERRUPT_ENABLE), 0);
-    cpu_out8(port(REGISTER_LINE), LINE_DIVISOR);
-    cpu_out8(port(REGISTER_DATA), 1); /* 115200 / 1 */
-    cpu_out8(port(REGISTER_DIVISOR_HIGH), 0);
-    cpu_out8(port(REGISTER_LINE), LINE_8N1);
-    cpu_out8(port(REGISTER_FIFO), FIFO_ENABLE);
-    cpu_out8(port(REGISTER_MODEM), MODEM_ON);
+    cpu_out8(PORT(REGISTER_INTERRUPT_ENABLE), 0);
+    cpu_out8(PORT(REGISTER_LINE), LINE_DIVISOR);
+    cpu_out8(PORT(REGISTER_DATA), 1); /* 115200 / 1 */
+    cpu_out8(PORT(REGISTER_DIVISOR_HIGH), 0);
+    cpu_out8(PORT(REGISTER_LINE), LINE_8N1);
+    cpu_out8(PORT(REGISTER_FIFO), FIFO_ENABLE);
+    cpu_out8(PORT(REGISTER_MODEM), MODEM_ON);
 }

@@ -55,7 +55,7 @@ struct facts {
     bool x2apic;
     struct facts_ioapic ioapics[FACTS_IOAPICS_MAX];
     uint32_t ioapic_count;
-    uint16_t uart_port; /* 0: none */
+    bool has_uart;
     struct facts_interrupt uart;
     struct facts_virtio slots[FACTS_SLOTS_MAX]; /* where virtio-mmio devices may be */
     uint32_t slot_count;
