@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "clock_convert.h"
 
-#define NS_PER_SECOND 1000000000ull
-
 static uint64_t accepted(unsigned __int128 hz)
 {
     return hz >= CLOCK_HZ_MIN && hz <= CLOCK_HZ_MAX ? (uint64_t)hz : 0;

@@ -5,6 +5,7 @@
 
 #include <kernel/facts.h>
 
+#define NS_PER_SECOND 1000000000ull
 #define CLOCK_HZ_MIN 1000000ull      /* a TSC below 1 MHz */
 #define CLOCK_HZ_MAX 100000000000ull /* or above 100 GHz is a wrong answer */
 

@@ -30,7 +30,6 @@
 #define PIT_COMMAND 0x43
 #define PIT_CHANNEL2 0x42
 #define PIT_GATE 0x61
-#define NS_PER_SECOND 1000000000ull
 
 /* Of both clocks: a reading, or the ticks between two. The APIC's counts down. */
 struct sample {

@@ -9,8 +9,7 @@
 #include <virtio/virtio.h>
 
 #define SAMPLES_BYTES 64u
-#define ANSWER_CYCLES_MAX                                                                          \
-    (1ull << 32) /* a second: a host that is busy is not a device that is dead */
+#define ANSWER_CYCLES_MAX (1ull << 32) /* a second: a busy host is not a device that is dead */
 
 static PERCORE struct virtio_device source;
 static PERCORE uint8_t samples[SAMPLES_BYTES];

@@ -22,6 +22,15 @@
     {                                                                                              \
         __asm__ volatile(instruction_ : : "r"(value) : "memory");                                  \
     }
+/* one that writes a 64-bit register which has a number; */
+#define CPU_DEFINE_WRITE_NUMBERED(name_, instruction_)                                             \
+    static inline void name_(uint32_t number, uint64_t value)                                      \
+    {                                                                                              \
+        __asm__ volatile(instruction_                                                              \
+                         :                                                                         \
+                         : "c"(number), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))         \
+                         : "memory");                                                              \
+    }
 /* one that gives a 64-bit register; */
 #define CPU_DEFINE_READ(name_, instruction_)                                                       \
     static inline uint64_t name_(void)                                                             \
@@ -80,13 +89,8 @@ static inline uint64_t cpu_rdmsr(uint32_t msr)
     return ((uint64_t)high << 32) | low;
 }
 
-static inline void cpu_wrmsr(uint32_t msr, uint64_t value)
-{
-    __asm__ volatile("wrmsr"
-                     :
-                     : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
-                     : "memory");
-}
+CPU_DEFINE_WRITE_NUMBERED(cpu_wrmsr, "wrmsr")
+CPU_DEFINE_WRITE_NUMBERED(cpu_xsetbv, "xsetbv")
 
 static inline uint64_t cpu_rdtsc(void)
 {
@@ -140,14 +144,6 @@ static inline void cpu_lgdt(const struct cpu_descriptor_table *table)
 static inline void cpu_lidt(const struct cpu_descriptor_table *table)
 {
     __asm__ volatile("lidt %0" : : "m"(*table) : "memory");
-}
-
-static inline void cpu_xsetbv(uint32_t index, uint64_t value)
-{
-    __asm__ volatile("xsetbv"
-                     :
-                     : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
-                     : "memory");
 }
 
 /* False: no random number, or no seed, was at hand; *value is 0 then. */
