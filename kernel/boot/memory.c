@@ -82,11 +82,6 @@ void boot_memory_collect(struct memory_map *map)
     if (memory_map_check(map) != RESULT_OK) {
         boot_refuse("the loader's memory map of %u entries is not valid", map->count);
     }
-    for (uint32_t i = 0; i < map->count; i++) {
-        if (map->entries[i].type == MEMORY_TYPE_RAM) {
-            shared_facts.memory_bytes += map->entries[i].bytes;
-        }
-    }
     shared_facts.low_page = memory_map_low_page(map);
     if (shared_facts.low_page == 0) {
         boot_refuse("no page of memory below 640 KiB");

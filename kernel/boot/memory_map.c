@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goes through the address space from border to border of the entries; between two borders all
  * pages are alike. */
-#include "memory_map.h"
+#include "handover.h"
 
 #define LOW_PAGE_FIRST 0x8000ull
 #define LOW_PAGE_END 0xa0000ull
@@ -70,11 +70,13 @@ static uint64_t usable_end(const struct memory_map *map, uint64_t page, uint64_t
 void memory_map_build(const struct memory_map *map, uint64_t limit, struct facts *facts)
 {
     facts->memory_range_count = 0;
+    facts->memory_bytes = 0;
     limit = ALIGN_DOWN(limit, PAGE_BYTES);
     for (uint64_t page = MEMORY_LOW_END; page < limit;) {
         uint64_t end = usable_end(map, page, limit);
         if (end > page) {
             facts->memory[facts->memory_range_count++] = (struct memory_range){page, end};
+            facts->memory_bytes += end - page;
         }
         page = limit;
         (void)is_usable(map, end, &page);

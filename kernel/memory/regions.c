@@ -23,15 +23,6 @@ SHARED struct region shared_regions[CORE_COUNT_MAX];
 #define KERNEL_DEVICE (KERNEL_WRITE | ENTRY_UNCACHED)
 #define TABLE_ENTRY (ENTRY_PRESENT | ENTRY_WRITE | ENTRY_ACCESSED)
 
-static uint64_t usable_bytes(void)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < shared_facts.memory_range_count; i++) {
-        sum += shared_facts.memory[i].end - shared_facts.memory[i].start;
-    }
-    return sum;
-}
-
 /* The address below which `bytes` of usable memory lie, rounded down to a 2 MiB boundary. */
 static uint64_t boundary_after(uint64_t bytes)
 {
@@ -48,7 +39,7 @@ static uint64_t boundary_after(uint64_t bytes)
 
 static void split(void)
 {
-    uint64_t share = usable_bytes() / shared_facts.core_count;
+    uint64_t share = shared_facts.memory_bytes / shared_facts.core_count;
     uint64_t start = 0;
     for (uint32_t core = 0; core < shared_facts.core_count; core++) {
         bool last = core + 1 == shared_facts.core_count;
@@ -90,7 +81,7 @@ void memory_region_free_ranges(core_id_t core, void (*use)(paddr_t start, paddr_
 
 static uint32_t thread_count(void)
 {
-    uint64_t share = usable_bytes() / shared_facts.core_count / THREAD_SHARE_BYTES;
+    uint64_t share = shared_facts.memory_bytes / shared_facts.core_count / THREAD_SHARE_BYTES;
     return (uint32_t)MIN(MAX(share, THREADS_MIN), THREADS_MAX);
 }
 

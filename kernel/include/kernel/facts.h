@@ -44,7 +44,7 @@ struct facts {
     /* memory: usable RAM above 1 MiB, without kernel and payload */
     struct memory_range memory[FACTS_MEMORY_RANGES_MAX];
     uint32_t memory_range_count;
-    uint64_t memory_bytes; /* sum as the firmware told it, for reports */
+    uint64_t memory_bytes; /* sum of the ranges */
     uint64_t memory_limit; /* end of the highest range */
     uint64_t low_page;     /* a free page below 640 KiB for the AP trampoline */
     /* cores that start: cpu 0 is the boot core; at first those that the tables enable */
