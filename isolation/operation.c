@@ -29,11 +29,6 @@ static struct operation *find_free(void)
     return NULL;
 }
 
-static uint16_t index_of(const struct operation *operation)
-{
-    return (uint16_t)(operation - operations);
-}
-
 static void operation_free(struct operation *operation)
 {
     ASSERT(operation->frame_count == 0 && operation->unanswered == 0 && operation->unasked == 0);
@@ -100,7 +95,8 @@ static void round_ask(struct operation *operation)
         const struct percpu_message request = {
             .kind = PERCPU_MESSAGE_INVALIDATE,
             .arguments = {operation->asked.cell->id, operation->stale_start,
-                          operation->stale_end - operation->stale_start, index_of(operation)},
+                          operation->stale_end - operation->stale_start,
+                          (uint64_t)(operation - operations)},
         };
         if (request_or_await(core, &request) == RESULT_OK) {
             operation->unasked &= ~(1ull << core.value);
@@ -212,7 +208,7 @@ static void give_way(struct operation *operation)
     if (thread->state == THREAD_RUNNING) {
         percpu_thread_wait(thread, NULL);
     }
-    thread->work[WORK_OPERATION] = index_of(operation) + 1u;
+    thread->work[WORK_OPERATION] = (uint64_t)(operation - operations) + 1;
     thread->resume = RESUME_RESTART;
     percpu_thread_ready(thread);
 }

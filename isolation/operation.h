@@ -34,23 +34,6 @@
 #define PIECE_FRAMES_MAX (PIECE_ENTRIES_MAX + 16u)
 #define PIECE_FRAMES_SLACK 3u /* one leaf and the tables that it may empty */
 
-/* The arguments of a request: it is the message that carries it to the owner of a slot, also when
- * that is this core. */
-enum space_argument {
-    SPACE_CELL,
-    SPACE_ADDRESS,
-    SPACE_BYTES,
-    SPACE_PROTECTION, /* entry_rights_effective */
-    SPACE_FLAGS,
-    SPACE_OFFSET,
-    /* of a fault: */
-    SPACE_ACCESS = SPACE_BYTES,      /* enum space_access */
-    SPACE_FRAMES = SPACE_PROTECTION, /* of the asking core, which come along: first | count */
-    SPACE_COPY_OF = SPACE_FLAGS,     /* the image page that the first of them is a copy of, or 0;
-                                      * answer: must be a copy of */
-    SPACE_USED = SPACE_OFFSET,       /* answer: how many of them are mapped */
-};
-
 /* A request, to this core, which owns the slot, and who made it. */
 struct space_asked {
     struct cell *cell;

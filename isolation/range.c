@@ -145,11 +145,8 @@ static uint64_t with_rights(uint64_t value, uint32_t rights, uint64_t user)
 
 static uint64_t value_after(const struct operation *operation, uint64_t value)
 {
-    if (value == 0) {
-        return 0;
-    }
     if (operation->kind == PERCPU_MESSAGE_PROTECT) {
-        return with_rights(value, rights_of(operation), operation->root.user);
+        return value != 0 ? with_rights(value, rights_of(operation), operation->root.user) : 0;
     }
     if ((flags_of(operation) & GATE_UNMAP_DISCARD) == 0) {
         return 0;

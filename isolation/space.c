@@ -59,24 +59,21 @@ enum result space_await_memory(struct thread *thread, thread_continuation answer
 }
 
 /* @impl ATL-LLR-ISOL-0014~2 */
-enum result isolation_space_request(struct thread *thread, const struct space_request *request)
+enum result isolation_space_request(struct thread *thread, enum percpu_message_kind kind,
+                                    const uint64_t arguments[static PERCPU_MESSAGE_ARGUMENTS])
 {
-    struct cell *cell = thread->cell;
-    struct space_range range = request->range;
+    struct space_asked asked = {
+        .cell = thread->cell, .thread = thread, .message = {.kind = (uint16_t)kind}};
+    memcpy(asked.message.arguments, arguments, sizeof(asked.message.arguments));
+    uint64_t *rights = &asked.message.arguments[SPACE_PROTECTION];
+    *rights = entry_rights_effective((uint32_t)*rights);
     uint64_t image_bytes = ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES);
-    if ((request->flags & GATE_MAP_IMAGE) != 0 &&
-        (request->offset > image_bytes || range.bytes > image_bytes - request->offset)) {
+    if ((arguments[SPACE_FLAGS] & GATE_MAP_IMAGE) != 0 &&
+        (arguments[SPACE_OFFSET] > image_bytes ||
+         arguments[SPACE_BYTES] > image_bytes - arguments[SPACE_OFFSET])) {
         return RESULT_INVALID;
     }
-    struct space_asked asked = {
-        .cell = cell,
-        .thread = thread,
-        .message = {.kind = request->kind,
-                    .arguments = {cell->id, range.address, range.bytes,
-                                  entry_rights_effective((uint32_t)request->protection),
-                                  request->flags, request->offset}},
-    };
-    core_id_t owner = isolation_slot_owner(range.address);
+    core_id_t owner = isolation_slot_owner(arguments[SPACE_ADDRESS]);
     thread->work[WORK_VERDICT] = 0;
     if (owner.value != percpu_self.value) {
         asked.message.token = percpu_thread_handle(thread);

@@ -295,9 +295,8 @@ int64_t gate_handle_map(uint64_t address, uint64_t bytes, uint64_t protection, u
 {
     TRY(gate_validate_range(&gate_cell, address, bytes));
     TRY(gate_validate_map(&gate_cell, protection, flags, offset));
-    const struct space_request request = {
-        PERCPU_MESSAGE_MAP, {address, bytes}, protection, flags, offset};
-    return isolation_space_request(percpu_current, &request);
+    const uint64_t arguments[] = {gate_cell.id, address, bytes, protection, flags, offset};
+    return isolation_space_request(percpu_current, PERCPU_MESSAGE_MAP, arguments);
 }
 
 /* @impl ATL-LLR-GATE-0039~1 */
@@ -307,8 +306,8 @@ int64_t gate_handle_unmap(uint64_t address, uint64_t bytes, uint64_t flags, uint
     if ((flags & ~(uint64_t)GATE_UNMAP_DISCARD) != 0) {
         return RESULT_INVALID;
     }
-    const struct space_request request = {PERCPU_MESSAGE_UNMAP, {address, bytes}, 0, flags, 0};
-    return isolation_space_request(percpu_current, &request);
+    const uint64_t arguments[] = {gate_cell.id, address, bytes, 0, flags, 0};
+    return isolation_space_request(percpu_current, PERCPU_MESSAGE_UNMAP, arguments);
 }
 
 /* @impl ATL-LLR-GATE-0039~1 */
@@ -317,9 +316,8 @@ int64_t gate_handle_protect(uint64_t address, uint64_t bytes, uint64_t protectio
 {
     TRY(gate_validate_range(&gate_cell, address, bytes));
     TRY(gate_validate_protection(&gate_cell, protection));
-    const struct space_request request = {
-        PERCPU_MESSAGE_PROTECT, {address, bytes}, protection, 0, 0};
-    return isolation_space_request(percpu_current, &request);
+    const uint64_t arguments[] = {gate_cell.id, address, bytes, protection, 0, 0};
+    return isolation_space_request(percpu_current, PERCPU_MESSAGE_PROTECT, arguments);
 }
 
 /* @impl ATL-LLR-GATE-0026~1 */

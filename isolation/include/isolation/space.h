@@ -12,22 +12,30 @@
 
 #define SPACE_PENDING ((enum result)1)
 
-struct space_range {
-    uint64_t address, bytes; /* page multiples, bytes > 0 */
+/* The arguments of a request: it is the message that carries it to the owner of a slot, also when
+ * that is this core. */
+enum space_argument {
+    SPACE_CELL,
+    SPACE_ADDRESS, /* of a range: page multiples, bytes > 0 */
+    SPACE_BYTES,
+    SPACE_PROTECTION, /* of a map and a protect */
+    SPACE_FLAGS,      /* of a map and an unmap */
+    SPACE_OFFSET,     /* of a map */
+    /* of a fault: */
+    SPACE_ACCESS = SPACE_BYTES,      /* enum space_access */
+    SPACE_FRAMES = SPACE_PROTECTION, /* of the asking core, which come along: first | count */
+    SPACE_COPY_OF = SPACE_FLAGS,     /* the image page that the first of them is a copy of, or 0;
+                                      * answer: must be a copy of */
+    SPACE_USED = SPACE_OFFSET,       /* answer: how many of them are mapped */
 };
-struct space_request {
-    uint16_t
-        kind; /* PERCPU_MESSAGE_MAP, _UNMAP or _PROTECT: that of the message to another owner */
-    struct space_range range;
-    uint64_t protection; /* of a map and a protect */
-    uint64_t flags;      /* of a map and an unmap */
-    uint64_t offset;     /* of a map */
-};
-/* The gate has judged the arguments (gate/validate.h): whole pages in one shared slot above the
- * floor, rights and flags that are known and allowed; what does not belong to the kind is 0.
- * RESULT_OK: done; SPACE_PENDING: the thread WAITs and rax will be set; else the failure, nothing
- * changed. RESULT_INVALID: the part of the image that is to be mapped is none. */
-enum result isolation_space_request(struct thread *thread, const struct space_request *request);
+
+/* kind: PERCPU_MESSAGE_MAP, _UNMAP or _PROTECT. The gate has judged the arguments
+ * (gate/validate.h): whole pages in one shared slot above the floor, rights and flags that are
+ * known and allowed; what does not belong to the kind is 0. RESULT_OK: done; SPACE_PENDING: the
+ * thread WAITs and rax will be set; else the failure, nothing changed. RESULT_INVALID: the part of
+ * the image that is to be mapped is none. */
+enum result isolation_space_request(struct thread *thread, enum percpu_message_kind kind,
+                                    const uint64_t arguments[static PERCPU_MESSAGE_ARGUMENTS]);
 
 /* An access needs the right of its value. */
 enum space_access {

@@ -59,6 +59,13 @@ void machine_destroy(void)
 
 PERCORE struct cell *space_cell;
 
+enum result machine_request(struct thread *thread, const struct space_request *request)
+{
+    const uint64_t arguments[] = {MACHINE_CELL,        request->range.address, request->range.bytes,
+                                  request->protection, request->flags,         request->offset};
+    return isolation_space_request(thread, request->kind, arguments);
+}
+
 void machine_core_start(void)
 {
     memset(tlb, 0, sizeof(tlb));

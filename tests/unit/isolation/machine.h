@@ -18,6 +18,17 @@ extern struct cell machine_cell; /* the same on every core */
 /* Before host_start or host_enter: memory for the cores' partitions and, behind, the image. */
 void machine_create(uint16_t cores, uint64_t partition_bytes);
 void machine_destroy(void);
+/* A request to the address space, as a test writes it down. */
+struct space_range {
+    uint64_t address, bytes;
+};
+struct space_request {
+    enum percpu_message_kind kind;
+    struct space_range range;
+    uint64_t protection, flags, offset;
+};
+enum result machine_request(struct thread *thread, const struct space_request *request);
+
 /* On each core, core 0 first: tables of its slots, message handlers. */
 void machine_core_start(void);
 

@@ -108,7 +108,7 @@ static void make_call(struct thread *thread)
     struct script *script = script_of(thread);
     thread->resume = RESUME_GATE;
     script->in_call = true;
-    int64_t result = isolation_space_request(thread, &script->request);
+    int64_t result = machine_request(thread, &script->request);
     if (result != SPACE_PENDING) {
         script->in_call = false;
         HOST_CHECK(is_expected(result));
@@ -315,7 +315,7 @@ static void task_step(struct thread *thread)
     } else {
         thread->resume = RESUME_GATE;
         task.in_call = true;
-        int64_t result = isolation_space_request(thread, &task.request);
+        int64_t result = machine_request(thread, &task.request);
         if (result != SPACE_PENDING) {
             task_end(thread, result);
         }

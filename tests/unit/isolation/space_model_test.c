@@ -57,7 +57,7 @@ static void end(void)
 static enum result call(const struct space_request *request)
 {
     for (unsigned n = 0; n < 10000; n++) {
-        enum result result = isolation_space_request(caller, request);
+        enum result result = machine_request(caller, request);
         if (result != SPACE_PENDING) {
             return result;
         }
