@@ -153,8 +153,7 @@ static void read_replied(struct thread *thread, const struct percpu_message *rep
         gate_complete_by_value(thread, reply);
         return;
     }
-    memcpy(thread->gate_work, reply->arguments, sizeof(reply->arguments));
-    percpu_thread_ready(thread); /* repeats its call */
+    gate_repeat_with_reply(thread, reply);
 }
 
 static int64_t read_remote(uint64_t operation, uint64_t buffer, uint64_t bytes)

@@ -97,6 +97,13 @@ void gate_complete_by_value(struct thread *thread, const struct percpu_message *
     percpu_thread_ready(thread);
 }
 
+/* @impl ATL-LLR-GATE-0027~1 ATL-LLR-GATE-0028~1 */
+void gate_repeat_with_reply(struct thread *thread, const struct percpu_message *reply)
+{
+    memcpy(thread->gate_work, reply->arguments, sizeof(reply->arguments));
+    percpu_thread_ready(thread);
+}
+
 /* @impl ATL-LLR-GATE-0021~1 ATL-LLR-GATE-0023~2 */
 void gate_reply(core_id_t to, const struct percpu_message *request, int64_t value)
 {

@@ -18,60 +18,52 @@ static void counts_publish(void)
     gate_counts.threads_live = percpu_threads_live;
     gate_counts.credits_free = percpu_channel_credits_free();
     gate_counts.credits_total = (uint64_t)PERCPU_REQUESTS_MAX * (percpu_core_count - 1u);
-    gate_counts.messages_sent = percpu_messages_sent;
     gate_counts.gate_calls = gate_counts_calls;
     gate_counts.reflections = gate_counts_reflections;
     memcpy(gate_staging_own(GATE_STAGING_COUNTS), &gate_counts, sizeof(gate_counts));
 }
 
-/* @impl ATL-LLR-GATE-0028~1 */
+/* The answer is not 0: the repeated call finds the page fresh. @impl ATL-LLR-GATE-0028~1 */
 void gate_information_requested(core_id_t from, const struct percpu_message *request)
 {
     counts_publish();
-    gate_reply(from, request, 0);
+    gate_reply(from, request, 1);
+}
+
+/* progress[0]: cores done, [1]: the worst answer. */
+static void audit_here(uint64_t *progress)
+{
+    enum result judged = gate_services.audit();
+    progress[0]++;
+    progress[1] = judged == RESULT_OK ? progress[1] : (uint64_t)(int64_t)judged;
 }
 
 /* @impl ATL-LLR-GATE-0028~1 */
 void gate_audit_requested(core_id_t from, const struct percpu_message *request)
 {
-    gate_reply(from, request, gate_services.audit());
+    struct percpu_message reply = *request;
+    audit_here(reply.arguments);
+    percpu_channel_reply(from, &reply);
 }
 
-/* gate_work[0]: cores done, [1]: the worst answer. The call repeats for each next core. */
-static void audit_replied(struct thread *thread, const struct percpu_message *reply)
-{
-    if (reply->arguments[0] != RESULT_OK) {
-        thread->gate_work[1] = reply->arguments[0];
-    }
-    thread->gate_work[0]++;
-    percpu_thread_ready(thread);
-}
-
+/* The progress travels through the cores; the call repeats for each next one. */
 static int64_t audit_all(void)
 {
     struct thread *thread = percpu_current;
-    if (thread->gate_work[0] == percpu_self.value) {
-        enum result own = gate_services.audit();
-        if (own != RESULT_OK) {
-            thread->gate_work[1] = (uint64_t)(int64_t)own;
-        }
-        thread->gate_work[0]++;
+    uint64_t *progress = thread->gate_work;
+    if (progress[0] == percpu_self.value) {
+        audit_here(progress);
     }
-    if (thread->gate_work[0] >= percpu_core_count) {
-        int64_t worst = (int64_t)thread->gate_work[1];
-        thread->gate_work[0] = thread->gate_work[1] = 0;
+    if (progress[0] >= percpu_core_count) {
+        int64_t worst = (int64_t)progress[1];
+        progress[0] = progress[1] = 0;
         return worst;
     }
+    const struct percpu_message request = {.kind = PERCPU_MESSAGE_AUDIT,
+                                           .arguments = {progress[0], progress[1]}};
     thread->resume = RESUME_RESTART;
-    return gate_request_or_repeat((core_id_t){(uint16_t)thread->gate_work[0]},
-                                  (struct percpu_message){.kind = PERCPU_MESSAGE_AUDIT},
-                                  audit_replied);
-}
-
-static void counts_replied(struct thread *thread, const struct percpu_message *)
-{
-    thread->gate_work[0] = 1; /* the repeated call finds the page fresh */
-    percpu_thread_ready(thread);
+    return gate_request_or_repeat((core_id_t){(uint16_t)progress[0]}, request,
+                                  gate_repeat_with_reply);
 }
 
 static int64_t counts_copy(uint64_t core, uint64_t buffer, uint64_t bytes)
@@ -85,8 +77,9 @@ static int64_t counts_copy(uint64_t core, uint64_t buffer, uint64_t bytes)
         counts_publish();
     } else if (thread->gate_work[0] == 0) {
         thread->resume = RESUME_RESTART;
-        return gate_request_or_repeat(
-            target, (struct percpu_message){.kind = PERCPU_MESSAGE_INFORMATION}, counts_replied);
+        return gate_request_or_repeat(target,
+                                      (struct percpu_message){.kind = PERCPU_MESSAGE_INFORMATION},
+                                      gate_repeat_with_reply);
     }
     return gate_copy_to_user(buffer, gate_staging_of_remote(target, GATE_STAGING_COUNTS), bytes);
 }

@@ -34,6 +34,8 @@ int64_t gate_request_or_repeat(core_id_t to, struct percpu_message request,
  * the wait of the thread and answers its call with it. */
 void gate_reply(core_id_t to, const struct percpu_message *request, int64_t value);
 void gate_complete_by_value(struct thread *thread, const struct percpu_message *reply);
+/* The continuation of a call that is repeated: the answer lies in the thread's scratch then. */
+void gate_repeat_with_reply(struct thread *thread, const struct percpu_message *reply);
 
 /* A resource of this core that one thread has at a time; the others wait and repeat their call. */
 struct gate_line {

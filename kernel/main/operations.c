@@ -12,7 +12,6 @@
 
 void percpu_operation_ipi(core_id_t core)
 {
-    gate_counts.ipis_sent++;
     cpu_apic_send(core, VECTOR_IPI);
 }
 

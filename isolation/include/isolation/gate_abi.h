@@ -158,7 +158,7 @@ struct gate_core_counts {
     uint64_t frames_free, frames_total;
     uint64_t threads_live;
     uint64_t credits_free, credits_total; /* summed over this core's outgoing channels */
-    uint64_t gate_calls, reflections, interrupts, faults, messages_sent, ipis_sent, switches;
+    uint64_t gate_calls, reflections, interrupts, faults, switches;
     uint64_t idle_ns, busy_ns; /* since boot; their sum is the core's monotonic time */
 };
 
