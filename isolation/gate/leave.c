@@ -186,20 +186,6 @@ bool gate_complete_return(struct thread *thread)
     return true;
 }
 
-/* A thread that called the gate from application code gets a whole frame: what the call destroys
- * has its arguments' values. */
-static void complete_frame(const struct cell *cell, struct thread *thread)
-{
-    if (thread->resume == RESUME_GATE) {
-        struct thread_frame *frame = &thread->frame;
-        frame->rcx = frame->rip;
-        frame->r11 = frame->rflags;
-        frame->cs = cell->ring == 3 ? (SELECTOR_USER_CODE | 3) : SELECTOR_KERNEL_CODE;
-        frame->ss = cell->ring == 3 ? (SELECTOR_USER_DATA | 3) : SELECTOR_KERNEL_DATA;
-        thread->resume = RESUME_FULL;
-    }
-}
-
 /* thread->interrupt is set and the thread is about to run. @impl ATL-LLR-GATE-0010~1 */
 static void deliver_interrupt(struct thread *thread)
 {
@@ -209,7 +195,13 @@ static void deliver_interrupt(struct thread *thread)
         finish_exit(cell, frame);
     }
     if (!gate_is_in_posix(cell, frame->rip)) {
-        complete_frame(cell, thread);
+        if (thread->resume == RESUME_GATE) {
+            /* A whole frame: what the call destroys has its arguments' values; the selectors are
+             * those that the thread began with. */
+            frame->rcx = frame->rip;
+            frame->r11 = frame->rflags;
+            thread->resume = RESUME_FULL;
+        }
         struct gate_upcall upcall = {.reason = GATE_UPCALL_INTERRUPT};
         enum result pushed = push_upcall(thread, &upcall);
         if (pushed == SPACE_PENDING) {
@@ -233,16 +225,22 @@ static void deliver_interrupt(struct thread *thread)
     }
 }
 
+/* What a handler returned to the running thread, unless that is gone, waits, or will repeat the
+ * call: then there is no result yet, and rax is its number. */
+static void take_result(int64_t result)
+{
+    struct thread *thread = percpu_current;
+    if (thread != NULL && thread->state == THREAD_RUNNING && thread->resume == RESUME_GATE) {
+        thread->frame.rax = (uint64_t)result;
+    }
+}
+
 static void repeat_call(struct thread *thread)
 {
     const struct thread_frame *f = &thread->frame;
     thread->resume = RESUME_GATE;
     ASSERT(f->rax < GATE_CALL_COUNT);
-    int64_t result = shared_gate_handlers[f->rax](f->rdi, f->rsi, f->rdx, f->r10, f->r8);
-    if (percpu_current == thread && thread->state == THREAD_RUNNING &&
-        thread->resume == RESUME_GATE) {
-        thread->frame.rax = (uint64_t)result;
-    }
+    take_result(shared_gate_handlers[f->rax](f->rdi, f->rsi, f->rdx, f->r10, f->r8));
 }
 
 noreturn void gate_leave(void)
@@ -281,10 +279,6 @@ noreturn void gate_leave(void)
 
 noreturn void gate_return_slow(int64_t result)
 {
-    struct thread *thread = percpu_current;
-    /* A call that will be repeated has no result yet: rax is its number. */
-    if (thread != NULL && thread->state == THREAD_RUNNING && thread->resume == RESUME_GATE) {
-        thread->frame.rax = (uint64_t)result;
-    }
+    take_result(result);
     gate_leave();
 }
