@@ -55,8 +55,10 @@ static void visit(struct audit_report *report, struct walk *walk)
             enter(walk, entry_address(entry));
             return;
         }
+    } else if (entry_is_present(entry)) {
+        audit_present(report, address, entry, walk->level);
     } else if (entry != 0) {
-        audit_leaf(report, address, entry, walk->level);
+        audit_lazy(report, address, entry, walk->level);
     }
     walk->address += table_span(walk->level);
     while (walk->level < LEVEL_ROOT && IS_ALIGNED(walk->address, table_span(walk->level + 1))) {

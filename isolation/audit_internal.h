@@ -64,7 +64,8 @@ const char *audit_frame_judge(struct audit_report *report, paddr_t frame, uint32
 /* Notes a violation of the rule; NULL: none is broken. */
 void audit_violation(struct audit_report *report, const char *rule, uint64_t address,
                      uint64_t entry);
-void audit_leaf(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level);
+void audit_present(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level);
+void audit_lazy(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level);
 /* True: the walk goes into the table. */
 bool audit_table(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level);
 

@@ -125,8 +125,7 @@ static void judge_frames(struct audit_report *report, const struct audit_class *
 }
 
 /* @impl ATL-LLR-ISOL-0032~1 */
-static void judge_present(struct audit_report *report, uint64_t address, uint64_t entry,
-                          unsigned level)
+void audit_present(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level)
 {
     const struct audit_range *range = audit_range_of(address);
     uint64_t span = table_span(level);
@@ -145,8 +144,7 @@ static void judge_present(struct audit_report *report, uint64_t address, uint64_
 }
 
 /* Lazy entries are this core's memory of what a page will be; only shared slots have them. */
-static void judge_lazy(struct audit_report *report, uint64_t address, uint64_t entry,
-                       unsigned level)
+void audit_lazy(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level)
 {
     const struct audit_range *range = audit_range_of(address);
     bool is_here = range != NULL && range->class->rights == AUDIT_AS_ASKED;
@@ -159,15 +157,6 @@ static void judge_lazy(struct audit_report *report, uint64_t address, uint64_t e
             audit_violation(report, range->class->name, address, entry);
         }
         judge_frames(report, range->class, address, entry | ENTRY_NO_EXECUTE, PAGE_BYTES);
-    }
-}
-
-void audit_leaf(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level)
-{
-    if (entry_is_present(entry)) {
-        judge_present(report, address, entry, level);
-    } else {
-        judge_lazy(report, address, entry, level);
     }
 }
 

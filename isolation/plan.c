@@ -4,7 +4,6 @@
 #include "cell.h"
 
 #include "physical.h"
-#include "space.h"
 
 #include <crypto/entropy.h>
 #include <kernel/region.h>

@@ -6,18 +6,13 @@
 
 #define COPY_BYTES_MAX 4096u
 
-/* @impl ATL-LLR-ISOL-0016~1 */
-static bool is_user(uint64_t address, uint64_t bytes)
-{
-    return address >= GATE_USER_FLOOR && address < USER_END && bytes <= USER_END - address;
-}
-
-/* user: the side that lies there. */
+/* user: the side that lies there. @impl ATL-LLR-ISOL-0016~1 */
 static enum result copy(void *to, const void *from, uint64_t user, uint64_t bytes,
                         uint64_t *fault_address)
 {
     ASSERT(bytes <= COPY_BYTES_MAX);
-    uint64_t missing = is_user(user, bytes) ? cpu_user_copy(to, from, bytes) : bytes;
+    bool is_user = user >= GATE_USER_FLOOR && user < USER_END && bytes <= USER_END - user;
+    uint64_t missing = is_user ? cpu_user_copy(to, from, bytes) : bytes;
     *fault_address = user + (bytes - missing);
     return missing == 0 ? RESULT_OK : RESULT_FAULT;
 }

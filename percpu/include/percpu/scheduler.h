@@ -16,9 +16,9 @@ struct percpu_config {
     uint32_t extended_stride;
     uint32_t quantum_ns;
     bool is_balanced; /* idle cores ask for threads */
-    void *
-        outbox[CORE_COUNT_MAX]; /* [self] writable, others read-only; zeroed before anyone starts */
-    paddr_t memory_limit;       /* highest physical address of the machine's RAM */
+    /* [self] writable, others read-only; zeroed before anyone starts */
+    void *outbox[CORE_COUNT_MAX];
+    paddr_t memory_limit; /* highest physical address of the machine's RAM */
     /* Core c is the home of the RAM in [partition[c], partition[c + 1]); page multiples. */
     paddr_t partition[CORE_COUNT_MAX + 1];
     void *frame_tables; /* percpu_frames_table_bytes(memory_limit), zeroed */
