@@ -53,14 +53,13 @@ enum audit_mark {
     AUDIT_MARK_USER = 8,
 };
 
-/* audit_frames.c: a few bits for each frame of the machine, in the core's region. */
+/* audit_judge.c. A few bits for each frame of the machine, in the core's region. */
 void audit_marks_clear(void);
 /* Adds marks to a frame and judges it. is_single: no second user mapping may exist. Returns the
  * name of the broken rule, or NULL. */
 const char *audit_frame_judge(struct audit_report *report, paddr_t frame, uint32_t marks,
                               bool is_single);
 
-/* audit_judge.c: one entry. */
 /* Notes a violation of the rule; NULL: none is broken. */
 void audit_violation(struct audit_report *report, const char *rule, uint64_t address,
                      uint64_t entry);

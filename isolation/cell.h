@@ -59,10 +59,6 @@ enum result plan_place_allocate(struct plan_place *place);
 enum result posix_header_validate(const struct image_header *image,
                                   const struct gate_posix_header *header);
 
-/* Maps posix/ and its pages under cell->root with tables of this core. RESULT_NO_MEMORY,
- * RESULT_FORMAT (sections overlap). */
-enum result private_slot_build(struct cell *cell);
-
 /* A zeroed frame of this core. */
 enum result cell_frame(paddr_t *frame);
 /* Steps down from a root of this core to the entry of the address at a level, 1 page .. 3, with new

@@ -16,7 +16,7 @@ struct region {
     paddr_t percore; /* .percore instance */
     paddr_t outbox;  /* this core's outbox */
     paddr_t threads, extended, frame_tables;
-    paddr_t audit_marks; /* half a byte for each frame of the machine (isolation/audit_frames.c) */
+    paddr_t audit_marks; /* half a byte for each frame of the machine (isolation/audit_judge.c) */
     uint64_t percore_bytes, outbox_bytes, audit_marks_bytes;
     uint32_t thread_count;
 };
