@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One side of a channel to a neighbour, as a program of the host that maps the shared file: what an
+ * RTOS would do, and what a hostile machine could.
+ *
+ *     host FILE SIDE echo COUNT    sends back COUNT messages, then leaves (0: until the peer
+ * leaves) host FILE SIDE ping COUNT    sends COUNT messages, expects each back, then leaves host
+ * FILE SIDE die COUNT     as echo, but ends without leaving host FILE SIDE lie SEED      keeps the
+ * rules for a few messages, then writes at random into its own area until the peer has left
+ *
+ * Ends with status 0 when all went as the peer should, else 1. */
+#include "neighbour.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOK_NS 50000 /* between two looks: a file has no doorbell */
+#define LIE_MESSAGES 3u
+#define WORD_LEFT 4u
+
+static struct neighbour side;
+static uint8_t message[NEIGHBOUR_MESSAGE_BYTES_MAX];
+
+static void wait_a_little(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+}
+
+static enum neighbour_status receive(uint32_t *bytes)
+{
+    enum neighbour_status status;
+    while ((status = neighbour_receive(&side, message, sizeof(message), bytes)) ==
+           NEIGHBOUR_AGAIN) {
+        wait_a_little();
+    }
+    return status;
+}
+
+static enum neighbour_status send(const void *from, uint32_t bytes)
+{
+    enum neighbour_status status;
+    while ((status = neighbour_send(&side, from, bytes)) == NEIGHBOUR_AGAIN) {
+        wait_a_little();
+    }
+    return status;
+}
+
+static int fail(const char *what, enum neighbour_status status)
+{
+    static const char *const texts[] = {"ok",
+                                        "later",
+                                        "the peer has left",
+                                        "the peer has restarted",
+                                        "the peer broke a rule",
+                                        "wrong argument"};
+    fprintf(stderr, "%s: %s\n", what, texts[status]);
+    return 1;
+}
+
+static int echo(unsigned long count)
+{
+    uint32_t bytes;
+    for (unsigned long i = 0; count == 0 || i < count; i++) {
+        enum neighbour_status status = receive(&bytes);
+        if (status == NEIGHBOUR_CLOSED && count == 0) {
+            return 0;
+        }
+        status = status == NEIGHBOUR_OK ? send(message, bytes) : status;
+        if (status != NEIGHBOUR_OK) {
+            return fail("echo", status);
+        }
+    }
+    return 0;
+}
+
+static int ping(unsigned long count)
+{
+    static uint8_t sent[NEIGHBOUR_MESSAGE_BYTES_MAX];
+    for (unsigned long i = 0; i < count; i++) {
+        uint32_t wanted = (uint32_t)(1 + i * 97 % NEIGHBOUR_MESSAGE_BYTES_MAX), bytes;
+        for (uint32_t k = 0; k < wanted; k++) {
+            sent[k] = (uint8_t)(i * 31 + k * 17);
+        }
+        enum neighbour_status status = send(sent, wanted);
+        status = status == NEIGHBOUR_OK ? receive(&bytes) : status;
+        if (status != NEIGHBOUR_OK) {
+            return fail("ping", status);
+        }
+        if (bytes != wanted || memcmp(message, sent, bytes) != 0) {
+            fprintf(stderr, "ping: message %lu came back changed\n", i);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Writes wherever this side may. Which words and values follows from the seed. */
+static int lie(unsigned long seed)
+{
+    static const uint32_t words[] = {0, 1, 2, 3, 4, 16, 32, 4096, 4097, 4098, 4099};
+    const uint32_t area_words = NEIGHBOUR_BYTES / 2 / 4;
+    unsigned short state[3] = {0x330e, (unsigned short)seed, (unsigned short)(seed >> 16)};
+    if (echo(LIE_MESSAGES) != 0) {
+        return 1;
+    }
+    uint32_t generation = side.met;
+    while (side.peer[2] == generation && side.peer[WORD_LEFT] != generation) {
+        long choice = nrand48(state);
+        uint32_t word = choice % 3 == 0 ? (uint32_t)nrand48(state) % area_words
+                                        : words[(uint32_t)nrand48(state) % 11];
+        side.own[word] = choice % 2 == 0 ? (uint32_t)jrand48(state)
+                                         : side.own[word] + (uint32_t)choice % 512 - 256;
+        if (choice % 64 == 0) {
+            wait_a_little();
+        }
+    }
+    return 0;
+}
+
+static void *map(const char *name)
+{
+    int file = open(name, O_RDWR);
+    void *memory = file < 0
+                       ? MAP_FAILED
+                       : mmap(NULL, NEIGHBOUR_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (memory == MAP_FAILED || lseek(file, 0, SEEK_END) < (off_t)NEIGHBOUR_BYTES) {
+        fprintf(stderr, "%s: cannot be mapped, or holds less than %u bytes\n", name,
+                NEIGHBOUR_BYTES);
+        exit(1);
+    }
+    return memory;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5 || (strcmp(argv[2], "0") != 0 && strcmp(argv[2], "1") != 0)) {
+        fprintf(stderr, "usage: host FILE 0|1 echo|ping|die|lie NUMBER\n");
+        return 1;
+    }
+    unsigned long number = strtoul(argv[4], NULL, 10);
+    (void)neighbour_join(&side, map(argv[1]), NEIGHBOUR_BYTES, argv[2][0] - '0');
+    printf("joined\n");
+    fflush(stdout);
+    if (strcmp(argv[3], "lie") == 0) {
+        return lie(number);
+    }
+    if (strcmp(argv[3], "die") == 0) {
+        return echo(number);
+    }
+    int status = strcmp(argv[3], "ping") == 0 ? ping(number) : echo(number);
+    neighbour_leave(&side);
+    return status;
+}
