@@ -337,3 +337,13 @@ int64_t gate_handle_random(uint64_t buffer, uint64_t bytes, uint64_t, uint64_t, 
     entropy_fill(random, bytes);
     return gate_copy_to_user(buffer, random, bytes);
 }
+
+/* @impl ATL-LLR-GATE-0800~1 */
+int64_t gate_handle_kick(uint64_t port, uint64_t flags, uint64_t, uint64_t, uint64_t)
+{
+    if (port != GATE_PORT_NETWORK || (flags & ~(uint64_t)GATE_KICK_ARM) != 0 ||
+        gate_services.network_kick == NULL) {
+        return RESULT_INVALID;
+    }
+    return gate_services.network_kick(flags);
+}

@@ -107,6 +107,44 @@ struct gate_info {
     uint32_t write_execute;     /* 1: the manifest allows W+X mappings */
     uint64_t extended_mask;     /* XCR0 */
     uint64_t tsc_hz;
+    /* Core c's port memory: port_bytes at port_address + c * port_bytes; mapped for ever, writable
+     * on core c alone, to be read on all. 0: there is none. */
+    uint64_t port_address, port_bytes;
+    uint32_t port_queues; /* cores 0..port_queues-1 have a queue pair; 0: there is no device */
+    uint16_t port_mtu;    /* as the device tells it, or 1500 */
+    uint8_t port_mac[6];
+    uint32_t port_features; /* GATE_PORT_*: what headers of the device's kind may ask and tell */
+};
+
+/* Ports: how data goes between a device and posix/ without a copy. Port 0 is the network; each
+ * buffer begins with virtio's header (virtio 1.2, section 5.1.6, 12 bytes), which belongs to
+ * posix/. */
+#define GATE_PORT_NETWORK 0u
+#define GATE_PORT_ENTRIES 256u
+#define GATE_PORT_ENTRY_BYTES_MIN 12u
+#define GATE_PORT_CHECKSUM 1u       /* frames to send may leave their checksum to the device */
+#define GATE_PORT_GUEST_CHECKSUM 2u /* received frames may have a checksum that is not complete */
+#define GATE_PORT_MERGED 32768u     /* a received frame may take several buffers: num_buffers */
+
+struct gate_port_entry {
+    uint32_t offset, bytes; /* from the start of this core's port memory */
+};
+
+/* Indices run freely; entry i is [i % GATE_PORT_ENTRIES]. posix/ writes `submit` and `submitted`,
+ * the kernel all else. The kernel keeps indices and entries of its own: it reads an entry once,
+ * when it takes it, and never what it wrote itself. posix/ has at most GATE_PORT_ENTRIES entries
+ * that it submitted and whose completion it has not read. */
+struct gate_port_queue {
+    _Atomic uint32_t submitted; /* entries put into submit since the start */
+    _Atomic uint32_t taken;     /* entries of submit that the kernel took */
+    _Atomic uint32_t completed; /* entries put into complete: the offset that was submitted, and the
+                                   bytes that the device wrote; 0: it read them, or was reset */
+    struct gate_port_entry submit[GATE_PORT_ENTRIES], complete[GATE_PORT_ENTRIES];
+};
+
+/* The first bytes of each core's port memory. */
+struct gate_port {
+    struct gate_port_queue receive, transmit;
 };
 
 #define GATE_SLOT_BYTES (1ull << 39)
@@ -147,6 +185,10 @@ struct gate_info {
 #define GATE_CONSOLE_POLL 3u /* bytes that a READ would return now, else as READ */
 #define GATE_CONSOLE_BYTES_MAX 4096u
 #define GATE_CONSOLE_STREAM_FILES 6u /* files handed back at the end: posix/file/hand_out.c */
+/* kick: flags. A call takes, and completes, at most GATE_KICK_ENTRIES_MAX of each queue. */
+#define GATE_KICK_ARM 1u /* nothing was completed: unpark the caller at the next completion */
+#define GATE_KICK_ENTRIES_MAX 32u
+
 /* random */
 #define GATE_RANDOM_BYTES_MAX 256u
 

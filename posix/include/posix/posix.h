@@ -41,6 +41,7 @@ int64_t gate_protect(uint64_t address, uint64_t bytes, uint64_t protection);
 int64_t gate_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint64_t bytes);
 int64_t gate_random(uint64_t buffer, uint64_t bytes);
 int64_t gate_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes);
+int64_t gate_kick(uint64_t port, uint64_t flags);
 
 extern const struct gate_info posix_info; /* the information page */
 extern PERCORE struct gate_words posix_words;

@@ -142,6 +142,8 @@ static int64_t attack_data(unsigned number, unsigned long long *random)
         return call(GATE_CONSOLE, PICK(random, 0, 1, 2, 3, 4, wild(random)),
                     PICK(random, 3, 4, wild(random)), pointer(random),
                     PICK(random, 0, 1, 4096, 4097, wild(random)), 0);
+    case GATE_KICK: /* this machine has no port */
+        return call(GATE_KICK, PICK(random, 0, 1, wild(random)), PICK(random, 0, 1, 2), 0, 0, 0);
     case GATE_RANDOM:
         return call(GATE_RANDOM, pointer(random), PICK(random, 0, 1, 8, 256, 257, wild(random)), 0,
                     0, 0);

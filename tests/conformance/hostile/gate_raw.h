@@ -32,6 +32,7 @@ static const struct gate_definition definitions[GATE_CALL_COUNT] = {
     [GATE_CONSOLE] = {"console", 1, {EINVAL, EFAULT, EAGAIN}},
     [GATE_RANDOM] = {"random", 0, {EINVAL, EFAULT}},
     [GATE_INFORMATION] = {"information", 0, {EINVAL, EFAULT, EPERM}},
+    [GATE_KICK] = {"kick", 1, {EINVAL, EIO}},
 };
 
 typedef int64_t (*raw_call)(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
