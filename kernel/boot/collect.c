@@ -45,7 +45,7 @@ __attribute__((no_stack_protector)) void boot_collect(uint64_t info, uint64_t ts
     shared_facts.tsc_base = tsc;
     cpu_core_early_exceptions();
     console_discover();
-    boot_console_mode_guess();
+    boot_console_mode_set();
     check_processor();
     cpu_apic_discover();
     boot_loader_read(info, &handover);

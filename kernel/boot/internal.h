@@ -19,9 +19,9 @@ extern uint8_t boot_buffer[BOOT_BUFFER_BYTES];
 /* What the loader told, or refuses to boot. */
 void boot_loader_read(uint64_t info, struct handover *handover);
 
-/* Until the image is validated: takes the console's mode from what looks like its header, so that
- * an early refusal reaches who made the image. Nothing else is believed. */
-void boot_console_mode_guess(void);
+/* The console's mode by what the packer wrote into the kernel: also a refusal before the payload is
+ * validated reaches who made the image. */
+void boot_console_mode_set(void);
 
 /* Memory ranges into shared_facts; maps what lies above 4 GiB; picks the low page. Or refuses.
  * @map of the loader; the kernel and the image are added to it */

@@ -13,21 +13,16 @@ extern uint64_t boot_pdpt_low[];
 
 #define KERNEL_PHYSICAL_START 0x100000ull
 
-/* The packer fills the last two fields. */
+/* The packer fills the other fields. */
 extern const volatile struct image_location boot_image_location;
 __attribute__((section(".image_location")))
-const volatile struct image_location boot_image_location = {IMAGE_LOCATION_MAGIC, IMAGE_VERSION, 0,
-                                                            0};
+const volatile struct image_location boot_image_location = {.magic = IMAGE_LOCATION_MAGIC,
+                                                            .version = IMAGE_VERSION};
 
 /* @impl ATL-LLR-BOOT-0033~1 */
-void boot_console_mode_guess(void)
+void boot_console_mode_set(void)
 {
-    struct image_header header;
-    if (boot_image_location.physical >= (uint64_t)kernel_physical_end &&
-        boot_physical_read(&header, boot_image_location.physical, sizeof(header)) == RESULT_OK &&
-        header.magic == IMAGE_MAGIC && header.version == IMAGE_VERSION) {
-        console_set_mode(header.flags);
-    }
+    console_set_mode(boot_image_location.flags);
 }
 
 /* Validator of the packer's numbers: where the payload is, if there is one. */

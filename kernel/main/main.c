@@ -53,7 +53,6 @@ static void cores_choose(const struct image_header *image)
 noreturn void kernel_main(void)
 {
     const struct image_header *image = image_check();
-    console_set_mode(image->flags);
     cores_choose(image);
     if (shared_facts.meltdown_possible) {
         console_log(CONSOLE_ERROR, "atoll: this processor may leak kernel memory (Meltdown)\n");

@@ -53,7 +53,8 @@ def sample_tree():
     return tree
 
 
-MANIFEST = Manifest("/bin/hello", ["/bin/hello", "a b", ""], ["HOME=/root"], ring=0, cores=2, seed=9)
+MANIFEST = Manifest("/bin/hello", ["/bin/hello", "a b", ""], ["HOME=/root"], ring=0, cores=2, seed=9,
+                    flags=packer.FLAG_VERBOSE | packer.FLAG_FRAMED)
 
 
 def sample_image(frames=((4, b"\0\0\0\0"),), manifest=MANIFEST):
@@ -142,9 +143,9 @@ class FormatTest(unittest.TestCase):
         elf = Elf(image, "image")
         kernel = Elf(support.kernel_elf("image", [(4, b"\0\0\0\0")]).read_bytes(), "kernel")
         position = bytes(image).index(b"IMAGELOC")
-        _, version, physical, size = LOCATION.unpack_from(image, position)
+        _, version, flags, physical, size = LOCATION.unpack_from(image, position)
         end = max(s.physical + s.memory_bytes for s in kernel.loads)
-        self.assertEqual((version, physical % 4096), (packer.IMAGE_VERSION, 0))
+        self.assertEqual((version, flags, physical % 4096), (packer.IMAGE_VERSION, MANIFEST.flags, 0))
         self.assertTrue(0 <= physical - end < 4096)
         self.assertEqual(packer.image_end(image), physical + size)
         note = [s for s in elf.segments if s.kind == PT_NOTE][0]
@@ -156,7 +157,7 @@ class FormatTest(unittest.TestCase):
         image = sample_image()
         elf = Elf(image, "image")
         position = bytes(image).index(b"IMAGELOC")
-        _, _, physical, size = LOCATION.unpack_from(image, position)
+        _, _, _, physical, size = LOCATION.unpack_from(image, position)
         loads = sorted(elf.loads, key=lambda s: s.physical)
         for low, high in zip(loads, loads[1:]):
             self.assertLessEqual(low.physical + low.memory_bytes, high.physical)

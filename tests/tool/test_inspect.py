@@ -43,7 +43,7 @@ class Payload:
     def __init__(self, image):
         self.image = image
         self.location = bytes(image).index(b"IMAGELOC")
-        _, _, self.physical, self.bytes = LOCATION.unpack_from(image, self.location)
+        _, _, _, self.physical, self.bytes = LOCATION.unpack_from(image, self.location)
         self.segments = [s for s in Elf(bytes(image), "image").loads if s.physical >= self.physical]
         self.index_bytes = HEADER.unpack_from(image, self.file_offset(0))[4]
 
@@ -204,6 +204,12 @@ class InspectTest(unittest.TestCase):
         changed = bytearray(image)
         struct.pack_into("<Q", changed, Payload(image).location + 24, 1 << 60)
         self.refused(changed, "no image")
+
+    # @verifies ATL-LLR-TOOL-0143~1 @robust
+    def test_flags_that_differ_are_refused(self):
+        changed = sample()
+        changed[Payload(changed).location + 12] ^= 4
+        self.refused(changed, "different flags")
 
     # @verifies ATL-LLR-TOOL-0143~1 @robust
     def test_files_that_share_bytes_are_refused(self):

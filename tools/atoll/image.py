@@ -26,7 +26,7 @@ FLAG_WRITE_EXECUTE, FLAG_VERBOSE, FLAG_FRAMED, FLAG_FIXED_SEED, FLAG_BALANCED, \
 HEADER = struct.Struct("<QIIQQIIQIIIIQ" + "QQQQ" * 5 + "IIIIIIIIIIIIII")
 FILE = struct.Struct("<QQIIqII")
 CRC_INDEX_OFFSET = 32
-LOCATION = struct.Struct("<8sQQQ")
+LOCATION = struct.Struct("<8sIIQQ")
 
 HOLE_BYTES_MIN, HOLES_MAX = 256, 64  # a hole saves its bytes and costs one program header
 PIECE_ALIGNMENT = 8
@@ -184,14 +184,14 @@ def _kernel_segments(elf):
     return [(s, bytearray(elf.data[s.offset:s.offset + s.file_bytes])) for s in loads]
 
 
-def _patch_location(segments, physical, size, name):
+def _patch_location(segments, flags, physical, size, name):
     """Fills struct image_location; its magic must be there once, with an empty location."""
     found = []
     for _, content in segments:
         position = content.find(IMAGE_LOCATION_MAGIC)
         while position >= 0:
             if position % 8 == 0 and position + LOCATION.size <= len(content):
-                _, version, where, count = LOCATION.unpack_from(content, position)
+                _, version, _, where, count = LOCATION.unpack_from(content, position)
                 # An instruction that compares the magic also holds its bytes: look at the rest.
                 if where == 0 and count == 0 and version <= 0xffff:
                     found.append((content, position, version))
@@ -203,7 +203,7 @@ def _patch_location(segments, physical, size, name):
     if version != IMAGE_VERSION:
         raise ToolError(f"{name}: reads image version {version}, this tool writes {IMAGE_VERSION}",
                         "build the kernel again")
-    LOCATION.pack_into(content, position, IMAGE_LOCATION_MAGIC, version, physical, size)
+    LOCATION.pack_into(content, position, IMAGE_LOCATION_MAGIC, version, flags, physical, size)
 
 
 def _pieces(content):
@@ -297,7 +297,7 @@ def build_image(kernel_data, kernel_name, posix_data, posix_name, tree, manifest
     segments = _kernel_segments(elf)
     last = segments[-1][0]
     physical = align_up(last.physical + last.memory_bytes)
-    _patch_location(segments, physical, len(payload), kernel_name)
+    _patch_location(segments, manifest.flags, physical, len(payload), kernel_name)
     image = _write_elf(elf, segments, payload, physical)
     if not has_multiboot2_header(image):
         raise ToolError(f"{kernel_name}: no multiboot2 header within the first {MULTIBOOT2_WITHIN} bytes",

@@ -86,16 +86,16 @@ class _Memory:
 
 
 def _find_location(elf, memory):
-    """(physical address, bytes) of the payload, which lies behind the kernel that names it."""
+    """(flags, physical address, bytes) of the payload, which lies behind the kernel that names it."""
     for segment in memory.loads:
         first = segment.physical - memory.start
         for at in range(align_up(first, 8), first + segment.file_bytes - LOCATION.size + 1, 8):
-            magic, version, physical, count = LOCATION.unpack_from(memory.bytes, at)
+            magic, version, flags, physical, count = LOCATION.unpack_from(memory.bytes, at)
             if (magic == IMAGE_LOCATION_MAGIC and version == IMAGE_VERSION and count >= HEADER.size
                     and physical % PAGE_BYTES == 0 and physical >= segment.physical + segment.file_bytes
                     and memory.holds(physical, count)):
-                memory.bytes[at + 16:at + LOCATION.size] = bytes(LOCATION.size - 16)
-                return physical, count
+                memory.bytes[at + 12:at + LOCATION.size] = bytes(LOCATION.size - 12)
+                return flags, physical, count
     raise ToolError(f"{elf.name}: no image of this version of Atoll, or its kernel is damaged",
                     "make one with ./atoll pack")
 
@@ -222,12 +222,14 @@ def inspect_image(data, name):
         raise ToolError(f"{name}: not an ELF file, so no image", "give what ./atoll pack has made")
     elf = Elf(data, name)
     memory = _Memory(elf)
-    physical, count = _find_location(elf, memory)
+    flags, physical, count = _find_location(elf, memory)
     pvh = _pvh_entry(elf)
     if not has_multiboot2_header(data):
         raise Damaged(name, "no multiboot2 header")
     payload = _Payload(elf, memory, physical, count)
     header, settings, files = payload.header, _settings(payload), payload.files()
+    if flags != header.flags:
+        raise Damaged(name, "the kernel and the header name different flags")
     # The stub's own line: a kernel that has it cannot do without.
     settings["debug"] = memory.bytes.find(STUB_LINE, 0, physical - memory.start) >= 0
     path = _text(payload.string(header.program))

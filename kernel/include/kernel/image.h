@@ -25,10 +25,12 @@
 #define IMAGE_HOST_NAME_BYTES_MAX 65u     /* with NUL */
 #define IMAGE_POSIX_SPAN_MAX (1ull << 30) /* end of posix's last section */
 
-/* 32 bytes in the kernel's own .rodata, section .image_location; the packer fills the last two. */
+/* 32 bytes in the kernel's own .rodata, section .image_location; the packer fills the last three.
+ */
 struct image_location {
     uint64_t magic;
-    uint64_t version;
+    uint32_t version;
+    uint32_t flags;    /* the header's: the console's mode before the payload is validated */
     uint64_t physical; /* 0: no payload */
     uint64_t bytes;
 };

@@ -65,7 +65,7 @@ void console_drain(void);
 
 /* Looks for the serial port and sets it up. Boot core, first of all. */
 void console_discover(void);
-/* Takes IMAGE_FLAG_FRAMED and IMAGE_FLAG_VERBOSE of a validated image header. Before seal. */
+/* Takes IMAGE_FLAG_FRAMED and IMAGE_FLAG_VERBOSE of an image. Before seal. */
 void console_set_mode(uint32_t image_flags);
 /* Core 0 on its own root, once: from here on the line is interrupt-driven (VECTOR_UART). */
 void console_start_interrupts(void);
