@@ -7,9 +7,6 @@
 #include <isolation/audit.h>
 #include <percpu/frames.h>
 
-extern PERCORE uint64_t gate_counts_calls;
-extern PERCORE uint64_t gate_counts_reflections;
-
 static struct debug_thread describe(const struct thread *thread)
 {
     return (struct debug_thread){
@@ -47,8 +44,6 @@ static int64_t counts(uint8_t *answer)
     counts.frames_free = percpu_frames_free_count;
     counts.frames_total = percpu_frames_total_count;
     counts.threads_live = percpu_threads_live;
-    counts.gate_calls = gate_counts_calls;
-    counts.reflections = gate_counts_reflections;
     memcpy(answer, &counts, sizeof(counts));
     return RESULT_OK;
 }

@@ -31,7 +31,7 @@ gate_entry:
     mov %rcx, THREAD_rsp(%rsp)
     mov %rsp, %rbx
     lea stack_gate_top(%rip), %rsp
-    incq gate_counts_calls(%rip)
+    incq gate_counts + COUNTS_CALLS(%rip)
     mov %r10, %rcx
     call *shared_gate_handlers(, %rax, 8)
     cmpb $0, percpu_reschedule(%rip)
@@ -61,7 +61,7 @@ slow:
 /* A Linux call: to posix's entry in the same ring, every register as it was. */
 reflect:
     add $GATE_CALL_BASE, %rax
-    incq gate_counts_reflections(%rip)
+    incq gate_counts + COUNTS_REFLECTIONS(%rip)
     mov gate_live_words(%rip), %rsp
     mov %rcx, WORDS_RETURN_RIP(%rsp)
     mov %r11, WORDS_RETURN_FLAGS(%rsp)

@@ -7,9 +7,6 @@
 #include <percpu/frames.h>
 #include <percpu/operations.h>
 
-extern PERCORE uint64_t gate_counts_calls;
-extern PERCORE uint64_t gate_counts_reflections;
-
 static void counts_publish(void)
 {
     gate_counts.busy_ns = percpu_operation_now() - gate_counts.idle_ns;
@@ -18,8 +15,6 @@ static void counts_publish(void)
     gate_counts.threads_live = percpu_threads_live;
     gate_counts.credits_free = percpu_channel_credits_free();
     gate_counts.credits_total = (uint64_t)PERCPU_REQUESTS_MAX * (percpu_core_count - 1u);
-    gate_counts.gate_calls = gate_counts_calls;
-    gate_counts.reflections = gate_counts_reflections;
     memcpy(gate_staging_own(GATE_STAGING_COUNTS), &gate_counts, sizeof(gate_counts));
 }
 

@@ -17,6 +17,8 @@ THREAD_FRAME_ORDER(LOCK)
 _Static_assert(offsetof(struct thread, resume) == THREAD_RESUME, "assembly");
 _Static_assert(offsetof(struct gate_words, return_rip) == WORDS_RETURN_RIP, "assembly");
 _Static_assert(offsetof(struct gate_words, return_flags) == WORDS_RETURN_FLAGS, "assembly");
+_Static_assert(offsetof(struct gate_core_counts, gate_calls) == COUNTS_CALLS, "assembly");
+_Static_assert(offsetof(struct gate_core_counts, reflections) == COUNTS_REFLECTIONS, "assembly");
 #define SIGNAL_SEGV 11
 
 _Static_assert(sizeof(struct thread_frame) == sizeof(struct gate_frame), "one layout");
@@ -25,8 +27,6 @@ PERCORE struct cell gate_cell;
 PERCORE struct gate_core_counts gate_counts;
 /* The entry path reads these; each is alone in its use there. */
 PERCORE uint64_t gate_user_rsp;
-PERCORE uint64_t gate_counts_calls;
-PERCORE uint64_t gate_counts_reflections;
 PERCORE uint64_t gate_syscall_entry;
 PERCORE struct gate_words *gate_live_words;
 PERCORE uint8_t gate_ring;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Places in struct thread and struct gate_words that the assembly uses; leave.c locks each by
- * static_assert. */
+/* Places in struct thread, gate_words and gate_core_counts that the assembly uses; leave.c locks
+ * each by static_assert. */
 #ifndef ISOLATION_GATE_OFFSETS_H
 #define ISOLATION_GATE_OFFSETS_H
 
@@ -13,6 +13,10 @@
 
 #define WORDS_RETURN_RIP 8
 #define WORDS_RETURN_FLAGS 16
+
+/* In struct gate_core_counts. */
+#define COUNTS_CALLS 40
+#define COUNTS_REFLECTIONS 48
 
 #ifdef __ASSEMBLER__
 /* clang-format off */
