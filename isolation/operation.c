@@ -19,16 +19,6 @@ static PERCORE struct thread_queue waiting; /* threads that wait for a record */
 
 /* ---- records */
 
-static struct operation *find_free(void)
-{
-    for (unsigned i = 0; i < OPERATIONS_MAX; i++) {
-        if (operations[i].kind == PERCPU_MESSAGE_NONE) {
-            return &operations[i];
-        }
-    }
-    return NULL;
-}
-
 static void operation_free(struct operation *operation)
 {
     ASSERT(operation->frame_count == 0 && operation->unanswered == 0 && operation->unasked == 0);
@@ -275,8 +265,11 @@ static enum result drive(struct operation *operation)
 enum result operation_run(const struct space_asked *asked)
 {
     const uint64_t *arguments = asked->message.arguments;
-    struct operation *operation = find_free();
-    if (operation == NULL) {
+    struct operation *operation = operations;
+    while (operation < &operations[OPERATIONS_MAX] && operation->kind != PERCPU_MESSAGE_NONE) {
+        operation++;
+    }
+    if (operation == &operations[OPERATIONS_MAX]) {
         if (asked->thread == NULL) {
             return RESULT_AGAIN;
         }

@@ -116,14 +116,12 @@ void percpu_frames_add(paddr_t start, paddr_t end)
 {
     ASSERT(IS_ALIGNED(start.value, PAGE_BYTES) && IS_ALIGNED(end.value, PAGE_BYTES));
     ASSERT(start.value >= own_start && end.value <= own_end);
-    uint64_t at = start.value;
-    while (at < end.value) {
-        uint64_t stop = MIN(end.value, ALIGN_DOWN(at, LARGE_PAGE_BYTES) + LARGE_PAGE_BYTES);
+    for (uint64_t at = start.value, stop; at < end.value; at = stop) {
+        stop = MIN(end.value, ALIGN_DOWN(at, LARGE_PAGE_BYTES) + LARGE_PAGE_BYTES);
         uint32_t count = (uint32_t)((stop - at) / PAGE_BYTES);
         bits_change(&blocks[at / LARGE_PAGE_BYTES], (uint32_t)(at % LARGE_PAGE_BYTES / PAGE_BYTES),
                     count, true);
         percpu_frames_total_count += count;
-        at = stop;
     }
 }
 

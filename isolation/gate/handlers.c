@@ -78,14 +78,13 @@ enum result gate_copy_from_user(void *to, uint64_t from, uint64_t bytes)
 
 enum result gate_copy_to_user(uint64_t to, const void *from, uint64_t bytes)
 {
-    struct thread *thread = percpu_current;
     uint64_t fault_address = 0;
     enum result copied = isolation_copy_to_user(to, from, bytes, &fault_address);
     if (copied != RESULT_OK) {
         copied = fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
     }
     if (copied != SPACE_PENDING) {
-        memset(thread->gate_work, 0, sizeof(thread->gate_work));
+        memset(percpu_current->gate_work, 0, sizeof(percpu_current->gate_work));
     }
     return copied;
 }
