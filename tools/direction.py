@@ -25,6 +25,7 @@ ALLOWED = {
     "isolation": ["percpu", "kernel_cpu", "crypto", "kernel_boot", "kernel_memory"],
     "isolation_gate": ["isolation", "percpu", "kernel_cpu", "crypto", "kernel_boot"],
     "debug": ["isolation_gate", "isolation", "percpu", "kernel_cpu", "kernel_driver", "kernel_boot"],
+    "trace": ["isolation_gate", "isolation", "percpu", "kernel_cpu", "kernel_driver", "kernel_boot"],
 }
 # Calls that must point up, each by name: (library, symbol): why.
 EXCEPTIONS = {
@@ -33,6 +34,8 @@ EXCEPTIONS = {
     ("kernel_cpu", "trap_stubs"): "addresses for the interrupt descriptor table",
     ("kernel_cpu", "gate_entry"): "address for the system-call register",
     ("isolation", "isolation_gate_page_fill"): "a cell is built with its gate page",
+    ("trace", "end_machine"): "an operator asks for it by an NMI",
+    ("trace", "stop_others"): "the rings stand still while they are sent",
 }
 # Facts that the boot core writes before seal; read-only for everybody afterwards.
 FACTS = {"shared_facts", "shared_regions"}

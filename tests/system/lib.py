@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from atoll.build import compile_program  # noqa: E402
 from atoll.console import (STREAM_ERROR, STREAM_KERNEL_ERROR, STREAM_LOG,  # noqa: E402
-                           STREAM_OUTPUT)
+                           STREAM_OUTPUT, STREAM_TRACE)
 from atoll.machine import Guest as Machine  # noqa: E402
 from atoll.machine import QEMU, MachineOptions  # noqa: E402
 from atoll.options import DEFAULT_ENVIRONMENT, Settings  # noqa: E402
@@ -82,6 +82,7 @@ class Result:
     status: int
     outcome: object
     log: str
+    rings: bytes = b""
 
     def expect(self, stdout=None, stderr=None, status=0):
         """Raises TestFailure unless everything given is equal."""
@@ -170,7 +171,7 @@ class Guest:
         options = MachineOptions(self.cores, memory, self.machine, tuple(qemu), limit, emulator,
                                  console)
         streams = {s: bytearray() for s in (STREAM_OUTPUT, STREAM_ERROR, STREAM_LOG,
-                                            STREAM_KERNEL_ERROR)}
+                                            STREAM_KERNEL_ERROR, STREAM_TRACE)}
         with tempfile.NamedTemporaryFile(prefix="atoll-test-") as file:
             file.write(image)
             file.flush()
@@ -184,7 +185,8 @@ class Guest:
                       "qemu": " ".join(machine.command[1:]).replace(file.name, "IMAGE")}
         result = Result(bytes(streams[STREAM_OUTPUT]), bytes(streams[STREAM_ERROR]),
                         bytes(streams[STREAM_KERNEL_ERROR]), exit_status(outcome), outcome,
-                        _describe(machine.command, streams, outcome))
+                        _describe(machine.command, streams, outcome),
+                        bytes(streams[STREAM_TRACE]))
         if outcome.timed_out:
             result.fail(f"no end after {limit} s")
         return result

@@ -18,6 +18,7 @@ VARIANTS = {
     "perturb": ["-DATOLL_PERTURB=ON"],
     "hooks": ["-DATOLL_TEST_HOOKS=ON"],
     "debug": ["-DATOLL_DEBUG=ON"],
+    "trace": ["-DATOLL_TRACE=ON"],
 }
 KERNEL, POSIX = "kernel.elf", "posix.elf"
 STEPS_WORTH_A_LINE = 10

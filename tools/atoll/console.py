@@ -5,6 +5,7 @@ From the guest: 0xA7, stream (u8), length (u16, little-endian, 1..4096), payload
   1 standard output   2 standard error   3 kernel log (shown with --verbose)
   4 exit record       5 kernel errors (always shown)
   6 files handed back at the end (--out, see receive.py)
+  7 trace rings at the end (./atoll trace, see trace/records.py)
 To the guest: 0xA7, 0, length (u16), payload; length 0 is the end of input. Input is sent once the
 guest has sent its first frame: before that its serial port may not be set up.
 The exit record is 4 bytes: kind (0 exit, 1 signal, 2 kernel panic, 3 refused to boot), status,
@@ -14,7 +15,7 @@ import struct
 
 MARK = 0xA7
 (STREAM_INPUT, STREAM_OUTPUT, STREAM_ERROR, STREAM_LOG, STREAM_EXIT, STREAM_KERNEL_ERROR,
- STREAM_FILES) = range(7)
+ STREAM_FILES, STREAM_TRACE) = range(8)
 PAYLOAD_BYTES_MAX = 4096
 HEADER_BYTES = 4
 NOISE_BYTES_MAX = 65536
@@ -64,7 +65,7 @@ class Decoder:
                     continue
                 break
             _, stream, length = struct.unpack_from("<BBH", self._pending)
-            if not (STREAM_OUTPUT <= stream <= STREAM_FILES
+            if not (STREAM_OUTPUT <= stream <= STREAM_TRACE
                     and 1 <= length <= PAYLOAD_BYTES_MAX):
                 self._discard(1)
                 continue
@@ -75,7 +76,7 @@ class Decoder:
         return frames
 
     def _header_possible(self):
-        return len(self._pending) < 2 or STREAM_OUTPUT <= self._pending[1] <= STREAM_FILES
+        return len(self._pending) < 2 or STREAM_OUTPUT <= self._pending[1] <= STREAM_TRACE
 
     def finish(self):
         """The guest is gone: what is left of an unfinished frame becomes noise."""

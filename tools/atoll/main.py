@@ -12,12 +12,13 @@ COMMANDS = {
     "run": ("atoll.run", "run_command", "boot the demo, or a static Linux program"),
     "pack": ("atoll.pack", "pack_command", "make a bootable image of a program"),
     "inspect": ("atoll.inspect", "inspect_command", "show and check what is in an image"),
+    "trace": ("atoll.trace.command", "trace_command", "run a program and keep what its cores did when"),
     "test": ("atoll.test", "test_command", "run every test"),
     "bench": ("atoll.bench.command", "bench_command", "count guest instructions on Atoll and on Linux"),
     "setup": ("atoll.packages", "setup_command", "install what Atoll needs"),
     "doctor": ("atoll.packages", "doctor_command", "show what is installed and what is missing"),
 }
-NEEDS_PACKAGES = {"run": "run", "pack": "run", "inspect": "run", "test": "test", "bench": "run"}
+NEEDS_PACKAGES = {"run": "run", "pack": "run", "inspect": "run", "trace": "run", "test": "test", "bench": "run"}
 STATUS_INTERRUPTED = 130
 
 
@@ -55,7 +56,7 @@ def main(words):
         return _dispatch(name, words[1:])
     except ToolError as error:
         print(f"atoll: {error}", file=sys.stderr)
-        return error.status or (125 if name == "run" else 1)
+        return error.status or (125 if name in ("run", "trace") else 1)
     except KeyboardInterrupt:
         return STATUS_INTERRUPTED
     except BrokenPipeError:

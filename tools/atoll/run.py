@@ -50,24 +50,30 @@ def run_command(words):
     demo = not command
     program = str(build_demo()) if demo else command[0]
     settings = settings_from(arguments, program)
+    extra = debug_line(tcp_address(arguments.gdb)) if arguments.gdb is not None else ()
+    status = run_program([program, *command[1:]], arguments, settings, extra, show_log=demo)
+    if demo and status == 0:
+        _say_where_to_look()
+    return status
+
+
+def run_program(command, arguments, settings, extra=(), sinks=None, show_log=False):
+    """Packs [program, its arguments ...], boots it, returns the exit status. extra: arguments for QEMU;
+    sinks: {stream of the console: who else gets its bytes}."""
     settings.cores = settings.cores or min(4, os.cpu_count() or 1)
     settings.terminal = choose_terminal(arguments.tty)
     if settings.terminal:
         settings.environment.setdefault("TERM", os.environ.get("TERM", "linux"))
-    image = pack(program, command[1:], settings, framed=True)
+    image = pack(command[0], command[1:], settings, framed=True)
     check_memory(image, settings.memory)
     if arguments.keep_image:
         write_file(arguments.keep_image, image)
-    extra = debug_line(tcp_address(arguments.gdb)) if arguments.gdb is not None else ()
     machine = MachineOptions(settings.cores, settings.memory, settings.machine,
                              (*extra, *arguments.qemu_arg), arguments.timeout, arguments.qemu,
                              settings.console)
     receiver = Receiver(settings.outputs) if settings.outputs else None
-    status = boot(image, machine, settings.verbose, demo or settings.verbose, receiver,
-                  settings.terminal)
-    if demo and status == 0:
-        _say_where_to_look()
-    return status
+    return boot(image, machine, settings.verbose, show_log or settings.verbose, receiver,
+                settings.terminal, sinks)
 
 
 # @impl ATL-LLR-TOOL-0042~1
@@ -87,14 +93,15 @@ def _say_where_to_look():
 
 
 # @impl ATL-LLR-TOOL-0013~1
-def boot(image, machine, verbose, show_log, receiver=None, terminal=None):
+def boot(image, machine, verbose, show_log, receiver=None, terminal=None, sinks=None):
     """Boots image bytes with this process's streams; returns the exit status."""
     with tempfile.TemporaryDirectory(prefix="atoll-") as folder:
         path = os.path.join(folder, "image")
         pathlib.Path(path).write_bytes(image)
         try:
             with connected(terminal[0] if terminal else 0) as source:
-                guest = Guest(machine, path, _sinks(show_log, receiver), source=source)
+                guest = Guest(machine, path, _sinks(show_log, receiver, sinks or {}),
+                              source=source)
                 if verbose:
                     _text_writer()(b"atoll: " + " ".join(guest.command).encode() + b"\n")
                 outcome = guest.run()
@@ -108,13 +115,22 @@ def boot(image, machine, verbose, show_log, receiver=None, terminal=None):
     return status
 
 
-def _sinks(show_log, receiver):
+def _sinks(show_log, receiver, further):
     sinks = {STREAM_OUTPUT: _writer(1), STREAM_ERROR: _writer(2), STREAM_KERNEL_ERROR: _text_writer()}
     if receiver is not None:
         sinks[STREAM_FILES] = receiver.feed
     if show_log:
         sinks[STREAM_LOG] = _text_writer()
+    for stream, sink in further.items():
+        sinks[stream] = _both(sink, sinks[stream]) if stream in sinks else sink
     return sinks
+
+
+def _both(first, second):
+    def feed(data):
+        first(data)
+        second(data)
+    return feed
 
 
 def _text_writer():

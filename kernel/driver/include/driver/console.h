@@ -33,6 +33,7 @@ enum console_stream {
     CONSOLE_LOG = 3, /* the kernel's lines */
     CONSOLE_STREAM_EXIT = 4,
     CONSOLE_ERROR = 5, /* those that a user must see */
+    CONSOLE_STREAM_TRACE = 7,
 };
 
 enum console_exit {

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`./atoll trace`: what the cores did, from their trace rings."""

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`./atoll trace`: runs a program on the kernel that notes everything, and keeps what its rings say;
+`--summary` tells what is in a folder that was written so."""
+import argparse
+import pathlib
+import sys
+import tempfile
+import threading
+
+from atoll.console import STREAM_LOG, STREAM_TRACE
+from atoll.errors import ToolError
+from atoll.monitor import Monitor, monitor_arguments
+from atoll.options import add_image_options, add_machine_options, settings_from, split_command
+from atoll.run import run_program
+from atoll.trace.chrome import chrome_json
+from atoll.trace.ctf import write_ctf
+from atoll.trace.records import parse_rings
+from atoll.trace.summary import summary
+
+RINGS, JSON, CTF = "rings", "trace.json", "ctf"
+STATUS_NO_TRACE = 123
+STATUS_TERMINATED = 128 + 15  # debug/trace/send.c ends a machine as SIGTERM would
+ANSWER_SECONDS = 5.0
+AUDIT_LINE = b"atoll: audit: "  # kernel/main/core.c
+VARIANT = "trace"
+
+
+def duration(text):
+    """Seconds of "5s", "500ms", "1.5" or "2m"."""
+    for unit, scale in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("", 1.0)):
+        number = text.removesuffix(unit) if unit else text
+        if text.endswith(unit) and number.replace(".", "", 1).isdigit() and float(number) > 0:
+            return float(number) * scale
+    raise argparse.ArgumentTypeError(f"{text!r}: give a time as 5s, 500ms or 2m")
+
+
+def trace_parser():
+    parser = argparse.ArgumentParser(
+        prog="./atoll trace", usage="./atoll trace [options] PROGRAM [ARGUMENT ...] -o DIR\n"
+                                    "       ./atoll trace --summary DIR",
+        description="Runs a static Linux program as ./atoll run does, on a kernel that notes every event, "
+                    f"and writes what its cores noted into a new folder: {CTF}/ in the Common Trace Format, "
+                    f"for babeltrace2; {JSON} for ui.perfetto.dev; and {RINGS}, as the machine sent them.",
+        epilog="Options stand before the program, but for -o and --for, which may also be last. The exit "
+               f"status is that of ./atoll run, or {STATUS_NO_TRACE} instead of 0 if no trace came; with "
+               "--for, 0 if the program was ended by it.")
+    add_image_options(parser)
+    add_machine_options(parser)
+    parser.add_argument("-o", "--output", metavar="DIR", help="where the trace goes; must not exist")
+    parser.add_argument("--for", dest="seconds", type=duration, metavar="TIME",
+                        help="end the program when it has run for this time, as 5s or 500ms")
+    parser.add_argument("--summary", metavar="DIR", help="tell what is in a trace that was written")
+    return parser
+
+
+def _trailing(command):
+    """Splits off -o DIR and --for TIME behind the program's arguments: (command, options)."""
+    options = []
+    while len(command) > 2 and command[-2] in ("-o", "--output", "--for"):
+        options = command[-2:] + options
+        command = command[:-2]
+    return command, options
+
+
+def trace_command(words):
+    parser = trace_parser()
+    options, command = split_command(parser, words)
+    if "--" not in words[:len(words) - len(command)]:
+        command, more = _trailing(command)
+        options = options + more
+    arguments = parser.parse_args(options)
+    if arguments.summary is not None:
+        if command or arguments.output or arguments.seconds:
+            parser.error("--summary reads a trace; nothing is run")
+        print(summary(read_trace(arguments.summary)), end="")
+        return 0
+    if not command:
+        parser.error("which program? ./atoll trace ./prog -o DIR")
+    if not arguments.output:
+        parser.error("where to? add -o DIR")
+    return _trace_program(arguments, command)
+
+
+def read_trace(folder):
+    path = pathlib.Path(folder) / RINGS
+    try:
+        return parse_rings(path.read_bytes())
+    except OSError as error:
+        raise ToolError(f"{path}: {error.strerror}", "give a folder that ./atoll trace has written") from None
+
+
+class _Ender:
+    """Ends the machine when its program has run for a time: core 0 by itself at the first NMI, or wherever
+    it hangs at the second; where that does not help either, QEMU."""
+
+    def __init__(self, monitor, seconds, has_begun):
+        self._monitor, self._has_begun = monitor, has_begun
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+        self._is_over = threading.Event()
+        self.has_acted = False
+
+    def feed_log(self, data):
+        """The kernel's lines, whole: its last one before the program starts is the audit's."""
+        if AUDIT_LINE in data and not self._timer.is_alive() and not self.has_acted:
+            self._timer.start()
+
+    def stop(self):
+        self._is_over.set()
+        self._timer.cancel()
+
+    def _end(self):
+        self.has_acted = True
+        try:
+            monitor = Monitor(self._monitor)
+            for command in ("inject-nmi", "inject-nmi", "quit"):
+                monitor.execute(command)
+                if self._is_over.wait(ANSWER_SECONDS) or self._has_begun():
+                    return
+        except (OSError, ToolError):
+            pass  # QEMU is gone
+
+
+def _settings(arguments, program):
+    settings = settings_from(arguments, program)
+    if settings.debug or arguments.perturb or arguments.variant:
+        raise ToolError("a kernel that traces is a build of its own", "leave out --debug, --gdb and --perturb")
+    settings.variant = VARIANT
+    return settings
+
+
+# @impl ATL-LLR-TOOL-0604~1
+def _trace_program(arguments, command):
+    settings = _settings(arguments, command[0])
+    folder = pathlib.Path(arguments.output)
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise ToolError(f"{folder}: {error.strerror}",
+                        "give the path of a folder that is not there yet") from None
+    rings = bytearray()
+    try:
+        status = _run(arguments, command, settings, rings)
+    finally:
+        if not rings:
+            folder.rmdir()
+    if not rings:
+        print("atoll: the machine sent no trace", file=sys.stderr)
+        return status or STATUS_NO_TRACE
+    (folder / RINGS).write_bytes(rings)
+    cores = parse_rings(bytes(rings))
+    write_ctf(folder / CTF, cores, " ".join(command))
+    (folder / JSON).write_text(chrome_json(cores))
+    print(f"atoll: {folder}: {sum(len(core.records) for core in cores):,} records of {len(cores)} core{'s' if len(cores) > 1 else ''}. "
+          f"babeltrace2 {folder}; {folder / JSON} in ui.perfetto.dev; ./atoll trace --summary {folder}",
+          file=sys.stderr)
+    return status
+
+
+def _run(arguments, command, settings, rings):
+    sinks = {STREAM_TRACE: rings.extend}
+    if arguments.seconds is None:
+        return run_program(command, arguments, settings, sinks=sinks)
+    with tempfile.TemporaryDirectory(prefix="atoll-") as place:
+        monitor = pathlib.Path(place) / "monitor"
+        ender = _Ender(monitor, arguments.seconds, lambda: bool(rings))
+        try:
+            status = run_program(command, arguments, settings, monitor_arguments(monitor),
+                                 {**sinks, STREAM_LOG: ender.feed_log})
+        finally:
+            ender.stop()
+    return 0 if ender.has_acted and status == STATUS_TERMINATED else status
