@@ -7,7 +7,7 @@ import pathlib
 import sys
 import tomllib
 
-from generate_syscalls import STATES, load
+from generate_syscalls import OPTIONAL, STATES, load
 
 HERE = pathlib.Path(__file__).resolve().parent
 DOCUMENT = HERE.parent / "docs/POSIX.md"
@@ -33,7 +33,8 @@ def reasons(calls, data):
 
 def call_rows(calls, why):
     for call in sorted(calls, key=lambda c: c["name"].lstrip("_")):
-        remark = {"implemented": f"`posix/{call.get('part')}`",
+        place = f"`posix/{call.get('part')}`"
+        remark = {"implemented": place + (", in images with sockets" if call.get("part") == OPTIONAL else ""),
                   "refused": f"{call.get('errno')}: {why.get(call['name'])}",
                   "later": "ENOSYS"}[call["state"]]
         yield f"| `{call['name']}` | {call['number']} | {call['state']} | {remark} |"

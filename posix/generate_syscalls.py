@@ -11,6 +11,7 @@ import tomllib
 NOTE = "Generated from posix/syscalls.toml by posix/generate_syscalls.py; do not edit."
 STATES = ("implemented", "refused", "later")
 PARTS = ("core", "thread", "signal", "time", "file", "memory", "load", "event", "net")
+OPTIONAL = "net"  # not in every image
 REGISTERS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
 FIELDS = {"number", "name", "state", "arguments", "frame", "part", "errno"}
 
@@ -88,7 +89,7 @@ def table(calls):
 def not_offered(calls):
     lines = [f"/* {NOTE} SYSCALL_NOT_OFFERED(number, name) */"]
     for call in calls:
-        if call["state"] == "later" or call.get("errno") == "ENOSYS":
+        if call["state"] == "later" or call.get("errno") == "ENOSYS" or call.get("part") == OPTIONAL:
             lines.append(f"SYSCALL_NOT_OFFERED({call['number']}, \"{call['name']}\")")
     return "\n".join(lines) + "\n"
 
@@ -98,6 +99,12 @@ def implemented(calls):
     for call in calls:
         if call["state"] == "implemented":
             lines.append(f"SYSCALL_IMPLEMENTED({call['number']}, {call['name']}, {call['arguments']})")
+    return "\n".join(lines) + "\n"
+
+
+def absent(calls):
+    lines = [f"/* {NOTE} CALL_ABSENT(name) */"]
+    lines += [f"CALL_ABSENT({call['name']})" for call in calls if call.get("part") == OPTIONAL]
     return "\n".join(lines) + "\n"
 
 
@@ -117,6 +124,7 @@ def main():
     write(arguments.out / "posix/syscalls.h", header(calls))
     write(arguments.out / "posix_calls.inc", table(calls))
     write(arguments.out / "posix_not_offered.inc", not_offered(calls))
+    write(arguments.out / "posix_net_absent.inc", absent(calls))
     write(arguments.out / "posix_implemented.inc", implemented(calls))
 
 

@@ -114,9 +114,9 @@ def privileged_lines(path, options=()):
 
 def check_privileged(folder):
     errors = []
-    for path in sorted(folder.rglob("posix.elf")):
+    for path in sorted(folder.rglob("posix*.elf")):
         if path.is_file():
-            errors += [f"posix.elf, {function}: {instruction}: posix/ runs in ring 3 too"
+            errors += [f"{path.name}, {function}: {instruction}: posix/ runs in ring 3 too"
                        for function, instruction in privileged_lines(path, POSIX_CODE)]
     for name, path in archives(folder).items():
         if name in ("percpu", "kernel_image"):

@@ -38,8 +38,7 @@ static int64_t check_link(const struct posix_node *node)
     return 0;
 }
 
-/* Gives a node its first name (is_new) or one more; the caller's reference stays the caller's. */
-static int64_t add_name(uint64_t directory, uint64_t text, struct posix_node *node, bool is_new)
+int64_t names_add(uint64_t directory, uint64_t text, struct posix_node *node, bool is_new)
 {
     struct path path;
     int64_t result = path_load(&path, directory, text, false);
@@ -79,7 +78,7 @@ int64_t posix_mkdirat(uint64_t directory, uint64_t text, uint64_t mode)
         return -ENOSPC;
     }
     tree_make_directory(node, NULL);
-    int64_t result = add_name(directory, text, node, true);
+    int64_t result = names_add(directory, text, node, true);
     node_put(node);
     return result;
 }
@@ -122,7 +121,7 @@ int64_t posix_mknodat(uint64_t directory, uint64_t text, uint64_t mode, uint64_t
     if (node == NULL) {
         return -ENOSPC;
     }
-    int64_t result = add_name(directory, text, node, true);
+    int64_t result = names_add(directory, text, node, true);
     node_put(node);
     return result;
 }
@@ -150,7 +149,7 @@ int64_t posix_symlinkat(uint64_t target, uint64_t directory, uint64_t text)
         if (node->link.target != NULL) {
             __builtin_memcpy(node->link.target, copy, (size_t)result);
         }
-        result = node->link.target != NULL ? add_name(directory, text, node, true) : -ENOSPC;
+        result = node->link.target != NULL ? names_add(directory, text, node, true) : -ENOSPC;
     }
     posix_free(copy);
     if (node != NULL) {
@@ -177,7 +176,7 @@ int64_t posix_linkat(uint64_t old_directory, uint64_t old, uint64_t new_director
     if (result < 0) {
         return result;
     }
-    result = add_name(new_directory, new, node, false);
+    result = names_add(new_directory, new, node, false);
     node_put(node);
     return result;
 }

@@ -85,7 +85,10 @@ struct posix_node {
             /* What a write means, NUL-terminated; NULL: -EIO. 0 or an error. */
             int64_t (*take)(const char *text, uint64_t argument);
         } synthetic;
-        struct posix_node *magic_target; /* referenced; NULL: not a node (a socket) */
+        struct {
+            struct posix_node *magic_target; /* referenced; NULL: not a node (a socket) */
+            uint64_t magic_descriptor;       /* whose file has no node */
+        };
     };
 };
 

@@ -41,7 +41,11 @@ static struct posix_node *find_descriptor(const char *name, size_t name_bytes)
     if (number < 0 || !descriptor_node((uint64_t)number, &target)) {
         return NULL;
     }
-    return make_magic(target, 0700);
+    struct posix_node *node = make_magic(target, 0700);
+    if (node != NULL) {
+        node->magic_descriptor = (uint64_t)number;
+    }
+    return node;
 }
 
 static struct posix_node *find_information(const char *name, size_t name_bytes)

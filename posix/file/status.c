@@ -181,12 +181,29 @@ int64_t posix_access(uint64_t text, uint64_t mode)
     return posix_faccessat2((uint64_t)AT_FDCWD, text, mode, 0);
 }
 
+/* What a link of /proc/self/fd says of a file without a name. */
+static int64_t nameless_text(uint64_t descriptor, char *buffer, size_t bytes)
+{
+    struct text text = {.bytes = buffer, .capacity = bytes};
+    struct posix_file *file = descriptor_get_any(descriptor);
+    struct posix_stat stat;
+    if (file == NULL) {
+        return -ENOENT;
+    }
+    (void)file->operations->stat(file, &stat);
+    posix_file_put(file);
+    text_string(&text, (stat.mode & S_IFMT) == S_IFSOCK  ? "socket:["
+                       : (stat.mode & S_IFMT) == S_IFIFO ? "pipe:["
+                                                         : "anon_inode:[");
+    text_number(&text, stat.inode);
+    text_string(&text, "]");
+    return (int64_t)text.used;
+}
+
 static int64_t magic_text(const struct posix_node *node, char *buffer, size_t bytes)
 {
     if (node->magic_target == NULL) {
-        static const char socket[] = "socket:[0]";
-        __builtin_memcpy(buffer, socket, sizeof(socket));
-        return sizeof(socket) - 1;
+        return nameless_text(node->magic_descriptor, buffer, bytes);
     }
     tree_acquire();
     int64_t result = tree_path(node->magic_target, buffer, bytes);

@@ -74,7 +74,8 @@ struct walk {
 int64_t walk_path(struct walk *walk, struct posix_node *start, const char *path, uint32_t flags);
 void walk_finish(struct walk *walk);
 
-/* A path of the application: copied in, the directory descriptor resolved. */
+/* A path of the application, or in the heap of posix/: copied in, the directory descriptor
+ * resolved. */
 struct path {
     char small[128];
     char *text;
@@ -88,6 +89,10 @@ int64_t path_load(struct path *path, uint64_t directory, uint64_t text, bool all
 /* Makes the path start from the directory though it is absolute. On failure the path is freed. */
 int64_t path_start_again(struct path *path, uint64_t directory);
 void path_free(struct path *path);
+
+/* Gives a node its first name (is_new) or one more; the caller's reference stays the caller's. No
+ * lock is held. The errors of path_load, -EEXIST, and what else new names meet. */
+int64_t names_add(uint64_t directory, uint64_t text, struct posix_node *node, bool is_new);
 
 /* The working directory, borrowed. */
 struct posix_node *tree_working_directory_locked(void);

@@ -145,11 +145,10 @@ class Guest:
 
     def pack(self, program, *arguments, framed=True, environment=None, variant="image", **settings):
         """The bytes of an image for this configuration; settings are fields of options.Settings."""
-        kernel, posix = frozen_parts(variant)
         values = {"ring": self.ring, "cores": self.cores, "machine": self.machine,
                   "detour": self.configuration.get("calls") != "reflected", **settings}
         return pack(program, list(arguments), Settings(
-            kernel=kernel, posix=posix, variant=variant,
+            find_parts=frozen_parts, variant=variant,
             environment={**DEFAULT_ENVIRONMENT, **(environment or {})}, **values), framed)
 
     def run(self, program, *arguments, stdin=b"", files=(), environment=None, memory=128, seed=None,
@@ -203,9 +202,9 @@ class Guest:
         return subprocess.run([str(ROOT / "atoll"), *(str(w) for w in words)], capture_output=True,
                               timeout=self.timeout_s, **options)
 
-    def parts(self, variant="image"):
+    def parts(self, variant="image", net="none"):
         """Paths of the kernel.elf and posix.elf that this run boots."""
-        return frozen_parts(variant)
+        return frozen_parts(variant, net)
 
 
 def _describe(command, streams, outcome):

@@ -18,6 +18,7 @@ quantum_us = 100
 console = "virtio"
 placement = "balanced"
 detour = false
+net = "unix"
 allow_write_execute = true
 debug = true
 gate = ["random", "exit", "thread_exit", "thread_set", "park", "unpark", "map"]

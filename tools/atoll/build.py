@@ -20,7 +20,9 @@ VARIANTS = {
     "debug": ["-DATOLL_DEBUG=ON"],
     "trace": ["-DATOLL_TRACE=ON"],
 }
-KERNEL, POSIX = "kernel.elf", "posix.elf"
+KERNEL = "kernel.elf"
+# What the program's sockets can be -> the library OS that has them.
+POSIX = {"none": "posix.elf", "unix": "posix-unix.elf"}
 STEPS_WORTH_A_LINE = 10
 _PROGRESS = re.compile(r"^\[(\d+)/(\d+)\] (.*)")
 
@@ -95,13 +97,13 @@ def configure(folder, arguments, source=ROOT):
     stamp.write_text(wanted)
 
 
-def build_image_parts(variant="image", jobs=None):
-    """Paths of an up-to-date kernel.elf and posix.elf of a variant."""
+def build_image_parts(variant="image", net="none", jobs=None):
+    """Paths of an up-to-date kernel.elf and library OS of a variant."""
     folder = build_directory() / variant
     with locked(folder):
         configure(folder, ["-DATOLL_PART=image", *VARIANTS[variant]])
-        run_ninja(folder, "Building Atoll", (KERNEL, POSIX), jobs)
-    return _find(folder, KERNEL), _find(folder, POSIX)
+        run_ninja(folder, "Building Atoll", (KERNEL, *POSIX.values()), jobs)
+    return _find(folder, KERNEL), _find(folder, POSIX[net])
 
 
 def _find(folder, name):

@@ -12,6 +12,7 @@ from atoll.errors import ToolError
 from atoll.gate import gate_calls
 from atoll.image import HOST_NAME_BYTES_MAX
 from atoll.machine import CONSOLES, CORES_MAX, MACHINES
+from atoll.net import NETS
 from atoll.tree import guest_path
 
 MANIFEST_NAME = "atoll.toml"
@@ -170,6 +171,7 @@ SETTINGS = {
     "debug": _one_of(False, True),
     "gate": _gate,
     "detour": _one_of(True, False),
+    "net": _one_of(*NETS),
     "working_directory": _text(absolute_path),
     "host_name": _text(host_name),
     "arguments": _words,

@@ -9,6 +9,7 @@ from atoll.errors import ToolError
 from atoll.machine import CONSOLES, CORES_MAX, MACHINES, QEMU
 from atoll.manifest import (MANIFEST_NAME, PLACEMENTS, QUANTUM_US_MAX, QUANTUM_US_MIN, absolute_path,
                             gate_names, host_name, memory_mib, read_manifest)
+from atoll.net import NETS
 
 DEFAULT_ENVIRONMENT = {"HOME": "/root", "PATH": "/bin"}
 
@@ -30,12 +31,14 @@ class Settings:
     debug_wait: bool = False                                     # which waits at the program's start
     gate: list | None = None                                     # names; None: all calls
     detour: bool = True
+    net: str | None = None                                       # of net.NETS; None: what the program can call
     seed: int | None = None
     verbose: bool = False
     perturb: bool = False
     variant: str = "image"
     kernel: str | None = None
     posix: str | None = None
+    find_parts: object = None       # (variant, net) -> kernel, posix; None: build them
     root: str | None = None
     terminal: tuple | None = None   # (streams as bits, rows, columns, is UTF-8)
     outputs: list = dataclasses.field(default_factory=list)      # (guest, host)
@@ -120,6 +123,8 @@ def add_image_options(parser):
         help="the only calls of the gate that the kernel answers (default: all; see docs/GATE.md)")
     add("--no-detour", dest="detour", action="store_false", default=None,
         help="let every system call of the program enter the kernel: nothing in it is rewritten")
+    add("--net", choices=NETS,
+        help="sockets of the program: none, or unix (default: unix if it can make one)")
     add("--debug", action="store_true", default=None,
         help="an image with the stub for GDB on its second serial line: not for production")
     add("--gdb-wait", action="store_true",
@@ -186,7 +191,7 @@ def settings_from(arguments, program):
     settings = Settings()
     for name in ("ring", "cores", "memory", "machine", "quantum_us", "console", "placement",
                  "working_directory", "host_name", "allow_write_execute", "debug", "gate", "detour",
-                 "root"):
+                 "net", "root"):
         given = getattr(arguments, name, None)
         setattr(settings, name,
                 given if given is not None else manifest.get(name, getattr(settings, name)))

@@ -18,6 +18,7 @@ from atoll.image import (FLAG_BALANCED, FLAG_DEBUG_WAIT, FLAG_FIXED_SEED, FLAG_F
                          FLAG_VIRTIO_CONSOLE, FLAG_WRITE_EXECUTE, Manifest,
                          build_image)
 from atoll.iso import build_iso
+from atoll.net import net_of
 from atoll.options import add_image_options, settings_from
 from atoll.program import check_program
 from atoll.tree import PROGRAM, Entry, Tree, guest_path
@@ -47,7 +48,7 @@ def pack(program, arguments, settings, framed):
     tree = Tree(settings.host_name)
     if settings.root:
         tree.add_root(settings.root, settings.verbose)
-    guest, first = _add_program(tree, program, settings)
+    guest, first, elf = _add_program(tree, program, settings)
     for host, path in settings.files:
         tree.add_host(host, path)
     if settings.outputs and framed:
@@ -56,7 +57,7 @@ def pack(program, arguments, settings, framed):
     if settings.terminal and framed:
         tree.entries[TERMINAL_SETTING] = Entry(stat.S_IFREG | 0o400,
                                                struct.pack("<HHHH", *settings.terminal))
-    kernel, posix = _parts(settings)
+    kernel, posix = _parts(settings, settings.net or net_of(elf))
     if settings.debug:
         add_debug_files(tree, kernel, posix)
     manifest = Manifest(
@@ -72,7 +73,7 @@ def pack(program, arguments, settings, framed):
 
 # @impl ATL-LLR-TOOL-0045~1
 def _add_program(tree, program, settings):
-    """The program's path in the guest and its argument 0."""
+    """The program's path in the guest, its argument 0, and its Elf."""
     program = str(program)
     inside = tree.resolve(program) if settings.root and program.startswith("/") else None
     if inside is not None:
@@ -92,7 +93,7 @@ def _add_program(tree, program, settings):
     # A debugger shows the program's own code.
     if settings.detour and not settings.debug and (settings.gate is None or "protect" in settings.gate):
         _add_detours(tree, elf, settings.verbose)
-    return guest, first
+    return guest, first, elf
 
 
 # @impl ATL-LLR-TOOL-0071~1
@@ -104,12 +105,12 @@ def _add_detours(tree, elf, verbose):
         print(f"atoll: {elf.name}: {found.describe()}", file=sys.stderr)
 
 
-def _parts(settings):
+def _parts(settings, net):
     if settings.variant not in VARIANTS:
         raise ToolError(f"unknown build variant {settings.variant!r}", f"known: {', '.join(VARIANTS)}")
     if settings.kernel and settings.posix:
         return settings.kernel, settings.posix
-    kernel, posix = build_image_parts(settings.variant)
+    kernel, posix = (settings.find_parts or build_image_parts)(settings.variant, net)
     return settings.kernel or kernel, settings.posix or posix
 
 

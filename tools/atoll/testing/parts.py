@@ -5,18 +5,20 @@ import shutil
 import threading
 
 from atoll.build import build_image_parts
+from atoll.net import NETS
 from atoll.paths import build_directory
 
 _lock = threading.Lock()
 _frozen = {}
 
 
-def frozen_parts(variant="image"):
+def frozen_parts(variant="image", net="none"):
     """Paths of (kernel.elf, posix.elf), the same files for the life of this process."""
     with _lock:
         if variant not in _frozen:
             folder = build_directory() / "tested" / variant
             folder.mkdir(parents=True, exist_ok=True)
-            _frozen[variant] = tuple(shutil.copy(path, folder / path.name)
-                                     for path in build_image_parts(variant))
-        return _frozen[variant]
+            _frozen[variant] = {each: tuple(shutil.copy(path, folder / path.name)
+                                            for path in build_image_parts(variant, each))
+                                for each in NETS}
+        return _frozen[variant][net]
