@@ -158,7 +158,7 @@ class DetourTest(unittest.TestCase):
         program = support.hello()
         for detour in (True, False):
             tree = Tree("atoll")
-            guest, _ = _add_program(tree, program, Settings(detour=detour))
+            guest, *_ = _add_program(tree, program, Settings(detour=detour))
             self.assertEqual(tree.entries[guest].content, pathlib.Path(program).read_bytes())
             self.assertEqual(DETOURS in tree.entries, detour)
             if detour:
