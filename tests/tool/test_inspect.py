@@ -205,6 +205,18 @@ class InspectTest(unittest.TestCase):
         struct.pack_into("<Q", changed, Payload(image).location + 24, 1 << 60)
         self.refused(changed, "no image")
 
+    # @verifies ATL-LLR-TOOL-0142~1
+    def test_location_whose_zeros_the_file_leaves_out(self):
+        image = sample()
+        location = Payload(image).location
+        first_zero = location + len(image[location:location + LOCATION.size].rstrip(b"\0"))
+        rows, count = struct.unpack_from("<Q", image, 32)[0], struct.unpack_from("<H", image, 56)[0]
+        for row in range(rows, rows + 56 * count, 56):
+            kind, _, offset, _, _, size = struct.unpack_from("<IIQQQQ", image, row)
+            if kind == 1 and offset <= location < offset + size:
+                struct.pack_into("<Q", image, row + 32, first_zero - offset)
+        self.assertEqual(inspect_image(bytes(image), "image")["settings"]["cores"], 2)
+
     # @verifies ATL-LLR-TOOL-0143~1 @robust
     def test_flags_that_differ_are_refused(self):
         changed = sample()

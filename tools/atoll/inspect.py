@@ -89,7 +89,9 @@ def _find_location(elf, memory):
     """(flags, physical address, bytes) of the payload, which lies behind the kernel that names it."""
     for segment in memory.loads:
         first = segment.physical - memory.start
-        for at in range(align_up(first, 8), first + segment.file_bytes - LOCATION.size + 1, 8):
+        # The file may end with the location's last zeros left out.
+        end = min(first + segment.file_bytes, first + segment.memory_bytes - LOCATION.size + 1)
+        for at in range(align_up(first, 8), end, 8):
             magic, version, flags, physical, count = LOCATION.unpack_from(memory.bytes, at)
             if (magic == IMAGE_LOCATION_MAGIC and version == IMAGE_VERSION and count >= HEADER.size
                     and physical % PAGE_BYTES == 0 and physical >= segment.physical + segment.file_bytes
