@@ -95,6 +95,7 @@ static enum result private_slot_build(struct cell *cell)
         [PLAN_GATE] = GATE_READ | GATE_EXECUTE,
         [PLAN_INFO] = GATE_READ,
         [PLAN_INDEX] = GATE_READ,
+        [PLAN_NEIGHBOUR] = GATE_READ | GATE_WRITE,
     };
     for (unsigned i = 0; i < PLAN_PLACES; i++) {
         TRY(map_place(cell, &shared_plan.places[i], rights[i]));

@@ -20,6 +20,7 @@ enum plan_place_index {
     PLAN_GATE,
     PLAN_INFO,
     PLAN_INDEX,
+    PLAN_NEIGHBOUR,
     PLAN_PLACES,
 };
 

@@ -23,12 +23,14 @@ static uint64_t posix_span(const struct image_header *image)
 
 /* Where an attacker cannot guess, unless a test's image has a fixed seed.
  *
- * @impl ATL-LLR-ISOL-0020~1 */
+ * @impl ATL-LLR-ISOL-0020~1
+ * @impl ATL-LLR-NEIGHBOUR-1011~1 */
 static void place(const struct image_header *image)
 {
-    const uint64_t guard = LARGE_PAGE_BYTES; /* before posix/, between it and the index, behind */
+    const uint64_t guard = LARGE_PAGE_BYTES; /* before and behind posix/, index and neighbour */
     uint64_t span = posix_span(image);
-    uint64_t needed = 3 * guard + span + ALIGN_UP(image->index_bytes, LARGE_PAGE_BYTES);
+    uint64_t index_span = ALIGN_UP(image->index_bytes, LARGE_PAGE_BYTES);
+    uint64_t needed = 4 * guard + span + index_span + LARGE_PAGE_BYTES;
     uint64_t random = image->seed;
     if ((image->flags & IMAGE_FLAG_FIXED_SEED) == 0) {
         entropy_fill(&random, sizeof(random));
@@ -37,6 +39,12 @@ static void place(const struct image_header *image)
     uint64_t positions = (GATE_SLOT_BYTES - needed) / LARGE_PAGE_BYTES + 1;
     shared_plan.posix_base = PRIVATE_BASE + guard + random % positions * LARGE_PAGE_BYTES;
     shared_plan.index_address = shared_plan.posix_base + span + guard;
+    if ((image->flags & IMAGE_FLAG_NEIGHBOUR) != 0 && shared_facts.neighbour_physical != 0) {
+        shared_plan.places[PLAN_NEIGHBOUR] =
+            (struct plan_place){shared_plan.index_address + index_span + guard,
+                                FACTS_NEIGHBOUR_BYTES,
+                                {shared_facts.neighbour_physical}};
+    }
 }
 
 static struct plan_place *place_set(enum plan_place_index index, uint64_t offset, uint64_t bytes)
@@ -112,6 +120,8 @@ static void info_fill(const struct image_header *image, struct gate_info *info)
         .write_execute = (image->flags & IMAGE_FLAG_WRITE_EXECUTE) != 0,
         .extended_mask = shared_facts.extended_mask,
         .tsc_hz = shared_facts.tsc_hz,
+        .neighbour_address = shared_plan.places[PLAN_NEIGHBOUR].address,
+        .neighbour_bytes = shared_plan.places[PLAN_NEIGHBOUR].bytes,
     };
     memcpy(info->clock_registers, shared_facts.clock_registers, sizeof(info->clock_registers));
 }

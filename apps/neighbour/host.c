@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One side of a channel to a neighbour, as a program of the host that maps the shared file: what an
  * RTOS would do, and what a hostile machine could.
- *
- *     host FILE SIDE echo COUNT    sends back COUNT messages, then leaves (0: until the peer
- * leaves) host FILE SIDE ping COUNT    sends COUNT messages, expects each back, then leaves host
- * FILE SIDE die COUNT     as echo, but ends without leaving host FILE SIDE lie SEED      keeps the
- * rules for a few messages, then writes at random into its own area until the peer has left
+ * `usage` has its commands.
  *
  * Ends with status 0 when all went as the peer should, else 1. */
 #include "neighbour.h"
@@ -21,7 +17,17 @@
 
 #define LOOK_NS 50000 /* between two looks: a file has no doorbell */
 #define LIE_MESSAGES 3u
+#define WORD_GENERATION 2u
 #define WORD_LEFT 4u
+
+static const char usage[] =
+    "usage: host FILE 0|1 COMMAND NUMBER\n"
+    "  echo COUNT  sends back COUNT messages, then leaves; 0: until the peer leaves\n"
+    "  ping COUNT  sends COUNT messages, expects each back, then leaves\n"
+    "  die COUNT   as ping, but ends without leaving\n"
+    "  lie SEED    pings a little, then writes at random into its own area until the peer's life\n"
+    "              has ended\n"
+    "  stop 0      sends the message \"stop\", expects it back, then leaves\n";
 
 static struct neighbour side;
 static uint8_t message[NEIGHBOUR_MESSAGE_BYTES_MAX];
@@ -99,17 +105,25 @@ static int ping(unsigned long count)
     return 0;
 }
 
+static int stop(void)
+{
+    uint32_t bytes;
+    enum neighbour_status status = send("stop", 4);
+    status = status == NEIGHBOUR_OK ? receive(&bytes) : status;
+    return status == NEIGHBOUR_OK ? 0 : fail("stop", status);
+}
+
 /* Writes wherever this side may. Which words and values follows from the seed. */
 static int lie(unsigned long seed)
 {
     static const uint32_t words[] = {0, 1, 2, 3, 4, 16, 32, 4096, 4097, 4098, 4099};
     const uint32_t area_words = NEIGHBOUR_BYTES / 2 / 4;
     unsigned short state[3] = {0x330e, (unsigned short)seed, (unsigned short)(seed >> 16)};
-    if (echo(LIE_MESSAGES) != 0) {
+    if (ping(LIE_MESSAGES) != 0) {
         return 1;
     }
     uint32_t generation = side.met;
-    while (side.peer[2] == generation && side.peer[WORD_LEFT] != generation) {
+    while (side.peer[WORD_GENERATION] == generation && side.peer[WORD_LEFT] != generation) {
         long choice = nrand48(state);
         uint32_t word = choice % 3 == 0 ? (uint32_t)nrand48(state) % area_words
                                         : words[(uint32_t)nrand48(state) % 11];
@@ -120,6 +134,16 @@ static int lie(unsigned long seed)
         }
     }
     return 0;
+}
+
+/* The next life may begin at once: the peer has received everything, or has ended its own. */
+static void leave(void)
+{
+    neighbour_leave(&side);
+    while (side.is_linked && side.peer[WORD_GENERATION] == side.met &&
+           side.peer[WORD_LEFT] != side.met) {
+        wait_a_little();
+    }
 }
 
 static void *map(const char *name)
@@ -139,7 +163,7 @@ static void *map(const char *name)
 int main(int argc, char **argv)
 {
     if (argc != 5 || (strcmp(argv[2], "0") != 0 && strcmp(argv[2], "1") != 0)) {
-        fprintf(stderr, "usage: host FILE 0|1 echo|ping|die|lie NUMBER\n");
+        fputs(usage, stderr);
         return 1;
     }
     unsigned long number = strtoul(argv[4], NULL, 10);
@@ -150,9 +174,11 @@ int main(int argc, char **argv)
         return lie(number);
     }
     if (strcmp(argv[3], "die") == 0) {
-        return echo(number);
+        return ping(number);
     }
-    int status = strcmp(argv[3], "ping") == 0 ? ping(number) : echo(number);
-    neighbour_leave(&side);
+    int status = strcmp(argv[3], "ping") == 0   ? ping(number)
+                 : strcmp(argv[3], "stop") == 0 ? stop()
+                                                : echo(number);
+    leave();
     return status;
 }

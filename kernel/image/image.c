@@ -43,7 +43,7 @@ static enum result check_manifest(const struct image_header *header, const char 
 {
     const uint32_t known = IMAGE_FLAG_WRITE_EXECUTE | IMAGE_FLAG_VERBOSE | IMAGE_FLAG_FRAMED |
                            IMAGE_FLAG_FIXED_SEED | IMAGE_FLAG_BALANCED | IMAGE_FLAG_DEBUG_WAIT |
-                           IMAGE_FLAG_VIRTIO_CONSOLE;
+                           IMAGE_FLAG_VIRTIO_CONSOLE | IMAGE_FLAG_NEIGHBOUR;
     IMAGE_REQUIRE(header->ring == 0 || header->ring == 3, "ring is not 0 or 3");
     IMAGE_REQUIRE(header->cores <= CORE_COUNT_MAX, "too many cores");
     IMAGE_REQUIRE((header->flags & ~known) == 0, "flag is not known");

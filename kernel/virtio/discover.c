@@ -22,6 +22,7 @@
 #define BUS_FUNCTIONS 256u
 #define SLOT_FUNCTIONS 8u
 #define COMMAND_ON 0x406u /* memory, bus master, no INTx */
+#define COMMAND_MEMORY 0x402u
 #define MSIX_ENABLE 0x80000000u
 #define MSIX_MASKED 0x40000000u
 #define MSIX_ENTRY_BYTES 16u
@@ -69,6 +70,28 @@ static void config_write(uint32_t function, uint32_t offset, uint32_t value)
     cpu_out32(CONFIG_DATA, value);
 }
 
+/* The first one that is large enough: those bits of its BAR 2 cannot be set that lie inside.
+ *
+ * @impl ATL-LLR-NEIGHBOUR-1010~1 */
+static void look_at_neighbour(uint32_t function, const uint32_t *words)
+{
+    uint64_t physical = pci_parse_ivshmem(words);
+    uint32_t command = words[PCI_COMMAND / 4] & 0xffff;
+    if (physical == 0 || shared_facts.neighbour_physical != 0) {
+        return;
+    }
+    config_write(function, PCI_COMMAND, command & ~COMMAND_ON);
+    config_write(function, PCI_BAR2, UINT32_MAX);
+    uint32_t inside = config_read(function, PCI_BAR2) & (FACTS_NEIGHBOUR_BYTES - PCI_BAR_ALIGNMENT);
+    config_write(function, PCI_BAR2, words[PCI_BAR2 / 4]);
+    config_write(function, PCI_COMMAND, command | COMMAND_MEMORY);
+    bool is_kept = inside == 0 && (physical & (FACTS_NEIGHBOUR_BYTES - 1)) == 0 &&
+                   device_may_be_at(physical, FACTS_NEIGHBOUR_BYTES);
+    shared_facts.neighbour_physical = is_kept ? physical : 0;
+    console_log(CONSOLE_LOG, "atoll: memory shared with a neighbour%s\n",
+                is_kept ? "" : ": left off");
+}
+
 /* @impl ATL-LLR-VIRTIO-0008~1 */
 static void look_at_function(uint32_t function)
 {
@@ -77,6 +100,7 @@ static void look_at_function(uint32_t function)
     for (uint32_t i = 0; i < PCI_CONFIG_WORDS; i++) {
         words[i] = config_read(function, 4 * i);
     }
+    look_at_neighbour(function, words);
     if (pci_parse_virtio(words, &device) != RESULT_OK || !keep(device)) {
         return;
     }

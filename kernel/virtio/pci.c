@@ -19,6 +19,7 @@
 #define DEVICE_FIRST 0x1000u
 #define DEVICE_MODERN 0x1040u
 #define DEVICE_LAST 0x107fu
+#define DEVICE_IVSHMEM 0x1110u
 /* virtio 1.2, section 4.1.4 */
 #define STRUCTURE_COMMON 1u
 #define STRUCTURE_NOTIFY 2u
@@ -73,4 +74,10 @@ enum result pci_parse_virtio(const uint32_t words[static PCI_CONFIG_WORDS],
     }
     *found = new;
     return RESULT_OK;
+}
+
+/* @impl ATL-LLR-NEIGHBOUR-1010~1 */
+uint64_t pci_parse_ivshmem(const uint32_t words[static PCI_CONFIG_WORDS])
+{
+    return words[0] == (DEVICE_IVSHMEM << 16 | VENDOR_VIRTIO) ? inside_bar(words, 2, 0) : 0;
 }

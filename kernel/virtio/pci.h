@@ -8,11 +8,16 @@
 
 #define PCI_CONFIG_WORDS 64u
 #define PCI_COMMAND 0x04u
+#define PCI_BAR2 0x18u
+#define PCI_BAR_ALIGNMENT 16u /* the bits below say what kind of BAR it is */
 
 /* Reads a copy of configuration space. Addresses are physical; 0: there are no such registers, or
  * not where a memory BAR with an address is. Errors: RESULT_INVALID not a virtio device; *found is
  * untouched */
 enum result pci_parse_virtio(const uint32_t words[static PCI_CONFIG_WORDS],
                              struct facts_virtio *found);
+
+/* The same for memory shared with another machine, BAR 2 of QEMU's ivshmem; 0: it is none. */
+uint64_t pci_parse_ivshmem(const uint32_t words[static PCI_CONFIG_WORDS]);
 
 #endif

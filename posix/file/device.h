@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory devices: null, zero, full, random. */
+/* Memory devices: null, zero, full, random; and the table of all device files. */
 #ifndef POSIX_FILE_DEVICE_H
 #define POSIX_FILE_DEVICE_H
 
@@ -9,5 +9,18 @@ extern const struct posix_file_operations device_null_operations;
 extern const struct posix_file_operations device_zero_operations;
 extern const struct posix_file_operations device_full_operations;
 extern const struct posix_file_operations device_random_operations;
+
+/* A name in /dev. Parts that not every image has add theirs by being linked. */
+struct posix_device {
+    const char *name;
+    const struct posix_file_operations *operations;
+    uint32_t major, minor, mode;
+    void (*finish)(void); /* when the program ends; NULL: nothing to do */
+};
+/* Aligned so that the rows of all files are one array. */
+#define POSIX_DEVICE(name_, ...)                                                                   \
+    __attribute__((section("posix_devices"), aligned(8),                                           \
+                   used)) static const struct posix_device device_##name_ = __VA_ARGS__
+extern const struct posix_device __start_posix_devices[], __stop_posix_devices[];
 
 #endif

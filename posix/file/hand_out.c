@@ -8,6 +8,7 @@
  * Content and checksum: files and symbolic links only. The last record is of kind END. */
 #include "hand_out.h"
 #include "image.h"
+#include "synthetic.h"
 #include "tree.h"
 #include <posix/memory.h>
 
@@ -236,6 +237,7 @@ static void put_request(const char *path, uint16_t request)
 void posix_file_hand_out(void)
 {
     static _Atomic uint32_t is_begun;
+    devices_finish();
     if (sender == NULL) {
         return;
     }

@@ -324,19 +324,11 @@ int64_t system_populate(struct posix_node *directory)
     return result;
 }
 
-struct device {
-    const char *name;
-    const struct posix_file_operations *operations;
-    uint32_t major, minor, mode;
-};
-
-static const struct device devices[] = {
-    {"null", &device_null_operations, 1, 3, 0666},
-    {"zero", &device_zero_operations, 1, 5, 0666},
-    {"full", &device_full_operations, 1, 7, 0666},
-    {"random", &device_random_operations, 1, 8, 0666},
-    {"urandom", &device_random_operations, 1, 9, 0666},
-};
+POSIX_DEVICE(null, {"null", &device_null_operations, 1, 3, 0666, NULL});
+POSIX_DEVICE(zero, {"zero", &device_zero_operations, 1, 5, 0666, NULL});
+POSIX_DEVICE(full, {"full", &device_full_operations, 1, 7, 0666, NULL});
+POSIX_DEVICE(random, {"random", &device_random_operations, 1, 8, 0666, NULL});
+POSIX_DEVICE(urandom, {"urandom", &device_random_operations, 1, 9, 0666, NULL});
 
 static const struct synthetic_file device_links[] = {
     {.path = "fd", .link = "/proc/self/fd"},
@@ -345,7 +337,7 @@ static const struct synthetic_file device_links[] = {
     {.path = "stderr", .link = "/proc/self/fd/2"},
 };
 
-static int64_t add_device(struct posix_node *directory, const struct device *device)
+static int64_t add_device(struct posix_node *directory, const struct posix_device *device)
 {
     struct posix_node *node = node_create(NODE_DEVICE, S_IFCHR | device->mode);
     if (node != NULL) {
@@ -361,17 +353,18 @@ int64_t devices_populate(struct posix_node *directory)
 {
     int64_t result =
         add_all(directory, device_links, sizeof(device_links) / sizeof(device_links[0]));
-    for (size_t i = 0; result == 0 && i < sizeof(devices) / sizeof(devices[0]); i++) {
-        result = add_device(directory, &devices[i]);
+    for (const struct posix_device *device = __start_posix_devices;
+         result == 0 && device < __stop_posix_devices; device++) {
+        result = add_device(directory, device);
     }
     const struct posix_file_operations *here = terminal_exists() ? &terminal_operations : NULL;
     /* A program behind pipes has no controlling terminal: opening it is ENXIO. */
-    const struct device terminal = {"tty", here, 5, 0, 0666};
+    const struct posix_device terminal = {"tty", here, 5, 0, 0666, NULL};
     if (result == 0) {
         result = add_device(directory, &terminal);
     }
-    const struct device console = {"console", here != NULL ? here : &console_operations, 5, 1,
-                                   0600};
+    const struct posix_device console = {
+        "console", here != NULL ? here : &console_operations, 5, 1, 0600, NULL};
     if (result == 0) {
         result = add_device(directory, &console);
     }
@@ -382,4 +375,14 @@ int64_t devices_populate(struct posix_node *directory)
     shared->mode = S_IFDIR | S_ISVTX | 0777;
     shared->directory.is_sealed = false;
     return 0;
+}
+
+void devices_finish(void)
+{
+    for (const struct posix_device *device = __start_posix_devices; device < __stop_posix_devices;
+         device++) {
+        if (device->finish != NULL) {
+            device->finish();
+        }
+    }
 }

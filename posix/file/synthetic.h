@@ -26,6 +26,8 @@ int64_t synthetic_add(struct posix_node *mount, const struct synthetic_file *fil
 int64_t process_populate(struct posix_node *directory);
 int64_t system_populate(struct posix_node *directory);
 int64_t devices_populate(struct posix_node *directory);
+/* The program ends. */
+void devices_finish(void);
 
 /* A directory below a mount, made if it is not there; borrowed. NULL: no memory. */
 struct posix_node *synthetic_directory(struct posix_node *parent, const char *name, size_t bytes);

@@ -143,32 +143,34 @@ class Guest:
                 os.replace(aside, target)
         return target
 
-    def pack(self, program, *arguments, framed=True, environment=None, variant="image", **settings):
+    def pack(self, program, *arguments, framed=True, environment=None, variant="image", neighbour=None,
+             **settings):
         """The bytes of an image for this configuration; settings are fields of options.Settings."""
         values = {"ring": self.ring, "cores": self.cores, "machine": self.machine,
                   "detour": self.configuration.get("calls") != "reflected", **settings}
         return pack(program, list(arguments), Settings(
-            find_parts=frozen_parts, variant=variant,
+            find_parts=frozen_parts, variant=variant, neighbour=neighbour,
             environment={**DEFAULT_ENVIRONMENT, **(environment or {})}, **values), framed)
 
     def run(self, program, *arguments, stdin=b"", files=(), environment=None, memory=128, seed=None,
             variant="image", qemu=(), verbose=False, timeout_s=None, allow_write_execute=False,
-            on_output=None, console="serial", on_kernel_error=None):
+            on_output=None, console="serial", on_kernel_error=None, neighbour=None):
         """Packs and boots a program; the Result."""
         image = self.pack(program, *arguments, environment=environment, variant=variant,
                           files=list(files), memory=memory, seed=seed, verbose=verbose,
-                          allow_write_execute=allow_write_execute, console=console)
+                          allow_write_execute=allow_write_execute, console=console, neighbour=neighbour)
         return self.boot(image, stdin=stdin, memory=memory, qemu=qemu, timeout_s=timeout_s,
-                         on_output=on_output, console=console, on_kernel_error=on_kernel_error)
+                         on_output=on_output, console=console, on_kernel_error=on_kernel_error,
+                         neighbour=neighbour)
 
     def boot(self, image, stdin=b"", memory=128, qemu=(), timeout_s=None, emulator=QEMU,
-             on_output=None, console="serial", on_kernel_error=None):
+             on_output=None, console="serial", on_kernel_error=None, neighbour=None):
         """Boots the bytes of an image; a run that does not end in time fails the test. qemu: further
         arguments for QEMU; emulator: another one than the machine's; on_output and on_kernel_error
         get each piece of standard output and of the kernel's errors as it comes."""
         limit = timeout_s or self.timeout_s
         options = MachineOptions(self.cores, memory, self.machine, tuple(qemu), limit, emulator,
-                                 console)
+                                 console, neighbour)
         streams = {s: bytearray() for s in (STREAM_OUTPUT, STREAM_ERROR, STREAM_LOG,
                                             STREAM_KERNEL_ERROR, STREAM_TRACE)}
         with tempfile.NamedTemporaryFile(prefix="atoll-test-") as file:

@@ -95,7 +95,7 @@ class InspectTest(unittest.TestCase):
                     "allow_write_execute": True, "working_directory": "/", "host_name": "atoll",
                     "arguments": ["/bin/hello", "a b", ""], "environment": ["A=\n"], "console": "plain",
                     "gate": ["exit", "park"],
-                    "verbose": False, "debug": False}
+                    "neighbour": False, "verbose": False, "debug": False}
         self.assertEqual({key: facts["settings"][key] for key in expected}, expected)
         files = {row["path"]: row for row in facts["files"]}
         one = files["/data/one"]

@@ -16,6 +16,7 @@ memory = "1G"
 machine = "q35"
 quantum_us = 100
 console = "virtio"
+neighbour = "shared"
 placement = "balanced"
 detour = false
 net = "unix"
@@ -106,6 +107,7 @@ class ManifestTest(unittest.TestCase):
         self.assertEqual(values["environment"], {"COLOUR": "blue", "NUMBER": "7"})
         page = str(self.folder / "page")
         self.assertEqual(values["files"], {"/data/page": page, '/data/"two"': page})
+        self.assertEqual(values["neighbour"], str(self.folder / "shared"))
         self.assertEqual(values["out"], {"/result": str(self.folder / "result")})
 
     def test_every_mistake_has_its_line(self):

@@ -21,8 +21,9 @@ VARIANTS = {
     "trace": ["-DATOLL_TRACE=ON"],
 }
 KERNEL = "kernel.elf"
-# What the program's sockets can be -> the library OS that has them.
-POSIX = {"none": "posix.elf", "unix": "posix-unix.elf"}
+# What the program's sockets can be -> the library OS that has them; "neighbour": all, and the device files
+# of a neighbour.
+POSIX = {"none": "posix.elf", "unix": "posix-unix.elf", "neighbour": "posix-neighbour.elf"}
 STEPS_WORTH_A_LINE = 10
 _PROGRESS = re.compile(r"^\[(\d+)/(\d+)\] (.*)")
 

@@ -13,8 +13,8 @@ import sys
 from atoll.elf import PAGE_BYTES, PF_X, PT_NOTE, Elf, align_up
 from atoll.errors import ToolError
 from atoll.gate import names_of
-from atoll.image import (FILE, FLAG_BALANCED, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE, FLAG_VIRTIO_CONSOLE,
-                         FLAG_WRITE_EXECUTE, HEADER, IMAGE_BLOCK_BYTES, IMAGE_LOCATION_MAGIC,
+from atoll.image import (FILE, FLAG_BALANCED, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_NEIGHBOUR, FLAG_VERBOSE,
+                         FLAG_VIRTIO_CONSOLE, FLAG_WRITE_EXECUTE, HEADER, IMAGE_BLOCK_BYTES, IMAGE_LOCATION_MAGIC,
                          IMAGE_VERSION, LOCATION, has_multiboot2_header)
 from atoll.machine import CORES_MAX
 from atoll.native_code import crc32c, image_verdict
@@ -212,6 +212,7 @@ def _settings(payload):
         "gate": names_of(header.gate_calls),
         "console": ("virtio, " if header.flags & FLAG_VIRTIO_CONSOLE else "")
                    + ("framed" if header.flags & FLAG_FRAMED else "plain"),
+        "neighbour": bool(header.flags & FLAG_NEIGHBOUR),
         "verbose": bool(header.flags & FLAG_VERBOSE),
         "seed": header.seed if header.flags & FLAG_FIXED_SEED else None,
     }

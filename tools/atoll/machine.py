@@ -6,6 +6,7 @@ import os
 import selectors
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import threading
@@ -19,6 +20,7 @@ QEMU = "qemu-system-x86_64"
 MACHINES = ("q35", "microvm")
 CONSOLES = ("serial", "virtio")
 CORES_MAX = 64
+NEIGHBOUR_BYTES = 65536
 LEAVE_SECONDS = 2.0   # from the exit record to the end of QEMU
 STOP_SECONDS = 0.2    # QEMU closed its output: it is about to leave
 INPUT_SECONDS = 5.0   # input starts now even without a frame
@@ -36,6 +38,7 @@ class MachineOptions:
     timeout_s: float | None = None
     qemu: str = QEMU
     console: str = "serial"
+    neighbour: str | None = None    # file of the memory shared with another machine
 
 
 @dataclasses.dataclass
@@ -56,8 +59,36 @@ def qemu_command(options, image):
                "-m", str(options.memory_mib), "-smp", str(options.cores), "-display", "none",
                "-nodefaults", "-no-user-config", "-no-reboot",
                "-chardev", "stdio,id=console,signal=off", *_console_device(options),
-               "-kernel", str(image)]
+               "-kernel", str(image), *_neighbour_device(options)]
     return command + list(options.extra)
+
+
+# @impl ATL-LLR-NEIGHBOUR-1030~1
+def _neighbour_device(options):
+    if options.neighbour is None:
+        return []
+    if options.machine != "q35":
+        raise ToolError(f"the machine {options.machine} has no place for memory shared with a neighbour",
+                        "give --machine q35")
+    size = _neighbour_bytes(options.neighbour)
+    path = str(options.neighbour).replace(",", ",,")
+    return ["-object", f"memory-backend-file,id=neighbour,share=on,mem-path={path},size={size}",
+            "-device", "ivshmem-plain,memdev=neighbour"]
+
+
+def _neighbour_bytes(path):
+    """The size of the file, which is made if it is not there."""
+    try:
+        with open(path, "ab") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ToolError(f"{path}: not a file", "give the path of a file")
+            size = file.tell() or file.truncate(NEIGHBOUR_BYTES)
+    except OSError as error:
+        raise ToolError(f"{path}: {error.strerror}", "give the path of a file that can be written") from None
+    if size < NEIGHBOUR_BYTES or size & (size - 1):
+        raise ToolError(f"{path}: {size} bytes", f"a power of two from {NEIGHBOUR_BYTES} on is needed; "
+                        "remove the file, and it is made")
+    return size
 
 
 def _console_device(options):

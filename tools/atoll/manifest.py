@@ -166,6 +166,7 @@ SETTINGS = {
     "machine": _one_of(*MACHINES),
     "quantum_us": _whole(QUANTUM_US_MIN, QUANTUM_US_MAX),
     "console": _one_of(*CONSOLES),
+    "neighbour": lambda value, folder: os.path.join(folder, _of(str, value)),
     "placement": _one_of(*PLACEMENTS),
     "allow_write_execute": _one_of(False, True),
     "debug": _one_of(False, True),

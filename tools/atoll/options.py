@@ -23,6 +23,7 @@ class Settings:
     machine: str = "microvm"
     quantum_us: int = 10000
     console: str = "serial"
+    neighbour: str | None = None    # the file; of run
     placement: str = "fixed"
     working_directory: str = "/"
     host_name: str = "atoll"
@@ -107,6 +108,8 @@ def add_image_options(parser):
         help="put a file or folder of this machine into the image; may be repeated")
     add("--root", metavar="DIR|TAR",
         help="the guest's whole tree: a folder or a tar archive of this machine")
+    add("--neighbour", metavar="FILE",
+        help="memory shared with another machine, in FILE of this one; needs --machine q35")
     add("--env", action="append", type=name_and_value, metavar="NAME=VALUE", default=[],
         help="set a variable of the program's environment; may be repeated")
     add("--manifest", metavar="FILE",
@@ -189,7 +192,7 @@ def settings_from(arguments, program):
     path = _find_manifest(arguments, program)
     manifest = read_manifest(path) if path else {}
     settings = Settings()
-    for name in ("ring", "cores", "memory", "machine", "quantum_us", "console", "placement",
+    for name in ("ring", "cores", "memory", "machine", "quantum_us", "console", "neighbour", "placement",
                  "working_directory", "host_name", "allow_write_execute", "debug", "gate", "detour",
                  "net", "root"):
         given = getattr(arguments, name, None)

@@ -14,7 +14,8 @@ from atoll.debug import add_debug_files
 from atoll.detour import find_detours
 from atoll.errors import ToolError
 from atoll.gate import gate_calls, mask_of
-from atoll.image import (FLAG_BALANCED, FLAG_DEBUG_WAIT, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_VERBOSE,
+from atoll.image import (FLAG_BALANCED, FLAG_DEBUG_WAIT, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG_NEIGHBOUR,
+                         FLAG_VERBOSE,
                          FLAG_VIRTIO_CONSOLE, FLAG_WRITE_EXECUTE, Manifest,
                          build_image)
 from atoll.iso import build_iso
@@ -57,7 +58,8 @@ def pack(program, arguments, settings, framed):
     if settings.terminal and framed:
         tree.entries[TERMINAL_SETTING] = Entry(stat.S_IFREG | 0o400,
                                                struct.pack("<HHHH", *settings.terminal))
-    kernel, posix = _parts(settings, settings.net or net_of(elf))
+    kernel, posix = _parts(settings, "neighbour" if settings.neighbour is not None
+                           else settings.net or net_of(elf))
     if settings.debug:
         add_debug_files(tree, kernel, posix)
     manifest = Manifest(
@@ -119,6 +121,7 @@ def _flags(settings, framed):
             | (FLAG_VERBOSE if settings.verbose else 0)
             | (FLAG_FRAMED if framed else 0)
             | (FLAG_VIRTIO_CONSOLE if settings.console == "virtio" else 0)
+            | (FLAG_NEIGHBOUR if settings.neighbour is not None else 0)
             | (FLAG_BALANCED if settings.placement == "balanced" else 0)
             | (FLAG_DEBUG_WAIT if settings.debug and settings.debug_wait else 0)
             | (FLAG_FIXED_SEED if settings.seed is not None else 0))

@@ -114,6 +114,8 @@ struct gate_info {
     uint16_t port_mtu;    /* as the device tells it, or 1500 */
     uint8_t port_mac[6];
     uint32_t port_features; /* GATE_PORT_*: what headers of the device's kind may ask and tell */
+    uint64_t neighbour_address; /* memory that another machine writes too, writable on every core */
+    uint64_t neighbour_bytes;   /* 0: none */
 };
 
 /* Ports: how data goes between a device and posix/ without a copy. Port 0 is the network; each

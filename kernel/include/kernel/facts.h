@@ -10,6 +10,7 @@
 #define FACTS_IOAPICS_MAX 4u
 #define FACTS_DEVICE_PAGES_MAX 32u
 #define FACTS_SLOTS_MAX 8u
+#define FACTS_NEIGHBOUR_BYTES 65536u
 #define FACTS_CLOCK_REGISTERS 7u /* see struct gate_info */
 
 struct memory_range {
@@ -62,6 +63,7 @@ struct facts {
     struct facts_virtio virtio_console, virtio_entropy;
     uint64_t device_pages[FACTS_DEVICE_PAGES_MAX]; /* core 0's, from LAYOUT_DEVICE_FIRST on */
     uint32_t device_page_count;
+    uint64_t neighbour_physical; /* FACTS_NEIGHBOUR_BYTES shared with another machine; 0: none */
     /* power-off: 0 = not known */
     uint16_t acpi_pm1a_control, acpi_pm1b_control;
     uint8_t acpi_s5_a, acpi_s5_b;

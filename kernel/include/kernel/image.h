@@ -58,6 +58,7 @@ struct image_section {
 #define IMAGE_FLAG_BALANCED 16u     /* an idle core asks the longest queue for a thread */
 #define IMAGE_FLAG_DEBUG_WAIT 32u   /* with the debugger's stub: it waits at the program's start */
 #define IMAGE_FLAG_VIRTIO_CONSOLE 64u /* console on a virtio console, not on the serial port */
+#define IMAGE_FLAG_NEIGHBOUR 256u     /* the program gets the memory shared with a neighbour */
 
 struct image_header {
     uint64_t magic;

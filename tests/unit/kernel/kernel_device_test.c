@@ -62,6 +62,20 @@ TEST(memory_and_what_is_beyond_all_addresses_is_refused)
     CHECK_EQUAL(shared_facts.device_page_count, 1);
 }
 
+/* @verifies ATL-LLR-NEIGHBOUR-1010~1 @robust */
+TEST(memory_of_a_neighbour_is_no_memory_of_the_machine)
+{
+    const uint64_t bytes = FACTS_NEIGHBOUR_BYTES;
+    machine();
+    CHECK(device_may_be_at(0xfe000000, bytes) && device_may_be_at(128 * MIB, bytes));
+    CHECK(device_may_be_at(4096 * MIB - bytes, bytes) && device_may_be_at(8192 * MIB, bytes));
+    CHECK(!device_may_be_at(4096 * MIB - bytes + 1, bytes));
+    CHECK(!device_may_be_at(4 * MIB - bytes, bytes) && !device_may_be_at(8192 * MIB - 1, bytes));
+    CHECK(device_may_be_at((1ull << 40) - bytes, bytes));
+    CHECK(!device_may_be_at((1ull << 40) - bytes + 1, bytes));
+    CHECK(!device_may_be_at(UINT64_MAX, bytes) && !device_may_be_at(0, bytes));
+}
+
 /* @verifies ATL-LLR-VIRTIO-0003~1 @robust */
 TEST(pages_run_out)
 {

@@ -134,4 +134,22 @@ TEST(a_device_without_message_interrupts_has_none)
     CHECK_EQUAL(found.msix, 0);
 }
 
+/* @verifies ATL-LLR-NEIGHBOUR-1010~1 @robust */
+TEST(memory_shared_with_a_neighbour_is_bar_2)
+{
+    make();
+    CHECK_EQUAL(pci_parse_ivshmem(words), 0); /* another device */
+    words[0] = 0x11101af4;
+    words[6] = 0xfd00000c;
+    words[7] = 0x00000002;
+    CHECK_EQUAL(pci_parse_ivshmem(words), 0x2fd000000);
+    words[6] = 0xfd000008; /* a narrow one */
+    CHECK_EQUAL(pci_parse_ivshmem(words), 0xfd000000);
+    words[6] = 0xc001;
+    CHECK_EQUAL(pci_parse_ivshmem(words), 0);
+    words[6] = 0x0000000c;
+    words[7] = 0;
+    CHECK_EQUAL(pci_parse_ivshmem(words), 0); /* nobody gave it an address */
+}
+
 CHECK_MAIN()

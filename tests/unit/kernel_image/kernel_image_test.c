@@ -142,7 +142,7 @@ TEST(accepts_both_rings_and_the_ends_of_each_range)
     header->ring = 0;
     header->cores = CORE_COUNT_MAX;
     header->quantum_us = 100;
-    header->flags = 127;
+    header->flags = 127 | IMAGE_FLAG_NEIGHBOUR;
     sample_seal(&sample);
     CHECK_EQUAL(validate(SAMPLE_BYTES, &reason), RESULT_OK);
     header->quantum_us = 1000000;

@@ -4,8 +4,7 @@ that a change of the sources meanwhile cannot mix two versions in one run."""
 import shutil
 import threading
 
-from atoll.build import build_image_parts
-from atoll.net import NETS
+from atoll.build import POSIX, build_image_parts
 from atoll.paths import build_directory
 
 _lock = threading.Lock()
@@ -20,5 +19,5 @@ def frozen_parts(variant="image", net="none"):
             folder.mkdir(parents=True, exist_ok=True)
             _frozen[variant] = {each: tuple(shutil.copy(path, folder / path.name)
                                             for path in build_image_parts(variant, each))
-                                for each in NETS}
+                                for each in POSIX}
         return _frozen[variant][net]

@@ -10,6 +10,10 @@
 
 #define DEVICE_BYTES_MAX (8 * PAGE_BYTES)
 
+/* False: RAM, the image or what lies below it, or beyond the processor's addresses.
+ * @bytes  1..FACTS_NEIGHBOUR_BYTES. Boot core, memory collected */
+bool device_may_be_at(uint64_t physical, uint64_t bytes);
+
 /* Has core 0's tables show device registers: the validator of addresses that firmware and devices
  * tell. Returns where core 0 will see them on its own root; 0: refused: RAM, or nowhere, or too
  * many.

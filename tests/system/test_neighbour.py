@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The channel to a neighbour machine: two images with one another, an image with the C program that an
+RTOS would compile, and with one that writes whatever it can."""
+import contextlib
+import os
+import pathlib
+import subprocess
+import tempfile
+import threading
+
+from lib import ONE, PAIRWISE, ROOT, system_test
+
+from atoll.build import compile_program
+from atoll.paths import build_directory
+from atoll.testing.results import TestFailure
+
+COUNT = 10000
+LIVES_OF_LIES = 12
+_lock = threading.Lock()
+
+
+def host_program():
+    """The other side as a program of this machine, compiled once."""
+    sources = [ROOT / "apps/neighbour/host.c", ROOT / "apps/neighbour/neighbour.c"]
+    target = build_directory() / "programs" / "neighbour-host"
+    with _lock:
+        if not target.exists() or any(s.stat().st_mtime > target.stat().st_mtime for s in sources):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            compile_program(["gcc", "-std=gnu2x", "-O2", *map(str, sources), "-o", str(target)])
+    return target
+
+
+@contextlib.contextmanager
+def shared_file():
+    with tempfile.TemporaryDirectory(prefix="atoll-neighbour-") as folder:
+        yield pathlib.Path(folder) / "shared"
+
+
+def start_host(file, *words):
+    """A running host program that has joined. The file must be there."""
+    host = subprocess.Popen([host_program(), file, *(str(w) for w in words)],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if host.stdout.readline() != b"joined\n":
+        host.kill()
+        raise AssertionError(f"the host program did not join: {host.communicate()}")
+    return host
+
+
+def end_host(host, result, status=0):
+    output, errors = host.communicate(timeout=30)
+    result.expect_that(host.returncode == status,
+                       f"the host program ends with {status}: {host.returncode} {output} {errors}")
+
+
+def make(file, size=65536):
+    with open(file, "wb") as stream:
+        stream.truncate(size)
+    return file
+
+
+def sum_of(count):
+    return sum((i * 29 + k * 3) & 255 for i in range(count) for k in range(1 + i * 97 % 3072))
+
+
+# @verifies ATL-LLR-NEIGHBOUR-1020~1 ATL-LLR-NEIGHBOUR-1021~1 ATL-LLR-NEIGHBOUR-1022~1 ATL-LLR-NEIGHBOUR-1023~1 @robust
+@system_test(matrix=PAIRWISE, machine=("q35",))
+def test_both_sides_in_one_machine(guest):
+    with shared_file() as file:
+        guest.run(guest.build("neighbour.c"), "/dev/neighbour0", "both", neighbour=file).expect(
+            stdout=f"500 messages, sum {sum_of(500)}\nboth sides\n".encode(), status=0)
+
+
+# @verifies ATL-LLR-NEIGHBOUR-1010~1 ATL-LLR-NEIGHBOUR-1020~1 ATL-LLR-NEIGHBOUR-1021~1 ATL-LLR-NEIGHBOUR-1022~1
+@system_test(matrix=ONE, machine=("q35",), libc=("musl",), cores=(1,), timeout_s=180, how=("echo", "watch"))
+def test_two_images(guest):
+    program = guest.build("neighbour.c")
+    results = {}
+    with shared_file() as file:
+        def run(device, *words):
+            results[device] = guest.run(program, device, *words, neighbour=file)
+        other = threading.Thread(target=run, args=("/dev/neighbour1", guest.how))
+        other.start()
+        run("/dev/neighbour0", "ping", str(COUNT))
+        other.join()
+    line = f"{COUNT} messages, sum {sum_of(COUNT)}"
+    results["/dev/neighbour0"].expect(stdout=f"{line}\n".encode(), stderr=b"", status=0)
+    results["/dev/neighbour1"].expect(stdout=f"{line}, end\n".encode(), stderr=b"", status=0)
+
+
+# @verifies ATL-LLR-NEIGHBOUR-1006~1 ATL-LLR-NEIGHBOUR-1020~1
+@system_test(matrix=PAIRWISE, machine=("q35",), libc=("musl",), cores=(2,), side=(0, 1))
+def test_an_image_and_a_program_that_an_rtos_could_be(guest):
+    with shared_file() as file:
+        host = start_host(make(file), guest.side, "echo", 0)
+        result = guest.run(guest.build("neighbour.c"), f"/dev/neighbour{1 - guest.side}", "ping", "2000",
+                           neighbour=file)
+        result.expect(stdout=f"2000 messages, sum {sum_of(2000)}\n".encode(), status=0)
+        end_host(host, result)  # it has seen the end of the program, which closed nothing
+
+
+def endure(guest, lives):
+    """The guest's run, while one host program after the other plays the other side."""
+    hosts = []
+    with shared_file() as file:
+        make(file)
+
+        def play():
+            for words in lives:
+                host = start_host(file, 0, *words)
+                hosts.append((host, *host.communicate(timeout=60)))
+        player = threading.Thread(target=play)
+        player.start()
+        result = guest.run(guest.build("neighbour.c"), "/dev/neighbour1", "endure", neighbour=file)
+        player.join()
+    for host, output, errors in hosts:
+        result.expect_that(host.returncode == 0, f"{host.args}: {host.returncode} {output} {errors}")
+    result.expect_that(len(hosts) == len(lives), "every host program ran")
+    return result
+
+
+# @verifies ATL-LLR-NEIGHBOUR-1020~1 ATL-LLR-NEIGHBOUR-1023~1 @robust
+@system_test(matrix=PAIRWISE, machine=("q35",), libc=("musl",), cores=(1, 2))
+def test_a_neighbour_restarts(guest):
+    # A life that ends without a word is noticed when the next one begins.
+    result = endure(guest, [("die", 7), ("die", 5), ("ping", 100), ("ping", 3), ("stop", 0)])
+    lost = "Connection reset by peer\n"
+    result.expect(stdout=f"{lost}{lost}end\nend\nstop\n".encode(), status=0)
+
+
+# @verifies ATL-LLR-NEIGHBOUR-1020~1 ATL-LLR-NEIGHBOUR-1023~1 @robust
+@system_test(matrix=PAIRWISE, machine=("q35",), libc=("musl",), cores=(1, 2), timeout_s=120)
+def test_a_neighbour_lies(guest):
+    lies = [("lie", seed) for seed in range(LIVES_OF_LIES)]
+    result = endure(guest, [*lies, ("ping", 100), ("stop", 0)])
+    lines = result.stdout.decode().split("\n")
+    result.expect(status=0)
+    result.expect_that(lines[-3:] == ["end", "stop", ""], "the program went on to the end")
+    known = {"Protocol error", "Connection reset by peer", "end"}
+    result.expect_that(set(lines[:-2]) <= known and "Protocol error" in lines, "the errors are clear")
+    result.expect_that(len(lines) - 3 > LIVES_OF_LIES, "each lie was told")
+    result.expect_that(not result.kernel_errors, "the kernel has nothing to say")
+
+
+# @verifies ATL-LLR-NEIGHBOUR-1010~1 ATL-LLR-NEIGHBOUR-1023~1 ATL-LLR-NEIGHBOUR-1011~1
+@system_test(matrix=PAIRWISE, machine=("q35", "microvm"), libc=("musl",), asks=(True, False))
+def test_memory_is_there_when_asked_for(guest):
+    """The image asks, or the machine has it, or neither, or both."""
+    device, small = (("-object", f"memory-backend-ram,id=m,share=on,size={size}",
+                      "-device", "ivshmem-plain,memdev=m") for size in ("64K", "32K"))
+    image = guest.pack(guest.build("neighbour.c"), "/dev/neighbour0", "open",
+                       neighbour="any" if guest.asks else None)
+    for qemu in ((), small, device) if guest.machine == "q35" else ((),):
+        text = ("No such file or directory" if not guest.asks else "open" if qemu == device
+                else "No such device or address")
+        guest.boot(image, qemu=qemu).expect(stdout=f"{text}\n".encode(), status=0)
+
+
+# @verifies ATL-LLR-NEIGHBOUR-1030~1
+@system_test(matrix=ONE, machine=("q35",), libc=("musl",), timeout_s=60)
+def test_run_makes_the_file(guest):
+    program = guest.build("neighbour.c")
+
+    def refused(message, *words):
+        done = guest.tool("run", *words, program, "/dev/neighbour0", "both")
+        if done.returncode != 125 or message not in done.stderr:
+            raise TestFailure(f"{message} is not said: {done}")
+    with shared_file() as file:
+        words = ("--neighbour", file, "--machine", "q35")
+        done = guest.tool("run", *words, program, "/dev/neighbour0", "both")
+        if not done.stdout.endswith(b"both sides\n") or file.stat().st_size != 65536:
+            raise TestFailure(f"it does not work: {done}")
+        for size in (1000, 65536 + 4096, 32768):
+            os.truncate(file, size)
+            refused(b"%d bytes" % size, *words)
+        refused(b"--machine q35", *words[:2])
+        refused(b"Is a directory", "--neighbour", file.parent, *words[2:])
