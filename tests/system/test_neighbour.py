@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 
-from lib import ONE, PAIRWISE, ROOT, system_test
+from lib import FULL, ONE, PAIRWISE, ROOT, system_test
 
 from atoll.build import compile_program
 from atoll.paths import build_directory
@@ -71,14 +71,14 @@ def test_both_sides_in_one_machine(guest):
 
 
 # @verifies ATL-LLR-NEIGHBOUR-1010~1 ATL-LLR-NEIGHBOUR-1020~1 ATL-LLR-NEIGHBOUR-1021~1 ATL-LLR-NEIGHBOUR-1022~1
-@system_test(matrix=ONE, machine=("q35",), libc=("musl",), cores=(1,), timeout_s=180, how=("echo", "watch"))
+@system_test(matrix=FULL, machine=("q35",), libc=("musl",), cores=(1,), timeout_s=180)
 def test_two_images(guest):
     program = guest.build("neighbour.c")
     results = {}
     with shared_file() as file:
         def run(device, *words):
             results[device] = guest.run(program, device, *words, neighbour=file)
-        other = threading.Thread(target=run, args=("/dev/neighbour1", guest.how))
+        other = threading.Thread(target=run, args=("/dev/neighbour1", "echo" if guest.ring == 3 else "watch"))
         other.start()
         run("/dev/neighbour0", "ping", str(COUNT))
         other.join()
