@@ -179,7 +179,7 @@ def register_perturbed(program):
 
 
 PERTURBED = ("threads", "mutex", "condvar", "barrier", "rwlock", "semaphore", "once_tsd", "cancel",
-             "timedwait", "signals", "pipes", "epoll", "signal_queue", "timers")
+             "timedwait", "signals", "pipes", "epoll", "signal_queue", "timers", "socket_threads")
 
 
 for row in programs():

@@ -19,14 +19,15 @@ def test_works_survive_every_refusal(guest):
     binary = guest.build("refused.c", *gate_include_flags())
     result = guest.run(binary, guest.kind, variant="hooks").expect(status=0, stderr=b"")
     refused = {name: int(times) for name, times in re.findall(r"(\w+) (\d+)\n", result.stdout.decode())}
-    result.expect_that(len(refused) == 14, "all works were done")
+    result.expect_that(len(refused) == 16, "all works were done")
     result.expect_that(refused["files" if guest.kind == "allocation" else "mapping"] >= 3,
                        "something was refused")
 
 
 # Small versions of conformance programs, and about how many allocations they make.
 PROGRAMS = {"threads": 400, "condvar": 100, "memory": 60, "files": 150, "file_mapping": 80,
-            "pipes": 200, "epoll": 150, "timers": 80, "proc_files": 150, "timerfd": 30}
+            "pipes": 200, "epoll": 150, "timers": 80, "proc_files": 150, "timerfd": 30,
+            "sockets": 120, "socket_names": 100, "socket_messages": 600, "socket_threads": 300}
 STATUS_KILLED = 137
 
 

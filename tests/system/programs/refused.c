@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "../hooks/refuse.h"
 #include "refused_files.h"
+#include "refused_sockets.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,12 +31,22 @@
 static const struct {
     const char *name;
     int (*run)(void);
-} works[] = {
-    {"threads", work_threads}, {"waiting", work_waiting}, {"signals", work_signals},
-    {"timers", work_timers},   {"memory", work_memory},   {"files", work_files},
-    {"names", work_names},     {"mapping", work_mapping}, {"image_file", work_image_file},
-    {"pipes", work_pipes},     {"events", work_events},   {"descriptors", work_descriptors},
-    {"many", work_many},       {"proc", work_proc}};
+} works[] = {{"threads", work_threads},
+             {"waiting", work_waiting},
+             {"signals", work_signals},
+             {"timers", work_timers},
+             {"memory", work_memory},
+             {"files", work_files},
+             {"names", work_names},
+             {"mapping", work_mapping},
+             {"image_file", work_image_file},
+             {"pipes", work_pipes},
+             {"events", work_events},
+             {"descriptors", work_descriptors},
+             {"many", work_many},
+             {"proc", work_proc},
+             {"socket_pairs", work_socket_pairs},
+             {"socket_names", work_socket_names}};
 #define WORK_COUNT (sizeof(works) / sizeof(works[0]))
 
 static const char *const kinds[REFUSE_KINDS] = {"allocation", "frame", "frame_of_call"};
@@ -105,7 +116,8 @@ static struct use use_now(void)
 
 static int is_want(int error)
 {
-    return error == ENOMEM || error == EAGAIN || error == ENOSPC || error == ENOLCK;
+    return error == ENOMEM || error == EAGAIN || error == ENOSPC || error == ENOLCK ||
+           error == ENOBUFS;
 }
 
 /* A thread that has been joined may still be on its way out, and a message without an answer. */
