@@ -3,10 +3,11 @@
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import tempfile
 
-from lib import FULL, ONE, PAIRWISE, system_test
+from lib import FULL, ONE, PAIRWISE, ROOT, system_test
 from test_panic import JUMP_TO_SELF, UD2, put
 
 from atoll.elf import PT_LOAD, Elf
@@ -167,10 +168,30 @@ def test_summary_names_the_calls(guest):
 # @verifies ATL-LLR-DEBUG-0602~1 ATL-LLR-TOOL-0604~1
 @system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2), timeout_s=60)
 def test_a_program_that_goes_on_is_ended(guest):
-    with Trace(guest, "for", "ever", options=("--for", "1500ms"), stdout=b"") as trace:
+    with Trace(guest, "for", "ever", options=("--for", "1500ms"), stdout=b"begins\n") as trace:
         events, _ = trace.events()
         fail_unless(any('"park"' in fields for *_, fields in events), "it slept")
         fail_unless("ended by signal 15" in trace.log, "it is told", trace.log)
+
+
+# @verifies ATL-LLR-TOOL-0605~1
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2), timeout_s=60)
+def test_control_c_ends_the_program_and_keeps_its_trace(guest):
+    with tempfile.TemporaryDirectory(prefix="atoll-test-") as place:
+        folder, (kernel, posix) = pathlib.Path(place) / "trace", guest.parts("trace")
+        words = [ROOT / "atoll", "trace", "--ring", guest.ring, "--cores", guest.cores, "--machine", guest.machine,
+                 "--kernel", kernel, "--posix", posix, guest.build("traced.c"), "for", "ever", "-o", folder]
+        process = subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            fail_unless(process.stdout.readline() == b"begins\n", "it runs")
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=guest.timeout_s)
+        finally:
+            process.kill()
+        fail_unless(process.returncode == 0, f"status {process.returncode}", errors.decode())
+        last = parse_rings((folder / "rings").read_bytes())[0].records
+        fail_unless(any(record.name == "gate_enter" for record in last), "its trace is there")
 
 
 def patched_kernel(guest, folder, function, code):

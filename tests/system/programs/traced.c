@@ -3,7 +3,7 @@
  *     yield N      N gate calls "park", alone: sched_yield asks the kernel each time
  *     turns N      two threads, on cores of their own if there are two, take N turns each
  *     create N     N threads, one after the other
- *     for ever     works and sleeps in turn */
+ *     for ever     says "begins", then works and sleeps in turn */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -68,6 +68,8 @@ int main(int count, char **arguments)
             pthread_join(start(nothing, i), NULL);
         }
     } else if (strcmp(what, "for") == 0) {
+        puts("begins");
+        fflush(stdout);
         for (;;) {
             const struct timespec rest = {0, 2000000};
             nanosleep(&rest, NULL);

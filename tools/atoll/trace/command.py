@@ -2,7 +2,9 @@
 """`./atoll trace`: runs a program on the kernel that notes everything, and keeps what its rings say;
 `--summary` tells what is in a folder that was written so."""
 import argparse
+import contextlib
 import pathlib
+import signal
 import sys
 import tempfile
 import threading
@@ -41,9 +43,9 @@ def trace_parser():
         description="Runs a static Linux program as ./atoll run does, on a kernel that notes every event, "
                     f"and writes what its cores noted into a new folder: {CTF}/ in the Common Trace Format, "
                     f"for babeltrace2; {JSON} for ui.perfetto.dev; and {RINGS}, as the machine sent them.",
-        epilog="Options stand before the program, but for -o and --for, which may also be last. The exit "
-               f"status is that of ./atoll run, or {STATUS_NO_TRACE} instead of 0 if no trace came; with "
-               "--for, 0 if the program was ended by it.")
+        epilog="Options stand before the program, but for -o and --for, which may also be last. Ctrl-C ends "
+               "the program and keeps its trace. The exit status is that of ./atoll run, or "
+               f"{STATUS_NO_TRACE} instead of 0 if no trace came; 0 if --for or Ctrl-C ended the program.")
     add_image_options(parser)
     add_machine_options(parser)
     parser.add_argument("-o", "--output", metavar="DIR", help="where the trace goes; must not exist")
@@ -89,28 +91,43 @@ def read_trace(folder):
         raise ToolError(f"{path}: {error.strerror}", "give a folder that ./atoll trace has written") from None
 
 
+# @impl ATL-LLR-TOOL-0604~1 ATL-LLR-TOOL-0605~1
 class _Ender:
-    """Ends the machine when its program has run for a time: core 0 by itself at the first NMI, or wherever
-    it hangs at the second; where that does not help either, QEMU."""
+    """Ends a machine so that it sends its rings: core 0 by itself at the first NMI, or wherever it hangs at
+    the second; where that does not help either, QEMU. It does so when the program has run for a time
+    (None: for ever), or when it is asked."""
 
     def __init__(self, monitor, seconds, has_begun):
-        self._monitor, self._has_begun = monitor, has_begun
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
+        self._monitor, self._seconds, self._has_begun = monitor, seconds, has_begun
+        self._is_running = False
         self._is_over = threading.Event()
+        self._timer = None
         self.has_acted = False
 
     def feed_log(self, data):
         """The kernel's lines, whole: its last one before the program starts is the audit's."""
-        if AUDIT_LINE in data and not self._timer.is_alive() and not self.has_acted:
+        if AUDIT_LINE not in data or self._is_running:
+            return
+        self._is_running = True
+        if self._seconds is not None:
+            self._timer = threading.Timer(self._seconds, self.ask)
+            self._timer.daemon = True
             self._timer.start()
+
+    def ask(self):
+        """True: the machine is about to end. Before its program runs, or a second time, it cannot be asked."""
+        if not self._is_running or self.has_acted:
+            return False
+        self.has_acted = True
+        threading.Thread(target=self._end, daemon=True).start()
+        return True
 
     def stop(self):
         self._is_over.set()
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _end(self):
-        self.has_acted = True
         try:
             monitor = Monitor(self._monitor)
             for command in ("inject-nmi", "inject-nmi", "quit"):
@@ -119,6 +136,19 @@ class _Ender:
                     return
         except (OSError, ToolError):
             pass  # QEMU is gone
+
+
+@contextlib.contextmanager
+def _interrupt_asks(ender):
+    """Ctrl-C asks the machine to end; the next one, or one before the program runs, is as ever."""
+    def handler(*_):
+        if not ender.ask():
+            raise KeyboardInterrupt
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _settings(arguments, program):
@@ -151,22 +181,21 @@ def _trace_program(arguments, command):
     cores = parse_rings(bytes(rings))
     write_ctf(folder / CTF, cores, " ".join(command))
     (folder / JSON).write_text(chrome_json(cores))
-    print(f"atoll: {folder}: {sum(len(core.records) for core in cores):,} records of {len(cores)} core{'s' if len(cores) > 1 else ''}. "
-          f"babeltrace2 {folder}; {folder / JSON} in ui.perfetto.dev; ./atoll trace --summary {folder}",
-          file=sys.stderr)
+    kept = sum(len(core.records) for core in cores)
+    plural = "s" if len(cores) > 1 else ""
+    print(f"atoll: {folder}: {kept:,} records of {len(cores)} core{plural}. babeltrace2 {folder}; "
+          f"{folder / JSON} in ui.perfetto.dev; ./atoll trace --summary {folder}", file=sys.stderr)
     return status
 
 
 def _run(arguments, command, settings, rings):
-    sinks = {STREAM_TRACE: rings.extend}
-    if arguments.seconds is None:
-        return run_program(command, arguments, settings, sinks=sinks)
     with tempfile.TemporaryDirectory(prefix="atoll-") as place:
         monitor = pathlib.Path(place) / "monitor"
         ender = _Ender(monitor, arguments.seconds, lambda: bool(rings))
         try:
-            status = run_program(command, arguments, settings, monitor_arguments(monitor),
-                                 {**sinks, STREAM_LOG: ender.feed_log})
+            with _interrupt_asks(ender):
+                status = run_program(command, arguments, settings, monitor_arguments(monitor),
+                                     {STREAM_TRACE: rings.extend, STREAM_LOG: ender.feed_log})
         finally:
             ender.stop()
     return 0 if ender.has_acted and status == STATUS_TERMINATED else status
