@@ -103,23 +103,16 @@ enter_long_mode:
 /* Nothing works yet but the serial port. */
 no_long_mode:
     mov $text_long_mode, %esi
-    mov $(UART + 1), %edx
-    xor %eax, %eax
-    out %al, %dx
-1:  lodsb
-    test %al, %al
-    jz 3f
-    mov %eax, %ebx
-    mov $100000, %ecx
+1:  mov $100000, %ecx
     mov $(UART + 5), %edx
 2:  in %dx, %al
     test $0x20, %al
     loopz 2b
-    mov %ebx, %eax
     mov $UART, %edx
-    out %al, %dx
-    jmp 1b
-3:  lidt boot_no_idt /* a fault without handlers resets the machine */
+    outsb
+    cmpb $0, (%esi)
+    jne 1b
+    lidt boot_gdt /* zeros: a fault without handlers resets the machine */
     ud2
 
     .code64
@@ -146,9 +139,6 @@ boot_gdt:
 boot_gdt_pointer:
     .word GDT_LIMIT
     .long boot_gdt
-boot_no_idt:
-    .word 0
-    .long 0
 text_long_mode:
     .asciz "atoll: cannot start: this processor has no 64-bit mode or no NX\r\n"
 
