@@ -6,12 +6,11 @@
 extern const uint8_t cpu_user_copy_words[], cpu_user_copy_bytes[], cpu_user_copy_done[];
 
 /* @impl ATL-LLR-BOOT-0010~1 */
-bool cpu_exception_fixup(uint64_t rip, uint64_t *fixup)
+uint64_t cpu_exception_fixup(uint64_t rip)
 {
     if (rip < (uint64_t)cpu_user_copy_words || rip >= (uint64_t)cpu_user_copy_done) {
-        return false;
+        return 0;
     }
     bool is_by_bytes = rip >= (uint64_t)cpu_user_copy_bytes;
-    *fixup = (uint64_t)(is_by_bytes ? cpu_user_copy_done : cpu_user_copy_bytes);
-    return true;
+    return (uint64_t)(is_by_bytes ? cpu_user_copy_done : cpu_user_copy_bytes);
 }

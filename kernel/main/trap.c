@@ -102,23 +102,17 @@ noreturn void trap_from_cell(uint64_t vector, uint64_t error, uint64_t address)
 /* In the kernel: user copies fault by design; an interrupt finds it halted; the rest is fatal. */
 void trap_in_kernel(struct kernel_trap *trap, uint64_t address)
 {
+    uint64_t fixup = trap->vector == VECTOR_PAGE_FAULT ? cpu_exception_fixup(trap->rip) : 0;
     if (trap->vector >= VECTOR_FIRST_INTERRUPT) {
         interrupt(trap->vector);
-        return;
-    }
-    if (trap->vector == VECTOR_NMI) {
+    } else if (trap->vector == VECTOR_NMI) {
         stop_at_nmi();
-        return;
-    }
-    if (trap->vector == VECTOR_DEBUG) {
+    } else if (trap->vector == VECTOR_DEBUG) {
         /* A single step that the processor put off until it was in here: not the kernel's. */
         trap->rflags &= ~(uint64_t)RFLAGS_TF;
-        return;
-    }
-    uint64_t fixup;
-    if (trap->vector == VECTOR_PAGE_FAULT && cpu_exception_fixup(trap->rip, &fixup)) {
+    } else if (fixup != 0) {
         trap->rip = fixup;
-        return;
+    } else {
+        report_kernel_trap(trap, address);
     }
-    report_kernel_trap(trap, address);
 }

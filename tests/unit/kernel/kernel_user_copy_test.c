@@ -15,8 +15,8 @@ static uint8_t *area; /* one page, then a page without access */
 static void on_fault(int number, siginfo_t *, void *context)
 {
     greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
-    uint64_t fixup;
-    if (!cpu_exception_fixup((uint64_t)registers[REG_RIP], &fixup)) {
+    uint64_t fixup = cpu_exception_fixup((uint64_t)registers[REG_RIP]);
+    if (fixup == 0) {
         signal(number, SIG_DFL);
         return;
     }
@@ -80,9 +80,8 @@ TEST(writes_beyond_a_page_stop_at_the_exact_byte)
 /* @verifies ATL-LLR-BOOT-0010~1 @robust */
 TEST(other_instructions_have_no_fixup)
 {
-    uint64_t fixup;
-    CHECK(!cpu_exception_fixup((uint64_t)prepare, &fixup));
-    CHECK(!cpu_exception_fixup(0, &fixup));
+    CHECK_EQUAL(cpu_exception_fixup((uint64_t)prepare), 0);
+    CHECK_EQUAL(cpu_exception_fixup(0), 0);
 }
 
 static alignas(4096) uint8_t pages[3][PAGE_BYTES];

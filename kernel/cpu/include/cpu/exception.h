@@ -5,10 +5,9 @@
 
 #include <percpu/base.h>
 
-/* Where an instruction of cpu_user_copy that faulted goes on. @rip its address; @fixup is written
- * on true. Context: any, also on an interrupt stack. Returns false if the instruction is not one
- * that may fault. */
-bool cpu_exception_fixup(uint64_t rip, uint64_t *fixup);
+/* Where an instruction of cpu_user_copy that faulted goes on; 0: it is not one that may fault.
+ * @rip its address. Context: any, also on an interrupt stack */
+uint64_t cpu_exception_fixup(uint64_t rip);
 
 /* Copies between the kernel and the user half, in either direction, or inside the kernel.
  *
