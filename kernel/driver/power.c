@@ -22,13 +22,6 @@
 #define DELAY_PORT 0x80
 #define AFTERLIFE_READS 200000u
 
-static void await_the_end(void)
-{
-    for (uint32_t i = 0; i < AFTERLIFE_READS; i++) {
-        (void)cpu_in8(DELAY_PORT);
-    }
-}
-
 static void write_pm1(uint16_t port, uint8_t type)
 {
     if (port != 0) {
@@ -38,28 +31,25 @@ static void write_pm1(uint16_t port, uint8_t type)
     }
 }
 
-static void write_sleep_control(void)
-{
-    uint8_t value =
-        (uint8_t)((shared_facts.acpi_s5_a << SLEEP_CONTROL_TYPE_SHIFT) | SLEEP_CONTROL_ENABLE);
-    if (shared_facts.acpi_sleep_is_memory) {
-        cpu_boot_store_u8(shared_facts.acpi_sleep_control, value);
-    } else {
-        cpu_out8((uint16_t)shared_facts.acpi_sleep_control, value);
-    }
-}
-
+/* Where the registers are known. */
 static void soft_off(void)
 {
-    if (shared_facts.acpi_sleep_control != 0) {
-        write_sleep_control();
+    uint64_t control = shared_facts.acpi_sleep_control;
+    uint8_t value =
+        (uint8_t)((shared_facts.acpi_s5_a << SLEEP_CONTROL_TYPE_SHIFT) | SLEEP_CONTROL_ENABLE);
+    if (control != 0 && shared_facts.acpi_sleep_is_memory) {
+        cpu_boot_store_u8(control, value);
+    } else if (control != 0) {
+        cpu_out8((uint16_t)control, value);
     } else if (shared_facts.acpi_pm1a_control != 0) {
         write_pm1(shared_facts.acpi_pm1a_control, shared_facts.acpi_s5_a);
         write_pm1(shared_facts.acpi_pm1b_control, shared_facts.acpi_s5_b);
     } else {
         return;
     }
-    await_the_end();
+    for (uint32_t i = 0; i < AFTERLIFE_READS; i++) {
+        (void)cpu_in8(DELAY_PORT);
+    }
 }
 
 /* @impl ATL-LLR-BOOT-0026~1 */
