@@ -119,15 +119,6 @@ static bool write_polled(const uint8_t *bytes, uint64_t count)
     return true;
 }
 
-/* @impl ATL-LLR-BOOT-0026~1 */
-void console_drain(void)
-{
-    uint64_t begin = cpu_rdtsc();
-    while (!shared_console_line->is_idle() && cpu_rdtsc() - begin < ANSWER_CYCLES_MAX) {
-        cpu_pause();
-    }
-}
-
 static void flush_ring(void)
 {
     const uint8_t *at;
@@ -190,11 +181,16 @@ void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes)
     }
 }
 
+/* @impl ATL-LLR-BOOT-0026~1 */
 void console_panic_begin(void)
 {
     if (is_buffered()) {
         flush_ring();
         has_interrupts = false;
+    }
+    uint64_t begin = cpu_rdtsc();
+    while (!shared_console_line->is_idle() && cpu_rdtsc() - begin < ANSWER_CYCLES_MAX) {
+        cpu_pause();
     }
 }
 

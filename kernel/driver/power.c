@@ -57,7 +57,6 @@ noreturn void power_off(void)
 {
     cpu_cli();
     console_panic_begin();
-    console_drain();
     soft_off();
     cpu_out8(RESET_PORT, RESET_FULL);
     cpu_out8(KEYBOARD_PORT, KEYBOARD_RESET);

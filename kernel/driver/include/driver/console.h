@@ -61,8 +61,6 @@ struct console_line {
 
 /* The one in use. Written by core 0 before console_start_interrupts, read by all. */
 extern const struct console_line *shared_console_line;
-/* Waits, bounded, until what was written has left. Any core and state. */
-void console_drain(void);
 
 /* Looks for the serial port and sets it up. Boot core, first of all. */
 void console_discover(void);
@@ -92,7 +90,8 @@ void console_log(enum console_stream level, const char *format, ...)
 /* How it ended: a frame of four bytes, or a line if it is not a plain success. */
 void console_exit_record(uint8_t kind, uint8_t status, uint8_t signal);
 
-/* From here on this core's output is polled; what core 0 has buffered goes out first. */
+/* From here on this core's output is polled; what core 0 has buffered goes out first. Waits,
+ * bounded, until what was written has left. Any core and state, also again. */
 void console_panic_begin(void);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdnoreturn.h>
 
 /* Turns the machine off: ACPI soft-off where it is known, else a reset (which ends QEMU under
- * -no-reboot). Drains the console first. Any core and state. */
+ * -no-reboot). The console ends first. Any core and state. */
 noreturn void power_off(void);
 
 #endif
