@@ -36,13 +36,7 @@ static struct last_words *words_of_remote(uint32_t core)
 
 static uint32_t state_of_remote(uint32_t core)
 {
-    return atomic_load_explicit(&words_of_remote(core)->state, memory_order_acquire);
-}
-
-static void state_set(enum core_state state)
-{
-    struct last_words *own = words_of_remote(percpu_self.value);
-    atomic_store_explicit(&own->state, state, memory_order_release);
+    return atomic_load(&words_of_remote(core)->state);
 }
 
 /* Of several cores that panic the lowest goes on. */
@@ -61,7 +55,7 @@ static bool another_panics(void)
 static noreturn void halt(void)
 {
     cpu_cli();
-    state_set(CORE_STOPPED);
+    atomic_store(&words_of_remote(percpu_self.value)->state, CORE_STOPPED);
     for (;;) {
         cpu_hlt();
     }
@@ -116,7 +110,7 @@ void stop_others(void)
         if (state_of_remote(percpu_self.value) == CORE_PANICS) {
             power_off(); /* a fault while a panic was reported: no second try */
         }
-        state_set(CORE_PANICS);
+        atomic_store(&words_of_remote(percpu_self.value)->state, CORE_PANICS);
         if (!stop_by(VECTOR_STOP)) {
             (void)stop_by(APIC_COMMAND_NMI);
         }
