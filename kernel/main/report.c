@@ -28,11 +28,15 @@ void report_broken_rule(core_id_t core, const struct audit_report *report)
                 core.value, report->first_rule, report->first_address, report->first_entry);
 }
 
-/* On the boot tables there are no PERCORE variables, and only one core. */
-static uint32_t own_number(void)
+/* Stops the others and begins the line that says why. On the boot tables there are no PERCORE
+ * variables, and only one core. */
+static void panic_begin(void)
 {
+    stop_others();
     /* An atomic load: one that the compiler does not move before the question. */
-    return cpu_is_on_boot_tables() ? 0 : __atomic_load_n(&percpu_self.value, __ATOMIC_RELAXED);
+    uint32_t core =
+        cpu_is_on_boot_tables() ? 0 : __atomic_load_n(&percpu_self.value, __ATOMIC_RELAXED);
+    console_log(CONSOLE_ERROR, "atoll: panic: core %u: ", core);
 }
 
 /* Behind the reason: what this core did last, as numbers of debug/trace.toml.
@@ -51,26 +55,24 @@ static noreturn void end_after_panic(void)
 
 noreturn void percpu_operation_panic(const char *reason)
 {
-    stop_others();
-    console_log(CONSOLE_ERROR, "atoll: panic: core %u: %s\n", own_number(), reason);
+    panic_begin();
+    console_log(CONSOLE_ERROR, "%s\n", reason);
     end_after_panic();
 }
 
 noreturn void percpu_assert_failed(const char *expression, const char *file, int line)
 {
-    stop_others();
-    console_log(CONSOLE_ERROR, "atoll: panic: core %u: assertion failed: %s (%s:%u)\n",
-                own_number(), expression, file, (unsigned)line);
+    panic_begin();
+    console_log(CONSOLE_ERROR, "assertion failed: %s (%s:%u)\n", expression, file, (unsigned)line);
     end_after_panic();
 }
 
 /* @impl ATL-LLR-BOOT-0035~1 */
 noreturn void report_kernel_trap(const struct kernel_trap *trap, uint64_t address)
 {
-    stop_others();
-    console_log(CONSOLE_ERROR,
-                "atoll: panic: core %u: exception %lu (error 0x%lx) in the kernel, rip 0x%lx\n",
-                own_number(), trap->vector, trap->error, trap->rip);
+    panic_begin();
+    console_log(CONSOLE_ERROR, "exception %lu (error 0x%lx) in the kernel, rip 0x%lx\n",
+                trap->vector, trap->error, trap->rip);
     console_log(CONSOLE_ERROR, "  rsp 0x%lx rflags 0x%lx cr2 0x%lx\n", trap->rsp, trap->rflags,
                 address);
     console_log(CONSOLE_ERROR, "  rax 0x%lx rcx 0x%lx rdx 0x%lx rsi 0x%lx rdi 0x%lx\n", trap->rax,
