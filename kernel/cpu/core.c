@@ -81,17 +81,14 @@ void cpu_core_early_exceptions(void)
     load_idt();
 }
 
-static void fill_task_state(void)
+/* Fills and loads this core's GDT and TSS, and loads the IDT. */
+static void load_descriptors(void)
 {
     task_state = (struct task_state){.port_bitmap = sizeof(struct task_state)};
     task_state.ring_stack[0] = (uint64_t)stack_gate_top;
     for (uint32_t i = 0; i < LAYOUT_IST_COUNT; i++) {
         task_state.interrupt_stack[i] = stacks_ist_top(i + 1);
     }
-}
-
-static void fill_gdt(void)
-{
     uint64_t base = (uint64_t)&task_state;
     uint64_t limit = sizeof(task_state) - 1;
     /* Code and data are those of the boot tables' (boot/entry.S): CS, DS, ES and SS stay loaded. */
@@ -103,13 +100,6 @@ static void fill_gdt(void)
     gdt[SELECTOR_TSS / 8] =
         limit | ((base & 0xffffff) << 16) | (0x89ull << 40) | (((base >> 24) & 0xff) << 56);
     gdt[SELECTOR_TSS / 8 + 1] = base >> 32;
-}
-
-/* Fills and loads this core's GDT and TSS, and loads the IDT. */
-static void load_descriptors(void)
-{
-    fill_task_state();
-    fill_gdt();
     struct cpu_descriptor_table table = {sizeof(gdt) - 1, (uint64_t)gdt};
     cpu_lgdt(&table);
     cpu_ltr(SELECTOR_TSS);
