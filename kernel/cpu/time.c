@@ -72,11 +72,6 @@ static uint32_t hypervisor_find(const char *signature)
     return 0;
 }
 
-static uint64_t physical_of(const void *shared)
-{
-    return (uint64_t)shared - LAYOUT_KERNEL_BASE;
-}
-
 /* Validator of the hypervisor's clock: copies it while it does not change, then judges. */
 static uint64_t kvm_hz(void)
 {
@@ -84,8 +79,8 @@ static uint64_t kvm_hz(void)
     if (leaf == 0 || (cpu_cpuid(leaf + 1, 0).eax & KVM_FEATURE_CLOCKSOURCE2) == 0) {
         return 0;
     }
-    cpu_wrmsr(MSR_KVM_SYSTEM_TIME, physical_of(&shared_kvm_time) | 1);
-    cpu_wrmsr(MSR_KVM_WALL_CLOCK, physical_of(&shared_kvm_wall));
+    cpu_wrmsr(MSR_KVM_SYSTEM_TIME, ((uint64_t)&shared_kvm_time - LAYOUT_KERNEL_BASE) | 1);
+    cpu_wrmsr(MSR_KVM_WALL_CLOCK, (uint64_t)&shared_kvm_wall - LAYOUT_KERNEL_BASE);
     const volatile struct kvm_time *clock = &shared_kvm_time;
     uint64_t hz = 0;
     for (uint32_t i = 0; i < SAMPLE_TRIES && hz == 0; i++) {
@@ -208,25 +203,6 @@ static uint64_t apic_hz(uint64_t tsc_hz)
     return ran.count * tsc_hz / ran.tsc; /* 1 ms or so: the product fits */
 }
 
-static uint64_t find_frequency(void)
-{
-    static const struct {
-        uint64_t (*hz)(void);
-        const char *name;
-    } sources[] = {
-        {kvm_hz, "pvclock"},   {xen_hz, "pvclock"}, {hypervisor_leaf_hz, "cpuid"},
-        {crystal_hz, "cpuid"}, {tcg_hz, "lapic"},   {pit_hz, "pit"},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(sources); i++) {
-        uint64_t hz = sources[i].hz();
-        if (hz != 0) {
-            shared_facts.tsc_source = sources[i].name;
-            return hz;
-        }
-    }
-    return 0;
-}
-
 /* The hypervisor's date, which is that of its clock's zero (the clock showed system_ns at .tsc), or
  * else the battery clock's. */
 static void find_date(void)
@@ -247,7 +223,18 @@ static void find_date(void)
 /* @impl ATL-LLR-BOOT-0019~1 */
 enum result cpu_time_initialize(void)
 {
-    uint64_t hz = find_frequency();
+    static const struct {
+        uint64_t (*hz)(void);
+        const char *name;
+    } sources[] = {
+        {kvm_hz, "pvclock"},   {xen_hz, "pvclock"}, {hypervisor_leaf_hz, "cpuid"},
+        {crystal_hz, "cpuid"}, {tcg_hz, "lapic"},   {pit_hz, "pit"},
+    };
+    uint64_t hz = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(sources) && hz == 0; i++) {
+        hz = sources[i].hz();
+        shared_facts.tsc_source = sources[i].name;
+    }
     if (hz == 0) {
         return RESULT_IO;
     }
