@@ -24,21 +24,13 @@ static void report_missing(const char *feature)
     console_log(CONSOLE_ERROR, "atoll: this processor has no %s\n", feature);
 }
 
-/* @impl ATL-LLR-BOOT-0012~2 */
-static void check_processor(void)
-{
-    uint32_t missing = cpu_features_decode(report_missing);
-    if (missing != 0) {
-        boot_refuse("the processor lacks %u required features", missing);
-    }
-}
-
 extern uintptr_t __stack_chk_guard;
 extern const uint8_t boot_trampoline_start[], boot_trampoline_end[];
 
 /* Until entropy replaces it; a zero byte stops string overruns. */
 #define BOOT_CANARY 0x8f3a61d2c4b7e500u
 
+/* @impl ATL-LLR-BOOT-0012~2 */
 __attribute__((no_stack_protector)) void boot_collect(uint64_t info, uint64_t tsc)
 {
     __stack_chk_guard = BOOT_CANARY; /* no caller or callee is protected by the old value */
@@ -46,7 +38,10 @@ __attribute__((no_stack_protector)) void boot_collect(uint64_t info, uint64_t ts
     cpu_core_early_exceptions();
     console_discover();
     boot_console_mode_set();
-    check_processor();
+    uint32_t missing = cpu_features_decode(report_missing);
+    if (missing != 0) {
+        boot_refuse("the processor lacks %u required features", missing);
+    }
     cpu_apic_discover();
     boot_loader_read(info, &handover);
     boot_memory_collect(&handover.map);
