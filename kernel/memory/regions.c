@@ -37,19 +37,6 @@ static uint64_t boundary_after(uint64_t bytes)
     return shared_facts.memory_limit;
 }
 
-static void split(void)
-{
-    uint64_t share = shared_facts.memory_bytes / shared_facts.core_count;
-    uint64_t start = 0;
-    for (uint32_t core = 0; core < shared_facts.core_count; core++) {
-        bool last = core + 1 == shared_facts.core_count;
-        uint64_t end = last ? shared_facts.memory_limit : boundary_after(share * (core + 1));
-        shared_regions[core].start.value = start;
-        shared_regions[core].end.value = end;
-        start = end;
-    }
-}
-
 /* The next piece of memory that lies in the region's partition, from range *i on; false: no more.
  */
 static bool next_piece(const struct region *region, uint32_t *i, struct memory_range *piece)
@@ -79,12 +66,6 @@ void memory_region_free_ranges(core_id_t core, void (*use)(paddr_t start, paddr_
     }
 }
 
-static uint32_t thread_count(void)
-{
-    uint64_t share = shared_facts.memory_bytes / shared_facts.core_count / THREAD_SHARE_BYTES;
-    return (uint32_t)MIN(MAX(share, THREADS_MIN), THREADS_MAX);
-}
-
 static uint64_t page_up(uint64_t bytes)
 {
     return ALIGN_UP(bytes, PAGE_BYTES);
@@ -99,11 +80,13 @@ static uint64_t tables_bound(uint64_t mapped)
            PAGE_BYTES;
 }
 
-/* Chooses where in its partition the region's own things lie, and clears them. */
-static enum result place(struct region *region)
+/* Chooses where in its partition the region's own things lie, and clears them. @share of memory:
+ * decides how many threads there are */
+static enum result place(struct region *region, uint64_t share)
 {
     paddr_t limit = {shared_facts.memory_limit};
-    uint64_t threads = region->thread_count = thread_count();
+    uint64_t threads = MIN(MAX(share / THREAD_SHARE_BYTES, THREADS_MIN), THREADS_MAX);
+    region->thread_count = (uint32_t)threads;
     region->percore_bytes = (uint64_t)(percore_end - percore_start);
     region->outbox_bytes =
         page_up(percpu_outbox_bytes(shared_facts.core_count, region->thread_count, limit) +
@@ -259,9 +242,15 @@ static void build_tables(core_id_t core)
 
 enum result memory_regions_build(void)
 {
-    split();
+    uint64_t share = shared_facts.memory_bytes / shared_facts.core_count;
+    uint64_t start = 0;
     for (uint32_t core = 0; core < shared_facts.core_count; core++) {
-        TRY(place(&shared_regions[core]));
+        bool last = core + 1 == shared_facts.core_count;
+        uint64_t end = last ? shared_facts.memory_limit : boundary_after(share * (core + 1));
+        shared_regions[core].start.value = start;
+        shared_regions[core].end.value = end;
+        TRY(place(&shared_regions[core], share));
+        start = end;
     }
     for (uint16_t core = 0; core < shared_facts.core_count; core++) {
         build_tables((core_id_t){core});
