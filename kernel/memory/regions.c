@@ -173,34 +173,6 @@ static void map_kernel(struct region *region, const uint8_t *start, const uint8_
     map(region, address, address - LAYOUT_KERNEL_BASE, (uint64_t)(end - start), flags);
 }
 
-static void map_percore(struct region *region)
-{
-    for (uint64_t offset = 0; offset < region->percore_bytes; offset += PAGE_BYTES) {
-        uint64_t address = LAYOUT_PERCORE_BASE + offset;
-        if (!stacks_is_guard(address)) {
-            map(region, address, region->percore.value + offset, PAGE_BYTES, KERNEL_WRITE);
-        }
-    }
-}
-
-static void map_outboxes(struct region *region, core_id_t self)
-{
-    for (uint32_t core = 0; core < shared_facts.core_count; core++) {
-        const struct region *other = &shared_regions[core];
-        map(region, region_outbox(core), other->outbox.value, other->outbox_bytes,
-            core == self.value ? KERNEL_WRITE : KERNEL_READ);
-    }
-}
-
-static void map_direct(struct region *region)
-{
-    struct memory_range part;
-    for (uint32_t i = 0; next_piece(region, &i, &part);) {
-        map(region, LAYOUT_DIRECT_BASE + part.start, part.start, part.end - part.start,
-            KERNEL_WRITE);
-    }
-}
-
 static void map_devices(struct region *region, core_id_t self)
 {
     if (!shared_facts.x2apic) {
@@ -226,18 +198,31 @@ static void map_image(struct region *region, core_id_t self)
 
 /* The kernel half of a core's page tables, as kernel/layout.h draws it, behind what its region
  * holds already. All regions are placed. */
-static void build_tables(core_id_t core)
+static void build_tables(core_id_t self)
 {
-    struct region *region = &shared_regions[core.value];
+    struct region *region = &shared_regions[self.value];
     region->root.value = take_table(region);
     map_kernel(region, kernel_text_start, kernel_text_end, KERNEL_EXECUTE);
     map_kernel(region, kernel_rodata_start, kernel_rodata_end, KERNEL_READ);
     map_kernel(region, boot_facts_start, boot_facts_end, KERNEL_WRITE);
-    map_percore(region);
-    map_outboxes(region, core);
-    map_direct(region);
-    map_devices(region, core);
-    map_image(region, core);
+    for (uint64_t offset = 0; offset < region->percore_bytes; offset += PAGE_BYTES) {
+        uint64_t address = LAYOUT_PERCORE_BASE + offset;
+        if (!stacks_is_guard(address)) {
+            map(region, address, region->percore.value + offset, PAGE_BYTES, KERNEL_WRITE);
+        }
+    }
+    for (uint32_t core = 0; core < shared_facts.core_count; core++) {
+        const struct region *other = &shared_regions[core];
+        map(region, region_outbox(core), other->outbox.value, other->outbox_bytes,
+            core == self.value ? KERNEL_WRITE : KERNEL_READ);
+    }
+    struct memory_range part;
+    for (uint32_t i = 0; next_piece(region, &i, &part);) {
+        map(region, LAYOUT_DIRECT_BASE + part.start, part.start, part.end - part.start,
+            KERNEL_WRITE);
+    }
+    map_devices(region, self);
+    map_image(region, self);
 }
 
 enum result memory_regions_build(void)
