@@ -149,9 +149,7 @@ int64_t console_write(uint32_t stream, const void *data, uint64_t bytes)
     uint8_t header[HEADER_BYTES];
     uint64_t taken = MIN(bytes, CONSOLE_PAYLOAD_BYTES_MAX);
     uint64_t wanted = MIN(taken + HEADER_BYTES, WRITE_ROOM_MIN);
-    if (ring_room(&transmit) < wanted) {
-        pump();
-    }
+    pump();
     if (ring_room(&transmit) < wanted) {
         return RESULT_AGAIN;
     }
