@@ -104,33 +104,26 @@ static uint8_t small_constant(const uint8_t **at)
     return code == AML_BYTE ? *(*at)++ : code <= AML_ONE ? code : UINT8_MAX;
 }
 
-static bool parse_package(const uint8_t *package, struct facts *facts)
-{
-    const uint8_t *at = package + 1 + (package[0] >> 6); /* how many bytes of length follow */
-    uint8_t elements = *at++;
-    uint8_t a = small_constant(&at), b = small_constant(&at);
-    if (elements < 2 || a > SLEEP_TYPE_MAX || b > SLEEP_TYPE_MAX) {
-        return false;
-    }
-    facts->acpi_s5_a = a;
-    facts->acpi_s5_b = b;
-    return true;
-}
-
 /* @impl ATL-LLR-BOOT-0007~1 */
 enum result acpi_parse_s5(const uint8_t *code, size_t bytes, struct facts *facts)
 {
     for (size_t i = 1; i + 5 <= bytes; i++) {
         bool is_name =
             code[i - 1] == AML_NAME || (i >= 2 && code[i - 1] == '\\' && code[i - 2] == AML_NAME);
-        if (is_name && memcmp(code + i, "_S5_\x12", 5) == 0) {
-            /* What the code does not have of it reads as something that is no constant. */
-            uint8_t package[PACKAGE_BYTES_MAX];
-            memset(package, UINT8_MAX, sizeof(package));
-            memcpy(package, code + i + 5, MIN(sizeof(package), bytes - i - 5));
-            if (parse_package(package, facts)) {
-                return RESULT_OK;
-            }
+        if (!is_name || memcmp(code + i, "_S5_\x12", 5) != 0) {
+            continue;
+        }
+        /* What the code does not have of it reads as something that is no constant. */
+        uint8_t package[PACKAGE_BYTES_MAX];
+        memset(package, UINT8_MAX, sizeof(package));
+        memcpy(package, code + i + 5, MIN(sizeof(package), bytes - i - 5));
+        const uint8_t *at = package + 1 + (package[0] >> 6); /* how many bytes of length follow */
+        uint8_t elements = *at++;
+        uint8_t a = small_constant(&at), b = small_constant(&at);
+        if (elements >= 2 && a <= SLEEP_TYPE_MAX && b <= SLEEP_TYPE_MAX) {
+            facts->acpi_s5_a = a;
+            facts->acpi_s5_b = b;
+            return RESULT_OK;
         }
     }
     return RESULT_INVALID;
