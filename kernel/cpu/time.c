@@ -150,11 +150,9 @@ static struct sample run_beside_apic(uint64_t tsc_ticks, uint64_t apic_ticks)
     cpu_apic_write(APIC_LVT_TIMER, APIC_LVT_MASKED);
     cpu_apic_write(APIC_TIMER_INITIAL, UINT32_MAX);
     struct sample first = apic_sample();
-    for (uint32_t i = 0; i < CALIBRATE_POLLS_MAX; i++) {
-        if (cpu_rdtsc() - first.tsc >= tsc_ticks ||
-            first.count - cpu_apic_read(APIC_TIMER_CURRENT) >= apic_ticks) {
-            break;
-        }
+    for (uint32_t i = 0; i < CALIBRATE_POLLS_MAX && cpu_rdtsc() - first.tsc < tsc_ticks &&
+                         first.count - cpu_apic_read(APIC_TIMER_CURRENT) < apic_ticks;
+         i++) {
         cpu_pause();
     }
     struct sample last = apic_sample();
@@ -185,15 +183,13 @@ static uint64_t pit_hz(void)
     cpu_out8(PIT_COMMAND, 0xb0);
     cpu_out8(PIT_CHANNEL2, PIT_TICKS & 0xff);
     cpu_out8(PIT_CHANNEL2, PIT_TICKS >> 8);
-    uint64_t start = cpu_rdtsc(), hz = 0;
-    for (uint32_t i = 0; i < CALIBRATE_POLLS_MAX; i++) {
-        if ((cpu_in8(PIT_GATE) & 0x20u) != 0) {
-            hz = clock_hz_from_ratio(cpu_rdtsc() - start, PIT_TICKS, PIT_HZ);
-            break;
-        }
+    uint64_t start = cpu_rdtsc(), polls = 0;
+    while ((cpu_in8(PIT_GATE) & 0x20u) == 0 && polls < CALIBRATE_POLLS_MAX) {
+        polls++;
     }
+    uint64_t ticks = cpu_rdtsc() - start;
     cpu_out8(PIT_GATE, gate);
-    return hz;
+    return polls < CALIBRATE_POLLS_MAX ? clock_hz_from_ratio(ticks, PIT_TICKS, PIT_HZ) : 0;
 }
 
 /* The APIC timer's rate, when nobody told it, from the TSC's. */
