@@ -83,8 +83,6 @@ boot_entry:
 
 /* Another core, from its trampoline. */
 other_core:
-    mov $SELECTOR_KERNEL_DATA, %eax
-    mov %eax, %ds
     xor %esi, %esi
 enter_long_mode:
     mov $CR4_PAE, %eax
@@ -97,7 +95,7 @@ enter_long_mode:
     wrmsr
     mov $(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE), %eax
     mov %eax, %cr0
-    lgdt boot_gdt_pointer
+    lgdt %cs:boot_gdt_pointer /* another core has no data segment yet */
     ljmp $SELECTOR_KERNEL_CODE, $long_mode
 
 /* Nothing works yet but the serial port. */
@@ -183,7 +181,6 @@ boot_trampoline_end:
 
     .section .bss.boot.stack, "aw", @nobits
     .balign 16
-boot_stack:
     .skip STACK_BYTES
 boot_stack_top:
 boot_other_stacks:
