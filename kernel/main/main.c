@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The boot core's way from the loader's tables to its own: the image, memory, then core.c. */
-#include "main.h"
-
 #include <boot/boot.h>
 #include <cpu/core.h>
 #include <cpu/instructions.h>

@@ -13,7 +13,6 @@
 #define KERNEL_IMAGE_H
 
 #include <percpu/base.h>
-#include <stdint.h>
 
 #define IMAGE_MAGIC 0x314547414d494c41ull          /* "ALIMAGE1" */
 #define IMAGE_LOCATION_MAGIC 0x434f4c4547414d49ull /* "IMAGELOC" */

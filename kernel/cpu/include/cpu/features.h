@@ -4,7 +4,6 @@
 #define CPU_FEATURES_H
 
 #include <cpu/instructions.h>
-#include <percpu/base.h>
 
 /* A leaf; zeros if it is beyond the highest of its range. @leaf of a hypervisor: only if there is
  * one
