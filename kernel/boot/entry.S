@@ -79,9 +79,30 @@ boot_entry:
     dec %ecx
     jnz 1b
 
+    lgdt gdt_pointer
     jmp enter_long_mode
 
-/* Another core, from its trampoline. */
+/* Where another core starts: copied to a page below 640 KiB. Real mode, CS = page / 16, IP = 0,
+ * interrupts off. Goes to 32-bit protected mode, where the boot core began too. */
+    .globl boot_trampoline_start, boot_trampoline_end
+    .balign 16
+boot_trampoline_start:
+    .code16
+    cli
+    cld
+    mov %cs, %ax
+    mov %ax, %ds
+    lgdtl gdt_pointer - boot_trampoline_start
+    mov %cr0, %eax
+    or $CR0_PE, %eax
+    mov %eax, %cr0
+    ljmpl $SELECTOR_CODE_32, $other_core
+gdt_pointer: /* the boot core's too */
+    .word GDT_LIMIT
+    .long boot_gdt
+boot_trampoline_end:
+
+    .code32
 other_core:
     xor %esi, %esi
 enter_long_mode:
@@ -95,7 +116,6 @@ enter_long_mode:
     wrmsr
     mov $(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE), %eax
     mov %eax, %cr0
-    lgdt %cs:boot_gdt_pointer /* another core has no data segment yet */
     ljmp $SELECTOR_KERNEL_CODE, $long_mode
 
 /* Nothing works yet but the serial port. */
@@ -134,9 +154,6 @@ boot_gdt:
     .quad 0x00af9b000000ffff
     .quad 0x00cf93000000ffff
     .quad 0x00cf9b000000ffff
-boot_gdt_pointer:
-    .word GDT_LIMIT
-    .long boot_gdt
 text_long_mode:
     .asciz "atoll: cannot start: this processor has no 64-bit mode or no NX\r\n"
 
@@ -157,27 +174,6 @@ boot_high:
     add $boot_buffer + BOOT_OTHER_STACK_BYTES, %rsp
     call cpu_other_core_enter
     ud2
-
-/* Where another core starts: copied to a page below 640 KiB. Real mode, CS = page / 16, IP = 0,
- * interrupts off. Goes to 32-bit protected mode, where the boot core began too. */
-    .section .rodata.trampoline, "a"
-    .globl boot_trampoline_start, boot_trampoline_end
-    .balign 16
-boot_trampoline_start:
-    .code16
-    cli
-    cld
-    mov %cs, %ax
-    mov %ax, %ds
-    lgdtl trampoline_gdt_pointer - boot_trampoline_start
-    mov %cr0, %eax
-    or $CR0_PE, %eax
-    mov %eax, %cr0
-    ljmpl $SELECTOR_CODE_32, $other_core
-trampoline_gdt_pointer:
-    .word GDT_LIMIT
-    .long boot_gdt
-boot_trampoline_end:
 
     .section .bss.boot.stack, "aw", @nobits
     .balign 16
