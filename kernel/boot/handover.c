@@ -38,10 +38,7 @@ enum result handover_parse_pvh(const uint8_t *bytes, struct handover *handover)
 
 static enum result parse_memory_map(const uint8_t *tag, uint32_t bytes, struct memory_map *map)
 {
-    if (bytes < MAP_HEADER_BYTES) {
-        return RESULT_FORMAT;
-    }
-    uint32_t stride = bytes_u32(tag + 8);
+    uint32_t stride = bytes < MAP_HEADER_BYTES ? 0 : bytes_u32(tag + 8);
     if (stride < MEMORY_ENTRY_BYTES || stride > MAP_ENTRY_BYTES_MAX) {
         return RESULT_FORMAT;
     }
