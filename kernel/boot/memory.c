@@ -54,8 +54,17 @@ static void show_high_memory(void)
     }
 }
 
-static void build(struct memory_map *map)
+/* @impl ATL-LLR-BOOT-0021~1 */
+void boot_memory_collect(struct memory_map *map)
 {
+    if (memory_map_check(map) != RESULT_OK) {
+        boot_refuse("the loader's memory map of %u entries is not valid", map->count);
+    }
+    shared_facts.low_page = memory_map_low_page(map);
+    if (shared_facts.low_page == 0) {
+        boot_refuse("no page of memory below 640 KiB");
+    }
+    take_image_location(map);
     map->entries[map->count++] = (struct memory_entry){
         KERNEL_PHYSICAL_START, (uint64_t)kernel_physical_end - KERNEL_PHYSICAL_START,
         MEMORY_TYPE_USED};
@@ -69,19 +78,5 @@ static void build(struct memory_map *map)
         boot_refuse("no memory is left beside the image");
     }
     shared_facts.memory_limit = shared_facts.memory[shared_facts.memory_range_count - 1].end;
-}
-
-/* @impl ATL-LLR-BOOT-0021~1 */
-void boot_memory_collect(struct memory_map *map)
-{
-    if (memory_map_check(map) != RESULT_OK) {
-        boot_refuse("the loader's memory map of %u entries is not valid", map->count);
-    }
-    shared_facts.low_page = memory_map_low_page(map);
-    if (shared_facts.low_page == 0) {
-        boot_refuse("no page of memory below 640 KiB");
-    }
-    take_image_location(map);
-    build(map);
     show_high_memory();
 }
