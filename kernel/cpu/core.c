@@ -100,8 +100,7 @@ static void load_descriptors(void)
     gdt[SELECTOR_TSS / 8] =
         limit | ((base & 0xffffff) << 16) | (0x89ull << 40) | (((base >> 24) & 0xff) << 56);
     gdt[SELECTOR_TSS / 8 + 1] = base >> 32;
-    struct cpu_descriptor_table table = {sizeof(gdt) - 1, (uint64_t)gdt};
-    cpu_lgdt(&table);
+    cpu_lgdt(&(struct cpu_descriptor_table){sizeof(gdt) - 1, (uint64_t)gdt});
     cpu_ltr(SELECTOR_TSS);
     load_idt();
 }

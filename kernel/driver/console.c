@@ -281,9 +281,7 @@ void console_exit_record(uint8_t kind, uint8_t status, uint8_t signal)
     if (is_framed()) {
         const uint8_t record[] = {kind, status, signal, 0};
         console_write_blocking(CONSOLE_STREAM_EXIT, record, sizeof(record));
-        return;
-    }
-    if (kind == CONSOLE_EXIT_SIGNAL) {
+    } else if (kind == CONSOLE_EXIT_SIGNAL) {
         console_log(CONSOLE_ERROR, "atoll: ended by signal %u\n", signal);
     } else if (kind == CONSOLE_EXIT_NORMAL && status != 0) {
         console_log(CONSOLE_ERROR, "atoll: exit status %u\n", status);

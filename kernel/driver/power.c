@@ -61,8 +61,7 @@ noreturn void power_off(void)
     cpu_out8(RESET_PORT, RESET_FULL);
     cpu_out8(KEYBOARD_PORT, KEYBOARD_RESET);
     /* Without handlers any fault becomes a triple fault, which resets the processor. */
-    struct cpu_descriptor_table none = {0, 0};
-    cpu_lidt(&none);
+    cpu_lidt(&(struct cpu_descriptor_table){0});
     for (;;) {
         __builtin_trap();
     }

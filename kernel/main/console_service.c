@@ -27,9 +27,8 @@ static enum result service_audit(void)
     return result;
 }
 
-static void end_requested(core_id_t from, const struct percpu_message *request)
+static void end_requested(core_id_t, const struct percpu_message *request)
 {
-    (void)from;
     service_cell_end(request->arguments[0], request->arguments[1]);
 }
 
