@@ -192,13 +192,6 @@ static uint64_t pit_hz(void)
     return polls < CALIBRATE_POLLS_MAX ? clock_hz_from_ratio(ticks, PIT_TICKS, PIT_HZ) : 0;
 }
 
-/* The APIC timer's rate, when nobody told it, from the TSC's. */
-static uint64_t apic_hz(uint64_t tsc_hz)
-{
-    struct sample ran = run_beside_apic(tsc_hz / (NS_PER_SECOND / CALIBRATE_APIC_NS), UINT64_MAX);
-    return ran.count * tsc_hz / ran.tsc; /* 1 ms or so: the product fits */
-}
-
 /* The hypervisor's date, which is that of its clock's zero (the clock showed system_ns at .tsc), or
  * else the battery clock's. */
 static void find_date(void)
@@ -236,8 +229,9 @@ enum result cpu_time_initialize(void)
     }
     shared_facts.tsc_hz = hz;
     shared_facts.tsc_multiplier = clock_multiplier(hz);
-    if (shared_facts.lapic_timer_hz == 0) {
-        shared_facts.lapic_timer_hz = apic_hz(hz);
+    if (shared_facts.lapic_timer_hz == 0) { /* nobody told it: from the TSC's */
+        struct sample ran = run_beside_apic(hz / (NS_PER_SECOND / CALIBRATE_APIC_NS), UINT64_MAX);
+        shared_facts.lapic_timer_hz = ran.count * hz / ran.tsc; /* 1 ms or so: the product fits */
     }
     find_date();
     return RESULT_OK;
