@@ -78,8 +78,8 @@ static uint32_t neighbour_poll(struct posix_file *file)
     struct end *end = file->context;
     posix_lock_acquire(&end->lock);
     uint32_t bits = neighbour_look(&end->side);
-    end->seen = bits;
-    if ((bits & READY) != READY && end->pause_ns == 0) {
+    end->seen &= bits; /* what is new to this one may be new to others who watch */
+    if (((bits & READY) != READY || bits != end->seen) && end->pause_ns == 0) {
         look_later(end, PAUSE_NS_MIN);
     }
     posix_lock_release(&end->lock);

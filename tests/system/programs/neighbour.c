@@ -142,6 +142,33 @@ static int events_of(int end)
     return look.revents;
 }
 
+static void fails(int holds, int error, const char *what)
+{
+    if (holds || errno != error) {
+        printf("%s: %s, not %s\n", what, holds ? "done" : strerror(errno), strerror(error));
+        exit(1);
+    }
+}
+
+/* The ring of left is full. What one who looks finds out is still told to the other. */
+static void two_watch(int left, int right)
+{
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
+    int set = epoll_create1(0);
+    require(set >= 0 && epoll_ctl(set, EPOLL_CTL_ADD, left, &event) == 0, "epoll_ctl");
+    require(epoll_wait(set, &event, 1, 0) == 0, "no room yet");
+    for (int i = 0; i < 100; i++) {
+        require(read(right, message, sizeof(message)) == MESSAGE_MAX, "read");
+        require((events_of(left) & POLLOUT) != 0, "room for one who looks");
+        require(epoll_wait(set, &event, 1, -1) == 1, "room for one who waits");
+        require(write(left, message, MESSAGE_MAX) == MESSAGE_MAX, "write");
+        fails(write(left, message, MESSAGE_MAX) >= 0, EAGAIN, "the ring is full again");
+        while (epoll_wait(set, &event, 1, 0) == 1) {
+        }
+    }
+    require(close(set) == 0, "close");
+}
+
 static void *echo_on_last_core(void *end)
 {
     long count = 0;
@@ -152,14 +179,6 @@ static void *echo_on_last_core(void *end)
     require(sched_setaffinity(0, sizeof(set), &set) == 0, "sched_setaffinity");
     require(echo(*(int *)end, &count, &sum) == 0, "echo");
     return (void *)count;
-}
-
-static void fails(int holds, int error, const char *what)
-{
-    if (holds || errno != error) {
-        printf("%s: %s, not %s\n", what, holds ? "done" : strerror(errno), strerror(error));
-        exit(1);
-    }
 }
 
 static void meet(int left, int right)
@@ -195,6 +214,7 @@ static void both(void)
     }
     fails(0, EAGAIN, "the ring is full");
     require(sent == 4 && events_of(left) == 0, "four of the longest fit");
+    two_watch(left, right);
     require(close(left) == 0, "close");
     for (int i = 0; i < sent; i++) {
         require(read(right, message, sizeof(message)) == MESSAGE_MAX, "what was sent before");
