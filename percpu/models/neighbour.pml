@@ -9,6 +9,7 @@
  * life is over; who is
  * told that the other has left has received everything that it sent.
  *
+ * -DLIVES_1=3 was checked too: 12 million states in 650 MB.
  * -DMUTATE_x breaks the protocol in one place; pan must then report an error.
  *
  * @verifies ATL-LLR-NEIGHBOUR-1002~1 ATL-LLR-NEIGHBOUR-1003~1 ATL-LLR-NEIGHBOUR-1005~1 */

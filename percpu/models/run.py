@@ -44,7 +44,6 @@ CHECKS = [
     ("invalidation-mutant-reuse-early", "invalidation", ["MUTATE_REUSE_EARLY"], False),
     ("invalidation-mutant-idle-in-root", "invalidation", ["MUTATE_IDLE_IN_ROOT"], False),
     ("neighbour", "neighbour", [], True),
-    ("neighbour-three-lives", "neighbour", ["LIVES_1=3"], True),
     ("neighbour-mutant-life-read-once", "neighbour", ["MUTATE_LIFE_READ_ONCE"], False),
     ("neighbour-mutant-no-second-look", "neighbour", ["MUTATE_NO_SECOND_LOOK"], False),
     ("neighbour-mutant-one-sided-link", "neighbour", ["MUTATE_ONE_SIDED_LINK"], False),

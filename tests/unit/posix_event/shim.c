@@ -39,8 +39,11 @@ void posix_signal_observe(posix_signal_observer observe)
     (void)observe;
 }
 
+struct posix_deadline *shim_deadline; /* the youngest */
+
 int64_t posix_deadline_initialize(struct posix_deadline *deadline, posix_deadline_expire expire)
 {
+    shim_deadline = deadline;
     *deadline = (struct posix_deadline){.expire = expire};
     return 0;
 }

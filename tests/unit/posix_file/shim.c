@@ -46,6 +46,12 @@ void shim_start(const struct test_image *image, uint32_t flags)
                               .index_address = (uintptr_t)image->payload};
 }
 
+void shim_neighbour(void *memory, uint64_t bytes)
+{
+    info.neighbour_address = (uintptr_t)memory;
+    info.neighbour_bytes = bytes;
+}
+
 static bool faults(uint64_t address, size_t bytes)
 {
     return bytes != 0 && (address < 65536 || address + bytes < address ||

@@ -26,5 +26,7 @@ extern uint64_t shim_signals; /* sent: bit n - 1 is signal n */
 
 /* Makes the image current; file/ is initialised by the caller. flags: IMAGE_FLAG_FRAMED. */
 void shim_start(const struct test_image *image, uint32_t flags);
+/* Memory that is shared with a neighbour; none at start. */
+void shim_neighbour(void *memory, uint64_t bytes);
 
 #endif
