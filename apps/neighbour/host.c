@@ -18,6 +18,8 @@
 #define LOOK_NS 50000 /* between two looks: a file has no doorbell */
 #define LIE_MESSAGES 3u
 #define WORD_GENERATION 2u
+#define WORD_HEAD 16u
+#define WORD_TAIL 32u
 #define WORD_LEFT 4u
 
 static const char usage[] =
@@ -26,7 +28,7 @@ static const char usage[] =
     "  ping COUNT  sends COUNT messages, expects each back, then leaves\n"
     "  die COUNT   as ping, but ends without leaving\n"
     "  lie SEED    pings a little, then writes at random into its own area until the peer's life\n"
-    "              has ended\n"
+    "              has ended; with an even SEED into its indices alone\n"
     "  stop 0      sends the message \"stop\", expects it back, then leaves\n";
 
 static struct neighbour side;
@@ -116,7 +118,8 @@ static int stop(void)
 /* Writes wherever this side may. Which words and values follows from the seed. */
 static int lie(unsigned long seed)
 {
-    static const uint32_t words[] = {0, 1, 2, 3, 4, 16, 32, 4096, 4097, 4098, 4099};
+    static const uint32_t words[] = {WORD_HEAD, WORD_TAIL, 0, 1, 2, 3, 4, 4096, 4097, 4098, 4099};
+    const bool is_of_indices = seed % 2 == 0;
     const uint32_t area_words = NEIGHBOUR_BYTES / 2 / 4;
     unsigned short state[3] = {0x330e, (unsigned short)seed, (unsigned short)(seed >> 16)};
     if (ping(LIE_MESSAGES) != 0) {
@@ -125,8 +128,10 @@ static int lie(unsigned long seed)
     uint32_t generation = side.met;
     while (side.peer[WORD_GENERATION] == generation && side.peer[WORD_LEFT] != generation) {
         long choice = nrand48(state);
-        uint32_t word = choice % 3 == 0 ? (uint32_t)nrand48(state) % area_words
-                                        : words[(uint32_t)nrand48(state) % 11];
+        uint32_t word = words[(uint32_t)nrand48(state) % (is_of_indices ? 2 : 11)];
+        if (!is_of_indices && choice % 3 == 0) {
+            word = (uint32_t)nrand48(state) % area_words;
+        }
         side.own[word] = choice % 2 == 0 ? (uint32_t)jrand48(state)
                                          : side.own[word] + (uint32_t)choice % 512 - 256;
         if (choice % 64 == 0) {

@@ -145,7 +145,9 @@ def test_a_neighbour_lies(guest):
     result.expect(status=0)
     result.expect_that(lines[-3:] == ["end", "stop", ""], "the program went on to the end")
     known = {"Protocol error", "Connection reset by peer", "end"}
-    result.expect_that(set(lines[:-2]) <= known and "Protocol error" in lines, "the errors are clear")
+    result.expect_that(set(lines[:-2]) <= known, "the errors are clear")
+    # The other half also lies about its lives, and a life that seems to be another is no lie.
+    result.expect_that(lines.count("Protocol error") >= LIVES_OF_LIES // 2, "a wrong index is an error")
     result.expect_that(len(lines) - 3 > LIVES_OF_LIES, "each lie was told")
     result.expect_that(not result.kernel_errors, "the kernel has nothing to say")
 
