@@ -10,7 +10,7 @@ int64_t address_load(struct socket_address *address, uint64_t from, uint64_t byt
     }
     __builtin_memset(address, 0, sizeof(*address));
     address->bytes = (uint32_t)bytes;
-    return posix_copy_in(address->storage, from, (uint32_t)bytes);
+    return address->bytes != 0 ? posix_copy_in(address->storage, from, address->bytes) : 0;
 }
 
 /* @impl ATL-LLR-NET-0702~1 */
@@ -24,7 +24,7 @@ int64_t address_store(const struct socket_address *address, uint64_t to, uint64_
         return -EINVAL;
     }
     uint32_t part = room < address->bytes ? room : address->bytes;
-    if (posix_copy_out(to, address->storage, part) != 0) {
+    if (part != 0 && posix_copy_out(to, address->storage, part) != 0) {
         return -EFAULT;
     }
     return posix_store_u32(bytes_at, address->bytes);

@@ -137,9 +137,13 @@ int64_t posix_bind(uint64_t descriptor, uint64_t from, uint64_t bytes)
     return with_address(descriptor, from, bytes, call_bind);
 }
 
+/* The address is judged before the kind of file. */
 int64_t posix_connect(uint64_t descriptor, uint64_t from, uint64_t bytes)
 {
-    return with_address(descriptor, from, bytes, call_connect);
+    struct socket_address address;
+    int64_t result = with_address(descriptor, from, bytes, call_connect);
+    int64_t loaded = result == -ENOTSOCK ? address_load(&address, from, bytes) : 0;
+    return loaded < 0 ? loaded : result;
 }
 
 int64_t posix_listen(uint64_t descriptor, uint64_t backlog)
@@ -192,14 +196,12 @@ int64_t posix_accept4(uint64_t descriptor, uint64_t to, uint64_t bytes_at, uint6
     struct posix_file *file;
     struct posix_file *accepted = NULL;
     struct socket *socket;
-    if (((uint32_t)flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) {
-        return -EINVAL;
-    }
+    bool is_known = ((uint32_t)flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == 0;
     int64_t result = socket_get(descriptor, &file, &socket);
     if (result < 0) {
-        return result;
+        return is_known || result == -EBADF ? result : -EINVAL;
     }
-    int64_t number = descriptor_reserve();
+    int64_t number = is_known ? descriptor_reserve() : -EINVAL;
     result = number;
     if (number >= 0) {
         const struct answer answer = {to, bytes_at};

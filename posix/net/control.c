@@ -53,9 +53,12 @@ static int64_t load_entry(struct socket_message *message, const struct linux_cms
                       : socket_rights_add(&message->rights, (const int32_t *)data, (uint32_t)count);
 }
 
-/* As CMSG_FIRSTHDR, CMSG_NXTHDR and CMSG_OK of Linux: what is too short for a header ends it. */
-static int64_t load_all(struct socket_message *message, const uint8_t *control, uint64_t bytes)
+/* As CMSG_FIRSTHDR, CMSG_NXTHDR and CMSG_OK of Linux: what is too short for a header ends it.
+ * @impl ATL-LLR-NET-0713~1 */
+int64_t control_parse(struct socket_message *message)
 {
+    const uint8_t *control = message->control;
+    uint64_t bytes = message->control_bytes;
     uint64_t at = 0;
     while (bytes - at >= HEADER_BYTES) {
         struct linux_cmsghdr header;
@@ -73,7 +76,6 @@ static int64_t load_all(struct socket_message *message, const uint8_t *control, 
     return 0;
 }
 
-/* @impl ATL-LLR-NET-0713~1 */
 int64_t control_load(struct socket_message *message, uint64_t from, uint64_t bytes)
 {
     if (bytes == 0) {
@@ -82,16 +84,12 @@ int64_t control_load(struct socket_message *message, uint64_t from, uint64_t byt
     if (bytes > CONTROL_BYTES_MAX) {
         return -ENOBUFS;
     }
-    uint8_t *control = posix_allocate(bytes);
-    if (control == NULL) {
+    message->control = posix_allocate(bytes);
+    if (message->control == NULL) {
         return -ENOBUFS;
     }
-    int64_t result = posix_copy_in(control, from, bytes);
-    if (result == 0) {
-        result = load_all(message, control, bytes);
-    }
-    posix_free(control);
-    return result;
+    message->control_bytes = bytes;
+    return posix_copy_in(message->control, from, bytes);
 }
 
 /* Where the next entry goes. */

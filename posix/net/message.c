@@ -131,6 +131,7 @@ static int64_t send_one(struct posix_file *file, uint64_t from, uint32_t flags)
         result = socket->operations->send(socket, &message);
     }
     socket_rights_discard(message.rights);
+    posix_free(message.control);
     posix_free(header.allocated);
     return result;
 }

@@ -269,7 +269,7 @@ static int64_t get_locked(struct socket *socket, uint32_t option, uint64_t to, u
         return result;
     }
     uint32_t bytes = value.bytes < room ? value.bytes : room;
-    if (posix_copy_out(to, &value.number, bytes) != 0) {
+    if (bytes != 0 && posix_copy_out(to, &value.number, bytes) != 0) {
         return -EFAULT;
     }
     return posix_store_u32(bytes_at, bytes);

@@ -44,6 +44,8 @@ struct socket_message {
     uint32_t result_flags;       /* out: MSG_TRUNC, MSG_CTRUNC */
     uint64_t deadline_ns;        /* 0: do not wait */
     struct socket_address *name; /* send: to whom, or bytes == 0; receive: out, NULL: not wanted */
+    uint8_t *control;            /* send: the application's, copied, for the family to parse */
+    uint64_t control_bytes;
     struct socket_rights *rights;
     struct socket_credentials credentials;
     bool has_credentials; /* send: they were given; receive: of the first byte */
@@ -124,8 +126,12 @@ struct socket_rights *socket_rights_copy(const struct socket_rights *rights);
 void socket_rights_discard(struct socket_rights *rights);
 
 /* ---- control.c */
-/* Reads the control data of a message that is sent. What is in message->rights is the caller's. */
+/* Copies the control data of a message that is sent; posix_free(message->control) follows.
+ * -EFAULT | -ENOBUFS */
 int64_t control_load(struct socket_message *message, uint64_t from, uint64_t bytes);
+/* Makes rights and credentials of it; what is in message->rights then is the caller's in any case.
+ * -EINVAL | -EBADF | -ESRCH | -ENOMEM */
+int64_t control_parse(struct socket_message *message);
 /* Stores what came with a message; the bytes that are used. Takes message->rights. */
 uint64_t control_store(const struct socket *socket, struct socket_message *message, uint64_t to,
                        uint64_t bytes);

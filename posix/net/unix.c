@@ -29,13 +29,31 @@ static int64_t unix_connect(struct socket *socket, const struct socket_address *
                                         : unix_datagram_connect(self, address);
 }
 
+/* Of SOCK_SEQPACKET, before anything of a message is looked at. */
+static int64_t check_packet_sender(struct unix_socket *self)
+{
+    unix_lock(self);
+    int64_t error = socket_take_error(&self->socket);
+    bool is_connected = self->state == UNIX_CONNECTED;
+    unix_unlock(self);
+    return error != 0 || is_connected ? error : -ENOTCONN;
+}
+
 static int64_t unix_send(struct socket *socket, struct socket_message *message)
 {
-    if ((message->flags & MSG_OOB) != 0) {
-        return -EOPNOTSUPP;
+    struct unix_socket *self = unix_of(socket);
+    int64_t result = socket->type == SOCK_SEQPACKET ? check_packet_sender(self) : 0;
+    if (result == 0) {
+        result = control_parse(message);
     }
-    return socket->type == SOCK_STREAM ? unix_stream_send(unix_of(socket), message)
-                                       : unix_datagram_send(unix_of(socket), message);
+    if (result == 0 && (message->flags & MSG_OOB) != 0) {
+        result = -EOPNOTSUPP;
+    }
+    if (result < 0) {
+        return result;
+    }
+    return socket->type == SOCK_STREAM ? unix_stream_send(self, message)
+                                       : unix_datagram_send(self, message);
 }
 
 static int64_t unix_receive(struct socket *socket, struct socket_message *message)
@@ -156,15 +174,23 @@ static void hang_up(struct unix_socket *self, bool is_reset)
 
 /* What a socket that closes leaves behind: taken under the lock, given back without it. */
 struct remains {
+    bool is_unread;
     struct unix_packet *packets;
     struct unix_socket *pending, *peer;
 };
 
+/* Whether the peer learns that something was not read: Linux passes over an empty first message.
+ * The lock is held. */
+static bool is_unread(const struct unix_socket *self)
+{
+    const struct unix_packet *first = self->first;
+    return first != NULL && (first->bytes != 0 || first->next != NULL);
+}
+
 static struct remains take_remains(struct unix_socket *self)
 {
     unix_lock(self);
-    struct remains remains = {self->first, self->first_pending, self->peer};
-    self->is_closed = true;
+    struct remains remains = {is_unread(self), self->first, self->first_pending, self->peer};
     self->socket.file = NULL;
     self->socket.shut = SOCKET_SHUT_BOTH;
     self->first = NULL;
@@ -184,12 +210,15 @@ static struct remains take_remains(struct unix_socket *self)
 static void close_one(struct unix_socket *self, bool was_pending)
 {
     unix_name_drop(self);
+    unix_lock(self);
+    self->is_closed = true;
+    unix_unlock(self);
     if (!unix_is_connected_kind(self)) {
         (void)unix_datagram_set_peer(self, NULL);
     }
     struct remains remains = take_remains(self);
     if (remains.peer != NULL) {
-        hang_up(remains.peer, remains.packets != NULL || was_pending);
+        hang_up(remains.peer, remains.is_unread || was_pending);
         unix_put(remains.peer);
     }
     while (remains.packets != NULL) {

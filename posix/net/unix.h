@@ -93,6 +93,14 @@ static inline void unix_notify(struct unix_socket *self, uint32_t events)
     }
 }
 
+static inline bool unix_is_connected(struct unix_socket *self)
+{
+    unix_lock(self);
+    bool is = self->state == UNIX_CONNECTED;
+    unix_unlock(self);
+    return is;
+}
+
 /* ---- unix.c */
 int64_t unix_create(uint32_t type, uint32_t protocol, struct socket **socket);
 /* One reference, no file. NULL: no memory. */

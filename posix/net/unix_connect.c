@@ -194,7 +194,8 @@ int64_t unix_accept(struct socket *socket, uint64_t deadline_ns, struct socket *
             *accepted = &pending->socket;
             return 0;
         }
-        if ((self->socket.shut & SOCKET_SHUT_RECEIVE) != 0) {
+        /* Linux sees the shutdown only when it waits. */
+        if ((self->socket.shut & SOCKET_SHUT_RECEIVE) != 0 && deadline_ns != 0) {
             unix_unlock(self);
             return -EINVAL;
         }

@@ -7,7 +7,7 @@
 /* Guards the lists of connected sockets together with the lock of whom they are connected to. */
 static struct posix_lock peers_lock;
 
-/* The lock of to is held. */
+/* The lock of to, or peers_lock, is held. */
 static bool may_send(const struct unix_socket *self, const struct unix_socket *to)
 {
     return to->peer == NULL || to->peer == self;
@@ -28,16 +28,12 @@ bool unix_datagram_is_full(struct unix_socket *peer, const struct unix_socket *s
 }
 
 /* peers_lock is held. */
-static int64_t join(struct unix_socket *self, struct unix_socket *peer)
+static void join(struct unix_socket *self, struct unix_socket *peer)
 {
     unix_lock(peer);
-    bool is_allowed = may_send(self, peer);
-    if (is_allowed) {
-        self->next_connected = peer->first_connected;
-        peer->first_connected = self;
-    }
+    self->next_connected = peer->first_connected;
+    peer->first_connected = self;
     unix_unlock(peer);
-    return is_allowed ? 0 : -EPERM;
 }
 
 /* peers_lock is held. */
@@ -79,36 +75,35 @@ static void drop_messages(struct unix_socket *self, struct unix_socket *old)
     unix_unlock(old);
 }
 
-/* @impl ATL-LLR-NET-0720~1 */
+/* Peers change under peers_lock only: what is allowed stays so until it is done.
+ * @impl ATL-LLR-NET-0720~1 */
 int64_t unix_datagram_set_peer(struct unix_socket *self, struct unix_socket *peer)
 {
     posix_lock_acquire(&peers_lock);
+    if (peer != NULL && !may_send(self, peer)) {
+        posix_lock_release(&peers_lock);
+        unix_put(peer);
+        return -EPERM;
+    }
     struct unix_socket *old = self->peer;
-    int64_t result = 0;
     if (old != NULL) {
         leave(self, old);
     }
     if (peer != NULL) {
-        result = join(self, peer);
+        join(self, peer);
     }
-    if (result < 0 && old != NULL) {
-        (void)join(self, old); /* it was allowed before, and old changes under peers_lock only */
-    } else if (result == 0) {
-        unix_lock(self);
-        self->peer = peer;
-        unix_notify(self, POSIX_POLL_ANY);
-        unix_unlock(self);
-    }
+    unix_lock(self);
+    self->peer = peer;
+    unix_notify(self, POSIX_POLL_ANY);
+    unix_unlock(self);
     posix_lock_release(&peers_lock);
-    if (result < 0) {
-        unix_put(peer);
-    } else if (old != NULL) {
-        if (old != peer) {
+    if (old != NULL) {
+        if (old != peer && !self->is_closed) {
             drop_messages(self, old);
         }
         unix_put(old);
     }
-    return result;
+    return 0;
 }
 
 /* @impl ATL-LLR-NET-0720~1 */
@@ -171,27 +166,20 @@ static int64_t find_receiver(struct unix_socket *self, const struct socket_messa
     unix_lock(self);
     *to = self->peer != NULL ? unix_get(self->peer) : NULL;
     unix_unlock(self);
-    return *to != NULL ? 0 : -ECONNRESET;
+    return *to != NULL ? 0 : -ENOTCONN;
 }
 
 static int64_t check_message(struct unix_socket *self, const struct socket_message *message,
                              bool has_name)
 {
-    unix_lock(self);
-    bool is_connected = unix_is_connected_kind(self) ? self->state == UNIX_CONNECTED
-                                                     : has_name || self->peer != NULL;
-    uint64_t most = self->socket.send_bytes_max - OVERHEAD_BYTES;
-    unix_unlock(self);
     if (has_name && !unix_address_is_valid(message->name)) {
         return -EINVAL;
-    }
-    if (!is_connected) {
-        return -ENOTCONN;
     }
     int64_t result = 0;
     if (!has_name && socket_has(&self->socket, SO_PASSCRED)) {
         result = unix_name_choose(self);
     }
+    uint64_t most = self->socket.send_bytes_max - OVERHEAD_BYTES;
     return result == 0 && message->data.remaining > most ? -EMSGSIZE : result;
 }
 
@@ -240,10 +228,7 @@ static int64_t take_message(struct unix_packet *packet, struct socket_message *m
  * @impl ATL-LLR-NET-0721~1 */
 int64_t unix_datagram_receive(struct unix_socket *self, struct socket_message *message)
 {
-    unix_lock(self);
-    bool is_connected = self->state == UNIX_CONNECTED || !unix_is_connected_kind(self);
-    unix_unlock(self);
-    if (!is_connected) {
+    if (unix_is_connected_kind(self) && !unix_is_connected(self)) {
         return -ENOTCONN;
     }
     int64_t result = 0;

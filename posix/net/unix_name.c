@@ -121,6 +121,24 @@ static void remove_abstract(const struct unix_name *name)
     *place = name->next;
 }
 
+static int64_t find_node(const char *path, uint32_t flags, struct posix_node **node)
+{
+    struct posix_node *start = tree_working_directory();
+    struct walk walk;
+    tree_acquire();
+    int64_t result = walk_path(&walk, start, path, flags);
+    if (result == 0) {
+        result = walk.node != NULL ? 0 : -ENOENT;
+    }
+    if (result == 0) {
+        *node = node_get(walk.node);
+    }
+    walk_finish(&walk);
+    tree_release();
+    node_put(start);
+    return result;
+}
+
 /* ---- giving names */
 
 /* names_lock is held. */
@@ -142,6 +160,18 @@ static int64_t add_path(struct unix_socket *self, struct unix_name *name)
     return 0;
 }
 
+/* What bind says to a socket that has a name: a path is looked at first. */
+static int64_t refuse_second(const struct socket_address *address)
+{
+    struct posix_node *node = NULL;
+    int64_t result = is_abstract(address) ? -ENOENT : find_node(path_of(address), WALK_NAME, &node);
+    if (node != NULL) {
+        node_put(node);
+        return -EADDRINUSE;
+    }
+    return result == -ENOENT ? -EINVAL : result;
+}
+
 /* @impl ATL-LLR-NET-0722~1 */
 int64_t unix_bind(struct socket *socket, const struct socket_address *address)
 {
@@ -157,8 +187,10 @@ int64_t unix_bind(struct socket *socket, const struct socket_address *address)
         return -ENOMEM;
     }
     posix_lock_acquire(&names_lock);
-    int64_t result = -EINVAL;
-    if (self->name == NULL) {
+    int64_t result;
+    if (self->name != NULL) {
+        result = refuse_second(address);
+    } else {
         result = is_abstract(address) ? add_abstract(self, name) : add_path(self, name);
     }
     posix_lock_release(&names_lock);
@@ -232,24 +264,6 @@ void unix_name_drop(struct unix_socket *self)
 
 /* ---- finding by name */
 
-static int64_t find_node(const char *path, struct posix_node **node)
-{
-    struct posix_node *start = tree_working_directory();
-    struct walk walk;
-    tree_acquire();
-    int64_t result = walk_path(&walk, start, path, WALK_FOLLOW);
-    if (result == 0) {
-        result = walk.node != NULL ? 0 : -ENOENT;
-    }
-    if (result == 0) {
-        *node = node_get(walk.node);
-    }
-    walk_finish(&walk);
-    tree_release();
-    node_put(start);
-    return result;
-}
-
 /* names_lock is held. */
 static int64_t get_owner(const struct unix_name *name, uint32_t type, struct unix_socket **found)
 {
@@ -276,7 +290,7 @@ int64_t unix_find(const struct socket_address *address, uint32_t type, struct un
         return result;
     }
     struct posix_node *node = NULL;
-    int64_t result = find_node(path_of(address), &node);
+    int64_t result = find_node(path_of(address), WALK_FOLLOW, &node);
     if (result < 0) {
         return result;
     }

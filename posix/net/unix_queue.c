@@ -109,7 +109,9 @@ struct unix_packet *unix_turn_take(struct unix_socket *self, uint64_t deadline_n
     for (;;) {
         unix_lock(self);
         bool is_busy = self->has_reader;
-        struct unix_packet *packet = self->first;
+        /* An error is told behind the bytes of a stream, but before messages. */
+        bool has_error = self->socket.error != 0 && self->socket.type != SOCK_STREAM;
+        struct unix_packet *packet = has_error ? NULL : self->first;
         if (!is_busy && packet != NULL) {
             self->has_reader = true;
             unix_unlock(self);

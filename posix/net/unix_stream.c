@@ -146,15 +146,13 @@ static int64_t read_packets(struct unix_socket *self, struct unix_packet *packet
 /* @impl ATL-LLR-NET-0704~1 */
 int64_t unix_stream_receive(struct unix_socket *self, struct socket_message *message)
 {
-    unix_lock(self);
-    bool is_connected = self->state == UNIX_CONNECTED;
-    int64_t least = self->socket.receive_low;
-    unix_unlock(self);
-    if (!is_connected) {
+    if (!unix_is_connected(self)) {
         return -EINVAL;
     }
+    int64_t least = self->socket.receive_low;
     int64_t wanted = (int64_t)message->data.remaining;
     int64_t target = (message->flags & MSG_WAITALL) != 0 || least > wanted ? wanted : least;
+    target = target != 0 ? target : 1; /* even for no bytes there must be some */
     struct progress progress = {0, false};
     int64_t result = 0;
     do {

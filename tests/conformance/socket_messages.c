@@ -82,6 +82,12 @@ static void connected_datagrams(void)
     /* who is connected hears its peer alone */
     CHECK_ERRNO(connect(made[2], (struct sockaddr *)&names[0], bytes[0]), EPERM);
     CHECK_ERRNO(sendto(made[2], "x", 1, 0, (struct sockaddr *)&names[0], bytes[0]), EPERM);
+    /* a refusal leaves the peer that was, even one that is connected to another by now */
+    CHECK_EQUAL(connect(made[2], (struct sockaddr *)&names[2], bytes[2]), 0);
+    CHECK_ERRNO(connect(made[2], (struct sockaddr *)&names[0], bytes[0]), EPERM);
+    CHECK_EQUAL(write(made[2], "self", 4), 4);
+    CHECK_EQUAL(read(made[2], buffer, 8), 4);
+    CHECK_EQUAL(connect(made[2], (struct sockaddr *)&none, sizeof(none.sun_family)), 0);
     CHECK_EQUAL(write(made[0], "ping", 4), 4);
     CHECK_EQUAL(read(made[1], buffer, 8), 4);
     CHECK_EQUAL(sendto(made[0], "by name", 7, 0, (struct sockaddr *)&names[2], bytes[2]), 7);
@@ -95,6 +101,26 @@ static void connected_datagrams(void)
     CHECK_ERRNO(write(made[0], "x", 1), ENOTCONN);
     socklen_t size = sizeof(none);
     CHECK_ERRNO(getpeername(made[0], (struct sockaddr *)&none, &size), ENOTCONN);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQUAL(close(made[i]), 0);
+    }
+}
+
+/* A peer that turned to another: a refused change of peers must not lose count of who has whom. */
+static void refused_peers(void)
+{
+    struct sockaddr_un names[3];
+    socklen_t bytes[3];
+    int made[3];
+    for (int i = 0; i < 3; i++) {
+        char name[8] = {'r', (char)('0' + i)};
+        made[i] = bound(name, &names[i], &bytes[i]);
+    }
+    CHECK_EQUAL(connect(made[0], (struct sockaddr *)&names[1], bytes[1]), 0);
+    CHECK_EQUAL(connect(made[1], (struct sockaddr *)&names[2], bytes[2]), 0);
+    CHECK_EQUAL(connect(made[2], (struct sockaddr *)&names[2], bytes[2]), 0);
+    CHECK_ERRNO(connect(made[0], (struct sockaddr *)&names[2], bytes[2]), EPERM);
+    CHECK_ERRNO(write(made[0], "x", 1), EPERM);
     for (int i = 0; i < 3; i++) {
         CHECK_EQUAL(close(made[i]), 0);
     }
@@ -549,6 +575,7 @@ int main(int argc, char **argv)
     static const struct check_case cases[] = {
         {"datagrams", datagrams},
         {"connected_datagrams", connected_datagrams},
+        {"refused_peers", refused_peers},
         {"full_queue", full_queue},
         {"packets", packets},
         {"sizes", sizes},

@@ -51,7 +51,7 @@ def on_linux(program, arguments):
 
 
 @lib.system_test(matrix=lib.PAIRWISE, timeout_s=90, libc=("glibc",),
-                 family=("all", "files", "memory", "signals", "others"))
+                 family=("all", "files", "memory", "signals", "sockets", "others"))
 def test_differential(guest):
     program = guest.build("differential/differential.c")
     arguments = [str(seed_of(guest)), str(CALLS)]

@@ -3,12 +3,14 @@
  * Linux and one in an image must print the same. Three threads take turns by baton, so that one
  * call is under way at a time, from changing cores.
  *
- *     differential SEED COUNT [FAMILY]     FAMILY: files, memory, signals or others; else all
+ *     differential SEED COUNT [FAMILY]     FAMILY: files, memory, signals, sockets or others; else
+ *                                          all
  */
 #include "files.h"
 #include "memory.h"
 #include "others.h"
 #include "signals.h"
+#include "sockets.h"
 #include <linux/futex.h>
 #include <pthread.h>
 
@@ -24,6 +26,10 @@ static const struct family {
     {"signals",
      {signal_action, signal_mask, signal_mask, signal_send, signal_send, signal_send, signal_take,
       signal_stack}},
+    {"sockets",
+     {socket_make, socket_make, socket_close, socket_bind, socket_connect, socket_connect,
+      socket_accept, socket_names, socket_send, socket_send, socket_receive, socket_receive,
+      socket_send_control, socket_receive_control, socket_option, socket_state}},
     {"others",
      {other_futex, other_clock, other_limit, other_identity, other_schedule, file_folder}},
 };
