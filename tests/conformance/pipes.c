@@ -211,6 +211,11 @@ static void flags_and_stat(void)
     CHECK_EQUAL(fcntl(other[0], F_GETFD), 0);
     CHECK_EQUAL(fstat(ends[0], &first), 0);
     CHECK_EQUAL(first.st_mode, S_IFIFO | 0600);
+    char path[64], link[64] = "", wanted[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[0]);
+    snprintf(wanted, sizeof(wanted), "pipe:[%lu]", (unsigned long)first.st_ino);
+    CHECK_EQUAL(readlink(path, link, sizeof(link) - 1), strlen(wanted));
+    CHECK(strcmp(link, wanted) == 0);
     CHECK_EQUAL(fstat(ends[1], &second), 0);
     CHECK_EQUAL(first.st_ino, second.st_ino);
     CHECK_EQUAL(fstat(other[0], &second), 0);
