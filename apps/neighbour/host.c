@@ -18,9 +18,9 @@
 #define LOOK_NS 50000 /* between two looks: a file has no doorbell */
 #define LIE_MESSAGES 3u
 #define WORD_GENERATION 2u
+#define WORD_LEFT 4u
 #define WORD_HEAD 16u
 #define WORD_TAIL 32u
-#define WORD_LEFT 4u
 
 static const char usage[] =
     "usage: host FILE 0|1 COMMAND NUMBER\n"
