@@ -39,7 +39,7 @@ struct audit_range {
     const struct audit_class *class;
     uint64_t start, end, physical; /* physical: of AUDIT_FRAMES_LINEAR */
 };
-#define AUDIT_RANGES_MAX (CORE_COUNT_MAX + 72u)
+#define AUDIT_RANGES_MAX (2 * CORE_COUNT_MAX + 72u)
 extern PERCORE struct audit_range audit_ranges[AUDIT_RANGES_MAX];
 void audit_ranges_build(void);
 /* The range that holds the address; NULL: none. */

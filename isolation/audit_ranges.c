@@ -75,6 +75,11 @@ static void add_user_half(void)
     }
     add(AUDIT_CLASS_posix_percore, shared_plan.posix_base + percore->address, percore->memory_bytes,
         0);
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        struct plan_place port = plan_port(core);
+        add(core == percpu_self.value ? AUDIT_CLASS_port_own : AUDIT_CLASS_port_other, port.address,
+            port.bytes, port.physical.value);
+    }
     add(AUDIT_CLASS_null_pages, 0, GATE_USER_FLOOR, 0);
     add(AUDIT_CLASS_last_page, USER_END, PAGE_BYTES, 0);
     for (uint32_t i = 0; i < cell_slots_per_core(); i++) {

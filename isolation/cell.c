@@ -84,7 +84,7 @@ static enum result map_place(const struct cell *cell, const struct plan_place *p
     return RESULT_OK;
 }
 
-/* @impl ATL-LLR-ISOL-0023~1 */
+/* @impl ATL-LLR-ISOL-0023~1 ATL-LLR-ISOL-0800~1 */
 static enum result private_slot_build(struct cell *cell)
 {
     static const uint32_t rights[PLAN_PLACES] = {
@@ -99,6 +99,11 @@ static enum result private_slot_build(struct cell *cell)
     };
     for (unsigned i = 0; i < PLAN_PLACES; i++) {
         TRY(map_place(cell, &shared_plan.places[i], rights[i]));
+    }
+    for (uint32_t core = 0; core < shared_facts.core_count; core++) {
+        struct plan_place port = plan_port(core);
+        bool is_own = core == percpu_self.value;
+        TRY(map_place(cell, &port, is_own ? GATE_READ | GATE_WRITE : GATE_READ));
     }
     /* The per-core section: own frames; it begins with the words that the kernel switches too. */
     const struct image_section *section = &cell_image()->posix[IMAGE_POSIX_PERCORE];

@@ -9,6 +9,7 @@
 #include <isolation/cell.h>
 #include <kernel/facts.h>
 #include <kernel/image.h>
+#include <kernel/region.h>
 #include <percpu/frames.h>
 
 /* What every core maps of posix/, in the order of the mapping classes. */
@@ -31,7 +32,7 @@ struct plan_place {
 
 /* What core 0 decides and makes, and every core maps. */
 struct plan {
-    uint64_t posix_base, index_address;
+    uint64_t posix_base, index_address, port_address;
     struct plan_place places[PLAN_PLACES];
 };
 extern struct plan shared_plan;
@@ -47,6 +48,13 @@ static inline uint32_t cell_slots_per_core(void)
 
 /* Points this core's root at the tables of every shared slot. All cores have built their cells. */
 void cell_link_slots(void);
+
+/* Where every core maps a core's port memory. */
+static inline struct plan_place plan_port(uint32_t core)
+{
+    uint64_t address = shared_plan.port_address + core * shared_facts.port_bytes;
+    return (struct plan_place){address, shared_facts.port_bytes, shared_regions[core].port};
+}
 
 const struct image_header *cell_image(void);
 const struct gate_posix_header *cell_posix_header(void);

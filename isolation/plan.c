@@ -27,10 +27,11 @@ static uint64_t posix_span(const struct image_header *image)
  * @impl ATL-LLR-NEIGHBOUR-1011~1 */
 static void place(const struct image_header *image)
 {
-    const uint64_t guard = LARGE_PAGE_BYTES; /* before and behind posix/, index and neighbour */
+    const uint64_t guard = LARGE_PAGE_BYTES; /* before and behind posix/, index, neighbour, ports */
     uint64_t span = posix_span(image);
     uint64_t index_span = ALIGN_UP(image->index_bytes, LARGE_PAGE_BYTES);
-    uint64_t needed = 4 * guard + span + index_span + LARGE_PAGE_BYTES;
+    uint64_t ports = ALIGN_UP(shared_facts.port_bytes * shared_facts.core_count, LARGE_PAGE_BYTES);
+    uint64_t needed = 5 * guard + span + index_span + LARGE_PAGE_BYTES + ports;
     uint64_t random = image->seed;
     if ((image->flags & IMAGE_FLAG_FIXED_SEED) == 0) {
         entropy_fill(&random, sizeof(random));
@@ -45,6 +46,8 @@ static void place(const struct image_header *image)
                                 FACTS_NEIGHBOUR_BYTES,
                                 {shared_facts.neighbour_physical}};
     }
+    shared_plan.port_address =
+        shared_plan.index_address + index_span + guard + LARGE_PAGE_BYTES + guard;
 }
 
 static struct plan_place *place_set(enum plan_place_index index, uint64_t offset, uint64_t bytes)
@@ -122,6 +125,8 @@ static void info_fill(const struct image_header *image, struct gate_info *info)
         .tsc_hz = shared_facts.tsc_hz,
         .neighbour_address = shared_plan.places[PLAN_NEIGHBOUR].address,
         .neighbour_bytes = shared_plan.places[PLAN_NEIGHBOUR].bytes,
+        .port_address = shared_facts.port_bytes != 0 ? shared_plan.port_address : 0,
+        .port_bytes = shared_facts.port_bytes,
     };
     memcpy(info->clock_registers, shared_facts.clock_registers, sizeof(info->clock_registers));
 }

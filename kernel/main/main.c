@@ -52,6 +52,7 @@ noreturn void kernel_main(void)
 {
     const struct image_header *image = image_check();
     cores_choose(image);
+    shared_facts.port_bytes = image->port_bytes;
     if (shared_facts.meltdown_possible) {
         console_log(CONSOLE_ERROR, "atoll: this processor may leak kernel memory (Meltdown)\n");
     }

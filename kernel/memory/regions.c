@@ -57,7 +57,7 @@ void memory_region_free_ranges(core_id_t core, void (*use)(paddr_t start, paddr_
     const struct region *region = &shared_regions[core.value];
     struct memory_range part;
     for (uint32_t i = 0; next_piece(region, &i, &part);) {
-        if (part.start == region->own_start.value) { /* place: at the start of a piece */
+        if (part.start == region->port.value) { /* place: at the start of a piece */
             part.start = region->own_end.value;
         }
         if (part.start < part.end) {
@@ -104,7 +104,8 @@ static enum result place(struct region *region, uint64_t share)
         {&region->frame_tables, percpu_frames_table_bytes(limit)},
         {&region->audit_marks, region->audit_marks_bytes},
     };
-    uint64_t needed = tables_bound(region->end.value - region->start.value) + REGION_SLACK_BYTES;
+    uint64_t needed = tables_bound(region->end.value - region->start.value) + REGION_SLACK_BYTES +
+                      shared_facts.port_bytes;
     for (size_t i = 0; i < ARRAY_COUNT(things); i++) {
         needed += page_up(things[i].bytes);
     }
@@ -114,7 +115,9 @@ static enum result place(struct region *region, uint64_t share)
             return RESULT_NO_MEMORY;
         }
     }
-    region->own_start.value = region->own_end.value = part.start;
+    region->port.value = part.start;
+    memset((void *)region->port.value, 0, shared_facts.port_bytes);
+    region->own_start.value = region->own_end.value = part.start + shared_facts.port_bytes;
     for (size_t i = 0; i < ARRAY_COUNT(things); i++) {
         *things[i].at = region->own_end;
         memset((void *)region->own_end.value, 0, page_up(things[i].bytes));

@@ -19,7 +19,7 @@ OF_CORE_0 = {"null_pages", "image"}  # core 0's tables: its slot, and the image'
 
 
 # @verifies ATL-LLR-ISOL-0034~1 ATL-LLR-BOOT-0030~1
-# @verifies ATL-LLR-ISOL-0023~1
+# @verifies ATL-LLR-ISOL-0023~1 ATL-LLR-ISOL-0800~1
 # @verifies ATL-LLR-ISOL-0024~1
 @system_test(matrix=FULL, libc=("musl",))
 def test_audit_holds(guest):
@@ -45,7 +45,7 @@ def _expect_refused(guest, image, index, core):
 @system_test(matrix=ONE, timeout_s=60, libc=("musl",), cores=(2,), ring=(3,),
              machine=("q35",))
 def test_every_broken_rule_stops_boot(guest):
-    image = guest.pack(guest.build("hello.c"), variant="hooks", verbose=True, neighbour="any")
+    image = guest.pack(guest.build("hello.c"), variant="hooks", verbose=True, net="user", neighbour="any")
     for core in (0, 1):
         for index, rule in enumerate(RULES):
             if core == 0 or rule not in OF_CORE_0:

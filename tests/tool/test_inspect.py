@@ -29,7 +29,7 @@ def sample(**manifest):
     tree.add("/data/link", Entry(LINK, b"one"))
     tree.add(HOSTILE_NAME, Entry(REGULAR, b"x"))
     values = {"program_path": "/bin/hello", "arguments": ["/bin/hello", "a b", ""], "ring": 0, "cores": 2,
-              "gate_calls": 0b10001,
+              "gate_calls": 0b10001, "port_bytes": 0x5000,
               "environment": ["A=\n"], "quantum_us": 500, "seed": 9,
               "flags": FLAG_BALANCED | FLAG_WRITE_EXECUTE | FLAG_FIXED_SEED, **manifest}
     kernel = support.kernel_elf("inspect", [(4, b"\0\0\0\0")])
@@ -94,7 +94,7 @@ class InspectTest(unittest.TestCase):
         expected = {"ring": 0, "cores": 2, "quantum_us": 500, "placement": "balanced", "seed": 9,
                     "allow_write_execute": True, "working_directory": "/", "host_name": "atoll",
                     "arguments": ["/bin/hello", "a b", ""], "environment": ["A=\n"], "console": "plain",
-                    "gate": ["exit", "park"],
+                    "gate": ["exit", "park"], "port_bytes": 0x5000,
                     "neighbour": False, "verbose": False, "debug": False}
         self.assertEqual({key: facts["settings"][key] for key in expected}, expected)
         files = {row["path"]: row for row in facts["files"]}

@@ -19,7 +19,8 @@ console = "virtio"
 neighbour = "shared"
 placement = "balanced"
 detour = false
-net = "unix"
+net = "user,forward=8080:80"
+mac = "52:54:00:12:34:56"
 allow_write_execute = true
 debug = true
 gate = ["random", "exit", "thread_exit", "thread_set", "park", "unpark", "map"]
@@ -38,6 +39,8 @@ NUMBER = 7
 """
 # text of the manifest, line, part of the message, part of the hint
 MISTAKES = [
+    ('net = "tap"', 1, "net: 'tap' is no network", "settings"),
+    ('ring = 0\nmac = "1"', 2, "mac: '1' is no MAC address", "settings"),
     ("=", 1, "Invalid statement", "TOML"),
     ("ring = 0\ncores = [1,\n", 2, "Invalid value", "TOML"),
     ("ring = 0\nring = 3\n", 2, "overwrite", "TOML"),

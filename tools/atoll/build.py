@@ -23,7 +23,8 @@ VARIANTS = {
 KERNEL = "kernel.elf"
 # What the program's sockets can be -> the library OS that has them; "neighbour": all, and the device files
 # of a neighbour.
-POSIX = {"none": "posix.elf", "unix": "posix-unix.elf", "neighbour": "posix-neighbour.elf"}
+POSIX = {"none": "posix.elf", "unix": "posix-unix.elf", "user": "posix-unix.elf",
+         "neighbour": "posix-neighbour.elf"}
 STEPS_WORTH_A_LINE = 10
 _PROGRESS = re.compile(r"^\[(\d+)/(\d+)\] (.*)")
 
@@ -103,7 +104,7 @@ def build_image_parts(variant="image", net="none", jobs=None):
     folder = build_directory() / variant
     with locked(folder):
         configure(folder, ["-DATOLL_PART=image", *VARIANTS[variant]])
-        run_ninja(folder, "Building Atoll", (KERNEL, *POSIX.values()), jobs)
+        run_ninja(folder, "Building Atoll", (KERNEL, *sorted(set(POSIX.values()))), jobs)
     return _find(folder, KERNEL), _find(folder, POSIX[net])
 
 

@@ -14,7 +14,7 @@ from atoll.tree import guest_path
 
 IMAGE_MAGIC = 0x314547414d494c41
 IMAGE_LOCATION_MAGIC = b"IMAGELOC"
-IMAGE_VERSION = 2
+IMAGE_VERSION = 3
 IMAGE_FILES_MAX = 65536
 IMAGE_BLOCK_BYTES = 65536
 IMAGE_ARGUMENT_BYTES_MAX = 131072
@@ -23,7 +23,7 @@ GATE_CALLS_MAX = 0xffff
 FLAG_WRITE_EXECUTE, FLAG_VERBOSE, FLAG_FRAMED, FLAG_FIXED_SEED, FLAG_BALANCED, \
     FLAG_DEBUG_WAIT, FLAG_VIRTIO_CONSOLE, FLAG_NEIGHBOUR = 1, 2, 4, 8, 16, 32, 64, 256
 
-HEADER = struct.Struct("<QIIQQIIQIIIIQ" + "QQQQ" * 5 + "IIIIIIIIIIIIII")
+HEADER = struct.Struct("<QIIQQIIQIIIIQ" + "QQQQ" * 5 + "IIIIIIIIIIIIIIQ")
 FILE = struct.Struct("<QQIIqII")
 CRC_INDEX_OFFSET = 32
 LOCATION = struct.Struct("<8sIIQQ")
@@ -51,6 +51,7 @@ class Manifest:
     flags: int = 0
     seed: int = 0
     gate_calls: int = GATE_CALLS_MAX
+    port_bytes: int = 0
 
 
 class _Index:
@@ -160,7 +161,7 @@ def build_payload(posix, tree, manifest):
         relocation_offset, len(posix.relocations), file_offset, len(entries), strings["program"],
         strings["arguments"], len(manifest.arguments), strings["environment"],
         len(manifest.environment), strings["directory"], strings["host"], manifest.gate_calls,
-        digest_offset, len(digests))
+        digest_offset, len(digests), manifest.port_bytes)
     struct.pack_into("<I", index.data, CRC_INDEX_OFFSET, crc32c(index.data))
     payload = index.data + posix_body
     for _, entry in entries:

@@ -30,7 +30,7 @@ PVH_NOTE_TYPE = 18  # XEN_ELFNOTE_PHYS32_ENTRY
 Header = collections.namedtuple("Header", """magic version header_bytes image_bytes index_bytes crc_index
     crc_posix posix_end ring cores flags quantum_us seed relocation_offset relocation_count file_offset
     file_count program arguments argument_count environment environment_count directory host_name
-    gate_calls digest_offset digest_count""")
+    gate_calls digest_offset digest_count port_bytes""")
 
 
 class Damaged(ToolError):
@@ -213,6 +213,7 @@ def _settings(payload):
         "console": ("virtio, " if header.flags & FLAG_VIRTIO_CONSOLE else "")
                    + ("framed" if header.flags & FLAG_FRAMED else "plain"),
         "neighbour": bool(header.flags & FLAG_NEIGHBOUR),
+        "port_bytes": header.port_bytes,
         "verbose": bool(header.flags & FLAG_VERBOSE),
         "seed": header.seed if header.flags & FLAG_FIXED_SEED else None,
     }

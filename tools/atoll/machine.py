@@ -15,6 +15,7 @@ import time
 from atoll.console import (STREAM_ERROR, STREAM_EXIT, STREAM_KERNEL_ERROR, STREAM_LOG, STREAM_OUTPUT,
                            Decoder, ExitRecord, encode_input)
 from atoll.errors import ToolError
+from atoll.net import net_arguments
 
 QEMU = "qemu-system-x86_64"
 MACHINES = ("q35", "microvm")
@@ -39,6 +40,8 @@ class MachineOptions:
     qemu: str = QEMU
     console: str = "serial"
     neighbour: str | None = None    # file of the memory shared with another machine
+    net: str | None = None
+    mac: str | None = None
 
 
 @dataclasses.dataclass
@@ -59,6 +62,7 @@ def qemu_command(options, image):
                "-m", str(options.memory_mib), "-smp", str(options.cores), "-display", "none",
                "-nodefaults", "-no-user-config", "-no-reboot",
                "-chardev", "stdio,id=console,signal=off", *_console_device(options),
+               *net_arguments(options.net, options.mac, options.machine),
                "-kernel", str(image), *_neighbour_device(options)]
     return command + list(options.extra)
 

@@ -12,7 +12,7 @@ from atoll.errors import ToolError
 from atoll.gate import gate_calls
 from atoll.image import HOST_NAME_BYTES_MAX
 from atoll.machine import CONSOLES, CORES_MAX, MACHINES
-from atoll.net import NETS
+from atoll.net import mac_address, net_setting
 from atoll.tree import guest_path
 
 MANIFEST_NAME = "atoll.toml"
@@ -172,7 +172,8 @@ SETTINGS = {
     "debug": _one_of(False, True),
     "gate": _gate,
     "detour": _one_of(True, False),
-    "net": _one_of(*NETS),
+    "net": _text(net_setting),
+    "mac": _text(mac_address),
     "working_directory": _text(absolute_path),
     "host_name": _text(host_name),
     "arguments": _words,
@@ -233,7 +234,8 @@ def read_manifest(path):
                             f"did you mean {near[0]}?" if near else f"there are: {', '.join(SETTINGS)}")
         try:
             values[key] = SETTINGS[key](value, pathlib.Path(path).parent)
-        except Wrong as wrong:
-            where = f"{path}:{line_of(text, (key, wrong.entry))}" if wrong.entry else where
+        except argparse.ArgumentTypeError as wrong:
+            entry = getattr(wrong, "entry", None)
+            where = f"{path}:{line_of(text, (key, entry))}" if entry else where
             raise ToolError(f"{where}: {key}: {wrong}", "docs/IMAGES.md lists the settings") from None
     return values

@@ -9,7 +9,7 @@ from atoll.errors import ToolError
 from atoll.machine import CONSOLES, CORES_MAX, MACHINES, QEMU
 from atoll.manifest import (MANIFEST_NAME, PLACEMENTS, QUANTUM_US_MAX, QUANTUM_US_MIN, absolute_path,
                             gate_names, host_name, memory_mib, read_manifest)
-from atoll.net import NETS
+from atoll.net import mac_address, net_kind, net_setting
 
 DEFAULT_ENVIRONMENT = {"HOME": "/root", "PATH": "/bin"}
 
@@ -32,7 +32,8 @@ class Settings:
     debug_wait: bool = False                                     # which waits at the program's start
     gate: list | None = None                                     # names; None: all calls
     detour: bool = True
-    net: str | None = None                                       # of net.NETS; None: what the program can call
+    net: str | None = None                                       # net.net_setting; None: what the program can call
+    mac: str | None = None
     seed: int | None = None
     verbose: bool = False
     perturb: bool = False
@@ -126,8 +127,11 @@ def add_image_options(parser):
         help="the only calls of the gate that the kernel answers (default: all; see docs/GATE.md)")
     add("--no-detour", dest="detour", action="store_false", default=None,
         help="let every system call of the program enter the kernel: nothing in it is rewritten")
-    add("--net", choices=NETS,
-        help="sockets of the program: none, or unix (default: unix if it can make one)")
+    add("--net", type=net_setting, metavar="none|unix|user[,forward=HOST:GUEST]...",
+        help="none: no sockets; unix: those within the guest (default: if the program can make one); user: "
+             "also a network through QEMU; forward: who connects to port HOST of this machine's loopback "
+             "address reaches port GUEST")
+    add("--mac", type=mac_address, metavar="MAC", help="the machine's address on its network")
     add("--debug", action="store_true", default=None,
         help="an image with the stub for GDB on its second serial line: not for production")
     add("--gdb-wait", action="store_true",
@@ -194,7 +198,7 @@ def settings_from(arguments, program):
     settings = Settings()
     for name in ("ring", "cores", "memory", "machine", "quantum_us", "console", "neighbour", "placement",
                  "working_directory", "host_name", "allow_write_execute", "debug", "gate", "detour",
-                 "net", "root"):
+                 "net", "mac", "root"):
         given = getattr(arguments, name, None)
         setattr(settings, name,
                 given if given is not None else manifest.get(name, getattr(settings, name)))
@@ -208,6 +212,8 @@ def settings_from(arguments, program):
     settings.kernel, settings.posix = arguments.kernel, arguments.posix
     settings.debug_wait = arguments.gdb_wait
     settings.debug |= arguments.gdb_wait or getattr(arguments, "gdb", None) is not None
+    if settings.mac and (settings.net is None or net_kind(settings.net) != "user"):
+        raise ToolError("a MAC address, but no network", "add --net user")
     settings.variant = arguments.variant or _variant(arguments, settings)
     return settings
 

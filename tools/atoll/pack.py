@@ -19,7 +19,7 @@ from atoll.image import (FLAG_BALANCED, FLAG_DEBUG_WAIT, FLAG_FIXED_SEED, FLAG_F
                          FLAG_VIRTIO_CONSOLE, FLAG_WRITE_EXECUTE, Manifest,
                          build_image)
 from atoll.iso import build_iso
-from atoll.net import net_of
+from atoll.net import PORT_BYTES, net_kind, net_of
 from atoll.options import add_image_options, settings_from
 from atoll.program import check_program
 from atoll.tree import PROGRAM, Entry, Tree, guest_path
@@ -58,8 +58,8 @@ def pack(program, arguments, settings, framed):
     if settings.terminal and framed:
         tree.entries[TERMINAL_SETTING] = Entry(stat.S_IFREG | 0o400,
                                                struct.pack("<HHHH", *settings.terminal))
-    kernel, posix = _parts(settings, "neighbour" if settings.neighbour is not None
-                           else settings.net or net_of(elf))
+    net = net_kind(settings.net or net_of(elf))
+    kernel, posix = _parts(settings, "neighbour" if settings.neighbour is not None else net)
     if settings.debug:
         add_debug_files(tree, kernel, posix)
     manifest = Manifest(
@@ -68,7 +68,8 @@ def pack(program, arguments, settings, framed):
         working_directory=settings.working_directory, host_name=settings.host_name,
         ring=settings.ring, cores=settings.cores or 0, quantum_us=settings.quantum_us,
         flags=_flags(settings, framed), seed=settings.seed or 0,
-        gate_calls=mask_of(gate_calls() if settings.gate is None else settings.gate))
+        gate_calls=mask_of(gate_calls() if settings.gate is None else settings.gate),
+        port_bytes=PORT_BYTES if net == "user" else 0)
     return build_image(read_input(kernel, "kernel"), str(kernel), read_input(posix, "library OS"),
                        str(posix), tree, manifest)
 

@@ -70,7 +70,7 @@ def run_program(command, arguments, settings, extra=(), sinks=None, show_log=Fal
         write_file(arguments.keep_image, image)
     machine = MachineOptions(settings.cores, settings.memory, settings.machine,
                              (*extra, *arguments.qemu_arg), arguments.timeout, arguments.qemu,
-                             settings.console, settings.neighbour)
+                             settings.console, settings.neighbour, settings.net, settings.mac)
     receiver = Receiver(settings.outputs) if settings.outputs else None
     return boot(image, machine, settings.verbose, show_log or settings.verbose, receiver,
                 settings.terminal, sinks)

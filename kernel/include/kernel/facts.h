@@ -86,6 +86,7 @@ struct facts {
     const char *loader; /* "pvh" or "multiboot2" */
     /* image payload, validated header; 0: none */
     uint64_t image_physical, image_bytes;
+    uint64_t port_bytes; /* of each core's port memory; 0: there is none */
 };
 
 extern struct facts shared_facts;

@@ -16,13 +16,15 @@
 
 #define IMAGE_MAGIC 0x314547414d494c41ull          /* "ALIMAGE1" */
 #define IMAGE_LOCATION_MAGIC 0x434f4c4547414d49ull /* "IMAGELOC" */
-#define IMAGE_VERSION 2u
+#define IMAGE_VERSION 3u
 #define IMAGE_FILES_MAX 65536u
 #define IMAGE_BLOCK_BYTES 65536u /* of a file: what one digest is of */
 #define IMAGE_ARGUMENT_BYTES_MAX 131072u
 #define IMAGE_PATH_BYTES_MAX 4096u        /* with NUL */
 #define IMAGE_HOST_NAME_BYTES_MAX 65u     /* with NUL */
 #define IMAGE_POSIX_SPAN_MAX (1ull << 30) /* end of posix's last section */
+#define IMAGE_PORT_BYTES_MIN 16384u       /* struct gate_port and room for buffers */
+#define IMAGE_PORT_BYTES_MAX (1u << 30)
 
 /* 32 bytes in the kernel's own .rodata, section .image_location; the packer fills the last three.
  */
@@ -91,6 +93,7 @@ struct image_header {
     uint32_t gate_calls; /* bit n: the program's ring may make call n of the gate; exit: always */
     uint32_t digest_offset; /* in the index: uint32_t[count], CRC-32C of each block of the first */
     uint32_t digest_count;  /* file, of the second ...; checked when first touched by posix/ */
+    uint64_t port_bytes;    /* port memory of each core, page multiple; 0: there are no ports */
 };
 
 struct image_file {

@@ -12,6 +12,7 @@ struct region {
         end; /* partition: the RAM in it is this core's; page multiples; may span holes */
     paddr_t own_start,
         own_end;     /* within it: holds what follows; the other RAM goes to percpu/frames */
+    paddr_t port;    /* port memory, right before own_start: the cell's, not the kernel's */
     paddr_t root;    /* PML4 with the kernel half, for boot and idle */
     paddr_t percore; /* .percore instance */
     paddr_t outbox;  /* this core's outbox */
