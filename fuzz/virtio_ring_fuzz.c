@@ -2,7 +2,7 @@
 /* A virtqueue whose device writes what it likes wherever both sides can, against a model that knows
  * which buffers the device has. Also the parser of a PCI function's configuration space.
  * @verifies ATL-LLR-VIRTIO-0005~1 ATL-LLR-VIRTIO-0006~1 @robust
- * @verifies ATL-LLR-VIRTIO-0007~1 @robust */
+ * @verifies ATL-LLR-VIRTIO-0007~2 @robust */
 #include "fuzz.h"
 #include <pci.h>
 #include <queue.h>
@@ -19,7 +19,8 @@ struct model {
     struct {
         bool is_given, is_to_write;
         uint32_t bytes;
-    } buffers[VIRTQUEUE_SIZE];
+        uint64_t physical;
+    } buffers[VIRTQUEUE_SIZE_MAX];
     uint32_t given_count;
     bool is_broken;
 };
@@ -29,32 +30,35 @@ static void give(struct virtqueue *queue, struct model *model, uint32_t bytes, b
     uint32_t before = queue->available_index;
     uint64_t physical = 0x1000ull * (before + 1);
     enum result result = virtqueue_give(queue, physical, bytes, is_to_write);
-    FUZZ_REQUIRE((result == RESULT_OK) == (model->given_count < VIRTQUEUE_SIZE));
+    FUZZ_REQUIRE((result == RESULT_OK) == (model->given_count < queue->size));
     if (result != RESULT_OK) {
         FUZZ_REQUIRE(result == RESULT_AGAIN && queue->available_index == before);
         return;
     }
-    uint16_t id = queue->memory.available[before % VIRTQUEUE_SIZE];
-    FUZZ_REQUIRE(id < VIRTQUEUE_SIZE && !model->buffers[id].is_given);
-    const struct virtqueue_descriptor *descriptor = &queue->memory.descriptors[id];
+    uint16_t id = queue->available->ring[before % queue->size];
+    FUZZ_REQUIRE(id < queue->size && !model->buffers[id].is_given);
+    const struct virtqueue_descriptor *descriptor =
+        (const struct virtqueue_descriptor *)(const void *)queue->memory + id;
     FUZZ_REQUIRE(descriptor->physical == physical && descriptor->bytes == bytes);
     FUZZ_REQUIRE(descriptor->flags == (is_to_write ? 2 : 0) && descriptor->next == 0);
-    FUZZ_REQUIRE(queue->memory.available_index == queue->available_index);
+    FUZZ_REQUIRE(queue->available->index == queue->available_index);
     model->buffers[id].is_given = true;
     model->buffers[id].is_to_write = is_to_write;
     model->buffers[id].bytes = bytes;
+    model->buffers[id].physical = physical;
     model->given_count++;
 }
 
 static void take(struct virtqueue *queue, struct model *model)
 {
-    struct virtqueue_taken taken = {UINT32_MAX, UINT32_MAX};
+    struct virtqueue_taken taken = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
     enum result result = virtqueue_take(queue, &taken);
     FUZZ_REQUIRE(!model->is_broken || result == RESULT_IO);
     if (result == RESULT_OK) {
-        FUZZ_REQUIRE(taken.id < VIRTQUEUE_SIZE && model->buffers[taken.id].is_given);
+        FUZZ_REQUIRE(taken.id < queue->size && model->buffers[taken.id].is_given);
         FUZZ_REQUIRE(taken.bytes <=
                      (model->buffers[taken.id].is_to_write ? model->buffers[taken.id].bytes : 0));
+        FUZZ_REQUIRE(taken.physical == model->buffers[taken.id].physical);
         model->buffers[taken.id].is_given = false;
         model->given_count--;
     } else {
@@ -67,22 +71,27 @@ static void take(struct virtqueue *queue, struct model *model)
 /* As a device that keeps the rules would, with an id and a length of the input. */
 static void use(struct virtqueue *queue, uint32_t id, uint32_t bytes)
 {
-    struct virtqueue_memory *memory = &queue->memory;
-    memory->used[memory->used_index % VIRTQUEUE_SIZE] = (struct virtqueue_used){id, bytes};
-    memory->used_index++;
+    struct virtqueue_used *used = queue->used;
+    used->ring[used->index % queue->size].id = id;
+    used->ring[used->index % queue->size].bytes = bytes;
+    used->index++;
 }
 
 static void scribble(struct virtqueue *queue, struct fuzz_input *input)
 {
-    size_t at = fuzz_take(input, 2) % sizeof(queue->memory);
-    ((uint8_t *)&queue->memory)[at] = (uint8_t)fuzz_take(input, 1);
+    size_t at = fuzz_take(input, 2) % VIRTQUEUE_BYTES(queue->size);
+    queue->memory[at] = (uint8_t)fuzz_take(input, 1);
 }
 
-static void try_ring(struct fuzz_input *input)
+static void try_ring(struct fuzz_input *input, uint16_t size)
 {
-    struct virtqueue *queue = calloc(1, sizeof(*queue));
+    /* Exactly as much as there is: sanitizers see what lies beyond. */
+    uint8_t *memory = aligned_alloc(16, VIRTQUEUE_BYTES(size));
+    struct virtqueue_slot *slots = calloc(size, sizeof(*slots));
+    struct virtqueue ring = {.memory = memory, .slots = slots, .size = size}, *queue = &ring;
     struct model model = {0};
-    FUZZ_REQUIRE(queue != NULL);
+    FUZZ_REQUIRE(memory != NULL && slots != NULL);
+    virtqueue_empty(queue);
     for (uint32_t i = 0; i < STEPS_MAX && input->left > 0; i++) {
         uint8_t step = (uint8_t)fuzz_take(input, 1);
         if (step % 5 <= 1) {
@@ -95,7 +104,8 @@ static void try_ring(struct fuzz_input *input)
             scribble(queue, input);
         }
     }
-    free(queue);
+    free(slots);
+    free(memory);
 }
 
 static void try_pci(struct fuzz_input *input)
@@ -117,9 +127,10 @@ static void try_pci(struct fuzz_input *input)
 void fuzz_one(const uint8_t *bytes, size_t count)
 {
     struct fuzz_input input = {bytes, count};
-    if ((fuzz_take(&input, 1) & 1) != 0) {
+    uint8_t what = (uint8_t)fuzz_take(&input, 1);
+    if ((what & 1) != 0) {
         try_pci(&input);
     } else {
-        try_ring(&input);
+        try_ring(&input, (what & 2) != 0 ? VIRTQUEUE_SIZE_MAX : 4);
     }
 }

@@ -127,7 +127,11 @@ static void info_fill(const struct image_header *image, struct gate_info *info)
         .neighbour_bytes = shared_plan.places[PLAN_NEIGHBOUR].bytes,
         .port_address = shared_facts.port_bytes != 0 ? shared_plan.port_address : 0,
         .port_bytes = shared_facts.port_bytes,
+        .port_queues = shared_facts.port_queues,
+        .port_mtu = shared_facts.port_mtu,
+        .port_features = shared_facts.port_features,
     };
+    memcpy(info->port_mac, shared_facts.port_mac, sizeof(info->port_mac));
     memcpy(info->clock_registers, shared_facts.clock_registers, sizeof(info->clock_registers));
 }
 

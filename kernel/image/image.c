@@ -51,10 +51,11 @@ static enum result check_manifest(const struct image_header *header, const char 
                   "quantum is outside of 100..1000000 us");
     IMAGE_REQUIRE(header->gate_calls <= UINT16_MAX && (header->gate_calls & 1) != 0,
                   "gate calls are no set with exit in it");
-    IMAGE_REQUIRE(image_in_pages(header->port_bytes), "port memory is not in pages");
-    IMAGE_REQUIRE(header->port_bytes == 0 || (header->port_bytes >= IMAGE_PORT_BYTES_MIN &&
-                                              header->port_bytes <= IMAGE_PORT_BYTES_MAX),
-                  "port memory is too small or too large");
+    /* One less: none at all wraps, and is large enough. */
+    IMAGE_REQUIRE(image_in_pages(header->port_bytes) &&
+                      header->port_bytes - 1 >= IMAGE_PORT_BYTES_MIN - 1 &&
+                      header->port_bytes <= IMAGE_PORT_BYTES_MAX,
+                  "port memory is not in pages, too small or too large");
     return RESULT_OK;
 }
 

@@ -189,6 +189,7 @@ noreturn void kernel_core_main(core_id_t self)
     entropy_start(self);
     perturb_start(self);
     if (self.value == 0) {
+        gate_services.network_kick = virtio_network_start();
         other_cores_start();
     }
     stage_finish(STAGE_CORES_START);

@@ -10,6 +10,7 @@
 #include <isolation/space.h>
 #include <kernel/layout.h>
 #include <percpu/trace.h>
+#include <virtio/virtio.h>
 
 #define VECTOR_DEBUG 1
 #define VECTOR_PAGE_FAULT 14
@@ -36,6 +37,8 @@ static void interrupt(uint64_t vector)
     if (vector == VECTOR_UART) {
         console_interrupt();
         gate_console_ready();
+    } else if (vector == VECTOR_NETWORK) {
+        virtio_network_interrupt();
     } else if (vector == VECTOR_STOP) {
         stop_self();
     } else if (vector == VECTOR_IPI) {

@@ -122,20 +122,25 @@ static enum result route(const struct virtio_device *device)
     return read(device, CONFIG_VECTOR) == 0 ? RESULT_OK : RESULT_IO;
 }
 
-/* @impl ATL-LLR-VIRTIO-0004~2 ATL-LLR-VIRTIO-0009~1 */
+/* @impl ATL-LLR-VIRTIO-0004~3 ATL-LLR-VIRTIO-0009~1 */
 static enum result queue_start(struct virtio_device *device, uint32_t index)
 {
     const struct facts_virtio *place = device->place;
     struct virtqueue *queue = &device->queues[index];
     write(device, QUEUE_SELECT, device->queue_number[index]);
-    if (read(device, QUEUE_SIZE_MAX) < VIRTQUEUE_SIZE) {
+    if (queue->size == 0) {
+        *queue = (struct virtqueue){.memory = device->memory[index],
+                                    .slots = device->slots[index],
+                                    .size = VIRTIO_QUEUE_SIZE};
+    }
+    if (read(device, QUEUE_SIZE_MAX) < queue->size) {
         return RESULT_IO;
     }
-    *queue = (struct virtqueue){0};
-    write(device, QUEUE_SIZE, VIRTQUEUE_SIZE);
-    write_address(device, QUEUE_DESCRIPTORS, queue->memory.descriptors);
-    write_address(device, QUEUE_AVAILABLE, &queue->memory.available_flags);
-    write_address(device, QUEUE_USED, &queue->memory.used_flags);
+    virtqueue_empty(queue);
+    write(device, QUEUE_SIZE, queue->size);
+    write_address(device, QUEUE_DESCRIPTORS, queue->memory);
+    write_address(device, QUEUE_AVAILABLE, queue->available);
+    write_address(device, QUEUE_USED, queue->used);
     device->notify[index] = place->notify;
     if (place->is_pci) {
         uint64_t offset = (uint64_t)read(device, NOTIFY_OFFSET) * place->notify_multiplier;
@@ -177,14 +182,20 @@ enum result virtio_device_start(struct virtio_device *device)
 }
 
 /* @impl ATL-LLR-VIRTIO-0005~1 */
+void virtio_device_notify(const struct virtio_device *device, uint32_t queue)
+{
+    device_write(device->notify[queue], device->place->is_pci ? PCI_NOTIFY_BYTES : MMIO_BYTES,
+                 device->queue_number[queue]);
+}
+
+/* @impl ATL-LLR-VIRTIO-0005~1 */
 void virtio_device_give(struct virtio_device *device, uint32_t queue, const void *buffer,
                         uint32_t bytes, bool is_for_device_to_write)
 {
     enum result result = virtqueue_give(&device->queues[queue], region_percore_physical(buffer),
                                         bytes, is_for_device_to_write);
     ASSERT(result == RESULT_OK);
-    device_write(device->notify[queue], device->place->is_pci ? PCI_NOTIFY_BYTES : MMIO_BYTES,
-                 device->queue_number[queue]);
+    virtio_device_notify(device, queue);
 }
 
 /* @impl ATL-LLR-VIRTIO-0010~1 */

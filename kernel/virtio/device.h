@@ -10,9 +10,11 @@
 
 #include <kernel/facts.h>
 
+#define VIRTIO_NETWORK 1u
 #define VIRTIO_CONSOLE 3u
 #define VIRTIO_ENTROPY 4u
 #define VIRTIO_QUEUES_MAX 4u
+#define VIRTIO_QUEUE_SIZE 4u /* of a queue that brings no memory of its own */
 
 /* PERCORE, so that devices can be given physical addresses. */
 struct virtio_device {
@@ -25,13 +27,18 @@ struct virtio_device {
     uint32_t starts;
     uint64_t notify[VIRTIO_QUEUES_MAX];
     struct virtqueue queues[VIRTIO_QUEUES_MAX];
+    struct virtqueue_slot slots[VIRTIO_QUEUES_MAX][VIRTIO_QUEUE_SIZE];
+    alignas(16) uint8_t memory[VIRTIO_QUEUES_MAX][VIRTQUEUE_BYTES(VIRTIO_QUEUE_SIZE)];
 };
 
 /* Resets the device and brings it up with empty queues, also after it broke a rule.
- * @device  place, features_wanted, queue_count, queue_number and vector are set; zero else, or as
- *          the last start left it
+ * @device  place, features_wanted, queue_count, queue_number, vector, and queues that have memory
+ *          of their own are set; zero else, or as the last start left it
  * Errors:  RESULT_IO it does not follow the protocol, or it was started too often */
 enum result virtio_device_start(struct virtio_device *device);
+
+/* Tells the device that a queue has new buffers. */
+void virtio_device_notify(const struct virtio_device *device, uint32_t queue);
 
 /* Gives the device a buffer in PERCORE memory. The device runs, and its queue has room. */
 void virtio_device_give(struct virtio_device *device, uint32_t queue, const void *buffer,

@@ -33,6 +33,7 @@
 #define MMIO_KIND 0x08u
 #define MMIO_NOTIFY 0x50u
 #define MMIO_NOTIFY_BYTES 4u
+#define MMIO_CONFIG 0x100u
 #define MMIO_VERSION_MODERN 2u
 
 /* Keeps a device if it is one that the kernel drives, the first of its kind, and its registers can
@@ -41,13 +42,19 @@ static bool keep(struct facts_virtio device)
 {
     struct facts_virtio *place = device.kind == VIRTIO_CONSOLE   ? &shared_facts.virtio_console
                                  : device.kind == VIRTIO_ENTROPY ? &shared_facts.virtio_entropy
-                                                                 : NULL;
+                                 : device.kind == VIRTIO_NETWORK && shared_facts.port_bytes != 0
+                                     ? &shared_facts.virtio_network
+                                     : NULL;
     bool is_kept = false;
     if (place != NULL && place->kind == 0) {
         device.registers = device_show(device.registers, REGISTERS_BYTES);
         device.notify = device_show(device.notify, device.notify_bytes);
         device.msix = device_show(device.msix, MSIX_ENTRY_BYTES);
         is_kept = device.registers != 0 && device.notify != 0;
+        if (is_kept && device.kind == VIRTIO_NETWORK) {
+            device.config = device_show(device.config, VIRTIO_CONFIG_BYTES);
+            is_kept = device.config != 0;
+        }
     }
     if (is_kept) {
         *place = device;
@@ -92,7 +99,7 @@ static void look_at_neighbour(uint32_t function, const uint32_t *words)
                 is_kept ? "" : ": left off");
 }
 
-/* @impl ATL-LLR-VIRTIO-0008~1 */
+/* @impl ATL-LLR-VIRTIO-0008~2 */
 static void look_at_function(uint32_t function)
 {
     uint32_t words[PCI_CONFIG_WORDS];
@@ -133,7 +140,7 @@ static void look_at_pci(void)
     }
 }
 
-/* @impl ATL-LLR-VIRTIO-0008~1 */
+/* @impl ATL-LLR-VIRTIO-0008~2 */
 static void look_at_mmio(struct facts_virtio device)
 {
     uint64_t at = device.registers;
@@ -144,11 +151,12 @@ static void look_at_mmio(struct facts_virtio device)
     if (device_read(at + MMIO_VERSION, 4) == MMIO_VERSION_MODERN) {
         device.notify = at + MMIO_NOTIFY;
         device.notify_bytes = MMIO_NOTIFY_BYTES;
+        device.config = at + MMIO_CONFIG;
     }
     (void)keep(device);
 }
 
-/* @impl ATL-LLR-VIRTIO-0008~1 */
+/* @impl ATL-LLR-VIRTIO-0008~2 */
 void virtio_discover(void)
 {
     look_at_pci();

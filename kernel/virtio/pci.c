@@ -23,6 +23,7 @@
 /* virtio 1.2, section 4.1.4 */
 #define STRUCTURE_COMMON 1u
 #define STRUCTURE_NOTIFY 2u
+#define STRUCTURE_DEVICE 4u
 #define COMMON_BYTES 56u
 
 /* Address of a part of a memory BAR; 0: there is no such one. */
@@ -52,10 +53,13 @@ static void take_capability(const uint32_t *words, uint32_t at, struct facts_vir
         found->notify = inside_bar(words, words[at + 1] & 0xff, words[at + 2]);
         found->notify_bytes = (uint32_t)MIN(bytes, DEVICE_BYTES_MAX);
         found->notify_multiplier = words[at + 4];
+    } else if (structure == STRUCTURE_DEVICE && bytes >= VIRTIO_CONFIG_BYTES &&
+               found->config == 0) {
+        found->config = inside_bar(words, words[at + 1] & 0xff, words[at + 2]);
     }
 }
 
-/* @impl ATL-LLR-VIRTIO-0007~1 */
+/* @impl ATL-LLR-VIRTIO-0007~2 */
 enum result pci_parse_virtio(const uint32_t words[static PCI_CONFIG_WORDS],
                              struct facts_virtio *found)
 {

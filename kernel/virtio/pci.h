@@ -9,7 +9,8 @@
 #define PCI_CONFIG_WORDS 64u
 #define PCI_COMMAND 0x04u
 #define PCI_BAR2 0x18u
-#define PCI_BAR_ALIGNMENT 16u /* the bits below say what kind of BAR it is */
+#define PCI_BAR_ALIGNMENT 16u   /* the bits below say what kind of BAR it is */
+#define VIRTIO_CONFIG_BYTES 12u /* of the network's, which alone is read */
 
 /* Reads a copy of configuration space. Addresses are physical; 0: there are no such registers, or
  * not where a memory BAR with an address is. Errors: RESULT_INVALID not a virtio device; *found is

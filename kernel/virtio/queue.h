@@ -3,13 +3,13 @@
  * buffers the device has, and how long they are, is remembered outside of its reach. Pure.
  *
  * Error policy: a device that breaks a rule breaks the queue for good, until it is made empty.
- * Context of every function: the queue's core. No function loops. */
+ * Context of every function: the queue's core. No function loops but virtqueue_empty. */
 #ifndef KERNEL_VIRTIO_QUEUE_H
 #define KERNEL_VIRTIO_QUEUE_H
 
 #include <percpu/base.h>
 
-#define VIRTQUEUE_SIZE 4u /* buffers that the device can have */
+#define VIRTQUEUE_SIZE_MAX 256u
 
 struct virtqueue_descriptor {
     uint64_t physical;
@@ -17,42 +17,57 @@ struct virtqueue_descriptor {
     uint16_t flags, next;
 };
 
+struct virtqueue_available {
+    uint16_t flags;
+    _Atomic uint16_t index;
+    uint16_t ring[];
+};
+
 struct virtqueue_used {
-    _Atomic uint32_t id, bytes;
+    uint16_t flags;
+    _Atomic uint16_t index;
+    struct {
+        _Atomic uint32_t id, bytes;
+    } ring[];
 };
 
-/* What both sides see. Descriptors and available ring are only written here, the used ring is only
- * read. */
-struct virtqueue_memory {
-    struct virtqueue_descriptor descriptors[VIRTQUEUE_SIZE];
-    uint16_t available_flags;
-    _Atomic uint16_t available_index;
-    uint16_t available[VIRTQUEUE_SIZE + 1];
-    alignas(4) uint16_t used_flags;
-    _Atomic uint16_t used_index;
-    struct virtqueue_used used[VIRTQUEUE_SIZE];
-    uint16_t available_event;
-};
-_Static_assert(sizeof(struct virtqueue_descriptor) == 16 && sizeof(struct virtqueue_used) == 8,
-               "virtio 1.2, sections 2.7.5 and 2.7.8");
+/* What both sides see lies in one piece: descriptors and available ring, which are only written
+ * here, and the used ring, which is only read. So many bytes, for a power of two of entries. */
+#define VIRTQUEUE_AVAILABLE_AT(size_) (16u * (size_))
+#define VIRTQUEUE_USED_AT(size_) (18u * (size_) + 8u)
+#define VIRTQUEUE_BYTES(size_) ALIGN_UP(26u * (size_) + 16u, 16u)
 
-/* Zero: empty; the device must not run while it is made so. */
+/* What is remembered of a descriptor. */
+struct virtqueue_slot {
+    uint64_t physical;
+    uint32_t room; /* bytes that the device may write; 0: it reads */
+    uint16_t next; /* free one behind this free one */
+    bool is_given; /* the device has it */
+};
+
 struct virtqueue {
-    alignas(16) struct virtqueue_memory memory;
-    uint32_t room[VIRTQUEUE_SIZE];        /* bytes that the device may write; 0: it reads */
-    uint32_t given;                       /* bit i: the device has descriptor i */
+    uint8_t *memory; /* 16-aligned, VIRTQUEUE_BYTES */
+    struct virtqueue_slot *slots;
+    struct virtqueue_available *available; /* in memory, as the next */
+    struct virtqueue_used *used;
+    uint16_t size, free;
     uint16_t available_index, used_index; /* the difference: how many the device has */
     bool is_broken;
 };
 
 /* A buffer that came back. */
 struct virtqueue_taken {
-    uint32_t id;    /* of those that the device had when it was given: the lowest free one */
+    uint64_t physical;
+    uint32_t id;    /* of an empty queue they ascend from 0 in the order in which it is given */
     uint32_t bytes; /* that the device wrote, at most what it was given; 0 of one that it read */
 };
 
+/* Makes it empty; the device must not run. .memory (16-aligned, VIRTQUEUE_BYTES), .slots and .size
+ * are set. Works through all of it. */
+void virtqueue_empty(struct virtqueue *queue);
+
 /* Gives the device a buffer to read, or to write. It is the device's until virtqueue_take.
- * Errors: RESULT_AGAIN the device has VIRTQUEUE_SIZE buffers; nothing is changed */
+ * Errors: RESULT_AGAIN the device has as many as there are; nothing is changed */
 enum result virtqueue_give(struct virtqueue *queue, uint64_t physical, uint32_t bytes,
                            bool is_for_device_to_write);
 

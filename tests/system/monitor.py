@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """QEMU's monitor, for tests: what it refuses fails the test."""
+import mmap
+import os
+
 import lib  # noqa: F401  (sets the path)
 from atoll.errors import ToolError
 from atoll.monitor import Monitor as ToolMonitor
@@ -18,3 +21,17 @@ class Monitor(ToolMonitor):
         text = self.execute("human-monitor-command", **{"command-line": line})
         if text:
             raise TestFailure(f"QEMU refuses {line}: {text}", "")
+
+
+class Memory(Monitor):
+    """QEMU's monitor, and the guest's memory through a file that both map."""
+
+    def __init__(self, folder):
+        super().__init__(os.path.join(folder, "monitor"))
+        with open(os.path.join(folder, "memory"), "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), 0)
+
+    def rings(self, name, queue):
+        """Where the rings of a queue of the first device of that name lie in memory."""
+        path = next(d["path"] for d in self.execute("x-query-virtio") if d["name"] == name)
+        return self.execute("x-query-virtio-queue-status", path=path, queue=queue)

@@ -20,7 +20,9 @@ VARIANTS = {
     "debug": ["-DATOLL_DEBUG=ON"],
     "trace": ["-DATOLL_TRACE=ON"],
 }
-KERNEL = "kernel.elf"
+# A setting of net, or "neighbour" -> the kernel that has what it needs.
+KERNEL = {"none": "kernel.elf", "unix": "kernel.elf", "user": "kernel-net.elf",
+          "neighbour": "kernel-net.elf"}
 # What the program's sockets can be -> the library OS that has them; "neighbour": all, and the device files
 # of a neighbour.
 POSIX = {"none": "posix.elf", "unix": "posix-unix.elf", "user": "posix-unix.elf",
@@ -104,8 +106,8 @@ def build_image_parts(variant="image", net="none", jobs=None):
     folder = build_directory() / variant
     with locked(folder):
         configure(folder, ["-DATOLL_PART=image", *VARIANTS[variant]])
-        run_ninja(folder, "Building Atoll", (KERNEL, *sorted(set(POSIX.values()))), jobs)
-    return _find(folder, KERNEL), _find(folder, POSIX[net])
+        run_ninja(folder, "Building Atoll", sorted({*KERNEL.values(), *POSIX.values()}), jobs)
+    return _find(folder, KERNEL[net]), _find(folder, POSIX[net])
 
 
 def _find(folder, name):

@@ -38,6 +38,7 @@ struct facts_virtio {
     uint32_t notify_bytes, notify_multiplier; /* PCI */
     uint64_t msix;                            /* PCI: entry 0 of its table; 0: none */
     uint32_t msix_control;                    /* PCI: where in configuration space */
+    uint64_t config;                          /* what belongs to the device's kind; 0: none */
     struct facts_interrupt interrupt;         /* MMIO */
 };
 
@@ -60,7 +61,7 @@ struct facts {
     struct facts_interrupt uart;
     struct facts_virtio slots[FACTS_SLOTS_MAX]; /* where virtio-mmio devices may be */
     uint32_t slot_count;
-    struct facts_virtio virtio_console, virtio_entropy;
+    struct facts_virtio virtio_console, virtio_entropy, virtio_network;
     uint64_t device_pages[FACTS_DEVICE_PAGES_MAX]; /* core 0's, from LAYOUT_DEVICE_FIRST on */
     uint32_t device_page_count;
     uint64_t neighbour_physical; /* FACTS_NEIGHBOUR_BYTES shared with another machine; 0: none */
@@ -86,7 +87,11 @@ struct facts {
     const char *loader; /* "pvh" or "multiboot2" */
     /* image payload, validated header; 0: none */
     uint64_t image_physical, image_bytes;
-    uint64_t port_bytes; /* of each core's port memory; 0: there is none */
+    /* ports, as struct gate_info tells them */
+    uint64_t port_bytes;
+    uint32_t port_queues, port_features;
+    uint16_t port_mtu;
+    uint8_t port_mac[6];
 };
 
 extern struct facts shared_facts;

@@ -32,9 +32,11 @@ TEST(a_device_is_brought_up)
         for (uint32_t q = 0; q < FAKE_QUEUES; q++) {
             CHECK_EQUAL(fake.queues[q].is_enabled, q >= 2);
         }
-        CHECK(fake_memory(4) == &device.queues[0].memory &&
-              fake_memory(3) == &device.queues[3].memory);
-        CHECK_EQUAL(fake.queues[4].size, VIRTQUEUE_SIZE);
+        CHECK(fake_memory(4) == device.memory[0] && fake_memory(3) == device.memory[3]);
+        const uint32_t *address = fake.queues[4].address;
+        CHECK(address[2] - address[0] == VIRTQUEUE_AVAILABLE_AT(VIRTIO_QUEUE_SIZE) &&
+              address[4] - address[0] == VIRTQUEUE_USED_AT(VIRTIO_QUEUE_SIZE));
+        CHECK_EQUAL(fake.queues[4].size, VIRTIO_QUEUE_SIZE);
         CHECK_EQUAL(fake.wrong_accesses, 0);
         CHECK(virtio_device_interrupt(&device));
     }
@@ -124,7 +126,7 @@ TEST(a_device_that_leaves_the_handshake_is_off)
     check_off("core 0 cannot be addressed");
 }
 
-/* @verifies ATL-LLR-VIRTIO-0004~2 */
+/* @verifies ATL-LLR-VIRTIO-0004~3 */
 TEST(queues_have_four_entries_whatever_there_is_room_for)
 {
     make(false);

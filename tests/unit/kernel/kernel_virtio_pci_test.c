@@ -30,10 +30,11 @@ static void make(void)
     words[17] = 0x1 | 0x20;
     put_structure(21, 26, 1, 4, 0);
     put_structure(26, 31, 2, 4, 0x3000);
-    put_structure(31, 0, 3, 4, 0x1000);
+    put_structure(31, 36, 3, 4, 0x1000);
+    put_structure(36, 0, 4, 4, 0x2000);
 }
 
-/* @verifies ATL-LLR-VIRTIO-0007~1 */
+/* @verifies ATL-LLR-VIRTIO-0007~2 */
 TEST(registers_are_found)
 {
     make();
@@ -42,6 +43,7 @@ TEST(registers_are_found)
     CHECK_EQUAL(found.registers, 0x1fe000000);
     CHECK_EQUAL(found.notify, 0x1fe003000);
     CHECK(found.notify_bytes == 0x1000 && found.notify_multiplier == 4);
+    CHECK_EQUAL(found.config, 0x1fe002000);
     CHECK_EQUAL(found.msix, 0xfebf1020);
     CHECK_EQUAL(found.msix_control, 0x40);
     words[0] = 0x10051af4; /* can also speak the old way */
@@ -50,7 +52,7 @@ TEST(registers_are_found)
     CHECK_EQUAL(found.kind, 4);
 }
 
-/* @verifies ATL-LLR-VIRTIO-0007~1 @robust */
+/* @verifies ATL-LLR-VIRTIO-0007~2 @robust */
 TEST(other_devices_are_told_apart)
 {
     const uint32_t ids[] = {0x10448086, 0xffffffff, 0x0fff1af4, 0x10801af4, 0x11101af4, 0};
@@ -70,7 +72,20 @@ static void check_missing(uint32_t index, uint32_t value)
     CHECK(found.registers == 0 || found.notify == 0);
 }
 
-/* @verifies ATL-LLR-VIRTIO-0007~1 @robust */
+/* @verifies ATL-LLR-VIRTIO-0007~2 @robust */
+TEST(a_configuration_that_is_too_short_is_none)
+{
+    make();
+    words[36 + 3] = 11;
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.config, 0);
+    make();
+    words[36 + 1] = 6; /* there are six BARs */
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.config, 0);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0007~2 @robust */
 TEST(registers_without_addresses_are_not_found)
 {
     check_missing(13, 0);         /* none either */
@@ -88,7 +103,7 @@ TEST(registers_without_addresses_are_not_found)
     CHECK(found.registers == 0 && found.notify == 0);
 }
 
-/* @verifies ATL-LLR-VIRTIO-0007~1 @robust */
+/* @verifies ATL-LLR-VIRTIO-0007~2 @robust */
 TEST(a_list_without_end_ends)
 {
     make();
@@ -100,7 +115,7 @@ TEST(a_list_without_end_ends)
     CHECK_EQUAL(found.registers, 0);
 }
 
-/* @verifies ATL-LLR-VIRTIO-0007~1 @robust */
+/* @verifies ATL-LLR-VIRTIO-0007~2 @robust */
 TEST(a_structure_that_leaves_configuration_space_is_not_read)
 {
     make();
@@ -112,7 +127,7 @@ TEST(a_structure_that_leaves_configuration_space_is_not_read)
     CHECK_EQUAL(found.notify, 0);
 }
 
-/* @verifies ATL-LLR-VIRTIO-0007~1 */
+/* @verifies ATL-LLR-VIRTIO-0007~2 */
 TEST(the_first_structure_of_a_kind_counts)
 {
     make();
@@ -121,7 +136,7 @@ TEST(the_first_structure_of_a_kind_counts)
     CHECK_EQUAL(found.registers, 0x1fe000000);
 }
 
-/* @verifies ATL-LLR-VIRTIO-0007~1 */
+/* @verifies ATL-LLR-VIRTIO-0007~2 */
 TEST(a_device_without_message_interrupts_has_none)
 {
     make();

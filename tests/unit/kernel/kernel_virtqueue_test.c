@@ -4,6 +4,10 @@
 #include <queue.h>
 
 static struct virtqueue queue;
+static struct virtqueue_slot slots[VIRTQUEUE_SIZE_MAX];
+static alignas(16) uint8_t memory[VIRTQUEUE_BYTES(VIRTQUEUE_SIZE_MAX) + 16];
+static struct virtqueue_descriptor *const descriptors = (void *)memory;
+static const uint16_t sizes[] = {4, VIRTQUEUE_SIZE_MAX};
 
 noreturn void percpu_assert_failed(const char *expression, const char *file, int line)
 {
@@ -14,14 +18,34 @@ noreturn void percpu_assert_failed(const char *expression, const char *file, int
 /* The device's side: one more entry of the used ring. */
 static void use(uint32_t id, uint32_t bytes)
 {
-    struct virtqueue_memory *memory = &queue.memory;
-    memory->used[memory->used_index % VIRTQUEUE_SIZE] = (struct virtqueue_used){id, bytes};
-    memory->used_index++;
+    struct virtqueue_used *used = queue.used;
+    used->ring[used->index % queue.size].id = id;
+    used->ring[used->index % queue.size].bytes = bytes;
+    used->index++;
+}
+
+static void start_of(uint16_t size)
+{
+    queue = (struct virtqueue){.memory = memory, .slots = slots, .size = size};
+    virtqueue_empty(&queue);
 }
 
 static void start(void)
 {
-    queue = (struct virtqueue){0};
+    start_of(4);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0005~1 */
+TEST(an_empty_queue_ends_where_its_memory_ends)
+{
+    for (size_t i = 0; i < 2; i++) {
+        size_t bytes = VIRTQUEUE_BYTES(sizes[i]);
+        memset(memory, 0xa5, sizeof(memory));
+        start_of(sizes[i]);
+        CHECK(memory[0] == 0 && memory[bytes - 1] == 0 && memory[bytes] == 0xa5);
+        const uint8_t *last = (const void *)&queue.used->ring[sizes[i]];
+        CHECK((size_t)(last + 2 - memory) <= bytes); /* the last word is available_event */
+    }
 }
 
 /* @verifies ATL-LLR-VIRTIO-0005~1 */
@@ -30,38 +54,43 @@ TEST(the_device_sees_what_it_is_given)
     start();
     CHECK_EQUAL(virtqueue_give(&queue, 0x123456789000, 100, false), RESULT_OK);
     CHECK_EQUAL(virtqueue_give(&queue, 0x2000, 200, true), RESULT_OK);
-    const struct virtqueue_memory *memory = &queue.memory;
-    CHECK(memory->available_index == 2 && memory->available[0] == 0 && memory->available[1] == 1);
-    CHECK(memory->descriptors[0].physical == 0x123456789000 && memory->descriptors[0].bytes == 100);
-    CHECK_EQUAL(memory->descriptors[0].flags, 0);
-    CHECK(memory->descriptors[1].physical == 0x2000 && memory->descriptors[1].bytes == 200);
-    CHECK_EQUAL(memory->descriptors[1].flags, 2);
-    CHECK_EQUAL(memory->available_flags, 0);
+    const struct virtqueue_available *available = queue.available;
+    CHECK(available->index == 2 && available->ring[0] == 0 && available->ring[1] == 1);
+    CHECK(descriptors[0].physical == 0x123456789000 && descriptors[0].bytes == 100);
+    CHECK_EQUAL(descriptors[0].flags, 0);
+    CHECK(descriptors[1].physical == 0x2000 && descriptors[1].bytes == 200);
+    CHECK_EQUAL(descriptors[1].flags, 2);
+    CHECK_EQUAL(available->flags, 0);
 }
 
 /* @verifies ATL-LLR-VIRTIO-0005~1 @robust */
 TEST(a_full_queue_takes_nothing)
 {
-    start();
-    for (uint64_t i = 1; i <= VIRTQUEUE_SIZE; i++) {
-        CHECK_EQUAL(virtqueue_give(&queue, i * 0x1000, 1, true), RESULT_OK);
+    for (size_t s = 0; s < 2; s++) {
+        start_of(sizes[s]);
+        for (uint64_t i = 1; i <= sizes[s]; i++) {
+            CHECK_EQUAL(virtqueue_give(&queue, i * 0x1000, 1, true), RESULT_OK);
+        }
+        CHECK_EQUAL(virtqueue_give(&queue, 0x9000, 1, true), RESULT_AGAIN);
+        CHECK_EQUAL(queue.available->index, sizes[s]);
+        CHECK_EQUAL(descriptors[0].physical, 0x1000);
     }
-    CHECK_EQUAL(virtqueue_give(&queue, 0x9000, 1, true), RESULT_AGAIN);
-    CHECK_EQUAL(queue.memory.available_index, VIRTQUEUE_SIZE);
-    CHECK_EQUAL(queue.memory.descriptors[0].physical, 0x1000);
 }
 
 /* @verifies ATL-LLR-VIRTIO-0005~1 ATL-LLR-VIRTIO-0006~1 */
 TEST(indices_wrap)
 {
     struct virtqueue_taken taken;
-    start();
-    for (uint32_t i = 0; i < 70000; i++) {
-        CHECK_EQUAL(virtqueue_give(&queue, 0x1000, i % 100 + 1, true), RESULT_OK);
-        CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_AGAIN);
-        use(0, i % 100);
-        CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_OK);
-        CHECK_EQUAL(taken.bytes, i % 100);
+    for (size_t s = 0; s < 2; s++) {
+        start_of(sizes[s]);
+        for (uint32_t i = 0; i < 70000; i++) {
+            CHECK_EQUAL(virtqueue_give(&queue, 0x1000ull * i, i % 100 + 1, true), RESULT_OK);
+            CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_AGAIN);
+            use(0, i % 100);
+            CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_OK);
+            CHECK_EQUAL(taken.bytes, i % 100);
+            CHECK_EQUAL(taken.physical, 0x1000ull * i);
+        }
     }
 }
 
@@ -69,25 +98,29 @@ TEST(indices_wrap)
 TEST(buffers_come_back_in_any_order)
 {
     struct virtqueue_taken taken;
-    start();
-    for (uint32_t i = 0; i < 4; i++) {
-        CHECK_EQUAL(virtqueue_give(&queue, 0x1000 * (i + 1), 10, true), RESULT_OK);
+    for (size_t s = 0; s < 2; s++) {
+        uint32_t last = sizes[s] - 1u;
+        start_of(sizes[s]);
+        for (uint32_t round = 0; round < 3; round++) {
+            for (uint32_t i = 0; i <= last; i++) {
+                CHECK_EQUAL(virtqueue_give(&queue, 0x1000ull * (i + 1), 300, true), RESULT_OK);
+            }
+            for (uint32_t i = 0; i <= last; i++) {
+                use(last - i, i + 1);
+            }
+            for (uint32_t i = 0; i <= last; i++) {
+                CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_OK);
+                CHECK(taken.bytes == i + 1 && taken.id == last - i);
+            }
+            CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_AGAIN);
+        }
     }
-    for (uint32_t i = 0; i < 4; i++) {
-        use(3 - i, i + 1);
-    }
-    for (uint32_t i = 0; i < 4; i++) {
-        CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_OK);
-        CHECK_EQUAL(taken.bytes, i + 1);
-        CHECK_EQUAL(taken.id, 3 - i);
-    }
-    CHECK_EQUAL(queue.given, 0);
 }
 
 /* @verifies ATL-LLR-VIRTIO-0006~1 */
 TEST(what_the_device_says_it_wrote_where_it_reads_is_ignored)
 {
-    struct virtqueue_taken taken = {7, 7};
+    struct virtqueue_taken taken = {7, 7, 7};
     start();
     CHECK_EQUAL(virtqueue_give(&queue, 0x1000, 10, false), RESULT_OK);
     use(0, 0xffffffff);
@@ -97,9 +130,9 @@ TEST(what_the_device_says_it_wrote_where_it_reads_is_ignored)
 
 static void check_broken(void)
 {
-    struct virtqueue_taken taken = {7, 7};
+    struct virtqueue_taken taken = {7, 7, 7};
     CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_IO);
-    queue.memory.used_index = queue.used_index; /* it does not heal */
+    queue.used->index = queue.used_index; /* it does not heal */
     CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_IO);
     CHECK_EQUAL(taken.bytes, 7);
 }
@@ -107,11 +140,11 @@ static void check_broken(void)
 /* @verifies ATL-LLR-VIRTIO-0006~1 @robust */
 TEST(a_descriptor_out_of_range_breaks_the_queue)
 {
-    const uint32_t ids[] = {4, 5, 8, 31, 32, 33, 0x10000, 0x80000000, 0xffffffff};
-    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-        start();
+    const uint32_t ids[] = {4, 5, 8, 255, 256, 257, 0x10000, 0x80000000, 0xffffffff};
+    for (size_t i = 0; i < 2 * sizeof(ids) / sizeof(ids[0]); i++) {
+        start_of(sizes[i % 2]);
         CHECK_EQUAL(virtqueue_give(&queue, 0x1000, 10, true), RESULT_OK);
-        use(ids[i], 1);
+        use(ids[i / 2], 1);
         check_broken();
     }
 }
@@ -152,10 +185,10 @@ TEST(an_index_that_runs_ahead_or_back_breaks_the_queue)
     for (size_t i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
         start();
         CHECK_EQUAL(virtqueue_give(&queue, 0x1000, 10, true), RESULT_OK);
-        queue.memory.used_index = jumps[i];
+        queue.used->index = jumps[i];
         check_broken();
         start(); /* nothing was given at all */
-        queue.memory.used_index = jumps[i];
+        queue.used->index = jumps[i];
         check_broken();
     }
 }
@@ -166,15 +199,13 @@ TEST(what_the_device_writes_over_descriptors_is_not_read)
     struct virtqueue_taken taken;
     start();
     CHECK_EQUAL(virtqueue_give(&queue, 0x1000, 10, true), RESULT_OK);
-    memset(queue.memory.descriptors, 0xff, sizeof(queue.memory.descriptors));
-    memset(queue.memory.available, 0xff, sizeof(queue.memory.available));
-    queue.memory.available_index = 0x1234;
+    memset(memory, 0xff, VIRTQUEUE_USED_AT(4));
     use(0, 10);
     CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_OK);
     CHECK_EQUAL(taken.bytes, 10);
     CHECK_EQUAL(virtqueue_give(&queue, 0x2000, 20, false), RESULT_OK);
-    CHECK(queue.memory.available_index == 2 && queue.memory.available[1] == 0);
-    CHECK(queue.memory.descriptors[0].physical == 0x2000 && queue.memory.descriptors[0].next == 0);
+    CHECK(queue.available->index == 2 && queue.available->ring[1] == 0);
+    CHECK(descriptors[0].physical == 0x2000 && descriptors[0].next == 0);
 }
 
 CHECK_MAIN()

@@ -133,9 +133,11 @@ REFUSES(quantum_low, "quantum is outside of 100..1000000 us", header->quantum_us
 REFUSES(quantum_high, "quantum is outside of 100..1000000 us", header->quantum_us = 1000001)
 REFUSES(no_gate_calls, "gate calls are no set with exit in it", header->gate_calls = 0)
 REFUSES(gate_calls_without_exit, "gate calls are no set with exit in it", header->gate_calls = 2)
-REFUSES(port_memory_in_part_of_a_page, "port memory is not in pages", header->port_bytes = 0x8001)
-REFUSES(port_memory_too_small, "port memory is too small or too large", header->port_bytes = 0x3000)
-REFUSES(port_memory_too_large, "port memory is too small or too large",
+REFUSES(port_memory_in_part_of_a_page, "port memory is not in pages, too small or too large",
+        header->port_bytes = 0x8001)
+REFUSES(port_memory_too_small, "port memory is not in pages, too small or too large",
+        header->port_bytes = 0x3000)
+REFUSES(port_memory_too_large, "port memory is not in pages, too small or too large",
         header->port_bytes = IMAGE_PORT_BYTES_MAX + 0x1000)
 REFUSES(too_many_gate_calls, "gate calls are no set with exit in it", header->gate_calls = 0x10001)
 

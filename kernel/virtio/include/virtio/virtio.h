@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Virtio 1.x devices of the kernel: a console line and a source of entropy, both core 0's.
+/* Virtio 1.x devices, all core 0's: a console line, a source of entropy, and in images with a
+ * network its device as port 0 of the gate.
  *
  * Error policy: a device that is malformed, old or breaks its rules is left off with a line;
- * nothing here ends the machine. Not here: devices of programs (network, block). */
+ * nothing here ends the machine. */
 #ifndef VIRTIO_VIRTIO_H
 #define VIRTIO_VIRTIO_H
 
@@ -19,5 +20,18 @@ void virtio_console_attach(void);
 /* Core 0 after that, before entropy_initialize: adds what the device gives to this core's
  * generator, waiting a bounded time, and again with each reseed. Without a device: nothing. */
 void virtio_entropy_start(void);
+
+/* The kick of the network's port (isolation/gate/gate.toml). */
+typedef int64_t (*virtio_kick)(uint64_t flags);
+#ifdef ATOLL_NET
+/* Core 0 on its own root, before the information page is made: the kick of its queue pair of a
+ * network device; NULL: there is none. Then VECTOR_NETWORK. */
+virtio_kick virtio_network_start(void);
+int64_t virtio_network_kick(uint64_t flags);
+void virtio_network_interrupt(void);
+#else
+#define virtio_network_start() NULL
+#define virtio_network_interrupt() ((void)0)
+#endif
 
 #endif

@@ -160,29 +160,51 @@ enum result ioapic_route(const struct facts_interrupt *interrupt, uint8_t vector
     return fake.refuses_vectors ? RESULT_INVALID : RESULT_OK;
 }
 
-struct virtqueue_memory *fake_memory(uint32_t queue)
+static struct virtqueue view(uint32_t queue)
+{
+    const struct fake_queue *state = &fake.queues[queue];
+    uint8_t *memory = fake_memory(queue);
+    return (struct virtqueue){.memory = memory,
+                              .available = (void *)(memory + VIRTQUEUE_AVAILABLE_AT(state->size)),
+                              .used = (void *)(memory + VIRTQUEUE_USED_AT(state->size)),
+                              .size = (uint16_t)state->size};
+}
+
+uint8_t *fake_memory(uint32_t queue)
 {
     const uint32_t *address = fake.queues[queue].address;
-    return (struct virtqueue_memory *)(address[0] | (uint64_t)address[1] << 32);
+    return (uint8_t *)(address[0] | (uint64_t)address[1] << 32);
 }
 
 void *fake_next(uint32_t queue, uint32_t *id, uint32_t *bytes, bool *is_to_write)
 {
     struct fake_queue *state = &fake.queues[queue];
-    const struct virtqueue_memory *memory = fake_memory(queue);
-    if (!state->is_enabled || state->seen == memory->available_index) {
+    if (!state->is_enabled) {
         return NULL;
     }
-    *id = memory->available[state->seen++ % state->size];
-    const struct virtqueue_descriptor *descriptor = &memory->descriptors[*id];
-    *bytes = descriptor->bytes;
-    *is_to_write = (descriptor->flags & 2) != 0;
-    return (void *)descriptor->physical;
+    struct virtqueue seen = view(queue);
+    const struct virtqueue_available *available = seen.available;
+    if (state->seen == available->index) {
+        return NULL;
+    }
+    *id = available->ring[state->seen++ % state->size];
+    const struct virtqueue_descriptor *descriptors = (const void *)seen.memory;
+    *bytes = descriptors[*id].bytes;
+    *is_to_write = (descriptors[*id].flags & 2) != 0;
+    return (void *)descriptors[*id].physical;
 }
 
 void fake_use(uint32_t queue, uint32_t id, uint32_t bytes)
 {
-    struct virtqueue_memory *memory = fake_memory(queue);
-    memory->used[memory->used_index % fake.queues[queue].size] = (struct virtqueue_used){id, bytes};
-    memory->used_index++;
+    struct virtqueue seen = view(queue);
+    struct virtqueue_used *used = seen.used;
+    used->ring[used->index % seen.size].id = id;
+    used->ring[used->index % seen.size].bytes = bytes;
+    used->index++;
+}
+
+void fake_jump(uint32_t queue, uint16_t by)
+{
+    struct virtqueue seen = view(queue);
+    seen.used->index = (uint16_t)(seen.used->index + by);
 }

@@ -39,6 +39,8 @@ void fake_make(uint32_t kind, bool is_pci);
 /* The driver's next buffer in the queue: NULL, none. *id for fake_use. */
 void *fake_next(uint32_t queue, uint32_t *id, uint32_t *bytes, bool *is_to_write);
 void fake_use(uint32_t queue, uint32_t id, uint32_t bytes);
-struct virtqueue_memory *fake_memory(uint32_t queue);
+/* The used ring's index runs ahead, or back. */
+void fake_jump(uint32_t queue, uint16_t by);
+uint8_t *fake_memory(uint32_t queue);
 
 #endif
