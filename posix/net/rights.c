@@ -3,10 +3,7 @@
 #include "../file/descriptor.h"
 #include "socket.h"
 
-/* What is to be given back, and whether a thread does so. */
-static struct posix_lock discard_lock;
-static struct socket_rights *discarded;
-static bool is_discarding;
+#include <posix/thread.h>
 
 static struct socket_rights *make(uint32_t count)
 {
@@ -63,34 +60,27 @@ struct socket_rights *socket_rights_copy(const struct socket_rights *rights)
     return copy;
 }
 
-/* The next ones to give back; NULL: this thread is done. */
-static struct socket_rights *take_discarded(void)
-{
-    posix_lock_acquire(&discard_lock);
-    struct socket_rights *rights = discarded;
-    if (rights != NULL) {
-        discarded = rights->next;
-    } else {
-        is_discarding = false;
-    }
-    posix_lock_release(&discard_lock);
-    return rights;
-}
-
-/* @impl ATL-LLR-NET-0711~1 */
+/* A file may be a socket with files in its messages, and so on: the thread keeps what it meets on
+ * the way for the outermost call, so that its stack stays flat however deep they lie.
+ * @impl ATL-LLR-NET-0711~1
+ * @impl ATL-LLR-NET-0805~1 */
 void socket_rights_discard(struct socket_rights *rights)
 {
+    struct posix_thread *self = posix_self();
     if (rights == NULL) {
         return;
     }
-    posix_lock_acquire(&discard_lock);
-    rights->next = discarded;
-    discarded = rights;
-    bool is_ours = !is_discarding;
-    is_discarding = true;
-    posix_lock_release(&discard_lock);
-    while (is_ours && (rights = take_discarded()) != NULL) {
-        put_files(rights->files, rights->count);
-        posix_free(rights);
+    if (self->discarded != NULL) {
+        rights->next = *self->discarded;
+        *self->discarded = rights;
+        return;
     }
+    self->discarded = &rights;
+    while (rights != NULL) {
+        struct socket_rights *first = rights;
+        rights = first->next;
+        put_files(first->files, first->count);
+        posix_free(first);
+    }
+    self->discarded = NULL;
 }

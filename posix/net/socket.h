@@ -33,7 +33,7 @@ struct socket_credentials {
 
 /* Open files on their way in a message, referenced. */
 struct socket_rights {
-    struct socket_rights *next; /* of those that are given back: rights.c */
+    struct socket_rights *next; /* of those that the same thread gives back: rights.c */
     uint32_t count;
     struct posix_file *files[];
 };
@@ -121,8 +121,8 @@ int64_t socket_rights_add(struct socket_rights **rights, const int32_t *descript
                           uint32_t count);
 /* The same files once more; NULL: no memory. */
 struct socket_rights *socket_rights_copy(const struct socket_rights *rights);
-/* Gives the files back, or has the thread do it that does so already: files in a message may be
- * sockets with messages in them, to any depth. NULL is allowed. No lock is held. */
+/* Gives the files back; called from inside itself it leaves that to the outer call: files in a
+ * message may be sockets with messages in them, to any depth. NULL is allowed. No lock is held. */
 void socket_rights_discard(struct socket_rights *rights);
 
 /* ---- control.c */

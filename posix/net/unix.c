@@ -190,11 +190,10 @@ static bool is_unread(const struct unix_socket *self)
 static struct remains take_remains(struct unix_socket *self)
 {
     unix_lock(self);
-    struct remains remains = {is_unread(self), self->first, self->first_pending, self->peer};
+    struct remains remains = {is_unread(self), NULL, self->first_pending, self->peer};
+    remains.packets = unix_packets_take(self);
     self->socket.file = NULL;
     self->socket.shut = SOCKET_SHUT_BOTH;
-    self->first = NULL;
-    self->last = NULL;
     self->first_pending = NULL;
     self->last_pending = NULL;
     self->peer = NULL;
@@ -214,18 +213,14 @@ static void close_one(struct unix_socket *self, bool was_pending)
     self->is_closed = true;
     unix_unlock(self);
     if (!unix_is_connected_kind(self)) {
-        (void)unix_datagram_set_peer(self, NULL);
+        unix_datagram_leave(self);
     }
     struct remains remains = take_remains(self);
     if (remains.peer != NULL) {
         hang_up(remains.peer, remains.is_unread || was_pending);
         unix_put(remains.peer);
     }
-    while (remains.packets != NULL) {
-        struct unix_packet *packet = remains.packets;
-        remains.packets = packet->next;
-        unix_packet_free(packet);
-    }
+    unix_packets_free(remains.packets);
     while (remains.pending != NULL) {
         struct unix_socket *pending = remains.pending;
         remains.pending = pending->next_pending;

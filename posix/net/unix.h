@@ -23,6 +23,7 @@ struct unix_packet {
     struct unix_socket *sender; /* referenced */
     uint64_t bytes, offset;     /* offset: of a stream, what was read */
     uint64_t charge;            /* on the sender's account */
+    bool is_dropped;            /* who looks at it takes it out */
     struct socket_rights *rights;
     struct socket_credentials credentials;
     uint8_t data[];
@@ -145,15 +146,26 @@ int64_t unix_packet_make(struct unix_socket *sender, struct socket_message *mess
                          struct unix_packet **packet);
 /* Gives back all that the packet holds. No lock is held. NULL is allowed. */
 void unix_packet_free(struct unix_packet *packet);
+/* The same for packets that are linked. */
+void unix_packets_free(struct unix_packet *packets);
 /* Puts the packet at the end and tells who waits. The lock is held. */
 void unix_packet_append(struct unix_socket *to, struct unix_packet *packet);
 /* Waits until there is a packet and takes the queue's turn.
  *
  * Returns the first packet, with the turn; NULL: *result is 0 at the end, or the error */
 struct unix_packet *unix_turn_take(struct unix_socket *self, uint64_t deadline_ns, int64_t *result);
+/* Takes the turn if that is free and there is a packet: the first one, or NULL. It neither waits
+ * nor looks for an error. */
+struct unix_packet *unix_turn_try(struct unix_socket *self);
 void unix_turn_give(struct unix_socket *self);
+/* Gives the turn back and takes the first packet out, unless that was only looked at: whether it is
+ * to be freed. */
+bool unix_turn_end(struct unix_socket *self, bool is_peek);
 /* With the turn: takes the first packet out of the queue; the next one. */
 struct unix_packet *unix_packet_remove(struct unix_socket *self);
+/* Takes all packets out, linked, but for one that a reader of messages is at: unix_turn_end does
+ * that. The lock is held. */
+struct unix_packet *unix_packets_take(struct unix_socket *self);
 /* What a message tells besides its bytes, from a packet. -ENOMEM: rights could not be copied */
 int64_t unix_packet_extras(struct unix_packet *packet, struct socket_message *message);
 
@@ -163,8 +175,11 @@ int64_t unix_stream_receive(struct unix_socket *self, struct socket_message *mes
 int64_t unix_datagram_send(struct unix_socket *self, struct socket_message *message);
 int64_t unix_datagram_receive(struct unix_socket *self, struct socket_message *message);
 int64_t unix_datagram_connect(struct unix_socket *self, const struct socket_address *address);
-/* Makes peer (NULL: nobody) what self is connected to; the old one's reference is given back. */
+/* Makes peer (NULL: nobody) what self is connected to and takes over the reference. What came from
+ * others before is dropped. -EPERM: peer is connected to another; nothing has changed */
 int64_t unix_datagram_set_peer(struct unix_socket *self, struct unix_socket *peer);
+/* A socket that closes is connected to nobody any more. */
+void unix_datagram_leave(struct unix_socket *self);
 /* Whether the queue of a peer has no place for self. */
 bool unix_datagram_is_full(struct unix_socket *peer, const struct unix_socket *self);
 

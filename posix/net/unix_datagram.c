@@ -49,30 +49,37 @@ static void leave(const struct unix_socket *self, struct unix_socket *peer)
 }
 
 /* What strangers sent before is of no use to a socket that changes its peer; the peer learns of it
- * if it was connected to this one. */
+ * if it was connected to this one. An error of the socket stays.
+ * @impl ATL-LLR-NET-0802~1 */
 static void drop_messages(struct unix_socket *self, struct unix_socket *old)
 {
-    bool is_lost = false;
-    for (;;) {
-        int64_t result;
-        unix_lock(self);
-        bool is_empty = self->first == NULL;
-        unix_unlock(self);
-        struct unix_packet *packet = is_empty ? NULL : unix_turn_take(self, 0, &result);
-        if (packet == NULL) {
-            break;
-        }
-        (void)unix_packet_remove(self);
-        unix_turn_give(self);
-        unix_packet_free(packet);
-        is_lost = true;
-    }
+    unix_lock(self);
+    struct unix_packet *packets = unix_packets_take(self);
+    unix_unlock(self);
     unix_lock(old);
-    if (is_lost && !old->is_closed && old->peer == self) {
+    if (packets != NULL && !old->is_closed && old->peer == self) {
         old->socket.error = -ECONNRESET;
         unix_notify(old, POSIX_POLL_ANY);
     }
     unix_unlock(old);
+    unix_packets_free(packets);
+}
+
+/* The old peer, whose reference is the caller's. peers_lock is held. */
+static struct unix_socket *change_peer(struct unix_socket *self, struct unix_socket *peer)
+{
+    struct unix_socket *old = self->peer;
+    if (old != NULL) {
+        leave(self, old);
+    }
+    if (peer != NULL) {
+        join(self, peer);
+    }
+    unix_lock(self);
+    self->peer = peer;
+    unix_notify(self, POSIX_POLL_ANY);
+    unix_unlock(self);
+    return old;
 }
 
 /* Peers change under peers_lock only: what is allowed stays so until it is done.
@@ -85,25 +92,44 @@ int64_t unix_datagram_set_peer(struct unix_socket *self, struct unix_socket *pee
         unix_put(peer);
         return -EPERM;
     }
-    struct unix_socket *old = self->peer;
-    if (old != NULL) {
-        leave(self, old);
-    }
-    if (peer != NULL) {
-        join(self, peer);
-    }
-    unix_lock(self);
-    self->peer = peer;
-    unix_notify(self, POSIX_POLL_ANY);
-    unix_unlock(self);
+    struct unix_socket *old = change_peer(self, peer);
     posix_lock_release(&peers_lock);
     if (old != NULL) {
-        if (old != peer && !self->is_closed) {
+        if (old != peer) {
             drop_messages(self, old);
         }
         unix_put(old);
     }
     return 0;
+}
+
+/* @impl ATL-LLR-NET-0803~1 */
+void unix_datagram_leave(struct unix_socket *self)
+{
+    posix_lock_acquire(&peers_lock);
+    struct unix_socket *old = change_peer(self, NULL);
+    posix_lock_release(&peers_lock);
+    if (old != NULL) {
+        unix_put(old);
+    }
+}
+
+/* The peer turned out to be closed; another one by now stays, and the error tells that, as Linux's.
+ * @impl ATL-LLR-NET-0804~1 */
+static int64_t lose_peer(struct unix_socket *self, struct unix_socket *closed)
+{
+    posix_lock_acquire(&peers_lock);
+    bool is_peer = self->peer == closed;
+    if (is_peer) {
+        (void)change_peer(self, NULL);
+    }
+    posix_lock_release(&peers_lock);
+    if (!is_peer) {
+        return -ECONNRESET;
+    }
+    drop_messages(self, closed);
+    unix_put(closed);
+    return -ECONNREFUSED;
 }
 
 /* @impl ATL-LLR-NET-0720~1 */
@@ -202,7 +228,7 @@ int64_t unix_datagram_send(struct unix_socket *self, struct socket_message *mess
         packet = result == 0 ? NULL : packet;
     }
     if (result == -ECONNREFUSED && !has_name) {
-        (void)unix_datagram_set_peer(self, NULL);
+        result = lose_peer(self, to);
     }
     unix_packet_free(packet);
     if (to != NULL) {
@@ -238,11 +264,7 @@ int64_t unix_datagram_receive(struct unix_socket *self, struct socket_message *m
     }
     result = take_message(packet, message);
     bool is_peek = (message->flags & MSG_PEEK) != 0;
-    if (!is_peek) {
-        (void)unix_packet_remove(self);
-    }
-    unix_turn_give(self);
-    if (!is_peek) {
+    if (unix_turn_end(self, is_peek)) {
         unix_packet_free(packet);
     }
     return result;

@@ -76,6 +76,15 @@ void unix_packet_free(struct unix_packet *packet)
     }
 }
 
+void unix_packets_free(struct unix_packet *packets)
+{
+    while (packets != NULL) {
+        struct unix_packet *packet = packets;
+        packets = packet->next;
+        unix_packet_free(packet);
+    }
+}
+
 void unix_packet_append(struct unix_socket *to, struct unix_packet *packet)
 {
     if (to->last != NULL) {
@@ -131,34 +140,93 @@ struct unix_packet *unix_turn_take(struct unix_socket *self, uint64_t deadline_n
     }
 }
 
-void unix_turn_give(struct unix_socket *self)
+/* @impl ATL-LLR-NET-0800~1 */
+struct unix_packet *unix_turn_try(struct unix_socket *self)
 {
     unix_lock(self);
+    struct unix_packet *packet = self->has_reader ? NULL : self->first;
+    if (packet != NULL) {
+        self->has_reader = true;
+    }
+    unix_unlock(self);
+    return packet;
+}
+
+/* The lock is held. */
+static void give_turn(struct unix_socket *self)
+{
     self->has_reader = false;
     posix_wake(&self->turn, UINT32_MAX);
     if (self->first != NULL) {
         posix_wake(&self->readers, 1); /* it was woken for us, and there is more */
     }
+}
+
+void unix_turn_give(struct unix_socket *self)
+{
+    unix_lock(self);
+    give_turn(self);
     unix_unlock(self);
 }
 
-struct unix_packet *unix_packet_remove(struct unix_socket *self)
+/* The queue has so many packets less: who waits for a place is told. The lock is held. */
+static void count_down(struct unix_socket *self, uint32_t packets)
 {
-    unix_lock(self);
-    struct unix_packet *next = self->first->next;
-    self->first = next;
-    if (next == NULL) {
-        self->last = NULL;
-    }
-    bool was_full = self->packet_count-- > UNIX_QUEUE_MAX;
+    bool was_full = self->packet_count > UNIX_QUEUE_MAX;
+    self->packet_count -= packets;
     if (was_full) {
         posix_wake(&self->senders, UINT32_MAX);
         for (struct unix_socket *at = self->first_connected; at != NULL; at = at->next_connected) {
             unix_notify(at, UNIX_POLL_WRITABLE);
         }
     }
+}
+
+/* The lock is held. */
+static struct unix_packet *remove_first(struct unix_socket *self)
+{
+    self->first = self->first->next;
+    if (self->first == NULL) {
+        self->last = NULL;
+    }
+    count_down(self, 1);
+    return self->first;
+}
+
+struct unix_packet *unix_packet_remove(struct unix_socket *self)
+{
+    unix_lock(self);
+    struct unix_packet *next = remove_first(self);
     unix_unlock(self);
     return next;
+}
+
+bool unix_turn_end(struct unix_socket *self, bool is_peek)
+{
+    unix_lock(self);
+    bool is_over = !is_peek || self->first->is_dropped;
+    if (is_over) {
+        (void)remove_first(self);
+    }
+    give_turn(self);
+    unix_unlock(self);
+    return is_over;
+}
+
+/* @impl ATL-LLR-NET-0801~1 */
+struct unix_packet *unix_packets_take(struct unix_socket *self)
+{
+    struct unix_packet *kept = self->has_reader ? self->first : NULL;
+    struct unix_packet *taken = self->first;
+    if (kept != NULL) {
+        taken = kept->next;
+        kept->next = NULL;
+        kept->is_dropped = true;
+    }
+    self->first = kept;
+    self->last = kept;
+    count_down(self, self->packet_count - (kept != NULL ? 1 : 0));
+    return taken;
 }
 
 int64_t unix_packet_extras(struct unix_packet *packet, struct socket_message *message)

@@ -143,7 +143,9 @@ static int64_t read_packets(struct unix_socket *self, struct unix_packet *packet
     return 0;
 }
 
-/* @impl ATL-LLR-NET-0704~1 */
+/* An error that comes behind bytes is for the next call, unless this one waits for more.
+ * @impl ATL-LLR-NET-0704~1
+ * @impl ATL-LLR-NET-0800~1 */
 int64_t unix_stream_receive(struct unix_socket *self, struct socket_message *message)
 {
     if (!unix_is_connected(self)) {
@@ -158,9 +160,8 @@ int64_t unix_stream_receive(struct unix_socket *self, struct socket_message *mes
     do {
         bool is_enough = progress.done >= target;
         struct unix_packet *packet =
-            unix_turn_take(self, is_enough ? 0 : message->deadline_ns, &result);
+            is_enough ? unix_turn_try(self) : unix_turn_take(self, message->deadline_ns, &result);
         if (packet == NULL) {
-            result = is_enough ? 0 : result;
             break;
         }
         result = read_packets(self, packet, message, &progress);

@@ -41,6 +41,7 @@ struct posix_thread {
     uint64_t suspended_mask; /* to be blocked again when rt_sigsuspend's signal was delivered */
     bool has_suspended_mask;
     char name[POSIX_THREAD_NAME_BYTES];
+    struct socket_rights **discarded; /* net/rights.c; NULL: it gives back no files in messages */
     /* the thread itself; read by senders of signals */
     _Atomic uint64_t blocked;
     _Atomic uint64_t awaited; /* blocked before rt_sigtimedwait opened a part of it */
