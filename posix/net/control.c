@@ -14,6 +14,8 @@ static bool is_thread(struct posix_thread *thread, void *context)
     return true;
 }
 
+/* The process is there even when its first thread has ended.
+ * @impl ATL-LLR-NET-0806~1 */
 static int64_t load_credentials(struct socket_message *message, const uint8_t *data, uint64_t bytes)
 {
     struct socket_credentials credentials;
@@ -21,7 +23,8 @@ static int64_t load_credentials(struct socket_message *message, const uint8_t *d
         return -EINVAL;
     }
     __builtin_memcpy(&credentials, data, sizeof(credentials));
-    if (!posix_thread_visit(credentials.process, is_thread, NULL)) {
+    if (credentials.process != POSIX_PROCESS_ID &&
+        !posix_thread_visit(credentials.process, is_thread, NULL)) {
         return -ESRCH;
     }
     if (credentials.user == UINT32_MAX || credentials.group == UINT32_MAX) {

@@ -119,6 +119,11 @@ void socket_signal_pipe(void);
 /* -EBADF | -EINVAL more than SCM_RIGHTS_MAX | -ENOMEM: *rights is as it was. Adds to *rights. */
 int64_t socket_rights_add(struct socket_rights **rights, const int32_t *descriptors,
                           uint32_t count);
+/* What they take of memory; NULL is allowed. */
+static inline uint64_t socket_rights_bytes(const struct socket_rights *rights)
+{
+    return rights != NULL ? sizeof(*rights) + rights->count * sizeof(rights->files[0]) : 0;
+}
 /* The same files once more; NULL: no memory. */
 struct socket_rights *socket_rights_copy(const struct socket_rights *rights);
 /* Gives the files back; called from inside itself it leaves that to the outer call: files in a

@@ -245,9 +245,12 @@ void unix_name_share(struct unix_socket *self, const struct unix_socket *from)
 void unix_name_drop(struct unix_socket *self)
 {
     struct posix_node *node = NULL;
-    posix_lock_acquire(&names_lock);
     struct unix_name *name = self->name;
-    if (name != NULL && name->owner == self) {
+    if (name == NULL) {
+        return; /* most have none, and nobody else gives it one any more */
+    }
+    posix_lock_acquire(&names_lock);
+    if (name->owner == self) {
         name->owner = NULL;
         node = name->node;
         if (node != NULL) {

@@ -37,16 +37,18 @@ static void refund_account(struct unix_socket *sender, uint64_t charge)
     unix_unlock(sender);
 }
 
-/* @impl ATL-LLR-NET-0718~1 */
+/* @impl ATL-LLR-NET-0718~1
+ * @impl ATL-LLR-NET-0807~1 */
 int64_t unix_packet_make(struct unix_socket *sender, struct socket_message *message, uint64_t bytes,
                          struct unix_packet **made)
 {
-    uint64_t charge = sizeof(struct unix_packet) + bytes;
+    uint64_t packet_bytes = sizeof(struct unix_packet) + bytes;
+    uint64_t charge = packet_bytes + socket_rights_bytes(message->rights);
     int64_t result = charge_account(sender, charge, message->deadline_ns);
     if (result < 0) {
         return result;
     }
-    struct unix_packet *packet = posix_allocate(charge);
+    struct unix_packet *packet = posix_allocate(packet_bytes);
     if (packet == NULL) {
         refund_account(sender, charge);
         return -ENOBUFS;

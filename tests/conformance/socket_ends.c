@@ -3,10 +3,12 @@
  * files in its messages; and changes of peers. Fault injection: --break CASE; --count N scales.
  *
  * @verifies ATL-HLR-CONF-0700~1 ATL-LLR-NET-0800~1 ATL-LLR-NET-0801~1 ATL-LLR-NET-0802~1
- * @verifies ATL-LLR-NET-0803~1 ATL-LLR-NET-0804~1 ATL-LLR-NET-0805~1 */
+ * @verifies ATL-LLR-NET-0803~1 ATL-LLR-NET-0804~1 ATL-LLR-NET-0805~1
+ * @verifies ATL-LLR-NET-0806~1 ATL-LLR-NET-0807~1 */
 #include "sockets.h"
 
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 #define DATAGRAM_SOCKETS 3
@@ -296,6 +298,63 @@ static void files_close_at_once(void)
     check_join(files);
 }
 
+/* Files in messages count as what they take: a queue of them does not grow beyond the account. */
+static void files_are_charged(void)
+{
+    int count = 0, used;
+    make_pair(SOCK_STREAM);
+    send_files(pair[0], STDERR_FILENO, 1);
+    CHECK_EQUAL(ioctl(pair[0], TIOCOUTQ, &used), 0);
+    CHECK(used > 0);
+    CHECK_EQUAL(fcntl(pair[0], F_SETFL, O_NONBLOCK), 0);
+    while (count < 2000 && (events_of(pair[0]) & POLLOUT) != 0) {
+        send_files(pair[0], STDERR_FILENO, FILES_MAX);
+        count++;
+    }
+    CHECK(count < 100);
+    close_pair();
+}
+
+static void send_credentials(int to)
+{
+    struct ucred own = {getpid(), getuid(), getgid()};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(own))];
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(own)),
+                            .cmsg_level = SOL_SOCKET,
+                            .cmsg_type = SCM_CREDENTIALS}};
+    struct iovec part = {"x", 1};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    memcpy(CMSG_DATA(&control.header), &own, sizeof(own));
+    CHECK_EQUAL(sendmsg(to, &message, 0), 1);
+}
+
+static pthread_t first_thread;
+
+static void *outlive_first(void *argument)
+{
+    make_pair(SOCK_DGRAM);
+    CHECK_EQUAL(pthread_join(first_thread, NULL), 0);
+    check_sleep_ms(30); /* so that it is gone, not only going */
+    send_credentials(pair[0]);
+    close_pair();
+    printf("ok process_outlives_thread\nall ok\n");
+    exit(0);
+    return argument;
+}
+
+/* The last case: the process is there, and may be named, when its first thread has ended. */
+static void process_outlives_thread(void)
+{
+    first_thread = pthread_self();
+    (void)check_thread(outlive_first, NULL);
+    pthread_exit(NULL);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_case cases[] = {
@@ -308,6 +367,8 @@ int main(int argc, char **argv)
         {"peer_changes_meanwhile", peer_changes_meanwhile},
         {"nothing_wanted", nothing_wanted},
         {"files_close_at_once", files_close_at_once},
+        {"files_are_charged", files_are_charged},
+        {"process_outlives_thread", process_outlives_thread},
     };
     return CHECK_MAIN(cases);
 }
