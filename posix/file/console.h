@@ -22,9 +22,5 @@ bool console_watch(struct posix_file *file);
 void console_forget(const struct posix_file *file);
 /* Input that comes, or is left, from now on is news. */
 void console_arm(void);
-/* On a core other than the console's: waits until there may be input. 0 or -EINTR. */
-int64_t console_await_input(void);
-/* At start: lets the threads of other cores use the console. */
-void console_serve_cores(void);
 
 #endif

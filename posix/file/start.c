@@ -113,6 +113,5 @@ void posix_file_initialize(void)
     if (!is_good) {
         posix_panic("no memory for the file system");
     }
-    console_serve_cores();
     enter_working_directory();
 }
