@@ -141,10 +141,21 @@ static int64_t set_option(struct socket *socket, uint32_t option, uint64_t from,
     posix_lock_acquire(&socket->lock);
     int64_t result = set_number(socket, option, value);
     posix_lock_release(&socket->lock);
-    if (result == 0 && (option == SO_SNDBUF || option == SO_SNDBUFFORCE)) {
-        socket->operations->send_room_changed(socket);
-    }
     return result;
+}
+
+static int64_t set_of_protocol(struct socket *socket, int32_t level, uint32_t option, uint64_t from,
+                               uint32_t bytes)
+{
+    uint8_t value[SOCKET_OPTION_BYTES_MAX];
+    if (socket->operations->set_option == NULL) {
+        return -EOPNOTSUPP;
+    }
+    bytes = bytes < sizeof(value) ? bytes : sizeof(value);
+    if (posix_copy_in(value, from, bytes) != 0) {
+        return -EFAULT;
+    }
+    return socket->operations->set_option(socket, level, option, value, bytes);
 }
 
 /* @impl ATL-LLR-NET-0715~1 */
@@ -160,7 +171,10 @@ int64_t posix_setsockopt(uint64_t descriptor, uint64_t level, uint64_t option, u
     result = (int32_t)bytes < 0 ? -EINVAL
              : (int32_t)level == SOL_SOCKET
                  ? set_option(socket, (uint32_t)option, from, (uint32_t)bytes)
-                 : -EOPNOTSUPP;
+                 : set_of_protocol(socket, (int32_t)level, (uint32_t)option, from, (uint32_t)bytes);
+    if (result == 0) {
+        socket->operations->settings_changed(socket);
+    }
     posix_file_put(file);
     return result;
 }
@@ -168,6 +182,7 @@ int64_t posix_setsockopt(uint64_t descriptor, uint64_t level, uint64_t option, u
 struct value {
     uint32_t bytes;
     union {
+        uint8_t bytes_of[SOCKET_OPTION_BYTES_MAX];
         int32_t number;
         struct linux_linger linger;
         struct posix_timeval time;
@@ -252,7 +267,28 @@ static int64_t get_option(struct socket *socket, uint32_t option, struct value *
     }
 }
 
-static int64_t get_locked(struct socket *socket, uint32_t option, uint64_t to, uint64_t bytes_at)
+static int64_t get_of_protocol(struct socket *socket, int32_t level, uint32_t option,
+                               struct value *value)
+{
+    return socket->operations->get_option != NULL
+               ? socket->operations->get_option(socket, level, option, value->bytes_of,
+                                                &value->bytes)
+               : -EOPNOTSUPP;
+}
+
+static int64_t get(struct socket *socket, int32_t level, uint32_t option, struct value *value)
+{
+    if (level != SOL_SOCKET) {
+        return get_of_protocol(socket, level, option, value);
+    }
+    posix_lock_acquire(&socket->lock);
+    int64_t result = get_option(socket, option, value);
+    posix_lock_release(&socket->lock);
+    return result;
+}
+
+static int64_t get_and_store(struct socket *socket, int32_t level, uint32_t option, uint64_t to,
+                             uint64_t bytes_at)
 {
     struct value value;
     uint32_t room;
@@ -262,9 +298,7 @@ static int64_t get_locked(struct socket *socket, uint32_t option, uint64_t to, u
     if (room > INT32_MAX) {
         return -EINVAL;
     }
-    posix_lock_acquire(&socket->lock);
-    int64_t result = get_option(socket, option, &value);
-    posix_lock_release(&socket->lock);
+    int64_t result = get(socket, level, option, &value);
     if (result < 0) {
         return result;
     }
@@ -285,8 +319,7 @@ int64_t posix_getsockopt(uint64_t descriptor, uint64_t level, uint64_t option, u
     if (result < 0) {
         return result;
     }
-    result = (int32_t)level == SOL_SOCKET ? get_locked(socket, (uint32_t)option, to, bytes_at)
-                                          : -EOPNOTSUPP;
+    result = get_and_store(socket, (int32_t)level, (uint32_t)option, to, bytes_at);
     posix_file_put(file);
     return result;
 }

@@ -4,6 +4,7 @@
 
 #include "../event/event.h"
 #include "../file/abi.h"
+#include "../inet/families.h"
 #include "unix.h"
 #include <posix/time.h>
 
@@ -14,6 +15,8 @@ static const struct socket_family {
     int64_t (*create)(uint32_t type, uint32_t protocol, struct socket **socket);
 } families[] = {
     {AF_UNIX, unix_create},
+    {AF_INET, inet_create_4},
+    {AF_INET6, inet_create_6},
 };
 
 static _Atomic uint64_t last_number;

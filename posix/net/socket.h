@@ -13,6 +13,7 @@
 
 #include <posix/file.h>
 
+#define SOCKET_OPTION_BYTES_MAX 64u
 #define SOCKET_BUFFER_BYTES 212992u /* Linux's default of either direction, and its limit */
 
 struct socket_address {
@@ -70,7 +71,13 @@ struct socket_operations {
     int64_t (*shutdown)(struct socket *socket, enum socket_shut ends);
     int64_t (*ioctl)(struct socket *socket, uint64_t request, uint64_t argument);
     uint32_t (*poll)(struct socket *socket);
-    void (*send_room_changed)(struct socket *socket); /* after SO_SNDBUF */
+    /* Options of a protocol's level, in posix/'s memory; NULL: it has none. A value that is asked
+     * for has room for SOCKET_OPTION_BYTES_MAX. */
+    int64_t (*set_option)(struct socket *socket, int32_t level, uint32_t option, const void *value,
+                          uint32_t bytes);
+    int64_t (*get_option)(struct socket *socket, int32_t level, uint32_t option, void *value,
+                          uint32_t *bytes);
+    void (*settings_changed)(struct socket *socket); /* after any option was set */
     void (*release)(struct socket *socket);
 };
 

@@ -254,7 +254,7 @@ static const struct socket_operations unix_operations = {
     .shutdown = unix_shutdown,
     .ioctl = unix_ioctl,
     .poll = unix_poll,
-    .send_room_changed = unix_room_changed,
+    .settings_changed = unix_room_changed,
     .release = unix_close,
 };
 

@@ -8,6 +8,7 @@ from unittest import mock
 
 import support  # noqa: F401  (finds the tool)
 from atoll import debian
+from atoll.build import lwip_arguments
 from atoll.errors import ToolError
 
 DEB822 = """# a comment
@@ -23,6 +24,25 @@ Suites: bookworm-security
 Components: main
 """
 OTHERS = "deb [arch=amd64 signed-by=/k.gpg] http://cloud.example/apt cloud-sdk-bookworm main\n"
+
+
+class LwipTest(unittest.TestCase):
+    # @verifies ATL-LLR-TOOL-0900~1
+    def test_source_of_lwip(self):
+        """A folder that is given wins; nothing is fetched for who does not need it."""
+        with tempfile.TemporaryDirectory() as folder, \
+                mock.patch.object(debian, "build_directory", lambda: pathlib.Path(folder)), \
+                mock.patch.object(debian, "source_tree", side_effect=ToolError("fetched", "")):
+            with mock.patch.dict(os.environ, ATOLL_LWIP_SOURCE="/somewhere"):
+                self.assertEqual(lwip_arguments(True), ["-DATOLL_LWIP_SOURCE=/somewhere"])
+            with mock.patch.dict(os.environ):
+                os.environ.pop("ATOLL_LWIP_SOURCE", None)
+                self.assertEqual(lwip_arguments(False), [])
+                self.assertRaises(ToolError, lwip_arguments, True)
+                there = pathlib.Path(folder, "debian", "trixie-deb-src", "lwip")
+                there.mkdir(parents=True)
+                (there / "version").write_text("2.2")
+                self.assertRaises(ToolError, lwip_arguments, False)  # it is used, as it is there
 
 
 class DebianTest(unittest.TestCase):

@@ -21,12 +21,13 @@ VARIANTS = {
     "trace": ["-DATOLL_TRACE=ON"],
 }
 # A setting of net, or "neighbour" -> the kernel that has what it needs.
-KERNEL = {"none": "kernel.elf", "unix": "kernel.elf", "user": "kernel-net.elf",
+KERNEL = {"none": "kernel.elf", "unix": "kernel.elf", "inet": "kernel.elf", "user": "kernel-net.elf",
           "neighbour": "kernel-net.elf"}
 # What the program's sockets can be -> the library OS that has them; "neighbour": all, and the device files
 # of a neighbour.
-POSIX = {"none": "posix.elf", "unix": "posix-unix.elf", "user": "posix-unix.elf",
-         "neighbour": "posix-neighbour.elf"}
+POSIX = {"none": "posix.elf", "unix": "posix-unix.elf", "inet": "posix-inet.elf",
+         "user": "posix-unix.elf", "neighbour": "posix-neighbour.elf"}
+LWIP = ("lwip", "trixie")  # the first release that has 2.2
 STEPS_WORTH_A_LINE = 10
 _PROGRESS = re.compile(r"^\[(\d+)/(\d+)\] (.*)")
 
@@ -101,12 +102,25 @@ def configure(folder, arguments, source=ROOT):
     stamp.write_text(wanted)
 
 
+# @impl ATL-LLR-TOOL-0900~1
+def lwip_arguments(is_needed):
+    """CMake's arguments for lwIP: ATOLL_LWIP_SOURCE, or Debian's source package, which is fetched if
+    it is needed and not there yet."""
+    given = os.environ.get("ATOLL_LWIP_SOURCE")
+    if given:
+        return [f"-DATOLL_LWIP_SOURCE={given}"]
+    from atoll import debian  # which builds on this module
+    if not is_needed and not debian.has_source(*LWIP):
+        return []
+    return [f"-DATOLL_LWIP_SOURCE={debian.source_tree(*LWIP).path}"]
+
+
 def build_image_parts(variant="image", net="none", jobs=None):
     """Paths of an up-to-date kernel.elf and library OS of a variant."""
     folder = build_directory() / variant
     with locked(folder):
-        configure(folder, ["-DATOLL_PART=image", *VARIANTS[variant]])
-        run_ninja(folder, "Building Atoll", sorted({*KERNEL.values(), *POSIX.values()}), jobs)
+        configure(folder, ["-DATOLL_PART=image", *VARIANTS[variant], *lwip_arguments(net == "inet")])
+        run_ninja(folder, "Building Atoll", (KERNEL[net], POSIX[net]), jobs)
     return _find(folder, KERNEL[net]), _find(folder, POSIX[net])
 
 

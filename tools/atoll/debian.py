@@ -37,6 +37,11 @@ def source_tree(package, suite=None):
     return _tree("deb-src", package, suite or _codename())
 
 
+def has_source(package, suite):
+    """Whether source_tree needs nothing from the network."""
+    return (build_directory() / "debian" / f"{suite}-deb-src" / package / "version").exists()
+
+
 def binary_tree(package, suite=None):
     """The Tree of a binary package; from the machine's own release unless `suite` names one."""
     return _tree("deb", package, suite or _codename())

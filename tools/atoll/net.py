@@ -12,17 +12,17 @@ import re
 
 from atoll.elf import PF_X
 
-NETS = ("none", "unix", "user")
+NETS = ("none", "unix", "inet", "user")
 PORT_BYTES = 1 << 20  # of each core, in an image for a network
 # mov $n, %eax|%edi; mov $n, %rax|%rdi; movq $n, (%rsp); push $n and pop %rax|%rdi
 LOADS = re.compile(rb"(?:[\xb8\xbf]|\xc7[\xc0\xc7]|\xc7\x04\x24)[\x29\x35]\0\0\0|\x6a[\x29\x35][\x58\x5f]")
 
 
-# @impl ATL-LLR-TOOL-0700~1
+# @impl ATL-LLR-TOOL-0700~2
 def net_of(elf):
     """The setting for a program that has none."""
     code = (elf.data[s.offset:s.offset + s.file_bytes] for s in elf.loads if s.flags & PF_X)
-    return "unix" if any(LOADS.search(piece) for piece in code) else "none"
+    return "inet" if any(LOADS.search(piece) for piece in code) else "none"
 
 
 def net_setting(text):

@@ -127,9 +127,9 @@ def add_image_options(parser):
         help="the only calls of the gate that the kernel answers (default: all; see docs/GATE.md)")
     add("--no-detour", dest="detour", action="store_false", default=None,
         help="let every system call of the program enter the kernel: nothing in it is rewritten")
-    add("--net", type=net_setting, metavar="none|unix|user[,forward=HOST:GUEST]...",
-        help="none: no sockets; unix: those within the guest (default: if the program can make one); user: "
-             "also a network through QEMU; forward: who connects to port HOST of this machine's loopback "
+    add("--net", type=net_setting, metavar="none|unix|inet|user[,forward=HOST:GUEST]...",
+        help="none: no sockets; unix: those within the guest; inet: TCP and UDP on the loopback too "
+             "(default: if the program can make one); user: also a network through QEMU; forward: who connects to port HOST of this machine's loopback "
              "address reaches port GUEST")
     add("--mac", type=mac_address, metavar="MAC", help="the machine's address on its network")
     add("--debug", action="store_true", default=None,

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+from atoll.build import lwip_arguments
 from atoll.errors import ToolError
 from atoll.paths import TOOLS
 
@@ -98,11 +99,11 @@ def setup_command(words):
                         help="what for (default: test, which includes run)")
     arguments = parser.parse_args(words)
     lacking = missing(arguments.use)
-    if not lacking:
-        print("Everything is there.")
-        return 0
-    install(lacking, arguments.yes or _in_ci())
-    print(f"Installed: {' '.join(p.name for p in lacking)}")
+    if lacking:
+        install(lacking, arguments.yes or _in_ci())
+        print(f"Installed: {' '.join(p.name for p in lacking)}")
+    lwip_arguments(True)
+    print("Everything is there.")
     return 0
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from atoll.build import build_image_parts, configure, locked, run_ninja
+from atoll.build import build_image_parts, configure, lwip_arguments, locked, run_ninja
 from atoll.errors import ToolError
 from atoll.paths import ROOT, TOOLS, build_directory
 from atoll.testing import system
@@ -122,7 +122,7 @@ class UnitPhase(Phase):
         folder = build_directory() / self.group
         try:
             with locked(folder):
-                configure(folder, self.arguments)
+                configure(folder, [*self.arguments, *lwip_arguments(True)])
                 run_ninja(folder, "Building unit tests", ["-k", "0"])
         except ToolError as error:
             reporter.fails("unit/build", 0.0, str(error))

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The families of IP in images without them. */
+#include "families.h"
+
+#include <posix/errno.h>
+
+int64_t inet_create_4(uint32_t type, uint32_t protocol, struct socket **socket)
+{
+    (void)type;
+    (void)protocol;
+    (void)socket;
+    return -EAFNOSUPPORT;
+}
+
+int64_t inet_create_6(uint32_t type, uint32_t protocol, struct socket **socket)
+{
+    return inet_create_4(type, protocol, socket);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loopback of the machine: a packet to one of its own addresses goes to the core that has its
+ * port, this one or another, and arrives there on that core's loopback. */
+#include "inet.h"
+#include "lwip_hooks.h"
+
+#include <lwip/ip.h>
+#include <lwip/netif.h>
+#include <lwip/tcp.h>
+
+#define LOOPBACK_MTU 65535u
+
+static PERCORE struct netif loopback;
+
+static void free_packet(struct pbuf *buffer)
+{
+    posix_free(buffer); /* the packet's first field */
+}
+
+static struct net_packet *packet_create(const struct pbuf *chain)
+{
+    struct net_packet *packet = posix_allocate(sizeof(*packet) + chain->tot_len);
+    if (packet != NULL) {
+        packet->bytes = chain->tot_len;
+        pbuf_copy_partial(chain, packet->data, chain->tot_len, 0);
+    }
+    return packet;
+}
+
+/* What leaves by the loopback. A packet without memory is lost, as on any wire. */
+static err_t send(struct pbuf *chain)
+{
+    struct net_packet *packet = packet_create(chain);
+    if (packet == NULL) {
+        return ERR_MEM;
+    }
+    net_stack_post(net_port_steer(packet->data, packet->bytes, posix_core()), packet);
+    return ERR_OK;
+}
+
+static err_t send_4(struct netif *interface, struct pbuf *chain, const ip4_addr_t *to)
+{
+    (void)interface;
+    (void)to;
+    return send(chain);
+}
+
+static err_t send_6(struct netif *interface, struct pbuf *chain, const ip6_addr_t *to)
+{
+    (void)interface;
+    (void)to;
+    return send(chain);
+}
+
+static err_t initialize(struct netif *interface)
+{
+    interface->name[0] = 'l';
+    interface->name[1] = 'o';
+    interface->output = send_4;
+    interface->output_ip6 = send_6;
+    interface->mtu = LOOPBACK_MTU;
+    interface->mtu6 = LOOPBACK_MTU;
+    /* Memory does not garble. */
+    NETIF_SET_CHECKSUM_CTRL(interface, NETIF_CHECKSUM_DISABLE_ALL);
+    return ERR_OK;
+}
+
+void net_interface_start(void)
+{
+    ip4_addr_t address, mask, gateway;
+    IP4_ADDR(&address, 127, 0, 0, 1);
+    IP4_ADDR(&mask, 255, 0, 0, 0);
+    ip4_addr_set_zero(&gateway);
+    netif_add(&loopback, &address, &mask, &gateway, NULL, initialize, ip_input);
+    ip6_addr_t six = {.addr = {0, 0, 0, PP_HTONL(1)}};
+    netif_ip6_addr_set(&loopback, 0, &six);
+    netif_ip6_addr_set_state(&loopback, 0, IP6_ADDR_VALID);
+    netif_set_link_up(&loopback);
+    netif_set_up(&loopback);
+}
+
+void net_interface_input(struct net_packet *packet)
+{
+    packet->pbuf.custom_free_function = free_packet;
+    struct pbuf *buffer = pbuf_alloced_custom(PBUF_RAW, (uint16_t)packet->bytes, PBUF_REF,
+                                              &packet->pbuf, packet->data, (uint16_t)packet->bytes);
+    struct net_unreachable error;
+    if (net_port_unreachable(packet->data, packet->bytes, &error)) {
+        inet_udp_refused(&error);
+    }
+    if (loopback.input(buffer, &loopback) != ERR_OK) {
+        pbuf_free(buffer);
+    }
+}
+
+static bool is_of_interface(const ip_addr_t *address)
+{
+    const struct netif *interface;
+    NETIF_FOREACH(interface)
+    {
+        if (IP_IS_V4(address)) {
+            if (ip4_addr_eq(ip_2_ip4(address), netif_ip4_addr(interface))) {
+                return true;
+            }
+        } else if (netif_get_ip6_addr_match((struct netif *)interface, ip_2_ip6(address)) >= 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool inet_address_is_own(const ip_addr_t *address)
+{
+    return ip_addr_isany(address) || is_of_interface(address);
+}
+
+/* @impl ATL-LLR-POSIX-0903~1 */
+struct netif *net_route_4(const ip4_addr_t *source, const ip4_addr_t *destination)
+{
+    (void)source;
+    ip_addr_t address;
+    ip_addr_copy_from_ip4(address, *destination);
+    return ip4_addr_isloopback(destination) || is_of_interface(&address) ? &loopback : NULL;
+}
+
+struct netif *net_route_6(const ip6_addr_t *source, const ip6_addr_t *destination)
+{
+    (void)source;
+    ip_addr_t address;
+    ip_addr_copy_from_ip6(address, *destination);
+    return ip6_addr_isloopback(destination) || is_of_interface(&address) ? &loopback : NULL;
+}

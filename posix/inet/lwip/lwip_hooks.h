@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What lwIP asks of posix/inet (interface.c). */
+#ifndef POSIX_INET_LWIP_HOOKS_H
+#define POSIX_INET_LWIP_HOOKS_H
+
+#include <lwip/ip4_addr.h>
+#include <lwip/ip6_addr.h>
+#include <lwip/ip_addr.h>
+
+struct netif;
+
+/* The loopback for addresses of the machine itself; NULL: as the routes say. */
+struct netif *net_route_4(const ip4_addr_t *source, const ip4_addr_t *destination);
+struct netif *net_route_6(const ip6_addr_t *source, const ip6_addr_t *destination);
+
+/* Where the sequence numbers of a connection start (support.c). */
+uint32_t net_initial_sequence(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote,
+                              uint16_t remote_port);
+
+#endif

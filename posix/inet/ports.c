@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which core has a port: see stack.h. The machine has one address; what is sent to it finds its
+ * core by the port alone, the same on the loopback and from a device. */
+#include "stack.h"
+
+#include <posix/memory.h>
+
+#define PORT_COUNT 65536u
+#define EPHEMERAL_FIRST 32768u /* as Linux's ip_local_port_range */
+#define EPHEMERAL_END 61000u
+#define PROTOCOL_ICMP 1u
+#define PROTOCOL_TCP 6u
+#define PROTOCOL_UDP 17u
+#define PROTOCOL_ICMP6 58u
+#define PORTS_BYTES 4u
+#define ICMP_HEADER_BYTES 8u
+#define ICMP_UNREACHABLE 3u
+#define ICMP_PORT 3u
+#define ICMP6_UNREACHABLE 1u
+#define ICMP6_PORT 4u
+
+/* Core + 1; 0: nobody named it. Written once for each port. */
+static _Atomic uint8_t named[NET_PROTOCOLS][PORT_COUNT];
+static PERCORE uint32_t next_ephemeral[NET_PROTOCOLS]; /* 0: draw where to begin */
+_Static_assert(NET_CORES_MAX < UINT8_MAX, "named has a byte for a core");
+
+uint32_t net_port_core(enum net_protocol protocol, uint16_t port)
+{
+    uint8_t core = atomic_load_explicit(&named[protocol][port], memory_order_relaxed);
+    return core != 0 ? core - 1u : port % posix_info.core_count;
+}
+
+/* @impl ATL-LLR-POSIX-0903~1 */
+uint32_t net_port_claim(enum net_protocol protocol, uint16_t port, uint32_t core)
+{
+    uint8_t expected = 0;
+    return atomic_compare_exchange_strong(&named[protocol][port], &expected, (uint8_t)(core + 1))
+               ? core
+               : expected - 1u;
+}
+
+/* @impl ATL-LLR-POSIX-0903~1 */
+uint16_t net_port_ephemeral(enum net_protocol protocol, uint32_t core)
+{
+    uint32_t port = next_ephemeral[protocol];
+    if (port == 0) {
+        port =
+            EPHEMERAL_FIRST + (uint32_t)(posix_memory_random() % (EPHEMERAL_END - EPHEMERAL_FIRST));
+    }
+    do {
+        port = port + 1 < EPHEMERAL_END ? port + 1 : EPHEMERAL_FIRST;
+    } while (net_port_core(protocol, (uint16_t)port) != core);
+    next_ephemeral[protocol] = port;
+    return (uint16_t)port;
+}
+
+/* Of the packet inside an ICMP error, the source is who hears of it. */
+struct transport {
+    uint8_t protocol;
+    const uint8_t *header;
+    size_t bytes;
+};
+
+/* Finds what is behind the IP header. False: a fragment, or none. */
+static bool find_transport(const uint8_t *packet, size_t bytes, struct transport *transport)
+{
+    size_t header_bytes = 0;
+    if (bytes >= 20 && packet[0] >> 4 == 4) {
+        header_bytes = (packet[0] & 15u) * 4u;
+        transport->protocol = packet[9];
+        if (((packet[6] & 0x3fu) | packet[7]) != 0) {
+            return false;
+        }
+    } else if (bytes >= 40 && packet[0] >> 4 == 6) {
+        header_bytes = 40;
+        transport->protocol = packet[6];
+    }
+    if (header_bytes == 0 || header_bytes + PORTS_BYTES > bytes) {
+        return false;
+    }
+    transport->header = packet + header_bytes;
+    transport->bytes = bytes - header_bytes;
+    return true;
+}
+
+bool net_port_unreachable(const uint8_t *packet, size_t bytes, struct net_unreachable *error)
+{
+    struct transport outer, inner;
+    if (!find_transport(packet, bytes, &outer) || outer.bytes < ICMP_HEADER_BYTES) {
+        return false;
+    }
+    bool is_4 = outer.protocol == PROTOCOL_ICMP && outer.header[0] == ICMP_UNREACHABLE;
+    bool is_6 = outer.protocol == PROTOCOL_ICMP6 && outer.header[0] == ICMP6_UNREACHABLE;
+    if ((!is_4 && !is_6) || !find_transport(outer.header + ICMP_HEADER_BYTES,
+                                            outer.bytes - ICMP_HEADER_BYTES, &inner)) {
+        return false;
+    }
+    error->protocol = inner.protocol;
+    error->is_port = outer.header[1] == (is_4 ? ICMP_PORT : ICMP6_PORT);
+    error->source_port = (uint16_t)(inner.header[0] << 8 | inner.header[1]);
+    error->destination_port = (uint16_t)(inner.header[2] << 8 | inner.header[3]);
+    return true;
+}
+
+static uint32_t core_of(uint8_t protocol, uint16_t port, uint32_t here)
+{
+    return protocol == PROTOCOL_TCP   ? net_port_core(NET_TCP, port)
+           : protocol == PROTOCOL_UDP ? net_port_core(NET_UDP, port)
+                                      : here;
+}
+
+/* @impl ATL-LLR-POSIX-0903~1 */
+uint32_t net_port_steer(const uint8_t *packet, size_t bytes, uint32_t here)
+{
+    struct net_unreachable error;
+    struct transport transport;
+    if (!find_transport(packet, bytes, &transport)) {
+        return 0; /* all pieces of a packet meet there */
+    }
+    if (net_port_unreachable(packet, bytes, &error)) {
+        return core_of(error.protocol, error.source_port, here);
+    }
+    uint16_t port = (uint16_t)(transport.header[2] << 8 | transport.header[3]);
+    return core_of(transport.protocol, port, here);
+}

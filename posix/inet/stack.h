@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The TCP/IP stack of a core: one instance of lwIP, at the same addresses on each core, which one
+ * thread of that core runs at a time. Who finds it taken, or is on another core, leaves a request;
+ * the holder does what was left before it lets go. A thread of posix/'s own on each core runs it
+ * for packets, timers and other cores.
+ *
+ * Contexts: "in the stack" means called by lwIP or from a function given to net_call: on the
+ * stack's core, by its holder. Nothing there waits or touches application memory; it may take the
+ * locks of sockets and what those may take.
+ * Error policy: Linux errno, negated. */
+#ifndef POSIX_INET_STACK_H
+#define POSIX_INET_STACK_H
+
+#include <lwip/ip_addr.h>
+#include <lwip/pbuf.h>
+#include <posix/posix.h>
+
+#define NET_CORES_MAX 64u
+
+/* Makes sure that a core has a stack.
+ *
+ * Context:    any thread, no lock held
+ * Errors:     -EAGAIN: no memory or no kernel thread for its service thread */
+int64_t net_stack_start(uint32_t core);
+
+/* Runs a function in a core's stack, which was started, and returns when it is done.
+ *
+ * Context:    any thread of the program, no lock held */
+void net_call(uint32_t core, void (*run)(void *argument), void *argument);
+
+/* ---- packets between cores (interface.c) */
+/* An IP packet to the machine itself, under way to a core's stack; its memory belongs to the pbuf
+ * that it becomes. */
+struct netif;
+
+struct net_packet {
+    struct pbuf_custom pbuf; /* first */
+    struct net_packet *next;
+    uint32_t bytes;
+    uint8_t data[];
+};
+
+/* Hands a packet over to a core's stack, which takes its memory; a core that has none yet has no
+ * sockets either, and this core answers for it.
+ *
+ * Context:    in a stack */
+void net_stack_post(uint32_t core, struct net_packet *packet);
+
+/* Adds the interfaces to the calling core's lwIP, once. In the stack. */
+void net_interface_start(void);
+/* Takes a packet's memory. In the stack. */
+void net_interface_input(struct net_packet *packet);
+
+/* ---- ports (ports.c): which core has what is sent to a port of the machine */
+enum net_protocol { NET_TCP, NET_UDP, NET_PROTOCOLS };
+
+/* The core of a port; a port that nobody named belongs to the one it hashes to. */
+uint32_t net_port_core(enum net_protocol protocol, uint16_t port);
+/* The core of a port that a socket of the calling core wants to bind: the caller's, unless the port
+ * was another's before. A port stays with its core, so all that it ever meant to one stack, and the
+ * stack alone judges who may bind it. */
+uint32_t net_port_claim(enum net_protocol protocol, uint16_t port, uint32_t core);
+/* The next port to try for a socket without one, out of those that hash to the core. */
+uint16_t net_port_ephemeral(enum net_protocol protocol, uint32_t core);
+/* The core that an IP packet is for, out of its first bytes; here: what has no port. */
+uint32_t net_port_steer(const uint8_t *packet, size_t bytes, uint32_t here);
+
+/* What an ICMP error says of a packet that was sent. */
+struct net_unreachable {
+    uint8_t protocol; /* as IP numbers it */
+    bool is_port;     /* nobody has the port */
+    uint16_t source_port, destination_port;
+};
+/* False: the packet is no such error. */
+bool net_port_unreachable(const uint8_t *packet, size_t bytes, struct net_unreachable *error);
+
+/* The negated errno of one of lwIP's errors. */
+int64_t net_error(err_t error);
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* UDP sockets: names, connecting, and what poll shows. */
+#include "udp.h"
+
+#include "abi.h"
+
+#define EPHEMERAL_TRIES 28233u /* the ports that there are */
+
+struct udp_request {
+    struct udp_socket *socket;
+    struct inet_end end;
+    enum socket_shut ends;
+    int64_t result;
+};
+
+/* Both protocols for an IPv6 socket that names neither's address. */
+static ip_addr_t local_address(const struct udp_socket *socket, const struct inet_end *end)
+{
+    ip_addr_t any = IPADDR_ANY_TYPE_INIT;
+    bool is_dual = socket->inet.base.domain == AF_INET6 && socket->inet.settings.is_only_6 == 0;
+    return is_dual && IP_IS_V6(&end->address) && ip_addr_isany_val(end->address) ? any
+                                                                                 : end->address;
+}
+
+static int64_t bind_pcb(struct udp_socket *socket, struct udp_pcb *pcb, const ip_addr_t *address,
+                        uint16_t port)
+{
+    if (port != 0) {
+        return net_error(udp_bind(pcb, address, port));
+    }
+    for (uint32_t i = 0; i < EPHEMERAL_TRIES; i++) {
+        port = net_port_ephemeral(NET_UDP, socket->inet.core);
+        if (udp_bind(pcb, address, port) == ERR_OK) {
+            return 0;
+        }
+    }
+    return -EADDRINUSE;
+}
+
+static void apply(struct udp_socket *socket, struct udp_pcb *pcb)
+{
+    pcb->so_options &= (uint8_t)~SOF_REUSEADDR;
+    pcb->so_options |= socket_has(&socket->inet.base, SO_REUSEADDR) ? SOF_REUSEADDR : 0;
+    inet_apply(&socket->inet, &pcb->tos, &pcb->ttl);
+}
+
+static int64_t make_pcb(struct udp_socket *socket, const struct inet_end *end)
+{
+    ip_addr_t address = local_address(socket, end);
+    struct udp_pcb *pcb = udp_new_ip_type(IP_GET_TYPE(&address));
+    if (pcb == NULL) {
+        return -ENOBUFS;
+    }
+    apply(socket, pcb);
+    int64_t result = bind_pcb(socket, pcb, &address, end->port);
+    if (result < 0) {
+        udp_remove(pcb);
+        return result;
+    }
+    udp_recv(pcb, udp_on_receive, socket);
+    socket->pcb = pcb;
+    posix_lock_acquire(&socket->inet.base.lock);
+    socket->inet.own = (struct inet_end){address, pcb->local_port};
+    posix_lock_release(&socket->inet.base.lock);
+    return 0;
+}
+
+int64_t udp_need_pcb(struct udp_socket *socket)
+{
+    struct inet_end any = {.address = IPADDR4_INIT(0)};
+    if (socket->inet.base.domain == AF_INET6) {
+        ip_addr_set_any(true, &any.address);
+    }
+    return socket->pcb != NULL ? 0 : make_pcb(socket, &any);
+}
+
+static void bind_in_stack(void *argument)
+{
+    struct udp_request *request = argument;
+    struct udp_socket *socket = request->socket;
+    if (socket->pcb != NULL) {
+        request->result = -EINVAL;
+    } else if (!inet_address_is_own(&request->end.address)) {
+        request->result = -EADDRNOTAVAIL;
+    } else {
+        request->result = make_pcb(socket, &request->end);
+    }
+}
+
+/* @impl ATL-LLR-POSIX-0907~1 */
+static int64_t udp_op_bind(struct socket *base, const struct socket_address *name)
+{
+    struct udp_request request = {.socket = udp_of(base)};
+    int64_t result = inet_address_load(&request.socket->inet, name, &request.end);
+    if (result == 0) {
+        result = inet_settle(&request.socket->inet, NET_UDP, request.end.port);
+    }
+    if (result == 0) {
+        net_call(request.socket->inet.core, bind_in_stack, &request);
+        result = request.result;
+    }
+    return result;
+}
+
+static void connect_in_stack(void *argument)
+{
+    struct udp_request *request = argument;
+    struct udp_socket *socket = request->socket;
+    struct inet_end *end = &request->end;
+    request->result = udp_need_pcb(socket);
+    if (request->result < 0) {
+        return;
+    }
+    if (end->port == 0) {
+        udp_disconnect(socket->pcb);
+    } else {
+        inet_end_complete(end);
+        request->result = net_error(udp_connect(socket->pcb, &end->address, end->port));
+    }
+    if (request->result == 0) {
+        posix_lock_acquire(&socket->inet.base.lock);
+        socket->inet.peer = *end;
+        socket->inet.own.address = socket->pcb->local_ip;
+        if (end->port != 0 && ip_addr_isany_val(socket->pcb->local_ip)) {
+            struct netif *interface = ip_route(&socket->pcb->local_ip, &end->address);
+            const ip_addr_t *source =
+                interface != NULL ? ip_netif_get_local_ip(interface, &end->address) : NULL;
+            socket->inet.own.address = source != NULL ? *source : socket->pcb->local_ip;
+        }
+        posix_lock_release(&socket->inet.base.lock);
+    }
+}
+
+/* @impl ATL-LLR-POSIX-0907~1 */
+static int64_t udp_op_connect(struct socket *base, const struct socket_address *name,
+                              uint64_t deadline_ns)
+{
+    struct udp_request request = {.socket = udp_of(base)};
+    int64_t result = 0;
+    (void)deadline_ns;
+    if (name->bytes < sizeof(name->family) || name->family != AF_UNSPEC) {
+        result = inet_address_load(&request.socket->inet, name, &request.end);
+    }
+    if (result == 0) {
+        result = inet_settle(&request.socket->inet, NET_UDP, 0);
+    }
+    if (result == 0) {
+        net_call(request.socket->inet.core, connect_in_stack, &request);
+        result = request.result;
+    }
+    return result;
+}
+
+static int64_t udp_op_listen(struct socket *base, uint32_t backlog)
+{
+    (void)base;
+    (void)backlog;
+    return -EOPNOTSUPP;
+}
+
+static int64_t udp_op_accept(struct socket *base, uint64_t deadline_ns, struct socket **accepted)
+{
+    (void)base;
+    (void)deadline_ns;
+    (void)accepted;
+    return -EOPNOTSUPP;
+}
+
+/* @impl ATL-LLR-POSIX-0907~1 */
+static int64_t udp_op_shutdown(struct socket *base, enum socket_shut ends)
+{
+    struct inet_socket *socket = (struct inet_socket *)base;
+    posix_lock_acquire(&base->lock);
+    base->shut |= ends;
+    bool is_connected = socket->peer.port != 0;
+    inet_tell(socket, POSIX_POLL_ANY);
+    posix_lock_release(&base->lock);
+    return is_connected ? 0 : -ENOTCONN;
+}
+
+static void close_in_stack(void *argument)
+{
+    struct udp_socket *socket = argument;
+    if (socket->pcb != NULL) {
+        udp_remove(socket->pcb);
+    }
+    udp_drop_received(socket);
+}
+
+static void udp_op_release(struct socket *base)
+{
+    struct udp_socket *socket = udp_of(base);
+    posix_lock_acquire(&base->lock);
+    base->file = NULL;
+    posix_lock_release(&base->lock);
+    if (socket->inet.has_core) {
+        net_call(socket->inet.core, close_in_stack, socket);
+    }
+    posix_free(socket);
+}
+
+/* @impl ATL-LLR-POSIX-0907~1 */
+static uint32_t udp_op_poll(struct socket *base)
+{
+    const struct udp_socket *socket = udp_of(base);
+    uint32_t ready = POSIX_POLL_WRITABLE;
+    posix_lock_acquire(&base->lock);
+    if (base->shut == SOCKET_SHUT_BOTH) {
+        ready |= POSIX_POLL_HUP;
+    }
+    if ((base->shut & SOCKET_SHUT_RECEIVE) != 0) {
+        ready |= POSIX_POLL_READABLE | POSIX_POLL_RDHUP;
+    }
+    ready |= socket->first != NULL ? POSIX_POLL_READABLE : 0;
+    ready |= base->error != 0 ? POSIX_POLL_ERR : 0;
+    posix_lock_release(&base->lock);
+    return ready;
+}
+
+static int64_t udp_op_ioctl(struct socket *base, uint64_t request, uint64_t argument)
+{
+    const struct udp_socket *socket = udp_of(base);
+    if (request != FIONREAD && request != TIOCOUTQ) {
+        return -ENOTTY;
+    }
+    posix_lock_acquire(&base->lock);
+    bool has_datagram = request == FIONREAD && socket->first != NULL;
+    int32_t bytes = has_datagram ? socket->first->packet->tot_len : 0;
+    posix_lock_release(&base->lock);
+    return posix_copy_out(argument, &bytes, sizeof(bytes));
+}
+
+static void apply_in_stack(void *argument)
+{
+    struct udp_socket *socket = argument;
+    if (socket->pcb != NULL) {
+        apply(socket, socket->pcb);
+    }
+}
+
+static void udp_op_settings_changed(struct socket *base)
+{
+    struct udp_socket *socket = udp_of(base);
+    if (socket->inet.has_core) {
+        net_call(socket->inet.core, apply_in_stack, socket);
+    }
+}
+
+static const struct socket_operations udp_operations = {
+    .bind = udp_op_bind,
+    .connect = udp_op_connect,
+    .pair = inet_pair,
+    .listen = udp_op_listen,
+    .accept = udp_op_accept,
+    .name = inet_name,
+    .send = udp_op_send,
+    .receive = udp_op_receive,
+    .shutdown = udp_op_shutdown,
+    .ioctl = udp_op_ioctl,
+    .poll = udp_op_poll,
+    .set_option = inet_set_option,
+    .get_option = inet_get_option,
+    .settings_changed = udp_op_settings_changed,
+    .release = udp_op_release,
+};
+
+int64_t inet_udp_create(uint32_t domain, struct socket **socket)
+{
+    struct udp_socket *made = posix_allocate(sizeof(*made));
+    if (made == NULL) {
+        return -ENOBUFS;
+    }
+    inet_initialize(&made->inet, &udp_operations, domain, SOCK_DGRAM);
+    *socket = &made->inet.base;
+    return 0;
+}

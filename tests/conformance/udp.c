@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* UDP over the loopback: names, datagrams between cores, truncation, readiness, shutting down.
+ * Fault injection: --break CASE.
+ *
+ * @verifies ATL-HLR-CONF-0900~1 ATL-LLR-POSIX-0907~1 */
+#include "check.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+static struct sockaddr_in local(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+}
+
+static int port_of(int socket_)
+{
+    struct sockaddr_in address;
+    socklen_t bytes = sizeof(address);
+    CHECK_EQUAL(getsockname(socket_, (struct sockaddr *)&address, &bytes), 0);
+    return ntohs(address.sin_port);
+}
+
+static int make(void)
+{
+    int socket_ = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(socket_ >= 0);
+    return socket_;
+}
+
+static int bound(int *port)
+{
+    struct sockaddr_in address = local(0);
+    int socket_ = make();
+    CHECK_EQUAL(bind(socket_, (struct sockaddr *)&address, sizeof(address)), 0);
+    *port = port_of(socket_);
+    return socket_;
+}
+
+static long send_to(int socket_, const char *text, int port)
+{
+    struct sockaddr_in address = local(port);
+    return sendto(socket_, text, strlen(text), 0, (struct sockaddr *)&address, sizeof(address));
+}
+
+static short ready(int socket_, short events, int timeout)
+{
+    struct pollfd entry = {.fd = socket_, .events = events};
+    CHECK(poll(&entry, 1, timeout) >= 0);
+    return entry.revents;
+}
+
+static void names_and_errors(void)
+{
+    static char large[70000];
+    struct sockaddr_in address = local(0);
+    int port;
+    int one = bound(&port);
+    int two = make();
+    CHECK(port >= 1024);
+    CHECK_ERRNO(bind(one, (struct sockaddr *)&address, sizeof(address)), EINVAL);
+    address = local(port);
+    CHECK_ERRNO(bind(two, (struct sockaddr *)&address, sizeof(address)), EADDRINUSE);
+    CHECK_ERRNO(send(two, "x", 1, 0), EDESTADDRREQ);
+    CHECK_ERRNO(listen(two, 1), EOPNOTSUPP);
+    CHECK_ERRNO(accept(two, NULL, NULL), EOPNOTSUPP);
+    CHECK_ERRNO(sendto(two, large, sizeof(large), 0, (struct sockaddr *)&address, sizeof(address)),
+                EMSGSIZE);
+    CHECK_ERRNO(recv(one, large, 1, MSG_DONTWAIT), EAGAIN);
+    CHECK_EQUAL(ready(one, POLLIN | POLLOUT, 0), POLLOUT);
+    CHECK_EQUAL(close(one), 0);
+    CHECK_EQUAL(close(two), 0);
+    two = make();
+    CHECK_EQUAL(bind(two, (struct sockaddr *)&address, sizeof(address)), 0);
+    CHECK_EQUAL(close(two), 0);
+}
+
+static void datagrams(void)
+{
+    static char large[65507];
+    struct sockaddr_in from;
+    socklen_t bytes = sizeof(from);
+    char text[16];
+    int waiting;
+    int port;
+    int other_port;
+    int one = bound(&port);
+    int two = bound(&other_port);
+    CHECK_EQUAL(send_to(two, "first", port), 5);
+    CHECK_EQUAL(send_to(two, "", port), 0);
+    CHECK_EQUAL(send_to(two, "third", port), 5);
+    CHECK_EQUAL(ready(one, POLLIN, -1), POLLIN);
+    CHECK_EQUAL(ioctl(one, FIONREAD, &waiting), 0);
+    CHECK_EQUAL(waiting, 5);
+    CHECK_EQUAL(recv(one, text, sizeof(text), MSG_PEEK), 5);
+    CHECK_EQUAL(recvfrom(one, text, sizeof(text), 0, (struct sockaddr *)&from, &bytes), 5);
+    CHECK_EQUAL(memcmp(text, "first", 5), 0);
+    CHECK_EQUAL(bytes, sizeof(from));
+    CHECK_EQUAL(ntohs(from.sin_port), other_port);
+    CHECK_EQUAL(from.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+    CHECK_EQUAL(recv(one, text, sizeof(text), 0), 0);
+    struct iovec vector = {text, 2};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+    CHECK_EQUAL(recvmsg(one, &message, 0), 2);
+    CHECK_EQUAL(message.msg_flags, MSG_TRUNC);
+    CHECK_EQUAL(memcmp(text, "th", 2), 0);
+    memset(large, 'l', sizeof(large));
+    struct sockaddr_in address = local(port);
+    CHECK_EQUAL(sendto(two, large, sizeof(large), 0, (struct sockaddr *)&address, sizeof(address)),
+                sizeof(large));
+    CHECK_EQUAL(recv(one, text, sizeof(text), MSG_TRUNC), sizeof(large));
+    CHECK_EQUAL(close(one), 0);
+    CHECK_EQUAL(close(two), 0);
+}
+
+/* A connected socket hears its peer alone. */
+static void connected(void)
+{
+    struct sockaddr_in address;
+    socklen_t bytes = sizeof(address);
+    char text[8];
+    int port;
+    int other_port;
+    int one = bound(&port);
+    int two = bound(&other_port);
+    int stranger = make();
+    address = local(other_port);
+    CHECK_EQUAL(connect(one, (struct sockaddr *)&address, sizeof(address)), 0);
+    CHECK_EQUAL(getpeername(one, (struct sockaddr *)&address, &bytes), 0);
+    CHECK_EQUAL(ntohs(address.sin_port), other_port);
+    CHECK_EQUAL(send_to(stranger, "no", port), 2);
+    CHECK_EQUAL(send_to(two, "yes", port), 3);
+    CHECK_EQUAL(recv(one, text, sizeof(text), 0), 3);
+    CHECK_EQUAL(memcmp(text, "yes", 3), 0);
+    CHECK_EQUAL(send(one, "back", 4, 0), 4);
+    CHECK_EQUAL(recv(two, text, sizeof(text), 0), 4);
+    address.sin_family = AF_UNSPEC;
+    CHECK_EQUAL(connect(one, (struct sockaddr *)&address, sizeof(address)), 0);
+    CHECK_ERRNO(getpeername(one, (struct sockaddr *)&address, &bytes), ENOTCONN);
+    CHECK_ERRNO(send(one, "x", 1, 0), EDESTADDRREQ);
+    CHECK_EQUAL(close(one), 0);
+    CHECK_EQUAL(close(two), 0);
+    CHECK_EQUAL(close(stranger), 0);
+}
+
+/* Nobody is there: the next call on a connected socket says so. */
+static void nobody(void)
+{
+    int port;
+    int one = bound(&port);
+    int two = make();
+    char byte;
+    struct sockaddr_in address = local(port);
+    CHECK_EQUAL(close(one), 0);
+    CHECK_EQUAL(connect(two, (struct sockaddr *)&address, sizeof(address)), 0);
+    CHECK_EQUAL(send(two, "x", 1, 0), 1);
+    CHECK_EQUAL(ready(two, POLLIN, -1) & POLLERR, POLLERR);
+    CHECK_ERRNO(recv(two, &byte, 1, 0), ECONNREFUSED);
+    CHECK_EQUAL(send(two, "x", 1, 0), 1);
+    CHECK_EQUAL(close(two), 0);
+}
+
+static void shut(void)
+{
+    struct timeval time = {.tv_usec = 20000};
+    int port;
+    int one = bound(&port);
+    char byte;
+    struct sockaddr_in address = local(port);
+    CHECK_EQUAL(setsockopt(one, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time)), 0);
+    CHECK_ERRNO(recv(one, &byte, 1, 0), EAGAIN);
+    CHECK_ERRNO(shutdown(one, SHUT_RD), ENOTCONN);
+    CHECK_EQUAL(recv(one, &byte, 1, 0), 0);
+    CHECK_EQUAL(connect(one, (struct sockaddr *)&address, sizeof(address)), 0);
+    CHECK_EQUAL(shutdown(one, SHUT_RDWR), 0);
+    CHECK_ERRNO(send(one, "x", 1, MSG_NOSIGNAL), EPIPE);
+    CHECK_EQUAL(close(one), 0);
+}
+
+static int answering_port;
+
+static void *answer(void *argument)
+{
+    struct sockaddr_in from;
+    char text[64];
+    int socket_ = *(int *)argument;
+    check_pin(1);
+    for (;;) {
+        socklen_t bytes = sizeof(from);
+        long length = recvfrom(socket_, text, sizeof(text), 0, (struct sockaddr *)&from, &bytes);
+        CHECK(length >= 0);
+        if (length == 0) {
+            return NULL;
+        }
+        CHECK_EQUAL(sendto(socket_, text, (size_t)length, 0, (struct sockaddr *)&from, bytes),
+                    length);
+    }
+}
+
+static void *ask(void *argument)
+{
+    int index = (int)(long)argument;
+    int socket_ = make();
+    char text[64];
+    char back[64];
+    check_pin(index);
+    for (long round = 0; round < check_count(200); round++) {
+        int bytes = snprintf(text, sizeof(text), "%d %ld", index, round);
+        CHECK_EQUAL(send_to(socket_, text, answering_port), bytes);
+        CHECK_EQUAL(recv(socket_, back, sizeof(back), 0), bytes);
+        CHECK_EQUAL(memcmp(text, back, (size_t)bytes), 0);
+    }
+    CHECK_EQUAL(close(socket_), 0);
+    return NULL;
+}
+
+static void between_cores(void)
+{
+    pthread_t threads[4];
+    int server = bound(&answering_port);
+    pthread_t server_thread = check_thread(answer, &server);
+    for (long i = 0; i < 4; i++) {
+        threads[i] = check_thread(ask, (void *)i);
+    }
+    for (int i = 0; i < 4; i++) {
+        check_join(threads[i]);
+    }
+    CHECK_EQUAL(send_to(server, "", answering_port), 0);
+    check_join(server_thread);
+    CHECK_EQUAL(close(server), 0);
+}
+
+static void both_protocols(void)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+    struct sockaddr_in6 from;
+    socklen_t bytes = sizeof(address);
+    char text[8];
+    int one = socket(AF_INET6, SOCK_DGRAM, 0);
+    int four = make();
+    CHECK_EQUAL(bind(one, (struct sockaddr *)&address, sizeof(address)), 0);
+    CHECK_EQUAL(getsockname(one, (struct sockaddr *)&address, &bytes), 0);
+    CHECK_EQUAL(send_to(four, "four", ntohs(address.sin6_port)), 4);
+    CHECK_EQUAL(recvfrom(one, text, sizeof(text), 0, (struct sockaddr *)&from, &bytes), 4);
+    CHECK(IN6_IS_ADDR_V4MAPPED(&from.sin6_addr));
+    CHECK_EQUAL(sendto(one, "back", 4, 0, (struct sockaddr *)&from, bytes), 4);
+    CHECK_EQUAL(recv(four, text, sizeof(text), 0), 4);
+    int six = socket(AF_INET6, SOCK_DGRAM, 0);
+    address.sin6_addr = in6addr_loopback;
+    CHECK_EQUAL(sendto(six, "six", 3, 0, (struct sockaddr *)&address, sizeof(address)), 3);
+    CHECK_EQUAL(recvfrom(one, text, sizeof(text), 0, (struct sockaddr *)&from, &bytes), 3);
+    CHECK_EQUAL(memcmp(&from.sin6_addr, &in6addr_loopback, 16), 0);
+    CHECK_EQUAL(close(one), 0);
+    CHECK_EQUAL(close(four), 0);
+    CHECK_EQUAL(close(six), 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_case cases[] = {
+        {"names_and_errors", names_and_errors},
+        {"datagrams", datagrams},
+        {"connected", connected},
+        {"nobody", nobody},
+        {"shut", shut},
+        {"between_cores", between_cores},
+        {"both_protocols", both_protocols},
+    };
+    return CHECK_MAIN(cases);
+}
