@@ -5,10 +5,10 @@
  * the push; the holder looks for work after it has let go: one of both sees the other. */
 #include "stack.h"
 #include "support.h"
+#include "timers.h"
 
 #include <lwip/init.h>
 #include <lwip/sys.h>
-#include <lwip/timeouts.h>
 #include <posix/thread.h>
 
 #define NS_PER_MS 1000000ull
@@ -36,6 +36,11 @@ static struct stack stacks[NET_CORES_MAX];
 
 /* The time as the present holder sees it: all its timers start at one instant. */
 static PERCORE uint64_t now_ms;
+
+uint64_t net_now_ms(void)
+{
+    return now_ms;
+}
 
 uint32_t sys_now(void)
 {
@@ -104,6 +109,12 @@ static bool has_work(struct stack *stack)
     return atomic_load(&stack->requests) != NULL || atomic_load(&stack->packets) != NULL;
 }
 
+static uint64_t next_ns(void)
+{
+    uint64_t next_ms = timers_next();
+    return next_ms == UINT64_MAX ? GATE_NEVER : next_ms * NS_PER_MS;
+}
+
 /* Does what was left here, lets go, and sees to it that the stack's thread wakes for its timers. */
 static void let_go(struct stack *stack)
 {
@@ -113,9 +124,7 @@ static void let_go(struct stack *stack)
             serve_requests(stack);
             serve_packets(stack);
         }
-        uint32_t wait_ms = sys_timeouts_sleeptime();
-        timer_ns = wait_ms == SYS_TIMEOUTS_SLEEPTIME_INFINITE ? GATE_NEVER
-                                                              : (now_ms + wait_ms) * NS_PER_MS;
+        timer_ns = next_ns();
         atomic_store(&stack->owner, FREE);
     } while (has_work(stack) && take(stack));
     if (timer_ns < atomic_load(&stack->parked_until_ns)) {
@@ -181,10 +190,8 @@ static noreturn void serve(void)
     for (;;) {
         uint64_t until_ns = GATE_NEVER;
         if (is_ours) {
-            sys_check_timeouts();
-            uint32_t wait_ms = sys_timeouts_sleeptime();
-            until_ns = wait_ms == SYS_TIMEOUTS_SLEEPTIME_INFINITE ? GATE_NEVER
-                                                                  : (now_ms + wait_ms) * NS_PER_MS;
+            timers_run(now_ms);
+            until_ns = next_ns();
             atomic_store(&stack->parked_until_ns, until_ns);
             let_go(stack);
         } else {

@@ -23,6 +23,9 @@
  * Errors:     -EAGAIN: no memory or no kernel thread for its service thread */
 int64_t net_stack_start(uint32_t core);
 
+/* The time in milliseconds, the same from the moment that a thread took the stack. In the stack. */
+uint64_t net_now_ms(void);
+
 /* Runs a function in a core's stack, which was started, and returns when it is done.
  *
  * Context:    any thread of the program, no lock held */

@@ -10,6 +10,7 @@
 #define LWIP_NETCONN 0
 #define LWIP_SOCKET 0
 #define LWIP_STATS 0
+#define LWIP_TIMERS_CUSTOM 1 /* timers.c */
 #define LWIP_ASSERT_CORE_LOCKED() ((void)0)
 
 /* Memory: nothing is set aside; sockets and packets take what they need. */
