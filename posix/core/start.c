@@ -6,6 +6,7 @@
 #include <posix/instructions.h>
 #include <posix/load.h>
 #include <posix/memory.h>
+#include <posix/net.h>
 #include <posix/time.h>
 
 #define STATUS_REFUSED 125u /* as for an image that the kernel refuses */
@@ -66,6 +67,7 @@ __attribute__((optimize("no-stack-protector"))) noreturn void posix_start(struct
     posix_memory_initialize();
     posix_file_initialize();
     posix_clock_initialize();
+    posix_network_start();
     struct posix_program program = {0};
     posix_program_load(&program);
     name_thread(self, posix_image_string(posix_image()->program_path_offset));

@@ -3,6 +3,7 @@
 #include "families.h"
 
 #include <posix/errno.h>
+#include <posix/net.h>
 
 int64_t inet_create_4(uint32_t type, uint32_t protocol, struct socket **socket)
 {
@@ -15,4 +16,8 @@ int64_t inet_create_4(uint32_t type, uint32_t protocol, struct socket **socket)
 int64_t inet_create_6(uint32_t type, uint32_t protocol, struct socket **socket)
 {
     return inet_create_4(type, protocol, socket);
+}
+
+void posix_network_start(void)
+{
 }

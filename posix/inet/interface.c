@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The loopback of the machine: a packet to one of its own addresses goes to the core that has its
  * port, this one or another, and arrives there on that core's loopback. */
+#include "device.h"
 #include "inet.h"
 #include "lwip_hooks.h"
 
@@ -17,20 +18,28 @@ static void free_packet(struct pbuf *buffer)
     posix_free(buffer); /* the packet's first field */
 }
 
-static struct net_packet *packet_create(const struct pbuf *chain)
+struct net_packet *net_packet_copy(const struct pbuf *chain, enum net_packet_kind kind)
 {
     struct net_packet *packet = posix_allocate(sizeof(*packet) + chain->tot_len);
     if (packet != NULL) {
+        packet->kind = kind;
         packet->bytes = chain->tot_len;
         pbuf_copy_partial(chain, packet->data, chain->tot_len, 0);
     }
     return packet;
 }
 
+struct pbuf *net_packet_wrap(struct net_packet *packet)
+{
+    packet->pbuf.custom_free_function = free_packet;
+    return pbuf_alloced_custom(PBUF_RAW, (uint16_t)packet->bytes, PBUF_REF, &packet->pbuf,
+                               packet->data, (uint16_t)packet->bytes);
+}
+
 /* What leaves by the loopback. A packet without memory is lost, as on any wire. */
 static err_t send(struct pbuf *chain)
 {
-    struct net_packet *packet = packet_create(chain);
+    struct net_packet *packet = net_packet_copy(chain, NET_PACKET_LOOPBACK);
     if (packet == NULL) {
         return ERR_MEM;
     }
@@ -77,19 +86,42 @@ void net_interface_start(void)
     netif_ip6_addr_set_state(&loopback, 0, IP6_ADDR_VALID);
     netif_set_link_up(&loopback);
     netif_set_up(&loopback);
+    device_start();
 }
 
-void net_interface_input(struct net_packet *packet)
+void net_port_hear(const uint8_t *packet, size_t bytes)
 {
-    packet->pbuf.custom_free_function = free_packet;
-    struct pbuf *buffer = pbuf_alloced_custom(PBUF_RAW, (uint16_t)packet->bytes, PBUF_REF,
-                                              &packet->pbuf, packet->data, (uint16_t)packet->bytes);
     struct net_unreachable error;
-    if (net_port_unreachable(packet->data, packet->bytes, &error)) {
+    if (net_port_unreachable(packet, bytes, &error)) {
         inet_udp_refused(&error);
     }
+}
+
+static void input(struct net_packet *packet)
+{
+    net_port_hear(packet->data, packet->bytes);
+    struct pbuf *buffer = net_packet_wrap(packet);
     if (loopback.input(buffer, &loopback) != ERR_OK) {
         pbuf_free(buffer);
+    }
+}
+
+void net_packet_serve(struct net_packet *packet)
+{
+    switch (packet->kind) {
+    case NET_PACKET_LOOPBACK:
+        input(packet);
+        break;
+    case NET_PACKET_FRAME:
+        device_input(packet);
+        break;
+    case NET_PACKET_TRANSMIT:
+        device_transmit(packet);
+        break;
+    case NET_PACKET_CONFIGURE:
+        posix_free(packet);
+        device_configure();
+        break;
     }
 }
 

@@ -4,6 +4,8 @@
  * The owner word is the only thing that cores contend for. Whoever pushes work looks at it after
  * the push; the holder looks for work after it has let go: one of both sees the other. */
 #include "stack.h"
+
+#include "device.h"
 #include "support.h"
 #include "timers.h"
 
@@ -29,7 +31,8 @@ struct stack {
     _Atomic(struct net_packet *) packets; /* the newest first */
     /* Until when the stack's own thread parks: its word, which holders compare with theirs. */
     _Atomic uint64_t parked_until_ns;
-    _Atomic uint64_t thread; /* handle of that thread; 0: there is no stack */
+    _Atomic bool is_waited_for; /* by that thread, which has to look at the device */
+    _Atomic uint64_t thread;    /* handle of that thread; 0: there is no stack */
     struct posix_lock starting;
 };
 static struct stack stacks[NET_CORES_MAX];
@@ -99,7 +102,7 @@ static void serve_packets(struct stack *stack)
     struct net_packet *packet = oldest_packet_first(atomic_exchange(&stack->packets, NULL));
     while (packet != NULL) {
         struct net_packet *next = packet->next;
-        net_interface_input(packet);
+        net_packet_serve(packet);
         packet = next;
     }
 }
@@ -124,10 +127,11 @@ static void let_go(struct stack *stack)
             serve_requests(stack);
             serve_packets(stack);
         }
+        device_flush();
         timer_ns = next_ns();
         atomic_store(&stack->owner, FREE);
     } while (has_work(stack) && take(stack));
-    if (timer_ns < atomic_load(&stack->parked_until_ns)) {
+    if (timer_ns < atomic_load(&stack->parked_until_ns) || atomic_load(&stack->is_waited_for)) {
         gate_unpark(atomic_load(&stack->thread), 0);
     }
 }
@@ -178,6 +182,17 @@ void net_stack_post(uint32_t core, struct net_packet *packet)
     }
 }
 
+/* What the stack's own thread does with it. Returns until when it may park; 0: not at all. */
+static uint64_t serve_once(struct stack *stack)
+{
+    timers_run(now_ms);
+    bool has_more = device_serve();
+    uint64_t until_ns = next_ns();
+    atomic_store(&stack->parked_until_ns, until_ns);
+    let_go(stack);
+    return has_more ? 0 : until_ns;
+}
+
 /* The stack's own thread. Whoever started it holds the stack for it. */
 static noreturn void serve(void)
 {
@@ -190,21 +205,17 @@ static noreturn void serve(void)
     for (;;) {
         uint64_t until_ns = GATE_NEVER;
         if (is_ours) {
-            timers_run(now_ms);
-            until_ns = next_ns();
-            atomic_store(&stack->parked_until_ns, until_ns);
-            let_go(stack);
-        } else {
-            /* Stored before the second try: a holder that we do not see gone sees it, and wakes
-             * us for its timers. */
-            atomic_store(&stack->parked_until_ns, GATE_NEVER);
-            is_ours = take(stack);
-            if (is_ours) {
-                continue;
-            }
+            until_ns = serve_once(stack);
         }
-        gate_park(until_ns, 0);
+        if (until_ns != 0) {
+            gate_park(until_ns, 0);
+        }
+        /* Said before the try: a holder that we do not see gone sees it, and wakes us. */
+        atomic_store(&stack->is_waited_for, true);
         is_ours = take(stack);
+        if (is_ours) {
+            atomic_store(&stack->is_waited_for, false);
+        }
     }
 }
 

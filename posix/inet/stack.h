@@ -32,16 +32,27 @@ uint64_t net_now_ms(void);
 void net_call(uint32_t core, void (*run)(void *argument), void *argument);
 
 /* ---- packets between cores (interface.c) */
-/* An IP packet to the machine itself, under way to a core's stack; its memory belongs to the pbuf
- * that it becomes. */
-struct netif;
+enum net_packet_kind {
+    NET_PACKET_LOOPBACK,  /* an IP packet to the machine itself */
+    NET_PACKET_FRAME,     /* what the device gave to another core */
+    NET_PACKET_TRANSMIT,  /* a frame to send, of a core without queues */
+    NET_PACKET_CONFIGURE, /* no data: the machine's address has changed */
+};
 
+/* Under way to a core's stack; its memory belongs to the pbuf that it becomes. */
 struct net_packet {
     struct pbuf_custom pbuf; /* first */
     struct net_packet *next;
+    enum net_packet_kind kind;
+    bool is_checked; /* a frame whose checksum the device has looked at */
     uint32_t bytes;
     uint8_t data[];
 };
+
+/* A packet with the bytes of a chain; NULL: no memory. */
+struct net_packet *net_packet_copy(const struct pbuf *chain, enum net_packet_kind kind);
+/* A buffer of lwIP that is the packet, and frees it. */
+struct pbuf *net_packet_wrap(struct net_packet *packet);
 
 /* Hands a packet over to a core's stack, which takes its memory; a core that has none yet has no
  * sockets either, and this core answers for it.
@@ -52,7 +63,7 @@ void net_stack_post(uint32_t core, struct net_packet *packet);
 /* Adds the interfaces to the calling core's lwIP, once. In the stack. */
 void net_interface_start(void);
 /* Takes a packet's memory. In the stack. */
-void net_interface_input(struct net_packet *packet);
+void net_packet_serve(struct net_packet *packet);
 
 /* ---- ports (ports.c): which core has what is sent to a port of the machine */
 enum net_protocol { NET_TCP, NET_UDP, NET_PROTOCOLS };
@@ -76,6 +87,8 @@ struct net_unreachable {
 };
 /* False: the packet is no such error. */
 bool net_port_unreachable(const uint8_t *packet, size_t bytes, struct net_unreachable *error);
+/* Looks into a packet for such an error and tells the socket that it is about. In the stack. */
+void net_port_hear(const uint8_t *packet, size_t bytes);
 
 /* The negated errno of one of lwIP's errors. */
 int64_t net_error(err_t error);

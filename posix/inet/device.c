@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Ethernet interface of a core and the machine's address: see device.h. queue.c moves frames.
+ */
+#include "device.h"
+
+#include "lwip_hooks.h"
+#include "queue.h"
+
+#include <lwip/dhcp.h>
+#include <lwip/dns.h>
+#include <lwip/etharp.h>
+#include <lwip/ethip6.h>
+#include <lwip/netif.h>
+#include <netif/ethernet.h>
+
+#define MTU_MAX 1500u
+#define ETHERNET_BYTES 14u
+#define TYPE_IP4 0x0800u
+#define TYPE_ARP 0x0806u
+#define TYPE_IP6 0x86ddu
+#define ARP_REPLY 2u
+#define NEXT_ICMP6 58u
+#define ROUTER_ADVERTISEMENT 134u
+#define NEIGHBOUR_ADVERTISEMENT 136u
+
+static PERCORE struct netif ethernet;
+
+/* The lease, which the first core writes and the others copy. */
+static struct {
+    struct posix_lock lock;
+    struct posix_wait_queue waiting;
+    bool is_known;
+    ip4_addr_t address, mask, gateway;
+    ip_addr_t servers[DNS_MAX_SERVERS];
+} lease;
+
+static uint32_t type_of(const uint8_t *frame)
+{
+    return (uint32_t)frame[12] << 8 | frame[13];
+}
+
+/* What tells where neighbours are: each core keeps that for itself. */
+static bool is_for_all(const uint8_t *frame, size_t bytes)
+{
+    const uint8_t *packet = frame + ETHERNET_BYTES;
+    size_t packet_bytes = bytes - ETHERNET_BYTES;
+    if (type_of(frame) == TYPE_ARP) {
+        return packet_bytes >= 8 && packet[7] == ARP_REPLY;
+    }
+    return type_of(frame) == TYPE_IP6 && packet_bytes > 40 && packet[6] == NEXT_ICMP6 &&
+           (packet[40] == ROUTER_ADVERTISEMENT || packet[40] == NEIGHBOUR_ADVERTISEMENT);
+}
+
+static uint32_t steer(const uint8_t *frame, size_t bytes)
+{
+    uint32_t type = type_of(frame);
+    return type == TYPE_IP4 || type == TYPE_IP6
+               ? net_port_steer(frame + ETHERNET_BYTES, bytes - ETHERNET_BYTES, posix_core())
+               : posix_core();
+}
+
+static void post_copy(uint32_t core, const uint8_t *frame, size_t bytes, bool is_checked)
+{
+    struct net_packet *packet = posix_allocate(sizeof(*packet) + bytes);
+    if (packet != NULL) {
+        packet->kind = NET_PACKET_FRAME;
+        packet->bytes = (uint32_t)bytes;
+        packet->is_checked = is_checked;
+        __builtin_memcpy(packet->data, frame, bytes);
+        net_stack_post(core, packet);
+    }
+}
+
+/* @impl ATL-LLR-POSIX-0911~1 */
+bool device_passes_on(const uint8_t *frame, size_t bytes, bool is_checked)
+{
+    uint32_t here = posix_core();
+    if (bytes <= ETHERNET_BYTES) {
+        return true; /* and nobody hears of it */
+    }
+    if (is_for_all(frame, bytes)) {
+        for (uint32_t core = 0; core < posix_info.core_count; core++) {
+            if (core != here) {
+                post_copy(core, frame, bytes, is_checked);
+            }
+        }
+        return false;
+    }
+    uint32_t core = steer(frame, bytes);
+    if (core != here) {
+        post_copy(core, frame, bytes, is_checked);
+    }
+    return core != here;
+}
+
+/* What the device has checked is not checked again. */
+void device_deliver(struct pbuf *frame, bool is_checked)
+{
+    const uint8_t *data = frame->payload;
+    uint32_t type = type_of(data);
+    uint16_t checks = NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
+    uint16_t others = ethernet.chksum_flags & (uint16_t)~checks;
+    NETIF_SET_CHECKSUM_CTRL(&ethernet, is_checked ? others : others | checks);
+    if (type == TYPE_IP4 || type == TYPE_IP6) {
+        net_port_hear(data + ETHERNET_BYTES, frame->len - ETHERNET_BYTES);
+    }
+    if (ethernet.input(frame, &ethernet) != ERR_OK) {
+        pbuf_free(frame);
+    }
+}
+
+void device_input(struct net_packet *packet)
+{
+    bool is_checked = packet->is_checked;
+    device_deliver(net_packet_wrap(packet), is_checked);
+}
+
+static err_t send(struct netif *interface, struct pbuf *chain)
+{
+    (void)interface;
+    if (queue_is_here()) {
+        return queue_send(chain) ? ERR_OK : ERR_MEM;
+    }
+    struct net_packet *packet = net_packet_copy(chain, NET_PACKET_TRANSMIT);
+    if (packet == NULL) {
+        return ERR_MEM;
+    }
+    net_stack_post(posix_core() % posix_info.port_queues, packet);
+    return ERR_OK;
+}
+
+void device_transmit(struct net_packet *packet)
+{
+    struct pbuf *frame = net_packet_wrap(packet);
+    (void)queue_send(frame); /* without room it is lost, as on any wire */
+    pbuf_free(frame);
+}
+
+static err_t initialize(struct netif *interface)
+{
+    interface->name[0] = 'e';
+    interface->name[1] = 'n';
+    interface->output = etharp_output;
+    interface->output_ip6 = ethip6_output;
+    interface->linkoutput = send;
+    interface->mtu = posix_info.port_mtu < MTU_MAX ? posix_info.port_mtu : MTU_MAX;
+    interface->mtu6 = interface->mtu;
+    interface->hwaddr_len = ETH_HWADDR_LEN;
+    __builtin_memcpy(interface->hwaddr, posix_info.port_mac, ETH_HWADDR_LEN);
+    interface->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+    uint16_t checksums = NETIF_CHECKSUM_ENABLE_ALL;
+    if ((posix_info.port_features & GATE_PORT_CHECKSUM) != 0) {
+        checksums &= (uint16_t)~NETIF_CHECKSUM_GEN_TCP; /* queue.c leaves it to the device */
+    }
+    NETIF_SET_CHECKSUM_CTRL(interface, checksums);
+    return ERR_OK;
+}
+
+/* The first core's address has changed: everybody is to have it. */
+static void on_status(struct netif *interface)
+{
+    if (ip4_addr_isany_val(*netif_ip4_addr(interface))) {
+        return;
+    }
+    posix_lock_acquire(&lease.lock);
+    lease.is_known = true;
+    lease.address = *netif_ip4_addr(interface);
+    lease.mask = *netif_ip4_netmask(interface);
+    lease.gateway = *netif_ip4_gw(interface);
+    for (uint8_t i = 0; i < DNS_MAX_SERVERS; i++) {
+        lease.servers[i] = *dns_getserver(i);
+    }
+    posix_wake(&lease.waiting, UINT32_MAX);
+    posix_lock_release(&lease.lock);
+    for (uint32_t core = 0; core < posix_info.core_count; core++) {
+        struct net_packet *packet = core != posix_core() ? posix_allocate(sizeof(*packet)) : NULL;
+        if (packet != NULL) {
+            packet->kind = NET_PACKET_CONFIGURE;
+            net_stack_post(core, packet);
+        }
+    }
+}
+
+void device_configure(void)
+{
+    posix_lock_acquire(&lease.lock);
+    bool is_known = lease.is_known;
+    ip4_addr_t address = lease.address;
+    ip4_addr_t mask = lease.mask;
+    ip4_addr_t gateway = lease.gateway;
+    posix_lock_release(&lease.lock);
+    if (is_known) {
+        netif_set_addr(&ethernet, &address, &mask, &gateway);
+    }
+}
+
+/* @impl ATL-LLR-POSIX-0909~1 */
+void device_start(void)
+{
+    if (posix_info.port_queues == 0) {
+        return;
+    }
+    queue_start();
+    netif_add(&ethernet, IP4_ADDR_ANY4, IP4_ADDR_ANY4, IP4_ADDR_ANY4, NULL, initialize,
+              ethernet_input);
+    netif_set_default(&ethernet);
+    netif_set_link_up(&ethernet);
+    netif_set_up(&ethernet);
+    netif_create_ip6_linklocal_address(&ethernet, 1);
+    ethernet.ip6_autoconfig_enabled = 1;
+    if (posix_core() == 0) {
+        netif_set_status_callback(&ethernet, on_status);
+        dhcp_start(&ethernet);
+    } else {
+        device_configure();
+    }
+}
+
+bool device_wait(uint64_t deadline_ns)
+{
+    int64_t result = 0;
+    posix_lock_acquire(&lease.lock);
+    while (posix_info.port_queues != 0 && !lease.is_known && result == 0) {
+        result = posix_wait(&lease.waiting, &lease.lock, deadline_ns);
+        posix_lock_acquire(&lease.lock);
+    }
+    posix_lock_release(&lease.lock);
+    return result == 0;
+}
+
+size_t device_name_servers(char *text, size_t bytes_max)
+{
+    static const char prefix[] = "nameserver ";
+    size_t bytes = 0;
+    posix_lock_acquire(&lease.lock);
+    for (uint32_t i = 0; i < DNS_MAX_SERVERS && lease.is_known; i++) {
+        size_t room = bytes_max - bytes;
+        if (ip_addr_isany_val(lease.servers[i]) || room < sizeof(prefix) + IPADDR_STRLEN_MAX + 1) {
+            continue;
+        }
+        __builtin_memcpy(text + bytes, prefix, sizeof(prefix) - 1);
+        bytes += sizeof(prefix) - 1;
+        ipaddr_ntoa_r(&lease.servers[i], text + bytes, IPADDR_STRLEN_MAX);
+        bytes += __builtin_strlen(text + bytes);
+        text[bytes++] = '\n';
+    }
+    posix_lock_release(&lease.lock);
+    return bytes;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* This core's queues: see queue.h. A received frame goes to lwIP where it lies, and its buffer back
+ * to the device when lwIP and the program are done with it. When most buffers wait for the program,
+ * frames are copied instead, so that a program that does not read cannot stop the network. */
+#include "queue.h"
+
+#include "device.h"
+
+#define BUFFER_BYTES 2048u
+#define HEADER_BYTES GATE_PORT_ENTRY_BYTES_MIN /* virtio 1.2, 5.1.6: struct virtio_net_hdr */
+#define HEADER_NEEDS_CHECKSUM 1u
+#define HEADER_DATA_VALID 2u
+#define HEADER_CHECKSUM_START 6u
+#define HEADER_CHECKSUM_OFFSET 8u
+#define HEADER_BUFFERS 10u
+#define BUFFERS_KEPT 64u /* of those that receive: what the program may not hold */
+#define PAGE 4096u
+#define ETHERNET_BYTES 14u
+#define PROTOCOL_TCP 6u
+#define TCP_CHECKSUM 16u
+
+struct buffer {
+    struct pbuf_custom pbuf; /* first */
+    uint16_t index;
+};
+
+struct queues {
+    struct gate_port *port; /* NULL: this core has none */
+    uint8_t *buffers;
+    struct buffer *receiving; /* a record for each receive buffer */
+    uint16_t *free_transmit;
+    uint32_t receive_count, transmit_count; /* buffers: the first ones receive */
+    uint32_t free_transmit_count, held_count;
+    uint32_t received, transmitted; /* completions that were looked at */
+    uint32_t dropping;              /* further buffers of a frame that takes several */
+};
+static PERCORE struct queues queues;
+
+static uint8_t *buffer_at(uint32_t index)
+{
+    return queues.buffers + (size_t)index * BUFFER_BYTES;
+}
+
+static void submit(struct gate_port_queue *queue, uint32_t index, uint32_t bytes)
+{
+    uint32_t place = atomic_load_explicit(&queue->submitted, memory_order_relaxed);
+    queue->submit[place % GATE_PORT_ENTRIES] =
+        (struct gate_port_entry){(uint32_t)(buffer_at(index) - (uint8_t *)queues.port), bytes};
+    atomic_store_explicit(&queue->submitted, place + 1, memory_order_release);
+}
+
+static uint32_t index_of(const struct gate_port_entry *entry)
+{
+    return (uint32_t)((uint8_t *)queues.port + entry->offset - queues.buffers) / BUFFER_BYTES;
+}
+
+bool queue_is_here(void)
+{
+    return queues.port != NULL;
+}
+
+static bool allocate(uint32_t receive_count, uint32_t transmit_count)
+{
+    queues.receiving = posix_allocate(receive_count * sizeof(*queues.receiving));
+    queues.free_transmit = posix_allocate(transmit_count * sizeof(*queues.free_transmit));
+    if (queues.receiving == NULL || queues.free_transmit == NULL) {
+        posix_free(queues.receiving);
+        posix_free(queues.free_transmit);
+        return false;
+    }
+    queues.receive_count = receive_count;
+    queues.transmit_count = transmit_count;
+    return true;
+}
+
+/* @impl ATL-LLR-POSIX-0910~1 */
+void queue_start(void)
+{
+    uint32_t core = posix_core();
+    uint32_t head = (sizeof(struct gate_port) + PAGE - 1) & ~(PAGE - 1);
+    if (core >= posix_info.port_queues || posix_info.port_bytes < head + 4 * BUFFER_BYTES) {
+        return;
+    }
+    uint64_t count = (posix_info.port_bytes - head) / BUFFER_BYTES;
+    uint64_t half = count / 2 < GATE_PORT_ENTRIES ? count / 2 : GATE_PORT_ENTRIES;
+    uint8_t *base = (uint8_t *)(uintptr_t)(posix_info.port_address + core * posix_info.port_bytes);
+    if (!allocate((uint32_t)half, (uint32_t)half)) {
+        posix_report("no memory for the network of core %u", core);
+        return;
+    }
+    queues.port = (struct gate_port *)(void *)base;
+    queues.buffers = base + head;
+    for (uint32_t i = 0; i < queues.receive_count; i++) {
+        queues.receiving[i].index = (uint16_t)i;
+        submit(&queues.port->receive, i, BUFFER_BYTES);
+    }
+    for (uint32_t i = 0; i < queues.transmit_count; i++) {
+        queues.free_transmit[i] = (uint16_t)(queues.receive_count + i);
+    }
+    queues.free_transmit_count = queues.transmit_count;
+}
+
+/* Transmit buffers that the device is done with. */
+static void reap(void)
+{
+    struct gate_port_queue *queue = &queues.port->transmit;
+    uint32_t completed = atomic_load_explicit(&queue->completed, memory_order_acquire);
+    while (queues.transmitted != completed) {
+        const struct gate_port_entry *entry =
+            &queue->complete[queues.transmitted++ % GATE_PORT_ENTRIES];
+        queues.free_transmit[queues.free_transmit_count++] = (uint16_t)index_of(entry);
+    }
+}
+
+static uint32_t sum_words(const uint8_t *bytes, size_t count)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < count; i += 2) {
+        sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
+    }
+    return sum;
+}
+
+/* The device completes the checksum of a TCP segment, which holds that of the pseudo header. */
+static void leave_checksum(uint8_t *header, uint8_t *frame, size_t bytes)
+{
+    uint8_t *packet = frame + ETHERNET_BYTES;
+    bool is_4 = frame[12] == 0x08 && frame[13] == 0x00 && packet[9] == PROTOCOL_TCP;
+    bool is_6 = frame[12] == 0x86 && frame[13] == 0xdd && packet[6] == PROTOCOL_TCP;
+    if (!is_4 && !is_6) {
+        return;
+    }
+    size_t start = ETHERNET_BYTES + (is_4 ? (packet[0] & 15u) * 4u : 40u);
+    uint32_t sum = is_4 ? sum_words(packet + 12, 8) : sum_words(packet + 8, 32);
+    sum += PROTOCOL_TCP + (uint32_t)(bytes - start);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    frame[start + TCP_CHECKSUM] = (uint8_t)(sum >> 8);
+    frame[start + TCP_CHECKSUM + 1] = (uint8_t)sum;
+    header[0] = HEADER_NEEDS_CHECKSUM;
+    header[HEADER_CHECKSUM_START] = (uint8_t)start;
+    header[HEADER_CHECKSUM_OFFSET] = TCP_CHECKSUM;
+}
+
+/* @impl ATL-LLR-POSIX-0910~1 */
+bool queue_send(const struct pbuf *frame)
+{
+    size_t bytes = frame->tot_len;
+    if (queues.port == NULL || bytes > BUFFER_BYTES - HEADER_BYTES) {
+        return false;
+    }
+    reap();
+    if (queues.free_transmit_count == 0) {
+        device_flush();
+        reap();
+    }
+    if (queues.free_transmit_count == 0) {
+        return false;
+    }
+    uint32_t index = queues.free_transmit[--queues.free_transmit_count];
+    uint8_t *buffer = buffer_at(index);
+    __builtin_memset(buffer, 0, HEADER_BYTES);
+    pbuf_copy_partial(frame, buffer + HEADER_BYTES, (uint16_t)bytes, 0);
+    if ((posix_info.port_features & GATE_PORT_CHECKSUM) != 0) {
+        leave_checksum(buffer, buffer + HEADER_BYTES, bytes);
+    }
+    submit(&queues.port->transmit, index, (uint32_t)(bytes + HEADER_BYTES));
+    return true;
+}
+
+void device_flush(void)
+{
+    if (queues.port == NULL) {
+        return;
+    }
+    struct gate_port_queue *queue = &queues.port->transmit;
+    uint32_t submitted = atomic_load_explicit(&queue->submitted, memory_order_relaxed);
+    for (uint32_t i = 0; i < GATE_PORT_ENTRIES / GATE_KICK_ENTRIES_MAX; i++) {
+        if (atomic_load_explicit(&queue->taken, memory_order_acquire) == submitted ||
+            gate_kick(GATE_PORT_NETWORK, 0) < 0) {
+            return;
+        }
+    }
+}
+
+/* lwIP and the program are done with a buffer. */
+static void give_back(struct pbuf *pbuf)
+{
+    struct buffer *buffer = (struct buffer *)pbuf;
+    queues.held_count--;
+    submit(&queues.port->receive, buffer->index, BUFFER_BYTES);
+}
+
+static void deliver(uint32_t index, uint8_t *frame, uint32_t bytes, bool is_checked)
+{
+    struct pbuf *pbuf;
+    if (queues.held_count + BUFFERS_KEPT < queues.receive_count) {
+        struct buffer *buffer = &queues.receiving[index];
+        buffer->pbuf.custom_free_function = give_back;
+        queues.held_count++;
+        pbuf = pbuf_alloced_custom(PBUF_RAW, (uint16_t)bytes, PBUF_REF, &buffer->pbuf, frame,
+                                   (uint16_t)bytes);
+    } else {
+        pbuf = pbuf_alloc(PBUF_RAW, (uint16_t)bytes, PBUF_RAM);
+        if (pbuf != NULL) {
+            pbuf_take(pbuf, frame, (uint16_t)bytes);
+        }
+        submit(&queues.port->receive, index, BUFFER_BYTES);
+    }
+    if (pbuf != NULL) {
+        device_deliver(pbuf, is_checked);
+    }
+}
+
+/* Whether a buffer is part of a frame that takes several: larger ones than we have announced. */
+static bool is_piece(const uint8_t *header)
+{
+    if (queues.dropping != 0) {
+        queues.dropping--;
+        return true;
+    }
+    if ((posix_info.port_features & GATE_PORT_MERGED) != 0) {
+        uint32_t buffers = header[HEADER_BUFFERS] | (uint32_t)header[HEADER_BUFFERS + 1] << 8;
+        queues.dropping = buffers > 1 ? buffers - 1 : 0;
+    }
+    return queues.dropping != 0;
+}
+
+/* True: there was something. */
+static bool receive(void)
+{
+    struct gate_port_queue *queue = &queues.port->receive;
+    uint32_t completed = atomic_load_explicit(&queue->completed, memory_order_acquire);
+    bool has_any = queues.received != completed;
+    while (queues.received != completed) {
+        const struct gate_port_entry *entry =
+            &queue->complete[queues.received++ % GATE_PORT_ENTRIES];
+        uint32_t index = index_of(entry);
+        uint8_t *buffer = buffer_at(index);
+        uint8_t flags = buffer[0];
+        bool is_checked = (flags & (HEADER_NEEDS_CHECKSUM | HEADER_DATA_VALID)) != 0;
+        uint32_t bytes = entry->bytes > HEADER_BYTES ? entry->bytes - HEADER_BYTES : 0;
+        if (is_piece(buffer) || bytes == 0 ||
+            device_passes_on(buffer + HEADER_BYTES, bytes, is_checked)) {
+            submit(&queues.port->receive, index, BUFFER_BYTES);
+        } else {
+            deliver(index, buffer + HEADER_BYTES, bytes, is_checked);
+        }
+    }
+    return has_any;
+}
+
+/* @impl ATL-LLR-POSIX-0910~1 */
+bool device_serve(void)
+{
+    if (queues.port == NULL) {
+        return false;
+    }
+    int64_t completed = gate_kick(GATE_PORT_NETWORK, GATE_KICK_ARM);
+    bool has_received = receive();
+    return has_received || completed > 0;
+}

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TCP and names between a guest and this machine, through QEMU's user network: DHCP, a web server that
+clients here reach by a forwarded port, a guest that connects to a server here."""
+import http.client
+import socket
+import threading
+
+from atoll.net import net_arguments, net_device
+from lib import ONE, PAIRWISE, ROOT, system_test
+
+SECONDS_MAX = 20
+CLIENTS, REQUESTS = 4, 25
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Threads:
+    """Threads that a test starts while the guest runs; what they raise is a failure."""
+
+    def __init__(self):
+        self.wrong = []
+        self._threads = []
+
+    def start(self, call, *arguments):
+        def run():
+            try:
+                call(*arguments)
+            except Exception as error:  # whatever it is, the test tells it
+                self.wrong.append(repr(error))
+        self._threads.append(threading.Thread(target=run, daemon=True))
+        self._threads[-1].start()
+
+    def join(self):
+        for thread in self._threads:
+            thread.join(SECONDS_MAX)
+
+
+def ask(port, requests):
+    """A client that keeps its connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS_MAX)
+    for number in range(requests):
+        connection.request("GET", f"/{number}", headers={"X-Filler": "x" * (number * 97 % 1900)})
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200 or not body.startswith(b"Hello from core "):
+            raise AssertionError(f"{answer.status} {body!r}")
+    connection.close()
+
+
+# @verifies ATL-HLR-POSIX-0900~1 ATL-LLR-POSIX-0909~1 ATL-LLR-POSIX-0910~1 ATL-LLR-POSIX-0911~1
+@system_test(matrix=PAIRWISE, timeout_s=60)
+def test_web_server_answers_this_machine(guest):
+    program = guest.build(ROOT / "apps/http/http.c")
+    port, threads = free_port(), Threads()
+    net = f"user,forward={port}:80"
+
+    def ready(data):
+        if b"serving" in data:
+            for _ in range(CLIENTS):
+                threads.start(ask, port, REQUESTS)
+
+    image = guest.pack(program, "80", str(CLIENTS * REQUESTS), net=net, memory=256)
+    result = guest.boot(image, memory=256, on_output=ready, qemu=net_arguments(net, None, guest.machine))
+    threads.join()
+    result.expect(status=0)
+    result.expect_that(not threads.wrong, f"every request is answered: {threads.wrong}")
+
+
+# @verifies ATL-LLR-POSIX-0909~1 ATL-LLR-POSIX-0910~1 ATL-LLR-POSIX-0911~1 ATL-LLR-POSIX-0912~1
+@system_test(matrix=PAIRWISE, timeout_s=60)
+def test_guest_reaches_this_machine(guest):
+    """The gateway of QEMU's network is this machine. Bytes go there and back from threads of all cores."""
+    program = guest.build("network_client.c")
+    server, threads = socket.create_server(("127.0.0.1", 0)), Threads()
+    server.settimeout(SECONDS_MAX)
+
+    def echo(peer):
+        while data := peer.recv(65536):
+            peer.sendall(data)
+        peer.shutdown(socket.SHUT_WR)
+        peer.close()
+
+    def serve():
+        for _ in range(guest.cores):
+            peer, _ = server.accept()
+            peer.settimeout(SECONDS_MAX)
+            threads.start(echo, peer)
+
+    threads.start(serve)
+    image = guest.pack(program, str(server.getsockname()[1]), str(guest.cores), net="user")
+    result = guest.boot(image, qemu=net_arguments("user", None, guest.machine))
+    server.close()
+    threads.join()
+    result.expect(status=0, stdout=b"nameserver 10.0.2.3\nlocalhost 127.0.0.1\nown 10.0.2.15\n"
+                  + b"echoed\n" * guest.cores)
+    result.expect_that(not threads.wrong, f"the server here is content: {threads.wrong}")
+
+
+# @verifies ATL-LLR-POSIX-0909~1 @robust
+@system_test(matrix=ONE, timeout_s=60)
+def test_program_starts_though_nobody_gives_an_address(guest):
+    program = guest.build("network_client.c")
+    image = guest.pack(program, "9", "0", net="user")
+    silence = ("-netdev", "hubport,id=net,hubid=0", *net_device("net", None, guest.machine))
+    result = guest.boot(image, qemu=silence).expect(status=1)
+    result.expect_that(b"nobody gives this machine an address" in result.stderr, "it is told")
+    result.expect_that(b"/etc/resolv.conf: No such file" in result.stderr, "the program runs")
