@@ -38,16 +38,12 @@ static int64_t check_link(const struct posix_node *node)
     return 0;
 }
 
-int64_t names_add(uint64_t directory, uint64_t text, struct posix_node *node, bool is_new)
+int64_t names_add_at(struct posix_node *start, const char *text, struct posix_node *node,
+                     bool is_new)
 {
-    struct path path;
-    int64_t result = path_load(&path, directory, text, false);
-    if (result < 0) {
-        return result;
-    }
     struct walk walk;
     tree_acquire();
-    result = walk_path(&walk, path.start, path.text, WALK_NAME);
+    int64_t result = walk_path(&walk, start, text, WALK_NAME);
     if (result == 0) {
         result = check_new_name(&walk);
     }
@@ -65,7 +61,17 @@ int64_t names_add(uint64_t directory, uint64_t text, struct posix_node *node, bo
     }
     walk_finish(&walk);
     tree_release();
-    path_free(&path);
+    return result;
+}
+
+int64_t names_add(uint64_t directory, uint64_t text, struct posix_node *node, bool is_new)
+{
+    struct path path;
+    int64_t result = path_load(&path, directory, text, false);
+    if (result == 0) {
+        result = names_add_at(path.start, path.text, node, is_new);
+        path_free(&path);
+    }
     return result;
 }
 

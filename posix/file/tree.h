@@ -93,6 +93,9 @@ void path_free(struct path *path);
 /* Gives a node its first name (is_new) or one more; the caller's reference stays the caller's. No
  * lock is held. The errors of path_load, -EEXIST, and what else new names meet. */
 int64_t names_add(uint64_t directory, uint64_t text, struct posix_node *node, bool is_new);
+/* The same for a path in posix/'s memory that is not empty; locks above the tree's may be held. */
+int64_t names_add_at(struct posix_node *start, const char *text, struct posix_node *node,
+                     bool is_new);
 
 /* The working directory, borrowed. */
 struct posix_node *tree_working_directory_locked(void);

@@ -150,7 +150,9 @@ static int64_t add_path(struct unix_socket *self, struct unix_name *name)
     }
     node->device_file.operations = &node_operations;
     node->device_file.stream = (uintptr_t)name;
-    int64_t result = names_add((uint64_t)AT_FDCWD, (uintptr_t)path_of(&name->address), node, true);
+    struct posix_node *start = tree_working_directory();
+    int64_t result = names_add_at(start, path_of(&name->address), node, true);
+    node_put(start);
     if (result < 0) {
         node_put(node);
         return result == -EEXIST ? -EADDRINUSE : result;
