@@ -22,7 +22,8 @@ def program(guest):
 
 
 def pack(guest, *arguments, **settings):
-    return guest.pack(program(guest), *arguments, net="user", **settings)
+    # A library OS without IP leaves the port alone.
+    return guest.pack(program(guest), *arguments, net="user", posix=guest.parts(net="unix")[1], **settings)
 
 
 class Peer:

@@ -26,7 +26,7 @@ KERNEL = {"none": "kernel.elf", "unix": "kernel.elf", "inet": "kernel.elf", "use
 # What the program's sockets can be -> the library OS that has them; "neighbour": all, and the device files
 # of a neighbour.
 POSIX = {"none": "posix.elf", "unix": "posix-unix.elf", "inet": "posix-inet.elf",
-         "user": "posix-unix.elf", "neighbour": "posix-neighbour.elf"}
+         "user": "posix-inet.elf", "neighbour": "posix-neighbour.elf"}
 LWIP = ("lwip", "trixie")  # the first release that has 2.2
 STEPS_WORTH_A_LINE = 10
 _PROGRESS = re.compile(r"^\[(\d+)/(\d+)\] (.*)")
@@ -119,7 +119,7 @@ def build_image_parts(variant="image", net="none", jobs=None):
     """Paths of an up-to-date kernel.elf and library OS of a variant."""
     folder = build_directory() / variant
     with locked(folder):
-        configure(folder, ["-DATOLL_PART=image", *VARIANTS[variant], *lwip_arguments(net == "inet")])
+        configure(folder, ["-DATOLL_PART=image", *VARIANTS[variant], *lwip_arguments("inet" in POSIX[net])])
         run_ninja(folder, "Building Atoll", (KERNEL[net], POSIX[net]), jobs)
     return _find(folder, KERNEL[net]), _find(folder, POSIX[net])
 

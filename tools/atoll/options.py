@@ -129,8 +129,8 @@ def add_image_options(parser):
         help="let every system call of the program enter the kernel: nothing in it is rewritten")
     add("--net", type=net_setting, metavar="none|unix|inet|user[,forward=HOST:GUEST]...",
         help="none: no sockets; unix: those within the guest; inet: TCP and UDP on the loopback too "
-             "(default: if the program can make one); user: also a network through QEMU; forward: who connects to port HOST of this machine's loopback "
-             "address reaches port GUEST")
+             "(default: if the program can make one); user: also a network through QEMU; forward: who "
+             "connects to port HOST of this machine's loopback address reaches port GUEST")
     add("--mac", type=mac_address, metavar="MAC", help="the machine's address on its network")
     add("--debug", action="store_true", default=None,
         help="an image with the stub for GDB on its second serial line: not for production")
