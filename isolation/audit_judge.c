@@ -178,7 +178,8 @@ static void judge_frames(struct audit_report *report, const struct audit_class *
                          uint64_t address, uint64_t entry, uint64_t span)
 {
     enum entry_frame kind = class->rights == AUDIT_AS_ASKED ? entry_frame(entry) : ENTRY_FRAME_NONE;
-    bool is_single = kind == ENTRY_FRAME_OWN || kind == ENTRY_FRAME_FOREIGN;
+    bool is_single =
+        class->is_user && kind != ENTRY_FRAME_IMAGE && !physical_is_image(entry_address(entry));
     uint32_t marks = marks_of(class, entry);
     for (uint64_t at = 0; marks != 0 && at < span; at += PAGE_BYTES) {
         paddr_t frame = {entry_address(entry).value + at};

@@ -55,21 +55,25 @@ static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
     if (!gate_line_is_free(&writing)) {
         return 0;
     }
-    TRY(gate_copy_from_user(gate_staging_own(GATE_STAGING_WRITE), buffer, bytes));
+    writing.owner = thread;
+    enum result copied = gate_copy_from_user(gate_staging_own(GATE_STAGING_WRITE), buffer, bytes);
+    if (copied != RESULT_OK) {
+        gate_line_release(&writing, thread);
+        return copied;
+    }
     const struct percpu_message request = {
         .kind = PERCPU_MESSAGE_CONSOLE,
         .token = percpu_thread_handle(thread),
         .arguments = {GATE_CONSOLE_WRITE, stream, bytes},
     };
     if (percpu_self.value == CONSOLE_CORE.value) {
-        writing.owner = thread;
         percpu_thread_wait(thread, NULL);
         write_for(CONSOLE_CORE, &request);
         return 0;
     }
     gate_request_or_repeat(CONSOLE_CORE, request, write_replied);
-    if (thread->continuation == write_replied) {
-        writing.owner = thread;
+    if (thread->continuation != write_replied) {
+        gate_line_release(&writing, thread); /* it waits for a credit, and asks again */
     }
     return 0;
 }

@@ -70,7 +70,7 @@ static void write_address(const struct virtio_device *device, struct name name, 
 }
 
 /* @impl ATL-LLR-VIRTIO-0009~1 */
-static enum result reset(const struct virtio_device *device)
+enum result virtio_device_reset(const struct virtio_device *device)
 {
     write(device, STATUS, 0);
     for (uint32_t i = 0; read(device, STATUS) != 0; i++) {
@@ -161,7 +161,7 @@ static enum result queue_start(struct virtio_device *device, uint32_t index)
 
 static enum result start(struct virtio_device *device)
 {
-    TRY(reset(device));
+    TRY(virtio_device_reset(device));
     TRY(negotiate(device));
     TRY(route(device));
     for (uint32_t i = 0; i < device->queue_count; i++) {
@@ -177,7 +177,7 @@ enum result virtio_device_start(struct virtio_device *device)
     if (device->starts++ < STARTS_MAX && start(device) == RESULT_OK) {
         return RESULT_OK;
     }
-    (void)!reset(device);
+    (void)!virtio_device_reset(device);
     return RESULT_IO;
 }
 

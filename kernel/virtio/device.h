@@ -31,6 +31,10 @@ struct virtio_device {
     alignas(16) uint8_t memory[VIRTIO_QUEUES_MAX][VIRTQUEUE_BYTES(VIRTIO_QUEUE_SIZE)];
 };
 
+/* Stops the device: from RESULT_OK on it reads and writes no memory. RESULT_IO: it does not answer.
+ */
+enum result virtio_device_reset(const struct virtio_device *device);
+
 /* Resets the device and brings it up with empty queues, also after it broke a rule.
  * @device  place, features_wanted, queue_count, queue_number, vector, and queues that have memory
  *          of their own are set; zero else, or as the last start left it

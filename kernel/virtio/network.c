@@ -20,6 +20,8 @@ enum { RECEIVE, TRANSMIT, DIRECTIONS };
 /* Section 5.1.4 */
 #define CONFIG_MTU 10u
 #define MTU_DEFAULT 1500u
+#define MTU_MIN 68u  /* virtio 1.2, section 5.1.4.1 */
+#define MAC_GROUP 1u /* in the first byte */
 
 static PERCORE struct virtio_device network;
 static PERCORE struct virtqueue_slot slots[DIRECTIONS][GATE_PORT_ENTRIES];
@@ -38,31 +40,43 @@ static void interrupts(bool are_wanted)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* Starts the device, also again; what it had comes back without bytes.
- *
- * @impl ATL-LLR-VIRTIO-0804~1 */
-static void start(void)
-{
-    for (uint32_t i = 0; i < DIRECTIONS; i++) {
-        port_abandon(&queues[i]);
-    }
-    is_on = virtio_device_start(&network) == RESULT_OK && (network.features & FEATURE_MAC) != 0;
-    if (is_on) {
-        interrupts(false);
-    }
-}
-
-/* The validator of the device's configuration. */
-static void read_configuration(void)
+/* The validator of the device's configuration, at the first start. */
+static bool read_configuration(void)
 {
     uint64_t at = network.place->config;
+    uint8_t *mac = shared_facts.port_mac, any = 0;
     for (uint32_t i = 0; i < sizeof(shared_facts.port_mac); i++) {
-        shared_facts.port_mac[i] = (uint8_t)device_read(at + i, 1);
+        mac[i] = (uint8_t)device_read(at + i, 1);
+        any |= mac[i];
     }
     bool has_mtu = (network.features & FEATURE_MTU) != 0;
     shared_facts.port_mtu = has_mtu ? (uint16_t)device_read(at + CONFIG_MTU, 2) : MTU_DEFAULT;
     shared_facts.port_features = network.features & FEATURES_OF_HEADERS;
-    shared_facts.port_queues = 1;
+    network.features_wanted = network.features; /* posix/ knows them: also after a reset */
+    return (network.features & FEATURE_MAC) != 0 && any != 0 && (mac[0] & MAC_GROUP) == 0 &&
+           shared_facts.port_mtu >= MTU_MIN;
+}
+
+/* Starts the device, also again; what it had comes back without bytes, unless it cannot be stopped.
+ *
+ * @impl ATL-LLR-VIRTIO-0804~1 */
+static void start(void)
+{
+    is_on = false;
+    if (virtio_device_reset(&network) != RESULT_OK) {
+        return;
+    }
+    for (uint32_t i = 0; i < DIRECTIONS; i++) {
+        port_abandon(&queues[i]);
+    }
+    is_on =
+        virtio_device_start(&network) == RESULT_OK &&
+        (network.starts == 1 ? read_configuration() : network.features == network.features_wanted);
+    if (is_on) {
+        interrupts(false);
+    } else {
+        (void)!virtio_device_reset(&network);
+    }
 }
 
 /* @impl ATL-LLR-VIRTIO-0803~1 ATL-LLR-VIRTIO-0004~3 */
@@ -89,9 +103,7 @@ virtio_kick virtio_network_start(void)
         };
     }
     start();
-    if (is_on) {
-        read_configuration();
-    }
+    shared_facts.port_queues = is_on;
     console_log(CONSOLE_LOG, "atoll: the network device %s\n",
                 is_on ? "is port 0" : "does not follow the protocol: left off");
     return is_on ? virtio_network_kick : NULL;

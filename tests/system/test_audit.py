@@ -11,7 +11,7 @@ CLASSES = [entry["name"] for entry in tomllib.loads(
     pathlib.Path(ROOT / "isolation/mapping_classes.toml").read_text())["class"]]
 # Behind the classes, in the order of audit_mutate.c.
 OTHERS = ["kernel_frame_in_user_half", "kernel_frame_in_user_half", "frame_mapped_twice",
-          "frame_writable_and_executable", "mapped_in_no_class", "lazy_in_no_slot", "table_entry",
+          "frame_mapped_twice", "frame_writable_and_executable", "mapped_in_no_class", "lazy_in_no_slot", "table_entry",
           "idle_root", "percore", "gate_page", "table_count", "table_entry"]
 RULES = CLASSES + OTHERS
 NEIGHBOUR = ("-object", "memory-backend-ram,id=m,share=on,size=64K", "-device", "ivshmem-plain,memdev=m")

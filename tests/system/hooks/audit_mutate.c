@@ -118,6 +118,11 @@ static bool break_single_mapping(void)
            put(slot_address() + PAGE_BYTES, slot_page(frame, GATE_READ));
 }
 
+static bool break_port_alias(void)
+{
+    return put(slot_address(), slot_page(shared_regions[percpu_self.value].port, GATE_READ));
+}
+
 static bool break_write_execute_alias(void)
 {
     paddr_t frame;
@@ -199,6 +204,7 @@ static bool mutate(unsigned index)
         break_kernel_frame_in_user_half,
         break_region_in_user_half,
         break_single_mapping,
+        break_port_alias,
         break_write_execute_alias,
         break_no_class,
         break_lazy_outside,
