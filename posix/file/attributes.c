@@ -187,8 +187,13 @@ static int64_t allocate_locked(struct posix_node *node, uint32_t mode, uint64_t 
     return result;
 }
 
-static int64_t check_allocate(const struct posix_file *file, uint32_t mode, int64_t offset,
-                              int64_t bytes)
+static bool is_pipe(struct posix_file *file)
+{
+    struct posix_stat stat = {0};
+    return file->operations->stat(file, &stat) == 0 && (stat.mode & S_IFMT) == S_IFIFO;
+}
+
+static int64_t check_allocate(struct posix_file *file, uint32_t mode, int64_t offset, int64_t bytes)
 {
     const uint32_t known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
     if (offset < 0 || bytes <= 0) {
@@ -203,7 +208,7 @@ static int64_t check_allocate(const struct posix_file *file, uint32_t mode, int6
     }
     if (file->node == NULL || file->node->kind != NODE_FILE) {
         bool is_directory = file->node != NULL && file->node->kind == NODE_DIRECTORY;
-        return is_directory ? -EISDIR : file->operations->is_seekable ? -ENODEV : -ESPIPE;
+        return is_directory ? -EISDIR : is_pipe(file) ? -ESPIPE : -ENODEV;
     }
     return offset > INT64_MAX - bytes ? -EFBIG : 0;
 }

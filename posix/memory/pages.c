@@ -12,6 +12,7 @@
 #define CHUNK_BYTES (CHUNK_PAGES * POSIX_PAGE_BYTES)
 #define HEAD_BIT 1ull /* page 0 is never given out */
 #define RESERVE_PART 16u
+#define BLOCK_PAGES 512u /* cores give each other nothing smaller */
 
 struct chunk {
     struct chunk *next, *previous; /* of those with a free page */
@@ -54,14 +55,18 @@ static uint64_t reserve_pages(void)
     return posix_info.memory_bytes / POSIX_PAGE_BYTES / RESERVE_PART;
 }
 
-static uint64_t free_frames(void)
+/* What a core has or can get: of what another one has free, at most what lies in whole blocks. The
+ * two at the ends of its memory may never be whole. */
+static uint64_t free_frames(uint32_t own)
 {
     uint64_t frames = 0;
     for (uint32_t core = 0; core < posix_info.core_count; core++) {
         struct gate_core_counts counts;
+        uint64_t left = core == own ? 0 : 2 * BLOCK_PAGES;
         if (gate_information(GATE_INFORMATION_CORE, core, (uintptr_t)&counts, sizeof(counts)) >=
-            0) {
-            frames += counts.frames_free;
+                0 &&
+            counts.frames_free > left) {
+            frames += counts.frames_free - left;
         }
     }
     return frames;
@@ -70,7 +75,7 @@ static uint64_t free_frames(void)
 /* A chunk that nobody else knows yet; NULL: no memory, or what is left is the program's. */
 static struct chunk *map_chunk(uint32_t core)
 {
-    if (free_frames() < reserve_pages() + CHUNK_PAGES) {
+    if (free_frames(core) < reserve_pages() + CHUNK_PAGES) {
         return NULL;
     }
     struct slot *slot = slot_acquire(slot_of_core(core));
@@ -171,7 +176,7 @@ void posix_page_free(void *page)
 
 uint64_t posix_page_available(void)
 {
-    uint64_t frames = free_frames();
+    uint64_t frames = free_frames(posix_core());
     uint64_t pages = frames > reserve_pages() ? frames - reserve_pages() : 0;
     for (uint32_t core = 0; core < posix_info.core_count; core++) {
         pages += pools[core].free_pages;

@@ -267,19 +267,11 @@ static int64_t get_option(struct socket *socket, uint32_t option, struct value *
     }
 }
 
-static int64_t get_of_protocol(struct socket *socket, int32_t level, uint32_t option,
-                               struct value *value)
-{
-    return socket->operations->get_option != NULL
-               ? socket->operations->get_option(socket, level, option, value->bytes_of,
-                                                &value->bytes)
-               : -EOPNOTSUPP;
-}
-
 static int64_t get(struct socket *socket, int32_t level, uint32_t option, struct value *value)
 {
     if (level != SOL_SOCKET) {
-        return get_of_protocol(socket, level, option, value);
+        return socket->operations->get_option(socket, level, option, value->bytes_of,
+                                              &value->bytes);
     }
     posix_lock_acquire(&socket->lock);
     int64_t result = get_option(socket, option, value);
@@ -292,6 +284,9 @@ static int64_t get_and_store(struct socket *socket, int32_t level, uint32_t opti
 {
     struct value value;
     uint32_t room;
+    if (level != SOL_SOCKET && socket->operations->get_option == NULL) {
+        return -EOPNOTSUPP;
+    }
     if (posix_load_u32(bytes_at, &room) != 0) {
         return -EFAULT;
     }

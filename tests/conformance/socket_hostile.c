@@ -3,7 +3,8 @@
  * overflow, control data of any bytes. After each call the sockets must be whole. Fault injection:
  * --break CASE.
  *
- * @verifies ATL-LLR-NET-0700~1 ATL-LLR-NET-0702~1 ATL-LLR-NET-0706~1 @robust
+ * @verifies ATL-HLR-CONF-0700~1 ATL-LLR-NET-0700~1 @robust
+ * @verifies ATL-LLR-NET-0702~1 ATL-LLR-NET-0706~1 @robust
  * @verifies ATL-LLR-NET-0707~1 ATL-LLR-NET-0710~1 ATL-LLR-NET-0713~1 @robust
  * @verifies ATL-LLR-NET-0714~1 ATL-LLR-NET-0715~1 @robust */
 #include "sockets.h"
