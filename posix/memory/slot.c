@@ -7,6 +7,7 @@
     POSIX_PAGE_UP((SLOT_REGIONS_MAX + 64) * (uint64_t)sizeof(struct region) + NODE_CHUNK_BYTES)
 /* mmap keeps out of the lowest part of slot 0, where fixed programs and their heap are. */
 #define FIRST_SLOT_LOW (8ull << 30)
+#define DRAWS_MAX 16u
 
 #define HOME_SLOTS_PER_CORE 3u /* of which a core's mappings choose one at random */
 
@@ -152,16 +153,23 @@ static uint64_t random_address(uint64_t low, uint64_t limit)
     return low + POSIX_PAGE_DOWN(posix_memory_random() % (limit - low));
 }
 
-/* @impl ATL-LLR-MEMORY-0011~1 */
+/* A place that is taken is drawn again: what comes behind it would be no random place, but the one
+ * where the next mapping goes as well.
+ *
+ * @impl ATL-LLR-MEMORY-0011~1 */
 uint64_t slot_find_random_place(struct slot *slot, uint64_t bytes, uint64_t alignment)
 {
     uint64_t low = slot == &slots[0] ? FIRST_SLOT_LOW : slot->tree.floor;
     if (bytes >= slot->tree.limit - low) {
         return 0;
     }
-    uint64_t found =
-        find_from(slot, random_address(low, slot->tree.limit - bytes), bytes, alignment);
-    return found != 0 ? found : find_from(slot, low, bytes, alignment);
+    for (unsigned i = 0; i < DRAWS_MAX; i++) {
+        uint64_t start = align_up(random_address(low, slot->tree.limit - bytes), alignment);
+        if (region_is_free(&slot->tree, start, start + bytes)) {
+            return start;
+        }
+    }
+    return find_from(slot, low, bytes, alignment);
 }
 
 /* Room for the nodes of a slot, with the first of them: in the slot itself, or, of a slot that

@@ -185,6 +185,22 @@ TEST(mmap_takes_a_free_hint_and_leaves_a_taken_one)
     CHECK_EQUAL(posix_munmap((uint64_t)low, PAGE), 0);
 }
 
+/* A program with room for its heap is not put where the next mapping will be: the library OS maps
+ * something between the choice and the program.
+ *
+ * @verifies ATL-LLR-MEMORY-0011~1 */
+TEST(a_random_place_is_not_behind_what_is_mapped)
+{
+    start();
+    int64_t last = map(0, PAGE, READ_WRITE, PRIVATE_ANONYMOUS);
+    CHECK(last > 0);
+    for (int i = 0; i < 1000; i++) {
+        uint64_t place = posix_memory_place(16ull << 30, false);
+        CHECK(place != 0 && place != (uint64_t)last + PAGE);
+    }
+    CHECK_EQUAL(posix_munmap((uint64_t)last, PAGE), 0);
+}
+
 /* @verifies ATL-LLR-MEMORY-0006~1 */
 /* @verifies ATL-LLR-MEMORY-0011~1 */
 TEST(mappings_lie_in_slots_of_the_calling_core)
