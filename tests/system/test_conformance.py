@@ -28,6 +28,7 @@ def programs():
 
 
 _text_lock = threading.Lock()
+_linux_lock = threading.Lock()
 
 
 def text_file(size):
@@ -75,13 +76,15 @@ def host_file(program):
 
 
 def on_linux(program, binary, *more):
-    """The program on the build machine: (stdout, stderr, status)."""
+    """The program on the build machine: (stdout, stderr, status). One at a time: programs write to
+    fixed places below /tmp."""
     environment = {**os.environ, **program["environment"]}
     arguments = arguments_of(program, host_file(program))
     split = arguments.index("--") if "--" in arguments else len(arguments)
     command = ["/usr/bin/env", "-", *(f"{k}={v}" for k, v in environment.items()), str(binary),
                *arguments[:split], *more, *arguments[split:]]
-    done = subprocess.run(command, input=program["stdin"].encode(), capture_output=True, timeout=120)
+    with _linux_lock:
+        done = subprocess.run(command, input=program["stdin"].encode(), capture_output=True, timeout=120)
     return done.stdout, done.stderr, done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One QEMU: its command line, its life, and the two ends of its console."""
 import collections
+import contextlib
 import dataclasses
 import os
 import selectors
@@ -106,6 +107,24 @@ def _console_device(options):
     return [*bus, "-device", "virtserialport,chardev=console"]
 
 
+@contextlib.contextmanager
+def _signal_pipe(selector):
+    """A pipe that the selector watches and that each signal writes to. Without it a signal that comes
+    right before a select would wait for the guest's next byte. Only the main thread has signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield None
+        return
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        selector.register(reader, selectors.EVENT_READ)
+        yield reader
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reader)
+        os.close(writer)
+
+
 # @impl ATL-LLR-TOOL-0011~1 ATL-LLR-TOOL-0014~1
 class Guest:
     """A running image. `sinks` maps a stream number to a function that takes its bytes; `source` is
@@ -158,13 +177,17 @@ class Guest:
         limit = self._options.timeout_s
         deadline = started + limit if limit is not None else None
         output = self._process.stdout.fileno()
-        with selectors.DefaultSelector() as selector:
+        with selectors.DefaultSelector() as selector, _signal_pipe(selector) as signals:
             selector.register(output, selectors.EVENT_READ)
             while True:
                 wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-                if not selector.select(wait):
+                ready = [key.fd for key, _ in selector.select(wait)]
+                if not ready:
                     outcome.timed_out = outcome.record is None
                     return
+                if output not in ready:
+                    os.read(signals, 4096)  # the handlers have run, and none ends this
+                    continue
                 data = os.read(output, 65536)
                 if not data:
                     return
