@@ -136,19 +136,26 @@ static int64_t send_one(struct posix_file *file, uint64_t from, uint32_t flags)
     return result;
 }
 
-int64_t posix_sendmsg(uint64_t descriptor, uint64_t from, uint64_t flags)
+/* One message of a socket by send_one or receive_one. */
+static int64_t message_call(uint64_t descriptor, uint64_t at, uint32_t flags,
+                            int64_t (*one)(struct posix_file *, uint64_t, uint32_t))
 {
     struct posix_file *file;
     struct socket *socket;
-    if (((uint32_t)flags & MSG_CMSG_COMPAT) != 0) {
+    if ((flags & MSG_CMSG_COMPAT) != 0) {
         return -EINVAL;
     }
     int64_t result = socket_get(descriptor, &file, &socket);
     if (result == 0) {
-        result = send_one(file, from, (uint32_t)flags);
+        result = one(file, at, flags);
         posix_file_put(file);
     }
     return result;
+}
+
+int64_t posix_sendmsg(uint64_t descriptor, uint64_t from, uint64_t flags)
+{
+    return message_call(descriptor, from, (uint32_t)flags, send_one);
 }
 
 #define AT(structure, member) (uint64_t) offsetof(struct structure, member)
@@ -193,17 +200,7 @@ static int64_t receive_one(struct posix_file *file, uint64_t at, uint32_t flags)
 
 int64_t posix_recvmsg(uint64_t descriptor, uint64_t at, uint64_t flags)
 {
-    struct posix_file *file;
-    struct socket *socket;
-    if (((uint32_t)flags & MSG_CMSG_COMPAT) != 0) {
-        return -EINVAL;
-    }
-    int64_t result = socket_get(descriptor, &file, &socket);
-    if (result == 0) {
-        result = receive_one(file, at, (uint32_t)flags);
-        posix_file_put(file);
-    }
-    return result;
+    return message_call(descriptor, at, (uint32_t)flags, receive_one);
 }
 
 static int64_t store_bytes(uint64_t at, int64_t bytes)

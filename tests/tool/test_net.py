@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """--net and --mac: what is taken, what is refused and how, and QEMU's arguments."""
 import argparse
+import socket
 import unittest
 
 import support
 from atoll.machine import MachineOptions, qemu_command
-from atoll.net import mac_address, net_kind, net_setting
+from atoll.net import check_forwards, mac_address, net_kind, net_setting
 
 # text, what the message names
 MISTAKES = [("", "''"), ("tap", "'tap'"), ("none,forward=1:2", "'forward=1:2'"), ("unix,forward=1:2", "'forward=1:2'"),
@@ -61,3 +62,20 @@ class NetTest(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main()
+
+    # @verifies ATL-LLR-TOOL-0801~1 @robust
+    def test_what_cannot_work_is_refused_before_the_machine_starts(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            for words, parts in (
+                    (("--net", f"user,forward={port}:80"), (f"port {port} of this machine", "forward=PORT:80")),
+                    (("--net", "user", "--neighbour", support.FOLDER / "shared"), ("give --net unix",)),
+                    (("--net", "inet", "--neighbour", support.FOLDER / "shared"), ("give --net unix",))):
+                with self.subTest(words):
+                    done = support.run(support.ROOT / "atoll", "run", *words, support.hello())
+                    self.assertEqual((done.returncode, done.stdout), (125, b""))
+                    for part in parts:
+                        self.assertIn(part, done.stderr.decode())
+        check_forwards(f"user,forward={port}:80")  # nobody listens any more

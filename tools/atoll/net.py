@@ -9,8 +9,10 @@ user: a network device of QEMU's, which needs no rights; whatever listens on thi
 the loopback address alone."""
 import argparse
 import re
+import socket
 
 from atoll.elf import PF_X
+from atoll.errors import ToolError
 
 NETS = ("none", "unix", "inet", "user")
 PORT_BYTES = 1 << 20  # of each core, in an image for a network
@@ -66,13 +68,31 @@ def mac_address(text):
     return text.lower()
 
 
+def _forwards(setting):
+    """[(port of this machine, port of the guest)]"""
+    return [_forward(word) for word in setting.split(",")[1:]] if setting else []
+
+
+# @impl ATL-LLR-TOOL-0801~1
+def check_forwards(setting):
+    """Refuses ports of this machine that cannot be listened on: of them QEMU says too little."""
+    for port, guest in _forwards(setting):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise ToolError(f"port {port} of this machine cannot be forwarded: {error.strerror}",
+                                f"choose another: forward=PORT:{guest}", status=125) from None
+
+
 # @impl ATL-LLR-TOOL-0800~1
 def net_arguments(setting, mac, machine):
     """QEMU's arguments for the network of a setting; None: it has none."""
     if setting is None or net_kind(setting) != "user":
         return []
     forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}"
-                       for host, guest in map(_forward, setting.split(",")[1:]))
+                       for host, guest in _forwards(setting))
     return ["-netdev", f"user,id=net{forwards}", *net_device("net", mac, machine)]
 
 

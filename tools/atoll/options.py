@@ -214,6 +214,8 @@ def settings_from(arguments, program):
     settings.debug |= arguments.gdb_wait or getattr(arguments, "gdb", None) is not None
     if settings.mac and (settings.net is None or net_kind(settings.net) != "user"):
         raise ToolError("a MAC address, but no network", "add --net user")
+    if settings.neighbour is not None and settings.net is not None and net_kind(settings.net) in ("inet", "user"):
+        raise ToolError("a neighbour, and TCP/IP: no image has both", "leave out --neighbour, or give --net unix")
     settings.variant = arguments.variant or _variant(arguments, settings)
     return settings
 

@@ -14,6 +14,7 @@ from atoll.errors import ToolError
 from atoll.image import image_end
 from atoll.machine import (STREAM_ERROR, STREAM_KERNEL_ERROR, STREAM_LOG, STREAM_OUTPUT, Guest,
                            MachineOptions)
+from atoll.net import check_forwards
 from atoll.options import (add_image_options, add_machine_options, settings_from, split_command)
 from atoll.pack import pack, write_file
 from atoll.receive import Receiver
@@ -64,6 +65,7 @@ def run_program(command, arguments, settings, extra=(), sinks=None, show_log=Fal
     settings.terminal = choose_terminal(arguments.tty)
     if settings.terminal:
         settings.environment.setdefault("TERM", os.environ.get("TERM", "linux"))
+    check_forwards(settings.net)
     image = pack(command[0], command[1:], settings, framed=True)
     check_memory(image, settings.memory)
     if arguments.keep_image:
