@@ -32,28 +32,6 @@ void gate_handlers_choose(uint32_t calls)
 
 PERCORE struct gate_services gate_services;
 
-bool gate_line_is_free(struct gate_line *line)
-{
-    if (line->owner == NULL) {
-        return true;
-    }
-    struct thread *thread = percpu_current;
-    thread->resume = RESUME_RESTART;
-    percpu_thread_wait(thread, NULL);
-    thread_queue_append(&line->waiting, thread);
-    return false;
-}
-
-void gate_line_release(struct gate_line *line, const struct thread *owner)
-{
-    ASSERT(line->owner == owner);
-    line->owner = NULL;
-    struct thread *next = thread_queue_take(&line->waiting);
-    if (next != NULL) {
-        percpu_thread_ready(next); /* repeats its call */
-    }
-}
-
 static enum result fetch_and_repeat(uint64_t fault_address, enum space_access access)
 {
     struct thread *thread = percpu_current;
@@ -96,7 +74,7 @@ void gate_complete_by_value(struct thread *thread, const struct percpu_message *
     percpu_thread_ready(thread);
 }
 
-/* @impl ATL-LLR-GATE-0027~1 ATL-LLR-GATE-0028~1 */
+/* @impl ATL-LLR-GATE-0028~1 */
 void gate_repeat_with_reply(struct thread *thread, const struct percpu_message *reply)
 {
     memcpy(thread->gate_work, reply->arguments, sizeof(reply->arguments));

@@ -37,21 +37,11 @@ void gate_complete_by_value(struct thread *thread, const struct percpu_message *
 /* The continuation of a call that is repeated: the answer lies in the thread's scratch then. */
 void gate_repeat_with_reply(struct thread *thread, const struct percpu_message *reply);
 
-/* A resource of this core that one thread has at a time; the others wait and repeat their call. */
-struct gate_line {
-    struct thread *owner;
-    struct thread_queue waiting;
-};
-/* True: nobody has it, and the caller may set .owner. False: the current thread waits. */
-bool gate_line_is_free(struct gate_line *line);
-void gate_line_release(struct gate_line *line, const struct thread *owner);
-
 /* What other cores ask of this one; given to percpu by gate_initialize. */
 void gate_create_requested(core_id_t from, const struct percpu_message *request);
 void gate_move_requested(core_id_t from, const struct percpu_message *request);
 void gate_set_requested(core_id_t from, const struct percpu_message *request);
 void gate_ask_requested(core_id_t from, const struct percpu_message *question);
-void gate_console_requested(core_id_t from, const struct percpu_message *request);
 void gate_information_requested(core_id_t from, const struct percpu_message *request);
 void gate_audit_requested(core_id_t from, const struct percpu_message *request);
 

@@ -8,7 +8,8 @@
 #include <cpu/string.h>
 #include <kernel/facts.h>
 
-static PERCORE struct gate_line moving;
+static PERCORE struct thread *moving; /* has the staging page */
+static PERCORE struct thread_queue waiting;
 
 void gate_move_requested(core_id_t from, const struct percpu_message *request)
 {
@@ -31,7 +32,12 @@ void gate_move_requested(core_id_t from, const struct percpu_message *request)
 
 static void move_replied(struct thread *thread, const struct percpu_message *reply)
 {
-    gate_line_release(&moving, thread);
+    ASSERT(moving == thread);
+    moving = NULL;
+    struct thread *next = thread_queue_take(&waiting);
+    if (next != NULL) {
+        percpu_thread_ready(next); /* repeats its call */
+    }
     if (reply->arguments[0] == RESULT_OK) {
         percpu_thread_free(thread);
     } else if (thread->resume == RESUME_GATE) {
@@ -53,14 +59,17 @@ static void stage(struct thread *thread)
 int64_t gate_move_to(struct thread *thread, core_id_t core)
 {
     ASSERT(thread == percpu_current);
-    if (!gate_line_is_free(&moving)) {
+    if (moving != NULL) {
+        thread->resume = RESUME_RESTART;
+        percpu_thread_wait(thread, NULL);
+        thread_queue_append(&waiting, thread);
         return 0;
     }
     stage(thread);
     gate_request_or_repeat(core, (struct percpu_message){.kind = PERCPU_MESSAGE_THREAD_MOVE},
                            move_replied);
     if (thread->continuation == move_replied) {
-        moving.owner = thread;
+        moving = thread;
     }
     return 0;
 }
@@ -76,7 +85,7 @@ static bool may_leave(const struct thread *thread)
 void gate_ask_requested(core_id_t from, const struct percpu_message *question)
 {
     enum result answer = RESULT_AGAIN;
-    struct thread *thread = moving.owner == NULL ? percpu_ready_take(from, may_leave) : NULL;
+    struct thread *thread = moving == NULL ? percpu_ready_take(from, may_leave) : NULL;
     if (thread != NULL) {
         stage(thread);
         const struct percpu_message request = {.kind = PERCPU_MESSAGE_THREAD_MOVE,
@@ -84,7 +93,7 @@ void gate_ask_requested(core_id_t from, const struct percpu_message *question)
         answer = percpu_channel_request(from, &request);
         if (answer == RESULT_OK) {
             thread->continuation = move_replied;
-            moving.owner = thread;
+            moving = thread;
         } else {
             percpu_thread_ready(thread);
         }

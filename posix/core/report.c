@@ -124,11 +124,8 @@ static void write_line(const struct line *line)
 {
     uint32_t done = 0;
     while (done < line->bytes) {
-        int64_t taken = gate_console(GATE_CONSOLE_WRITE, STREAM_ERROR,
-                                     (uint64_t)(uintptr_t)&line->text[done], line->bytes - done);
-        if (taken == -EAGAIN) {
-            continue;
-        }
+        int64_t taken = posix_console(GATE_CONSOLE_WRITE, STREAM_ERROR,
+                                      (uint64_t)(uintptr_t)&line->text[done], line->bytes - done);
         if (taken <= 0) {
             return;
         }

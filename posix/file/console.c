@@ -16,16 +16,19 @@ static bool is_nonblocking(const struct posix_file *file)
     return (file->flags & POSIX_O_NONBLOCK) != 0;
 }
 
-/* After -EAGAIN of a read: the gate unparks us when there is input. 0 to try again. */
+/* After -EAGAIN of a read. 0 to try again. */
 static int64_t wait_for_input(const struct posix_file *file)
 {
     if (is_nonblocking(file)) {
         return -EAGAIN;
     }
+    if (posix_core() != POSIX_CONSOLE_CORE) {
+        return console_await_input() == 0 ? 0 : -ERESTARTSYS;
+    }
     if (posix_signal_is_pending()) {
         return -ERESTARTSYS;
     }
-    (void)gate_park(GATE_NEVER, GATE_PARK_KEEP_EXTENDED);
+    (void)gate_park(GATE_NEVER, GATE_PARK_KEEP_EXTENDED); /* the gate unparks us */
     return 0;
 }
 
@@ -47,7 +50,8 @@ int64_t console_put(uint64_t stream, uint64_t buffer, uint64_t bytes)
         uint64_t part =
             bytes - done < GATE_CONSOLE_BYTES_MAX ? bytes - done : GATE_CONSOLE_BYTES_MAX;
         touch_shared(buffer + done, part);
-        int64_t result = gate_console(GATE_CONSOLE_WRITE, stream == 2 ? 2 : 1, buffer + done, part);
+        int64_t result =
+            posix_console(GATE_CONSOLE_WRITE, stream == 2 ? 2 : 1, buffer + done, part);
         if (result < 0) {
             return done != 0 ? (int64_t)done : result;
         }
@@ -101,7 +105,7 @@ static int64_t console_read(struct posix_file *file, struct posix_transfer *to)
     uint64_t bytes = front.bytes < GATE_CONSOLE_BYTES_MAX ? front.bytes : GATE_CONSOLE_BYTES_MAX;
     for (;;) {
         touch_shared(front.address, bytes);
-        int64_t result = gate_console(GATE_CONSOLE_READ, 0, front.address, bytes);
+        int64_t result = posix_console(GATE_CONSOLE_READ, 0, front.address, bytes);
         console_arm();
         if (result != -EAGAIN) {
             if (result > 0) {
@@ -124,7 +128,7 @@ static int64_t console_stat(struct posix_file *file, struct posix_stat *stat)
 
 static int64_t get_readable(uint64_t argument)
 {
-    int64_t ready = gate_console(GATE_CONSOLE_POLL, 0, 0, 0);
+    int64_t ready = posix_console(GATE_CONSOLE_POLL, 0, 0, 0);
     if (ready < 0 && ready != -EAGAIN) {
         return ready;
     }
@@ -141,7 +145,7 @@ static int64_t console_ioctl(struct posix_file *file, uint64_t request, uint64_t
 /* What input makes ready; its end hangs up. */
 static uint32_t poll_input(struct posix_file *file)
 {
-    int64_t bytes = gate_console(GATE_CONSOLE_POLL, 0, 0, 0);
+    int64_t bytes = posix_console(GATE_CONSOLE_POLL, 0, 0, 0);
     if (bytes == -EAGAIN) {
         bool is_heard = file->first_watch == NULL || console_watch(file);
         return is_heard ? 0 : POSIX_POLL_ERR;

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells the watches of console files that input has come. For a pipe: the gate unparks the thread
- * that asked for input in vain; here that is a thread of posix/'s own on the core that has the
- * console, started when a console file is watched first. It asks once for each time that it is
- * armed: by whoever looked and found no input, and after each read. */
+/* Tells the watches of console files, and readers on other cores, that input has come. For a pipe:
+ * the gate unparks the thread that asked for input in vain; here that is a thread of posix/'s own
+ * on the core that has the console, started for the first thread of another core or when a console
+ * file is watched first. It asks once for each time that it is armed: by whoever looked and found
+ * no input, and after each read. */
 #include "console.h"
 
 #include <posix/thread.h>
 
-#define CONSOLE_CORE 0u
 #define CAPACITY_START 4u
 
-static struct posix_lock lock; /* guards the watched files and handle */
+static struct posix_lock lock; /* guards the watched files, the readers and handle */
 static struct posix_file **files;
-static uint32_t file_count, capacity;
-static _Atomic uint64_t handle; /* of the service thread; 0: none */
+static _Atomic uint32_t file_count;
+static uint32_t capacity;
+static struct posix_wait_queue readers; /* of other cores */
+static _Atomic uint64_t handle;         /* of the service thread; 0: none */
 static _Atomic uint32_t is_armed;
 
 void console_tell(uint32_t events)
@@ -22,14 +24,16 @@ void console_tell(uint32_t events)
     for (uint32_t i = 0; i < file_count; i++) {
         posix_file_notify(files[i], events);
     }
+    posix_wake(&readers, UINT32_MAX);
     posix_lock_release(&lock);
 }
 
 static void serve(void)
 {
     for (;;) {
+        posix_console_serve_input();
         if (is_armed == 0 || gate_console(GATE_CONSOLE_POLL, 0, 0, 0) == -EAGAIN) {
-            gate_park(GATE_NEVER, 0); /* until we are armed, or there is input */
+            gate_park(GATE_NEVER, 0); /* until we are asked or armed, or there is input */
         } else {
             is_armed = 0; /* before the watches are told: who looks then arms again */
             console_tell(POSIX_POLL_READABLE | POSIX_POLL_HUP);
@@ -37,11 +41,52 @@ static void serve(void)
     }
 }
 
-void console_arm(void)
+static void arm(void)
 {
     if (handle != 0 && atomic_exchange(&is_armed, 1) == 0) {
         gate_unpark(handle, 0);
     }
+}
+
+void console_arm(void)
+{
+    if (file_count != 0) {
+        arm();
+    }
+}
+
+/* Armed under the lock: whoever tells waits for it until we are in the queue. */
+int64_t console_await_input(void)
+{
+    posix_lock_acquire(&lock);
+    arm();
+    return posix_wait(&readers, &lock, GATE_NEVER);
+}
+
+/* Locked. */
+static int64_t start(void)
+{
+    int64_t started = handle != 0 ? 0 : posix_service_start(POSIX_CONSOLE_CORE, serve);
+    if (started > 0) {
+        handle = (uint64_t)started;
+    }
+    return started < 0 ? started : 0;
+}
+
+int64_t posix_console_serve_cores(void)
+{
+    static _Atomic bool is_done;
+    int64_t result = 0;
+    if (!is_done) {
+        posix_lock_acquire(&lock);
+        result = start();
+        if (result == 0) {
+            result = posix_console_start(handle);
+        }
+        is_done = result == 0;
+        posix_lock_release(&lock);
+    }
+    return result;
 }
 
 /* Locked. */
@@ -80,11 +125,7 @@ bool console_watch(struct posix_file *file)
 {
     posix_lock_acquire(&lock);
     bool is_good = remember(file);
-    if (is_good && handle == 0) {
-        int64_t started = posix_service_start(CONSOLE_CORE, serve);
-        is_good = started >= 0;
-        handle = is_good ? (uint64_t)started : 0;
-    }
+    is_good = is_good && start() == 0;
     posix_lock_release(&lock);
     if (is_good) {
         console_arm();

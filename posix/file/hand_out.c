@@ -64,8 +64,8 @@ static void flush(void)
 {
     uint64_t done = 0;
     while (done < sender->used) {
-        int64_t taken = gate_console(GATE_CONSOLE_WRITE, GATE_CONSOLE_STREAM_FILES,
-                                     (uintptr_t)sender->frame + done, sender->used - done);
+        int64_t taken = posix_console(GATE_CONSOLE_WRITE, GATE_CONSOLE_STREAM_FILES,
+                                      (uintptr_t)sender->frame + done, sender->used - done);
         if (taken <= 0) {
             break; /* the host misses the end record and says so */
         }

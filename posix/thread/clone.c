@@ -113,6 +113,9 @@ static void publish_handle(struct posix_thread *child, uint64_t handle)
 
 static int64_t start(struct posix_thread *child, uint32_t core)
 {
+    if (core != POSIX_CONSOLE_CORE && posix_console_serve_cores() < 0) {
+        return -EAGAIN;
+    }
     return gate_thread_create(core, (uint64_t)(uintptr_t)posix_thread_entry, posix_stack_top(child),
                               (uint64_t)(uintptr_t)child, child->restart_argument[1]);
 }

@@ -91,6 +91,9 @@ int64_t posix_thread_settle(struct posix_thread *self)
     }
     /* Senders that still use the old handle have marked what is pending before: looked at next. */
     atomic_store(&self->handle, (uint64_t)handle);
+    if (posix_core() != POSIX_CONSOLE_CORE) {
+        (void)posix_console_serve_cores();
+    }
     /* Who changed our policy meanwhile found no thread under the handle that it knew. */
     while (level != posix_scheduling_level(self)) {
         level = posix_scheduling_level(self);

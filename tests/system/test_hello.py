@@ -34,7 +34,7 @@ def test_arguments_and_environment(guest):
     result.expect(stdout=expected.encode(), status=0)
 
 
-# @verifies ATL-LLR-TOOL-0011~1 ATL-LLR-GATE-0027~1
+# @verifies ATL-LLR-TOOL-0011~1 ATL-LLR-GATE-0027~2
 @system_test(matrix=FULL)
 def test_input(guest):
     data = random.Random(1).randbytes(20000)

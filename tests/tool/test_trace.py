@@ -61,7 +61,7 @@ class RecordsTest(unittest.TestCase):
             parse_rings(huge)
 
     def test_messages_have_the_kernel_s_names(self):
-        self.assertEqual((message_kinds()[1], message_kinds()[13]), ("thread_create", "console"))
+        self.assertEqual((message_kinds()[1], message_kinds()[13]), ("thread_create", "cell_end"))
 
 
 class TimelineTest(unittest.TestCase):

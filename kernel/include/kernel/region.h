@@ -24,7 +24,7 @@ struct region {
 
 /* At the end of the outbox lie the gate's staging pages, and before them a line for what a core
  * says when it cannot go on (kernel/main/stop.c). */
-#define REGION_STAGING_PAGES 3u
+#define REGION_STAGING_PAGES 2u
 #ifdef ATOLL_DEBUG
 #define REGION_DEBUG_PAGES 4u /* behind them */
 #else

@@ -34,6 +34,7 @@ enum [[nodiscard]] result{
     RESULT_ACCESS = -13,     /* EACCES: rights do not allow it (W+X) */
     RESULT_FAULT = -14,      /* EFAULT: bad user address */
     RESULT_EXISTS = -17,     /* EEXIST: something is mapped there */
+    RESULT_OTHER_CORE = -18, /* EXDEV: a service of another core */
     RESULT_INVALID = -22,    /* EINVAL */
     RESULT_RANGE = -34,      /* ERANGE */
     RESULT_NO_CALL = -38,    /* ENOSYS */

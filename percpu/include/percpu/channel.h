@@ -47,7 +47,6 @@ enum percpu_message_kind {
     PERCPU_MESSAGE_FRAMES_RETURN,
     PERCPU_MESSAGE_BLOCK_GRANT, /* ask a core for a wholly free 2 MiB block */
     PERCPU_MESSAGE_BLOCK_HOME,  /* a regrant or a return through the home core */
-    PERCPU_MESSAGE_CONSOLE,
     PERCPU_MESSAGE_CELL_END,
     PERCPU_MESSAGE_INFORMATION,
     PERCPU_MESSAGE_AUDIT,

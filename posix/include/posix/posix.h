@@ -103,6 +103,20 @@ void posix_file_initialize(void);
  * the cell with a message on the error stream and status 126 (not loadable) or 127 (not found). */
 void posix_program_load(struct posix_program *program);
 
+/* ---- the console (core/console.c) */
+#define POSIX_CONSOLE_CORE 0u
+/* As the console call of the gate, for threads of every core; but only on POSIX_CONSOLE_CORE is a
+ * thread that found no input unparked when there is some. */
+int64_t posix_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint64_t bytes);
+/* Starts the threads that serve the other cores, before a thread is made on one or goes there; more
+ * often does nothing (file/). -EAGAIN, also where the image may not make threads: then the threads
+ * of other cores go to the console themselves. */
+int64_t posix_console_serve_cores(void);
+/* Its part for output; input_handle is that of the thread which calls posix_console_serve_input
+ * whenever it is unparked. -EAGAIN */
+int64_t posix_console_start(uint64_t input_handle);
+void posix_console_serve_input(void);
+
 /* ---- reports on the console's error stream, for humans; "posix: " is put before */
 void posix_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Our bug: report and end the cell (signal 6). */

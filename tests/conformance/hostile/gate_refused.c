@@ -99,6 +99,14 @@ int main(int, char **arguments)
         return 100;
     }
     ask_well();
+    if (!is_allowed(GATE_THREAD_CREATE)) {
+        cpu_set_t last; /* nobody serves it on the console's core */
+        CPU_ZERO(&last);
+        CPU_SET((int)sysconf(_SC_NPROCESSORS_ONLN) - 1, &last);
+        if (sched_setaffinity(0, sizeof(last), &last) != 0) {
+            return 101;
+        }
+    }
     for (long core = 1; is_allowed(GATE_THREAD_CREATE) && core < sysconf(_SC_NPROCESSORS_ONLN);
          core++) {
         check_join(check_thread(attack, (void *)core));

@@ -108,6 +108,11 @@ void *posix_stack_allocate(uint32_t core)
     return stacks[allocated++];
 }
 
+int64_t posix_console_serve_cores(void)
+{
+    return 0;
+}
+
 void posix_stack_free(void *stack)
 {
     (void)stack;

@@ -287,6 +287,21 @@ int64_t gate_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint6
     return (int64_t)bytes;
 }
 
+int64_t posix_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint64_t bytes)
+{
+    return gate_console(operation, stream, buffer, bytes);
+}
+
+int64_t posix_console_start(uint64_t input_handle)
+{
+    (void)input_handle;
+    return 0;
+}
+
+void posix_console_serve_input(void)
+{
+}
+
 int64_t gate_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes)
 {
     (void)argument;

@@ -46,7 +46,6 @@ int64_t gate_thread_start(const struct gate_thread_start *start);
 /* Staging pages at the end of each core's outbox (REGION_STAGING_PAGES): what does not fit a
  * message. */
 enum gate_staging {
-    GATE_STAGING_WRITE,  /* console output on its way to core 0 */
     GATE_STAGING_COUNTS, /* counters for others */
     GATE_STAGING_MOVE,   /* a thread on its way to another core */
 };
