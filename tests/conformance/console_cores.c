@@ -6,6 +6,7 @@
 #include "check.h"
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
@@ -132,17 +133,20 @@ static void all_cores_write(void)
     on_every_core(write_much);
 }
 
+#define IDLE_WRITERS 100
 static _Atomic int has_written, may_end;
 
 static void *write_at_leisure(void *argument)
 {
     char line[OUTPUT_BYTES] = {0};
     struct sched_param none = {0};
+    bool has_counted = false;
     (void)argument;
     CHECK_EQUAL(pthread_setschedparam(pthread_self(), SCHED_IDLE, &none), 0);
     while (may_end == 0) {
         CHECK_EQUAL(write(STDERR_FILENO, line, sizeof(line)), sizeof(line));
-        has_written = 1;
+        has_written += !has_counted;
+        has_counted = true;
     }
     return NULL;
 }
@@ -156,22 +160,27 @@ static void *write_and_tell(void *argument)
     return NULL;
 }
 
-/* A thread that has found no room on core 0 and is not let run again there. */
+/* Threads that have found no room on core 0 and are not let run again there. */
 static void a_writer_that_cannot_run_holds_up_nobody(void)
 {
     if (check_all_cores_count == 1) {
         return;
     }
     check_pin(0);
-    pthread_t idle = check_thread(write_at_leisure, NULL);
-    while (has_written == 0) {
+    pthread_t idle[IDLE_WRITERS];
+    for (int i = 0; i < IDLE_WRITERS; i++) {
+        idle[i] = check_thread(write_at_leisure, NULL);
+    }
+    while (has_written != IDLE_WRITERS) {
         usleep(1000);
     }
     pthread_t other = check_thread(write_and_tell, (void *)1);
     while (may_end == 0) {
     }
     check_join(other);
-    check_join(idle);
+    for (int i = 0; i < IDLE_WRITERS; i++) {
+        check_join(idle[i]);
+    }
 }
 
 int main(int argc, char **argv)

@@ -65,6 +65,15 @@ def test_console_carries_how_it_ended(guest):
     result.expect_that(result.outcome.qemu_status == 0, "QEMU ended by itself")
 
 
+# @verifies ATL-LLR-FILE-1100~1
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(2, 4))
+def test_console_has_room_for_all_who_wait(guest):
+    """Here the device says only once that all that it had is sent."""
+    case = "a_writer_that_cannot_run_holds_up_nobody"
+    result = guest.run(guest.build("console_cores.c"), "--only", case, console="virtio")
+    result.expect(stdout=f"ok {case}\nall ok\n".encode())
+
+
 # @verifies ATL-LLR-VIRTIO-0009~1
 @system_test(matrix=ONE, machine=("q35",), libc=("musl",))
 def test_console_with_a_page_for_each_queue(guest):
