@@ -73,6 +73,16 @@ int64_t tcp_op_connect(struct socket *socket, const struct socket_address *name,
 int64_t tcp_op_listen(struct socket *socket, uint32_t backlog);
 int64_t tcp_op_accept(struct socket *socket, uint64_t deadline_ns, struct socket **accepted);
 
+/* ---- tcp_port.c: all in the stack */
+/* What the options of the socket let its pcb have together with others. */
+void tcp_port_share(const struct tcp_socket *socket, struct tcp_pcb *pcb);
+/* Gives the socket's pcb an address and a port; 0: one that nobody has. -EADDRINUSE */
+int64_t tcp_port_bind(struct tcp_socket *socket, const ip_addr_t *address, uint16_t port);
+/* As tcp_listen_with_backlog_and_err. ERR_USE: somebody listens there. */
+struct tcp_pcb *tcp_port_listen(struct tcp_pcb *pcb, uint8_t backlog, err_t *error);
+/* Has accepted: those that share its port come before it. */
+void tcp_port_take_turns(struct tcp_pcb *listening);
+
 /* ---- tcp_send.c */
 int64_t tcp_op_send(struct socket *socket, struct socket_message *message);
 /* Whether poll shows room: a third of the buffer, as on Linux. Locked. */

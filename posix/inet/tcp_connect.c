@@ -6,8 +6,7 @@
 
 #include <lwip/priv/tcp_priv.h>
 
-#define EPHEMERAL_TRIES 28233u /* the ports that there are */
-#define BACKLOG_MAX 254u       /* lwIP counts them in a byte; as on Linux one more may wait */
+#define BACKLOG_MAX 254u /* lwIP counts them in a byte; as on Linux one more may wait */
 
 struct tcp_request {
     struct tcp_socket *socket;
@@ -42,34 +41,6 @@ static int64_t need_pcb(struct tcp_socket *socket, const ip_addr_t *address)
     return 0;
 }
 
-/* As Linux: a port on which somebody listens is nobody else's, reused or not. */
-static bool is_listened_on(const ip_addr_t *address, uint16_t port)
-{
-    for (struct tcp_pcb_listen *pcb = tcp_listen_pcbs.listen_pcbs; pcb != NULL; pcb = pcb->next) {
-        if (pcb->local_port == port &&
-            (ip_addr_isany_val(*address) || ip_addr_isany_val(pcb->local_ip) ||
-             ip_addr_eq(address, &pcb->local_ip))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int64_t bind_pcb(struct tcp_socket *socket, const ip_addr_t *address, uint16_t port)
-{
-    if (port != 0) {
-        return is_listened_on(address, port) ? -EADDRINUSE
-                                             : net_error(tcp_bind(socket->pcb, address, port));
-    }
-    for (uint32_t i = 0; i < EPHEMERAL_TRIES; i++) {
-        port = net_port_ephemeral(NET_TCP, socket->inet.core);
-        if (tcp_bind(socket->pcb, address, port) == ERR_OK) {
-            return 0;
-        }
-    }
-    return -EADDRINUSE;
-}
-
 /* Frees the pcb of a socket that has no connection. */
 static void drop_pcb(struct tcp_socket *socket)
 {
@@ -95,7 +66,7 @@ static void bind_in_stack(void *argument)
     }
     request->result = need_pcb(socket, &address);
     if (request->result == 0) {
-        request->result = bind_pcb(socket, &address, request->end.port);
+        request->result = tcp_port_bind(socket, &address, request->end.port);
         if (request->result < 0) {
             drop_pcb(socket);
             return;
@@ -143,7 +114,7 @@ static void listen_in_stack(void *argument)
         socket->inet.is_bound ? socket->inet.own.address : local_address(socket, &any);
     request->result = need_pcb(socket, &address);
     if (request->result == 0 && socket->pcb->local_port == 0) {
-        request->result = bind_pcb(socket, &address, socket->inet.own.port);
+        request->result = tcp_port_bind(socket, &address, socket->inet.own.port);
     }
     if (request->result < 0) {
         return;
@@ -152,7 +123,7 @@ static void listen_in_stack(void *argument)
     uint16_t port = pcb->local_port;
     tcp_detach(socket); /* lwIP puts a smaller pcb in place of this one */
     err_t error = ERR_OK;
-    struct tcp_pcb *listening = tcp_listen_with_backlog_and_err(pcb, backlog, &error);
+    struct tcp_pcb *listening = tcp_port_listen(pcb, backlog, &error);
     if (listening == NULL) {
         tcp_attach(socket, pcb);
         request->result = net_error(error);
@@ -243,7 +214,7 @@ static void connect_in_stack(void *argument)
     if (request->result == 0 && socket->pcb->local_port == 0) {
         ip_addr_t source =
             socket->inet.is_bound ? socket->inet.own.address : source_for(&end->address);
-        request->result = bind_pcb(socket, &source, socket->inet.own.port);
+        request->result = tcp_port_bind(socket, &source, socket->inet.own.port);
         request->result = request->result == -EADDRINUSE && !socket->inet.is_bound
                               ? -EADDRNOTAVAIL
                               : request->result;
@@ -262,7 +233,9 @@ static void connect_in_stack(void *argument)
     if (error != ERR_OK) {
         socket->phase = TCP_FRESH;
         socket->inet.peer = (struct inet_end){0};
-        request->result = error == ERR_VAL ? -EAFNOSUPPORT : net_error(error);
+        request->result = error == ERR_VAL   ? -EAFNOSUPPORT
+                          : error == ERR_USE ? -EADDRNOTAVAIL /* there is such a connection */
+                                             : net_error(error);
     } else if (socket->phase == TCP_CONNECTING) {
         socket->inet.own.address = socket->pcb->local_ip;
     }

@@ -128,10 +128,9 @@ void tcp_apply_settings(struct tcp_socket *socket)
     struct tcp_pcb *pcb = socket->pcb;
     const struct inet_settings *settings = &socket->inet.settings;
     bool is_kept_alive = socket_has(&socket->inet.base, SO_KEEPALIVE);
-    bool is_reused = socket_has(&socket->inet.base, SO_REUSEADDR);
-    pcb->so_options &= (uint8_t) ~(SOF_KEEPALIVE | SOF_REUSEADDR);
+    pcb->so_options &= (uint8_t)~SOF_KEEPALIVE;
     pcb->so_options |= is_kept_alive ? SOF_KEEPALIVE : 0;
-    pcb->so_options |= is_reused ? SOF_REUSEADDR : 0;
+    tcp_port_share(socket, pcb);
     inet_apply(&socket->inet, &pcb->tos, &pcb->ttl);
     if (pcb->state == LISTEN) {
         return;
@@ -199,5 +198,6 @@ err_t tcp_on_accept(void *argument, struct tcp_pcb *pcb, err_t error)
     listener->pending_count++;
     inet_tell(&listener->inet, POSIX_POLL_READABLE);
     tcp_unlock(listener);
+    tcp_port_take_turns(listener->pcb);
     return ERR_OK;
 }

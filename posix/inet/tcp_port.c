@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who may have a port beside whom: as Linux judges it. lwIP's own check knows neither families nor
+ * SO_REUSEPORT, so every pcb tells it that it shares, and it is asked for nothing. */
+#include "tcp.h"
+
+#include <lwip/priv/tcp_priv.h>
+
+#define EPHEMERAL_TRIES 28233u /* the ports that there are */
+
+/* Bits of so_options that lwIP does not use: what the socket's options say. */
+#define SHARES_ADDRESS 0x01u
+#define SHARES_PORT 0x10u
+#define SHARING (SHARES_ADDRESS | SHARES_PORT | SOF_REUSEADDR)
+_Static_assert(((SHARES_ADDRESS | SHARES_PORT) & (SOF_REUSEADDR | SOF_KEEPALIVE | SOF_BROADCAST)) ==
+                   0,
+               "bits of our own");
+
+void tcp_port_share(const struct tcp_socket *socket, struct tcp_pcb *pcb)
+{
+    const struct socket *base = &socket->inet.base;
+    pcb->so_options &= (uint8_t)~SHARING;
+    pcb->so_options |= SOF_REUSEADDR;
+    pcb->so_options |= socket_has(base, SO_REUSEADDR) ? SHARES_ADDRESS : 0;
+    pcb->so_options |= socket_has(base, SO_REUSEPORT) ? SHARES_PORT : 0;
+}
+
+/* Whether some packet could be for both. */
+static bool overlap(const ip_addr_t *one, const ip_addr_t *other)
+{
+    bool is_any = ip_addr_isany_val(*one) || ip_addr_isany_val(*other);
+    if (IP_IS_ANY_TYPE_VAL(*one) || IP_IS_ANY_TYPE_VAL(*other)) {
+        return true; /* all addresses of both families */
+    }
+    return IP_GET_TYPE(one) == IP_GET_TYPE(other) && (is_any || ip_addr_eq(one, other));
+}
+
+/* Whether both have said that they share the port. What listens shares by SO_REUSEPORT alone. */
+static bool is_shared(const struct tcp_pcb *pcb, const struct tcp_pcb *other, bool is_listening)
+{
+    uint8_t both = pcb->so_options & other->so_options;
+    return ((both & SHARES_ADDRESS) != 0 && !is_listening) || (both & SHARES_PORT) != 0;
+}
+
+/* A connection whose handshake is under way is its listener's still. */
+static bool is_taken_in(const struct tcp_pcb *list, const struct tcp_pcb *pcb,
+                        const ip_addr_t *address, uint16_t port, bool may_share)
+{
+    for (const struct tcp_pcb *other = list; other != NULL; other = other->next) {
+        if (other != pcb && other->local_port == port && other->state != SYN_RCVD &&
+            overlap(address, &other->local_ip) &&
+            !(may_share && is_shared(pcb, other, other->state == LISTEN))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_taken(const struct tcp_pcb *pcb, const ip_addr_t *address, uint16_t port,
+                     bool may_share)
+{
+    for (size_t i = 0; i < NUM_TCP_PCB_LISTS; i++) {
+        if (is_taken_in(*tcp_pcb_lists[i], pcb, address, port, may_share)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* @impl ATL-LLR-POSIX-0950~1 */
+int64_t tcp_port_bind(struct tcp_socket *socket, const ip_addr_t *address, uint16_t port)
+{
+    struct tcp_pcb *pcb = socket->pcb;
+    if (port != 0) {
+        return is_taken(pcb, address, port, true) ? -EADDRINUSE
+                                                  : net_error(tcp_bind(pcb, address, port));
+    }
+    for (uint32_t i = 0; i < EPHEMERAL_TRIES; i++) {
+        port = net_port_ephemeral(NET_TCP, socket->inet.core);
+        if (!is_taken(pcb, address, port, false)) {
+            return net_error(tcp_bind(pcb, address, port));
+        }
+    }
+    return -EADDRINUSE;
+}
+
+/* @impl ATL-LLR-POSIX-0950~1 */
+struct tcp_pcb *tcp_port_listen(struct tcp_pcb *pcb, uint8_t backlog, err_t *error)
+{
+    uint8_t options = pcb->so_options;
+    *error = ERR_USE;
+    if (is_taken(pcb, &pcb->local_ip, pcb->local_port, true)) {
+        return NULL;
+    }
+    pcb->so_options &= (uint8_t)~SOF_REUSEADDR; /* lwIP has no two that listen and share */
+    struct tcp_pcb *listening = tcp_listen_with_backlog_and_err(pcb, backlog, error);
+    if (listening == NULL) {
+        pcb->so_options = options;
+    } else {
+        listening->so_options = options;
+    }
+    return listening;
+}
+
+/* lwIP takes the last of those that listen on any address, and puts it first; of those on one
+ * address it takes the first.
+ * @impl ATL-LLR-POSIX-0951~1 */
+void tcp_port_take_turns(struct tcp_pcb *listening)
+{
+    struct tcp_pcb_listen **place = &tcp_listen_pcbs.listen_pcbs;
+    struct tcp_pcb_listen *moved = (struct tcp_pcb_listen *)listening;
+    if ((listening->so_options & SHARES_PORT) == 0 || ip_addr_isany_val(listening->local_ip)) {
+        return;
+    }
+    while (*place != NULL && *place != moved) {
+        place = &(*place)->next;
+    }
+    if (*place == moved) {
+        *place = moved->next;
+    }
+    while (*place != NULL) {
+        place = &(*place)->next;
+    }
+    *place = moved;
+    moved->next = NULL;
+}
