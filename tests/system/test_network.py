@@ -10,6 +10,7 @@ from lib import ONE, PAIRWISE, ROOT, system_test
 
 SECONDS_MAX = 20
 CLIENTS, REQUESTS = 4, 25
+DATAGRAM_BYTES = 60000
 
 
 def free_port():
@@ -98,6 +99,28 @@ def test_guest_reaches_this_machine(guest):
     result.expect(status=0, stdout=b"nameserver 10.0.2.3\nlocalhost 127.0.0.1\nown 10.0.2.15\n"
                   + b"echoed\n" * guest.cores)
     result.expect_that(not threads.wrong, f"the server here is content: {threads.wrong}")
+
+
+# @verifies ATL-LLR-NET-0830~1
+@system_test(matrix=PAIRWISE, libc=("musl",), timeout_s=30)
+def test_first_datagram_to_a_neighbour_arrives(guest):
+    """Its many packets wait until the neighbour's address is known, and none is lost."""
+    program = guest.build("first_datagram.c")
+    threads = Threads()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(SECONDS_MAX)
+
+        def answer():
+            data, guest_end = server.recvfrom(65536)
+            wanted = bytes(place * 7 & 255 for place in range(DATAGRAM_BYTES))
+            server.sendto(b"whole" if data == wanted else b"another", guest_end)
+
+        threads.start(answer)
+        image = guest.pack(program, str(server.getsockname()[1]), str(DATAGRAM_BYTES), net="user")
+        result = guest.boot(image, qemu=net_arguments("user", None, guest.machine))
+        threads.join()
+    result.expect(status=0, stdout=b"whole\n")
 
 
 # @verifies ATL-LLR-POSIX-0909~1 @robust

@@ -42,6 +42,9 @@
 #define IP_DEFAULT_TTL 64
 #define IP_REASS_MAX_PBUFS 128
 #define ARP_QUEUEING 1
+/* Packets until a neighbour's address is known, as many as Linux's.
+ * @impl ATL-LLR-NET-0830~1 */
+#define ARP_QUEUE_LEN 101
 #define ETHARP_TRUST_IP_MAC 0
 #define LWIP_MULTICAST_PING 0
 
