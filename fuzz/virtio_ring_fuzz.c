@@ -29,7 +29,9 @@ static void give(struct virtqueue *queue, struct model *model, uint32_t bytes, b
 {
     uint32_t before = queue->available_index;
     uint64_t physical = 0x1000ull * (before + 1);
-    enum result result = virtqueue_give(queue, physical, bytes, is_to_write);
+    enum result result = virtqueue_give(
+        queue, physical,
+        (struct virtqueue_descriptor){physical, bytes, is_to_write ? VIRTQUEUE_WRITE : 0, 0});
     FUZZ_REQUIRE((result == RESULT_OK) == (model->given_count < queue->size));
     if (result != RESULT_OK) {
         FUZZ_REQUIRE(result == RESULT_AGAIN && queue->available_index == before);

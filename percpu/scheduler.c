@@ -88,8 +88,8 @@ void percpu_thread_wait(struct thread *thread, thread_continuation continuation)
     percpu_reschedule = true;
 }
 
-/* @impl ATL-LLR-PERCPU-0014~1 */
-void percpu_thread_set_priority(struct thread *thread, uint8_t priority)
+/* Rarely called: made small. @impl ATL-LLR-PERCPU-0014~1 */
+__attribute__((cold)) void percpu_thread_set_priority(struct thread *thread, uint8_t priority)
 {
     ASSERT(thread->state != THREAD_FREE && priority < 2 * PRIORITIES);
     bool fifo = priority >= PRIORITIES;

@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FOLDERS = ("kernel", "percpu", "isolation", "posix", "crypto", "debug")
+FOLDERS = ("kernel", "percpu", "isolation", "posix", "crypto", "debug", "policy")
 FLAGS = ["-std=gnu2x", "-ffreestanding", "-fsyntax-only", "-mgeneral-regs-only", "-Wall", "-Wextra",
          "-Werror", "-Wno-unused-function", "-Wno-unused-variable"]
 

@@ -21,7 +21,7 @@ SKIPPED_FOLDERS = {".git", "__pycache__", "build", "fixtures", "node_modules", "
 TEST_FOLDERS = ("tests/", "fuzz/", "certification/tests/", "percpu/models/")
 NOT_TESTS = ("fuzz/run.py",)  # drivers below a test folder that are product code
 # Where an external function needs a requirement (T14): everything below the gate.
-CORE_FOLDERS = ("kernel/", "percpu/", "isolation/", "crypto/")
+CORE_FOLDERS = ("kernel/", "percpu/", "isolation/", "crypto/", "policy/")
 
 TEST_START = re.compile(r"\s*(?:TEST\((\w+)\)|(?:async )?def (test\w*)\(|class (\w+)\b)")
 FUNCTION = re.compile(

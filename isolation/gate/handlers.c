@@ -217,9 +217,9 @@ void gate_set_requested(core_id_t from, const struct percpu_message *request)
     gate_reply(from, request, set_here(request->arguments[0], request->arguments[1]));
 }
 
-/* @impl ATL-LLR-GATE-0023~2 */
-int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority, uint64_t core, uint64_t cores,
-                               uint64_t)
+/* Rarely called: made small. @impl ATL-LLR-GATE-0023~2 */
+__attribute__((cold)) int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority,
+                                                     uint64_t core, uint64_t cores, uint64_t)
 {
     struct thread *thread = percpu_current;
     uint32_t owner = handle != 0 ? GATE_THREAD_CORE(handle) : percpu_self.value;

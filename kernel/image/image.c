@@ -56,6 +56,11 @@ static enum result check_manifest(const struct image_header *header, const char 
                       header->port_bytes - 1 >= IMAGE_PORT_BYTES_MIN - 1 &&
                       header->port_bytes <= IMAGE_PORT_BYTES_MAX,
                   "port memory is not in pages, too small or too large");
+    IMAGE_REQUIRE(
+        header->policy_count <= IMAGE_POLICY_RULES_MAX && header->policy_offset % 8 == 0 &&
+            image_within(header->policy_offset, header->policy_count * IMAGE_POLICY_RULE_BYTES, 0,
+                         header->index_bytes),
+        "network policy is outside of the index");
     return RESULT_OK;
 }
 

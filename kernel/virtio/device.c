@@ -192,8 +192,10 @@ void virtio_device_notify(const struct virtio_device *device, uint32_t queue)
 void virtio_device_give(struct virtio_device *device, uint32_t queue, const void *buffer,
                         uint32_t bytes, bool is_for_device_to_write)
 {
-    enum result result = virtqueue_give(&device->queues[queue], region_percore_physical(buffer),
-                                        bytes, is_for_device_to_write);
+    uint64_t physical = region_percore_physical(buffer);
+    uint16_t flags = is_for_device_to_write ? VIRTQUEUE_WRITE : 0;
+    enum result result = virtqueue_give(&device->queues[queue], physical,
+                                        (struct virtqueue_descriptor){physical, bytes, flags, 0});
     ASSERT(result == RESULT_OK);
     virtio_device_notify(device, queue);
 }

@@ -4,6 +4,7 @@
 #include "device.h"
 #include "port.h"
 
+#include <boot/boot.h>
 #include <driver/console.h>
 #include <driver/device.h>
 #include <kernel/region.h>
@@ -16,6 +17,7 @@ enum { RECEIVE, TRANSMIT, DIRECTIONS };
 #define NO_INTERRUPT 1u /* section 2.7.6 */
 #define FEATURE_MTU (1u << 3)
 #define FEATURE_MAC (1u << 5)
+#define FEATURE_INDIRECT (1u << 28) /* section 6 */
 #define FEATURES_OF_HEADERS (GATE_PORT_CHECKSUM | GATE_PORT_GUEST_CHECKSUM | GATE_PORT_MERGED)
 /* Section 5.1.4 */
 #define CONFIG_MTU 10u
@@ -27,6 +29,7 @@ static PERCORE struct virtio_device network;
 static PERCORE struct virtqueue_slot slots[DIRECTIONS][GATE_PORT_ENTRIES];
 static PERCORE alignas(16) uint8_t memory[DIRECTIONS][VIRTQUEUE_BYTES(GATE_PORT_ENTRIES)];
 static PERCORE struct port_queue queues[DIRECTIONS];
+static PERCORE struct guard guard;
 static PERCORE uint64_t waiter; /* handle of the thread that the next completion wakes; 0: none */
 static PERCORE bool is_on;
 
@@ -53,7 +56,9 @@ static bool read_configuration(void)
     shared_facts.port_mtu = has_mtu ? (uint16_t)device_read(at + CONFIG_MTU, 2) : MTU_DEFAULT;
     shared_facts.port_features = network.features & FEATURES_OF_HEADERS;
     network.features_wanted = network.features; /* posix/ knows them: also after a reset */
-    return (network.features & FEATURE_MAC) != 0 && any != 0 && (mac[0] & MAC_GROUP) == 0 &&
+    __builtin_memcpy(guard.policy.mac, mac, sizeof(guard.policy.mac));
+    return (guard.policy.count == 0 || (network.features & FEATURE_INDIRECT) != 0) &&
+           (network.features & FEATURE_MAC) != 0 && any != 0 && (mac[0] & MAC_GROUP) == 0 &&
            shared_facts.port_mtu >= MTU_MIN;
 }
 
@@ -85,7 +90,13 @@ virtio_kick virtio_network_start(void)
     struct gate_port *port = (void *)(LAYOUT_DIRECT_BASE + shared_regions[0].port.value);
     network.place = &shared_facts.virtio_network;
     network.vector = VECTOR_NETWORK;
-    network.features_wanted = FEATURES_OF_HEADERS | FEATURE_MTU | FEATURE_MAC;
+    /* image_validate has seen that the rules lie in the index. */
+    const struct image_header *image = boot_image();
+    guard.policy.rules = (const void *)((const uint8_t *)image + image->policy_offset);
+    guard.policy.count = image->policy_count;
+    guard.physical = region_percore_physical(&guard);
+    network.features_wanted = FEATURE_MTU | FEATURE_MAC |
+                              (image->policy_count == 0 ? FEATURES_OF_HEADERS : FEATURE_INDIRECT);
     network.queue_count = DIRECTIONS;
     if (network.place->kind == 0) {
         return NULL;
@@ -98,14 +109,16 @@ virtio_kick virtio_network_start(void)
             .shared = i == RECEIVE ? &port->receive : &port->transmit,
             .ring = &network.queues[i],
             .is_receive = i == RECEIVE,
+            .memory = (void *)port,
             .physical = shared_regions[0].port.value,
             .bytes = shared_facts.port_bytes,
+            .guard = image->policy_count != 0 ? &guard : NULL,
         };
     }
     start();
     shared_facts.port_queues = is_on;
-    console_log(CONSOLE_LOG, "atoll: the network device %s\n",
-                is_on ? "is port 0" : "does not follow the protocol: left off");
+    console_log(CONSOLE_LOG, "atoll: the network device %s; rules of the network policy: %u\n",
+                is_on ? "is port 0" : "does not follow the protocol: left off", guard.policy.count);
     return is_on ? virtio_network_kick : NULL;
 }
 
@@ -140,7 +153,7 @@ int64_t virtio_network_kick(uint64_t flags)
         TRY(port_look(&queues[i], &batches[i]));
     }
     for (uint32_t i = 0; i < DIRECTIONS; i++) {
-        port_give(&queues[i], &batches[i]);
+        port_give(&queues[i], &batches[i], &count);
         if (batches[i].count > 0) {
             virtio_device_notify(&network, i);
         }

@@ -24,24 +24,32 @@ enum result port_look(const struct port_queue *queue, struct port_batch *batch)
     return RESULT_OK;
 }
 
-/* @impl ATL-LLR-VIRTIO-0800~1 */
-void port_give(struct port_queue *queue, const struct port_batch *batch)
-{
-    for (uint32_t i = 0; i < batch->count; i++) {
-        const struct gate_port_entry *entry = &batch->entries[i];
-        enum result given = virtqueue_give(queue->ring, queue->physical + entry->offset,
-                                           entry->bytes, queue->is_receive);
-        ASSERT(given == RESULT_OK); /* port_look has counted */
-    }
-    queue->taken += batch->count;
-    atomic_store_explicit(&queue->shared->taken, queue->taken, memory_order_release);
-}
-
 static void complete(struct port_queue *queue, uint64_t physical, uint32_t bytes)
 {
     queue->shared->complete[queue->completed++ % GATE_PORT_ENTRIES] =
         (struct gate_port_entry){(uint32_t)(physical - queue->physical), bytes};
     atomic_store_explicit(&queue->shared->completed, queue->completed, memory_order_release);
+}
+
+/* @impl ATL-LLR-VIRTIO-0800~1 */
+void port_give(struct port_queue *queue, const struct port_batch *batch, uint32_t *count)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        uint64_t physical = queue->physical + batch->entries[i].offset;
+        struct virtqueue_descriptor descriptor = {physical, batch->entries[i].bytes,
+                                                  queue->is_receive ? VIRTQUEUE_WRITE : 0, 0};
+        if (queue->guard != NULL && !queue->is_receive &&
+            !guard_send(queue->guard, queue->memory + batch->entries[i].offset, queue->ring->free,
+                        &descriptor)) {
+            complete(queue, physical, 0);
+            ++*count;
+            continue;
+        }
+        enum result given = virtqueue_give(queue->ring, physical, descriptor);
+        ASSERT(given == RESULT_OK); /* port_look has counted */
+    }
+    queue->taken += batch->count;
+    atomic_store_explicit(&queue->shared->taken, queue->taken, memory_order_release);
 }
 
 /* @impl ATL-LLR-VIRTIO-0801~1 */
@@ -52,7 +60,10 @@ enum result port_collect(struct port_queue *queue, uint32_t *count)
     for (uint32_t i = 0; i < GATE_KICK_ENTRIES_MAX && result == RESULT_OK; i++) {
         result = virtqueue_take(queue->ring, &taken);
         if (result == RESULT_OK) {
-            complete(queue, taken.physical, taken.bytes);
+            const uint8_t *buffer = queue->memory + (taken.physical - queue->physical);
+            bool is_refused = queue->guard != NULL && queue->is_receive &&
+                              !guard_receive(queue->guard, buffer, taken.bytes);
+            complete(queue, taken.physical, is_refused ? 0 : taken.bytes);
             ++*count;
         }
     }

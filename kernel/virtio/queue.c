@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "queue.h"
 
-#define DESCRIPTOR_WRITE 2u
-
 /* @impl ATL-LLR-VIRTIO-0005~1 */
 void virtqueue_empty(struct virtqueue *queue)
 {
@@ -17,8 +15,8 @@ void virtqueue_empty(struct virtqueue *queue)
 }
 
 /* @impl ATL-LLR-VIRTIO-0005~1 */
-enum result virtqueue_give(struct virtqueue *queue, uint64_t physical, uint32_t bytes,
-                           bool is_for_device_to_write)
+enum result virtqueue_give(struct virtqueue *queue, uint64_t physical,
+                           struct virtqueue_descriptor descriptor)
 {
     struct virtqueue_descriptor *descriptors = (void *)queue->memory;
     uint16_t id = queue->free;
@@ -27,9 +25,10 @@ enum result virtqueue_give(struct virtqueue *queue, uint64_t physical, uint32_t 
     }
     struct virtqueue_slot *slot = &queue->slots[id];
     queue->free = slot->next;
-    *slot = (struct virtqueue_slot){physical, is_for_device_to_write ? bytes : 0, 0, true};
-    descriptors[id] = (struct virtqueue_descriptor){
-        physical, bytes, is_for_device_to_write ? DESCRIPTOR_WRITE : 0, 0};
+    bool is_for_device_to_write = (descriptor.flags & VIRTQUEUE_WRITE) != 0;
+    *slot =
+        (struct virtqueue_slot){physical, is_for_device_to_write ? descriptor.bytes : 0, 0, true};
+    descriptors[id] = descriptor;
     queue->available->ring[queue->available_index % queue->size] = id;
     queue->available_index++;
     /* Release: a device that sees the index sees descriptor and ring. */

@@ -16,6 +16,9 @@ struct virtqueue_descriptor {
     uint32_t bytes;
     uint16_t flags, next;
 };
+#define VIRTQUEUE_NEXT 1u
+#define VIRTQUEUE_WRITE 2u    /* the device writes it, else it reads */
+#define VIRTQUEUE_INDIRECT 4u /* a table of descriptors: where the feature was agreed on */
 
 struct virtqueue_available {
     uint16_t flags;
@@ -66,10 +69,13 @@ struct virtqueue_taken {
  * are set. Works through all of it. */
 void virtqueue_empty(struct virtqueue *queue);
 
-/* Gives the device a buffer to read, or to write. It is the device's until virtqueue_take.
+/* Gives the device a buffer. It is the device's, as is what the descriptor leads to, until
+ * virtqueue_take gives back its name.
+ * @physical   the name
+ * @descriptor of the whole buffer: not NEXT
  * Errors: RESULT_AGAIN the device has as many as there are; nothing is changed */
-enum result virtqueue_give(struct virtqueue *queue, uint64_t physical, uint32_t bytes,
-                           bool is_for_device_to_write);
+enum result virtqueue_give(struct virtqueue *queue, uint64_t physical,
+                           struct virtqueue_descriptor descriptor);
 
 /* Takes a buffer that the device is done with; they come back in any order.
  *

@@ -40,6 +40,10 @@ class Peer:
                 f"remote.type=unix,remote.path={self.folder}/peer")
         return ("-netdev", f"dgram,id=peer,{ends}", *net_device("peer", MAC, machine, *settings))
 
+    def send_to_self(self, data):
+        """Behind all that the machine has sent."""
+        self.socket.sendto(data, os.path.join(self.folder, "peer"))
+
     def send(self, frame):
         self.socket.sendto(frame, os.path.join(self.folder, "guest"))
 

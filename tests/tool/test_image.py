@@ -116,7 +116,7 @@ class FormatTest(unittest.TestCase):
         self.assertEqual(string_at(payload, program), b"/bin/hello")
         self.assertEqual(payload[argument:argument + 16], b"/bin/hello\0a b\0\0")
         self.assertEqual(count, 3)
-        paths, digests = [], fields[-3]
+        paths, digests = [], fields[-5]
         for number in range(file_count):
             row = FILE.unpack_from(payload, file_offset + number * FILE.size)
             paths.append(string_at(payload, row[2]))

@@ -14,6 +14,7 @@ from atoll.image import (CRC_INDEX_OFFSET, FILE, FLAG_BALANCED, FLAG_FIXED_SEED,
                          LOCATION, Manifest, build_image)
 from atoll.inspect import inspect_image
 from atoll.native_code import crc32c
+from atoll.policy import policy_rules
 from atoll.tree import LINK, PROGRAM, REGULAR, Entry, Tree
 
 HOSTILE_NAME = "/data/\x1b[2Jé\udcff"
@@ -30,6 +31,7 @@ def sample(**manifest):
     tree.add(HOSTILE_NAME, Entry(REGULAR, b"x"))
     values = {"program_path": "/bin/hello", "arguments": ["/bin/hello", "a b", ""], "ring": 0, "cores": 2,
               "gate_calls": 0b10001, "port_bytes": 0x5000,
+              "policy": policy_rules({"addresses": ["10.0.2.15"], "inbound": ["tcp/80 from 10.0.0.0/8"]}),
               "environment": ["A=\n"], "quantum_us": 500, "seed": 9,
               "flags": FLAG_BALANCED | FLAG_WRITE_EXECUTE | FLAG_FIXED_SEED, **manifest}
     kernel = support.kernel_elf("inspect", [(4, b"\0\0\0\0")])
@@ -82,7 +84,7 @@ class InspectTest(unittest.TestCase):
         self.assertIn(text, str(caught.exception))
         self.assertTrue(str(caught.exception).startswith("x.img: "))
 
-    # @verifies ATL-LLR-TOOL-0142~1 @robust
+    # @verifies ATL-LLR-TOOL-0142~1 ATL-LLR-POLICY-0007~1 @robust
     def test_everything_that_was_packed_is_shown(self):
         image = sample()
         facts = inspect_image(bytes(image), "x.img")
@@ -95,6 +97,7 @@ class InspectTest(unittest.TestCase):
                     "allow_write_execute": True, "working_directory": "/", "host_name": "atoll",
                     "arguments": ["/bin/hello", "a b", ""], "environment": ["A=\n"], "console": "plain",
                     "gate": ["exit", "park"], "port_bytes": 0x5000,
+                    "policy": ["address 10.0.2.15/32", "in tcp/80 from 10.0.0.0/8"],
                     "neighbour": False, "verbose": False, "debug": False}
         self.assertEqual({key: facts["settings"][key] for key in expected}, expected)
         files = {row["path"]: row for row in facts["files"]}

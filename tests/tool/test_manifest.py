@@ -8,6 +8,7 @@ import unittest
 import support
 from atoll.errors import ToolError
 from atoll.manifest import SETTINGS, line_of, read_manifest
+from atoll.policy import policy_texts
 
 WHOLE = """# all settings
 ring = 0
@@ -36,6 +37,10 @@ NUMBER = 7
 '/data/"two"' = "page"
 [out]
 "/result" = "result"
+[policy]
+addresses = ["10.0.2.15"]
+dhcp = true
+inbound = ["tcp/80"]
 """
 # text of the manifest, line, part of the message, part of the hint
 MISTAKES = [
@@ -83,10 +88,24 @@ MISTAKES = [
     ("ring = 3\nfiles.'/a' = 'page'\nfiles.'/b' = 'absent'", 3, "absent: No such file", "docs"),
     ("ring = 3\n[files.'/a']\nb = 1", 2, "/a: a table stands where a text belongs", "docs"),
     ("[out]\n\"/a\" = 'a'\nb = 'c'", 3, "'b' is not absolute", "docs"),
+    ("[policy]\ninbound = ['tcp/80']", 1, "policy: a machine without addresses sends nothing", "docs"),
+    ("[policy]", 1, "policy: a machine without addresses sends nothing", "docs"),
+    ("[policy]\ndhcp = 1", 2, "policy: dhcp: a whole number stands where true or false belongs", "docs"),
+    ("[policy]\naddress = []", 2, "address: no setting of a policy: there are addresses", "docs"),
+    ("[policy]\ndhcp = true\naddresses = ['10.0.2.1/24']", 3, "'10.0.2.1/24' is no address and no", "docs"),
+    ("[policy]\naddresses = '10.0.2.1'", 2, "addresses: a text stands where a list belongs", "docs"),
+    ("[policy]\ndhcp = true\ninbound = ['tcp']", 3, "inbound: 'tcp' names no port", "docs"),
+    ("[policy]\ndhcp = true\ninbound = ['tcp/0']", 3, "inbound: 'tcp/0': ports are 1 to 65535", "docs"),
+    ("[policy]\ndhcp = true\noutbound = ['tcp/90-80']", 3, "outbound: 'tcp/90-80': ports are", "docs"),
+    ("[policy]\ndhcp = true\noutbound = ['tcp/80 from 10.0.0.1']", 3, "outbound: 'tcp/80 from 10.0.0.1' is no rule", "docs"),
+    ("[policy]\ndhcp = true\ninbound = ['sctp/80']", 3, "inbound: 'sctp/80' is no rule", "docs"),
+    ("[policy]\ndhcp = true\ninbound = ['icmp/8']", 3, "inbound: 'icmp/8': icmp has no ports", "docs"),
+    ("[policy]\ndhcp = true\ninbound = [" + ", ".join(f"'tcp/{n}'" for n in range(1, 33)) + "]", 1,
+     "policy: 66 rules", "docs"),
 ]
 
 
-# @verifies ATL-LLR-TOOL-0060~1 @robust
+# @verifies ATL-LLR-TOOL-0060~1 ATL-LLR-POLICY-0006~1 @robust
 class ManifestTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="atoll-manifest-")
@@ -111,6 +130,9 @@ class ManifestTest(unittest.TestCase):
         page = str(self.folder / "page")
         self.assertEqual(values["files"], {"/data/page": page, '/data/"two"': page})
         self.assertEqual(values["neighbour"], str(self.folder / "shared"))
+        self.assertEqual(policy_texts(b"".join(values["policy"])),
+                         ["address 10.0.2.15/32", "in tcp/80 from 0.0.0.0/0", "in tcp/80 from ::/0",
+                          "address 0.0.0.0/32", "out udp/67 to 0.0.0.0/0"])
         self.assertEqual(values["out"], {"/result": str(self.folder / "result")})
 
     def test_every_mistake_has_its_line(self):

@@ -34,11 +34,14 @@ class SizeTest(unittest.TestCase):
     def test_counts_code_alone_for_each_folder(self):
         status, output = size({"kernel/boot/a.c": CODE, "kernel/boot/deep/b.h": CODE, "kernel/c.S": CODE,
                                "percpu/d.c": CODE, "percpu/host/e.c": CODE, "isolation/tests/f.c": CODE,
-                               "isolation/README.md": CODE, "posix/g.c": CODE})
+                               "isolation/README.md": CODE, "posix/g.c": CODE, "policy/h.c": CODE})
         self.assertEqual(status, 0)
-        self.assertEqual([line.split() for line in output.splitlines()[:-1]],
+        lines = output.splitlines()
+        self.assertEqual(lines[0].split(), ["2", "policy"])
+        self.assertTrue(lines[1].strip().startswith("2 lines of code in the network policy"))
+        self.assertEqual([line.split() for line in lines[2:-1]],
                          [["2", "kernel"], ["4", "kernel/boot"], ["2", "percpu"]])
-        self.assertEqual(output.split()[6], "8")
+        self.assertTrue(lines[-1].strip().startswith("8 lines"))
 
     # @verifies ATL-LLR-TOOL-0052~1 @robust
     def test_fails_above_the_limit(self):
@@ -46,6 +49,9 @@ class SizeTest(unittest.TestCase):
         status, output = size({"percpu/a.c": "x;\n" * 9999, "kernel/b.S": "nop\nnop\n"})
         self.assertEqual(status, 1)
         self.assertIn(" 10001 lines", output)
+        status, output = size({"policy/a.c": "x;\n" * 301})
+        self.assertEqual(status, 1)
+        self.assertIn("   301 lines", output)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from atoll.tree import guest_path
 
 IMAGE_MAGIC = 0x314547414d494c41
 IMAGE_LOCATION_MAGIC = b"IMAGELOC"
-IMAGE_VERSION = 3
+IMAGE_VERSION = 4
 IMAGE_FILES_MAX = 65536
 IMAGE_BLOCK_BYTES = 65536
 IMAGE_ARGUMENT_BYTES_MAX = 131072
@@ -23,7 +23,7 @@ GATE_CALLS_MAX = 0xffff
 FLAG_WRITE_EXECUTE, FLAG_VERBOSE, FLAG_FRAMED, FLAG_FIXED_SEED, FLAG_BALANCED, \
     FLAG_DEBUG_WAIT, FLAG_VIRTIO_CONSOLE, FLAG_NEIGHBOUR = 1, 2, 4, 8, 16, 32, 64, 256
 
-HEADER = struct.Struct("<QIIQQIIQIIIIQ" + "QQQQ" * 5 + "IIIIIIIIIIIIIIQ")
+HEADER = struct.Struct("<QIIQQIIQIIIIQ" + "QQQQ" * 5 + "IIIIIIIIIIIIIIQII")
 FILE = struct.Struct("<QQIIqII")
 CRC_INDEX_OFFSET = 32
 LOCATION = struct.Struct("<8sIIQQ")
@@ -52,6 +52,7 @@ class Manifest:
     seed: int = 0
     gate_calls: int = GATE_CALLS_MAX
     port_bytes: int = 0
+    policy: list = dataclasses.field(default_factory=list)  # rules as atoll.policy packs them
 
 
 class _Index:
@@ -137,6 +138,7 @@ def build_payload(posix, tree, manifest):
     file_offset = index.append(bytes(FILE.size * len(entries)), 8)
     digests = _digests(entries)
     digest_offset = index.append(struct.pack(f"<{len(digests)}I", *digests), 4)
+    policy_offset = index.append(b"".join(manifest.policy), 8)
     path_offsets = [index.string(path) for path, _ in entries]
     strings = {
         "program": index.string(manifest.program_path),
@@ -161,7 +163,7 @@ def build_payload(posix, tree, manifest):
         relocation_offset, len(posix.relocations), file_offset, len(entries), strings["program"],
         strings["arguments"], len(manifest.arguments), strings["environment"],
         len(manifest.environment), strings["directory"], strings["host"], manifest.gate_calls,
-        digest_offset, len(digests), manifest.port_bytes)
+        digest_offset, len(digests), manifest.port_bytes, policy_offset, len(manifest.policy))
     struct.pack_into("<I", index.data, CRC_INDEX_OFFSET, crc32c(index.data))
     payload = index.data + posix_body
     for _, entry in entries:

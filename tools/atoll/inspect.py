@@ -19,6 +19,7 @@ from atoll.image import (FILE, FLAG_BALANCED, FLAG_FIXED_SEED, FLAG_FRAMED, FLAG
 from atoll.machine import CORES_MAX
 from atoll.native_code import crc32c, image_verdict
 from atoll.pack import read_input
+from atoll.policy import RULE, policy_texts
 from atoll.program import check_program
 
 LOADED_END_MAX = 1 << 32  # loaders put nothing higher
@@ -30,7 +31,7 @@ PVH_NOTE_TYPE = 18  # XEN_ELFNOTE_PHYS32_ENTRY
 Header = collections.namedtuple("Header", """magic version header_bytes image_bytes index_bytes crc_index
     crc_posix posix_end ring cores flags quantum_us seed relocation_offset relocation_count file_offset
     file_count program arguments argument_count environment environment_count directory host_name
-    gate_calls digest_offset digest_count port_bytes""")
+    gate_calls digest_offset digest_count port_bytes policy policy_count""")
 
 
 class Damaged(ToolError):
@@ -171,9 +172,11 @@ class _Payload:
             raise Damaged(self.name, "the digests of its files are not in its index")
         return iter(struct.unpack_from(f"<{count}I", self.memory.bytes, self.at + start))
 
+    def piece(self, offset, count):
+        return self.memory.bytes[self.at + offset:self.at + offset + count]
+
     def content(self, row):
-        start = self.at + row["offset"]
-        return self.memory.bytes[start:start + row["bytes"]]
+        return self.piece(row["offset"], row["bytes"])
 
     def _check_places(self, rows):
         """Contents follow each other; the rest of the last page of each is zero."""
@@ -214,6 +217,7 @@ def _settings(payload):
                    + ("framed" if header.flags & FLAG_FRAMED else "plain"),
         "neighbour": bool(header.flags & FLAG_NEIGHBOUR),
         "port_bytes": header.port_bytes,
+        "policy": policy_texts(payload.piece(header.policy, header.policy_count * RULE.size)),
         "verbose": bool(header.flags & FLAG_VERBOSE),
         "seed": header.seed if header.flags & FLAG_FIXED_SEED else None,
     }

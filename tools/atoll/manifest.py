@@ -13,6 +13,7 @@ from atoll.gate import gate_calls
 from atoll.image import HOST_NAME_BYTES_MAX
 from atoll.machine import CONSOLES, CORES_MAX, MACHINES
 from atoll.net import mac_address, net_setting
+from atoll.policy import policy_rows, policy_rules
 from atoll.tree import guest_path
 
 MANIFEST_NAME = "atoll.toml"
@@ -158,6 +159,24 @@ def _output(name, value, folder):
     return os.path.join(folder, _of(str, value))
 
 
+def _policy_entry(name, value, folder):
+    _misplaced(name)
+    if name == "dhcp":
+        return _of(bool, value)
+    if name not in ("addresses", "inbound", "outbound"):
+        raise Wrong("no setting of a policy: there are addresses, inbound, outbound, dhcp")
+    texts = [_of(str, text) for text in _of(list, value)]
+    try:
+        policy_rows(name, texts)
+    except argparse.ArgumentTypeError as error:
+        raise Wrong(str(error)) from None
+    return texts
+
+
+def _policy(value, folder):
+    return policy_rules(_table(_policy_entry)(value, folder))
+
+
 # Setting -> check(value, folder of the manifest): the value as the tool uses it, or Wrong.
 SETTINGS = {
     "ring": _one_of(0, 3),
@@ -181,6 +200,7 @@ SETTINGS = {
     "root": _existing,
     "files": _table(_file),
     "out": _table(_output),
+    "policy": _policy,
 }
 
 

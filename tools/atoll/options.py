@@ -34,6 +34,7 @@ class Settings:
     detour: bool = True
     net: str | None = None                                       # net.net_setting; None: what the program can call
     mac: str | None = None
+    policy: list = dataclasses.field(default_factory=list)       # rules of policy.policy_rules; none: all may pass
     seed: int | None = None
     verbose: bool = False
     perturb: bool = False
@@ -198,7 +199,7 @@ def settings_from(arguments, program):
     settings = Settings()
     for name in ("ring", "cores", "memory", "machine", "quantum_us", "console", "neighbour", "placement",
                  "working_directory", "host_name", "allow_write_execute", "debug", "gate", "detour",
-                 "net", "mac", "root"):
+                 "net", "mac", "root", "policy"):
         given = getattr(arguments, name, None)
         setattr(settings, name,
                 given if given is not None else manifest.get(name, getattr(settings, name)))
@@ -216,6 +217,8 @@ def settings_from(arguments, program):
         raise ToolError("a MAC address, but no network", "add --net user")
     if settings.neighbour is not None and settings.net is not None and net_kind(settings.net) in ("inet", "user"):
         raise ToolError("a neighbour, and TCP/IP: no image has both", "leave out --neighbour, or give --net unix")
+    if settings.policy and (settings.net is None or net_kind(settings.net) != "user"):
+        raise ToolError("a network policy, but no network", "add --net user, or net to the manifest")
     settings.variant = arguments.variant or _variant(arguments, settings)
     return settings
 

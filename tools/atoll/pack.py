@@ -69,7 +69,7 @@ def pack(program, arguments, settings, framed):
         ring=settings.ring, cores=settings.cores or 0, quantum_us=settings.quantum_us,
         flags=_flags(settings, framed), seed=settings.seed or 0,
         gate_calls=mask_of(gate_calls() if settings.gate is None else settings.gate),
-        port_bytes=PORT_BYTES if net == "user" else 0)
+        port_bytes=PORT_BYTES if net == "user" else 0, policy=settings.policy)
     return build_image(read_input(kernel, "kernel"), str(kernel), read_input(posix, "library OS"),
                        str(posix), tree, manifest)
 

@@ -16,7 +16,7 @@
 
 #define IMAGE_MAGIC 0x314547414d494c41ull          /* "ALIMAGE1" */
 #define IMAGE_LOCATION_MAGIC 0x434f4c4547414d49ull /* "IMAGELOC" */
-#define IMAGE_VERSION 3u
+#define IMAGE_VERSION 4u
 #define IMAGE_FILES_MAX 65536u
 #define IMAGE_BLOCK_BYTES 65536u /* of a file: what one digest is of */
 #define IMAGE_ARGUMENT_BYTES_MAX 131072u
@@ -25,6 +25,8 @@
 #define IMAGE_POSIX_SPAN_MAX (1ull << 30) /* end of posix's last section */
 #define IMAGE_PORT_BYTES_MIN 16384u       /* struct gate_port and room for buffers */
 #define IMAGE_PORT_BYTES_MAX (1u << 30)
+#define IMAGE_POLICY_RULES_MAX 64u
+#define IMAGE_POLICY_RULE_BYTES 24u
 
 /* 32 bytes in the kernel's own .rodata, section .image_location; the packer fills the last three.
  */
@@ -94,6 +96,9 @@ struct image_header {
     uint32_t digest_offset; /* in the index: uint32_t[count], CRC-32C of each block of the first */
     uint32_t digest_count;  /* file, of the second ...; checked when first touched by posix/ */
     uint64_t port_bytes;    /* port memory of each core, page multiple; 0: there are no ports */
+    uint32_t
+        policy_offset;     /* in the index: struct policy_rule[count] (policy/policy.h), what may */
+    uint32_t policy_count; /* pass the network port; 0: all that the program sends and gets */
 };
 
 struct image_file {

@@ -330,6 +330,55 @@ static void break_once(int is_polling)
     CHECK_EQUAL(sum, BUFFERS * (BUFFERS - 1) / 2);
 }
 
+/* Sends what a file holds, each frame behind its length in two bytes, as a hostile library OS
+ * would: it asks the device to write a checksum over the addresses, and changes each frame when it
+ * is on its way. */
+static void send_all(const char *path)
+{
+    static const uint8_t checksum_over_addresses[HEADER] = {1, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0};
+    FILE *file = fopen(path, "r");
+    CHECK(file != NULL);
+    uint8_t length[2], frame[BUFFER_BYTES - HEADER];
+    unsigned count = 0;
+    while (fread(length, 1, 2, file) == 2) {
+        uint32_t bytes = (uint32_t)length[0] << 8 | length[1];
+        uint8_t *at = memory + buffer(count % BUFFERS);
+        struct gate_port_entry entry;
+        memcpy(at, checksum_over_addresses, HEADER);
+        CHECK_EQUAL(fread(frame, 1, bytes, file), bytes);
+        memcpy(at + HEADER, frame, bytes);
+        submit(&transmit, buffer(count % BUFFERS), HEADER + bytes);
+        CHECK(kick(0) >= 0);
+        memset(at + HEADER, 0xee, 60);
+        while (!completion(&transmit, &entry)) {
+            await_completions(0);
+        }
+        CHECK_EQUAL(entry.offset, buffer(count % BUFFERS));
+        count++;
+    }
+    printf("sent %u\n", count);
+}
+
+/* Tells the last byte of each frame that comes, until one ends in 0xff. */
+static void listen_to_all(void)
+{
+    struct gate_port_entry entry;
+    uint8_t last = 0;
+    give_all();
+    puts("ready");
+    fflush(stdout);
+    while (last != 0xff) {
+        await_completions(0);
+        while (completion(&receive, &entry)) {
+            if (entry.bytes > HEADER) {
+                last = memory[entry.offset + entry.bytes - 1];
+                printf("%u\n", last);
+            }
+            submit(&receive, entry.offset, BUFFER_BYTES);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -362,6 +411,10 @@ int main(int argc, char **argv)
         puts("off");
     } else if (strcmp(what, "hostile") == 0) {
         hostile((uint32_t)atoi(argv[2]));
+    } else if (strcmp(what, "send") == 0) {
+        send_all(argv[2]);
+    } else if (strcmp(what, "listen") == 0) {
+        listen_to_all();
     } else if (strcmp(what, "poll") == 0 || strcmp(what, "park") == 0) {
         echo((uint32_t)atoi(argv[2]), what[1] == 'o');
     }

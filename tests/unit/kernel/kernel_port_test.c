@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One direction of a port between a posix/ and a device that both may write what they like. */
 #include <check.h>
+#include <percpu/trace.h>
 #include <port.h>
+
+PERCORE struct trace_ring *percpu_trace_ring;
+
+void percpu_trace(enum trace_event event, uint32_t a, uint64_t b, uint64_t c)
+{
+    (void)event, (void)a, (void)b, (void)c;
+}
 
 #define BYTES 0x100000ull
 #define PHYSICAL 0x40000000ull
 
 static struct gate_port_queue shared;
+static uint8_t port_memory[BYTES];
 static struct virtqueue_slot slots[GATE_PORT_ENTRIES];
 static alignas(16) uint8_t ring[VIRTQUEUE_BYTES(GATE_PORT_ENTRIES)];
 static struct virtqueue virtqueue = {.memory = ring, .slots = slots, .size = GATE_PORT_ENTRIES};
@@ -26,6 +35,7 @@ static void start(bool is_receive)
     queue = (struct port_queue){.shared = &shared,
                                 .ring = &virtqueue,
                                 .is_receive = is_receive,
+                                .memory = port_memory,
                                 .physical = PHYSICAL,
                                 .bytes = BYTES};
 }
@@ -38,8 +48,10 @@ static void submit(uint32_t offset, uint32_t bytes)
 
 static void give(void)
 {
+    uint32_t refused = 0;
     CHECK_EQUAL(port_look(&queue, &batch), RESULT_OK);
-    port_give(&queue, &batch);
+    port_give(&queue, &batch, &refused);
+    CHECK_EQUAL(refused, 0);
 }
 
 /* The device is done with what it got as entry number `index`. */
@@ -229,6 +241,107 @@ TEST(a_device_that_breaks_a_rule_gets_its_buffers_taken_away)
     give();
     use(0, 20);
     CHECK_EQUAL(collect(), 1);
+}
+
+/* ---- a network policy: 10.0.2.15 serves TCP port 80 */
+
+#define GUARD_PHYSICAL 0x70000000ull
+#define HEAD_BYTES (GATE_PORT_ENTRY_BYTES_MIN + POLICY_HEAD_BYTES)
+
+static const struct policy_rule rules[] = {
+    {POLICY_SOURCE, 4, 0, 32, 0, 0, {10, 0, 2, 15}},
+    {POLICY_IN, 4, 6, 0, 80, 80, {0}},
+};
+static struct guard guard;
+
+static void start_guarded(bool is_receive)
+{
+    start(is_receive);
+    guard = (struct guard){.policy = {rules, 2, {2, 0, 0, 0, 0, 1}}, .physical = GUARD_PHYSICAL};
+    queue.guard = &guard;
+}
+
+/* A buffer with a frame of TCP from port 80 to 5000, or back. */
+static uint8_t *frame_at(uint32_t offset, bool is_from_80)
+{
+    static const uint8_t frame[] = {9,  9, 9, 9, 9, 9,  2, 0, 0, 0,  0, 1, 8,  0, 0x45, 0, 0,
+                                    40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 2, 15, 1, 2,    3, 4};
+    uint8_t *to = port_memory + offset + GATE_PORT_ENTRY_BYTES_MIN;
+    memset(port_memory + offset, 0xee, GATE_PORT_ENTRY_BYTES_MIN);
+    memcpy(to, frame, sizeof(frame));
+    memcpy(to + sizeof(frame), is_from_80 ? "\0\x50\x13\x88" : "\x13\x88\0\x50", 4);
+    to[sizeof(frame) + 13] = 16;
+    return to;
+}
+
+/* @verifies ATL-LLR-POLICY-0008~1 @robust */
+TEST(a_frame_is_sent_as_it_was_judged)
+{
+    const struct virtqueue_descriptor *descriptors = (const void *)ring;
+    start_guarded(false);
+    uint8_t *frame = frame_at(0x4000, true);
+    submit(0x4000, 1000);
+    give();
+    uint32_t id = virtqueue.available->ring[0];
+    const struct guard_head *head = &guard.heads[id];
+    uint64_t head_physical = GUARD_PHYSICAL + (uint64_t)((const uint8_t *)head - (uint8_t *)&guard);
+    CHECK_EQUAL(descriptors[id].flags, VIRTQUEUE_INDIRECT);
+    CHECK_EQUAL(descriptors[id].physical, head_physical);
+    CHECK_EQUAL(descriptors[id].bytes, 2 * sizeof(struct virtqueue_descriptor));
+    CHECK_EQUAL(head->parts[0].physical, head_physical + offsetof(struct guard_head, bytes));
+    CHECK_EQUAL(head->parts[0].bytes, HEAD_BYTES);
+    CHECK(head->parts[0].flags == VIRTQUEUE_NEXT && head->parts[0].next == 1);
+    CHECK_EQUAL(head->parts[1].physical, PHYSICAL + 0x4000 + HEAD_BYTES);
+    CHECK(head->parts[1].bytes == 1000 - HEAD_BYTES && head->parts[1].flags == 0);
+    memset(frame, 0xff, POLICY_HEAD_BYTES); /* too late */
+    CHECK(head->bytes[GATE_PORT_ENTRY_BYTES_MIN + 6] == 2 && head->bytes[0] == 0 &&
+          head->bytes[GATE_PORT_ENTRY_BYTES_MIN - 1] == 0);
+    use(0, 0);
+    CHECK_EQUAL(collect(), 1);
+    CHECK(shared.complete[0].offset == 0x4000 && shared.complete[0].bytes == 0);
+    frame_at(0x5000, true);
+    submit(0x5000, 60);
+    give();
+    id = virtqueue.available->ring[1];
+    CHECK_EQUAL(descriptors[id].bytes, sizeof(struct virtqueue_descriptor));
+    CHECK(guard.heads[id].parts[0].bytes == 60 && guard.heads[id].parts[0].flags == 0);
+}
+
+/* @verifies ATL-LLR-POLICY-0008~1 @robust */
+TEST(a_refused_frame_comes_back_and_is_not_sent)
+{
+    uint32_t refused = 0;
+    start_guarded(false);
+    frame_at(0x4000, false);
+    frame_at(0x5000, true);
+    submit(0x4000, 60);
+    submit(0x5000, 60);
+    submit(0x6000, GATE_PORT_ENTRY_BYTES_MIN); /* without a frame */
+    CHECK_EQUAL(port_look(&queue, &batch), RESULT_OK);
+    port_give(&queue, &batch, &refused);
+    CHECK(refused == 2 && shared.completed == 2 && shared.taken == 3);
+    CHECK(shared.complete[0].offset == 0x4000 && shared.complete[0].bytes == 0);
+    CHECK(shared.complete[1].offset == 0x6000 && shared.complete[1].bytes == 0);
+    CHECK_EQUAL(virtqueue.available_index, 1);
+}
+
+/* @verifies ATL-LLR-POLICY-0009~1 @robust */
+TEST(a_refused_frame_does_not_come_in)
+{
+    start_guarded(true);
+    submit(0x4000, 2048);
+    submit(0x5000, 2048);
+    submit(0x6000, 2048);
+    give();
+    frame_at(0x4000, false);
+    frame_at(0x5000, true);
+    use(0, 60);
+    use(1, 60);
+    use(2, 5); /* not even a header */
+    CHECK_EQUAL(collect(), 3);
+    CHECK(shared.complete[0].offset == 0x4000 && shared.complete[0].bytes == 60);
+    CHECK(shared.complete[1].offset == 0x5000 && shared.complete[1].bytes == 0);
+    CHECK(shared.complete[2].offset == 0x6000 && shared.complete[2].bytes == 0);
 }
 
 CHECK_MAIN()

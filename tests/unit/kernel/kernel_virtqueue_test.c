@@ -35,6 +35,13 @@ static void start(void)
     start_of(4);
 }
 
+static enum result give(uint64_t physical, uint32_t bytes, bool is_for_device_to_write)
+{
+    uint16_t flags = is_for_device_to_write ? VIRTQUEUE_WRITE : 0;
+    return virtqueue_give(&queue, physical,
+                          (struct virtqueue_descriptor){physical, bytes, flags, 0});
+}
+
 /* @verifies ATL-LLR-VIRTIO-0005~1 */
 TEST(an_empty_queue_ends_where_its_memory_ends)
 {
@@ -52,8 +59,8 @@ TEST(an_empty_queue_ends_where_its_memory_ends)
 TEST(the_device_sees_what_it_is_given)
 {
     start();
-    CHECK_EQUAL(virtqueue_give(&queue, 0x123456789000, 100, false), RESULT_OK);
-    CHECK_EQUAL(virtqueue_give(&queue, 0x2000, 200, true), RESULT_OK);
+    CHECK_EQUAL(give(0x123456789000, 100, false), RESULT_OK);
+    CHECK_EQUAL(give(0x2000, 200, true), RESULT_OK);
     const struct virtqueue_available *available = queue.available;
     CHECK(available->index == 2 && available->ring[0] == 0 && available->ring[1] == 1);
     CHECK(descriptors[0].physical == 0x123456789000 && descriptors[0].bytes == 100);
@@ -69,9 +76,9 @@ TEST(a_full_queue_takes_nothing)
     for (size_t s = 0; s < 2; s++) {
         start_of(sizes[s]);
         for (uint64_t i = 1; i <= sizes[s]; i++) {
-            CHECK_EQUAL(virtqueue_give(&queue, i * 0x1000, 1, true), RESULT_OK);
+            CHECK_EQUAL(give(i * 0x1000, 1, true), RESULT_OK);
         }
-        CHECK_EQUAL(virtqueue_give(&queue, 0x9000, 1, true), RESULT_AGAIN);
+        CHECK_EQUAL(give(0x9000, 1, true), RESULT_AGAIN);
         CHECK_EQUAL(queue.available->index, sizes[s]);
         CHECK_EQUAL(descriptors[0].physical, 0x1000);
     }
@@ -84,7 +91,7 @@ TEST(indices_wrap)
     for (size_t s = 0; s < 2; s++) {
         start_of(sizes[s]);
         for (uint32_t i = 0; i < 70000; i++) {
-            CHECK_EQUAL(virtqueue_give(&queue, 0x1000ull * i, i % 100 + 1, true), RESULT_OK);
+            CHECK_EQUAL(give(0x1000ull * i, i % 100 + 1, true), RESULT_OK);
             CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_AGAIN);
             use(0, i % 100);
             CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_OK);
@@ -103,7 +110,7 @@ TEST(buffers_come_back_in_any_order)
         start_of(sizes[s]);
         for (uint32_t round = 0; round < 3; round++) {
             for (uint32_t i = 0; i <= last; i++) {
-                CHECK_EQUAL(virtqueue_give(&queue, 0x1000ull * (i + 1), 300, true), RESULT_OK);
+                CHECK_EQUAL(give(0x1000ull * (i + 1), 300, true), RESULT_OK);
             }
             for (uint32_t i = 0; i <= last; i++) {
                 use(last - i, i + 1);
@@ -122,7 +129,7 @@ TEST(what_the_device_says_it_wrote_where_it_reads_is_ignored)
 {
     struct virtqueue_taken taken = {7, 7, 7};
     start();
-    CHECK_EQUAL(virtqueue_give(&queue, 0x1000, 10, false), RESULT_OK);
+    CHECK_EQUAL(give(0x1000, 10, false), RESULT_OK);
     use(0, 0xffffffff);
     CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_OK);
     CHECK_EQUAL(taken.bytes, 0);
@@ -143,7 +150,7 @@ TEST(a_descriptor_out_of_range_breaks_the_queue)
     const uint32_t ids[] = {4, 5, 8, 255, 256, 257, 0x10000, 0x80000000, 0xffffffff};
     for (size_t i = 0; i < 2 * sizeof(ids) / sizeof(ids[0]); i++) {
         start_of(sizes[i % 2]);
-        CHECK_EQUAL(virtqueue_give(&queue, 0x1000, 10, true), RESULT_OK);
+        CHECK_EQUAL(give(0x1000, 10, true), RESULT_OK);
         use(ids[i / 2], 1);
         check_broken();
     }
@@ -154,12 +161,12 @@ TEST(a_descriptor_that_the_device_does_not_have_breaks_the_queue)
 {
     struct virtqueue_taken taken;
     start();
-    CHECK_EQUAL(virtqueue_give(&queue, 0x1000, 10, true), RESULT_OK);
+    CHECK_EQUAL(give(0x1000, 10, true), RESULT_OK);
     use(1, 1);
     check_broken();
     start();
-    CHECK_EQUAL(virtqueue_give(&queue, 0x1000, 10, true), RESULT_OK);
-    CHECK_EQUAL(virtqueue_give(&queue, 0x2000, 10, true), RESULT_OK);
+    CHECK_EQUAL(give(0x1000, 10, true), RESULT_OK);
+    CHECK_EQUAL(give(0x2000, 10, true), RESULT_OK);
     use(0, 1);
     use(0, 1); /* twice */
     CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_OK);
@@ -172,7 +179,7 @@ TEST(more_bytes_than_room_break_the_queue)
     const uint32_t bytes[] = {11, 0x10000, 0xffffffff};
     for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
         start();
-        CHECK_EQUAL(virtqueue_give(&queue, 0x1000, 10, true), RESULT_OK);
+        CHECK_EQUAL(give(0x1000, 10, true), RESULT_OK);
         use(0, bytes[i]);
         check_broken();
     }
@@ -184,7 +191,7 @@ TEST(an_index_that_runs_ahead_or_back_breaks_the_queue)
     const uint16_t jumps[] = {2, 4, 5, 0x7fff, 0x8000, 0xffff};
     for (size_t i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
         start();
-        CHECK_EQUAL(virtqueue_give(&queue, 0x1000, 10, true), RESULT_OK);
+        CHECK_EQUAL(give(0x1000, 10, true), RESULT_OK);
         queue.used->index = jumps[i];
         check_broken();
         start(); /* nothing was given at all */
@@ -198,12 +205,12 @@ TEST(what_the_device_writes_over_descriptors_is_not_read)
 {
     struct virtqueue_taken taken;
     start();
-    CHECK_EQUAL(virtqueue_give(&queue, 0x1000, 10, true), RESULT_OK);
+    CHECK_EQUAL(give(0x1000, 10, true), RESULT_OK);
     memset(memory, 0xff, VIRTQUEUE_USED_AT(4));
     use(0, 10);
     CHECK_EQUAL(virtqueue_take(&queue, &taken), RESULT_OK);
     CHECK_EQUAL(taken.bytes, 10);
-    CHECK_EQUAL(virtqueue_give(&queue, 0x2000, 20, false), RESULT_OK);
+    CHECK_EQUAL(give(0x2000, 20, false), RESULT_OK);
     CHECK(queue.available->index == 2 && queue.available->ring[1] == 0);
     CHECK(descriptors[0].physical == 0x2000 && descriptors[0].next == 0);
 }

@@ -139,6 +139,14 @@ REFUSES(port_memory_too_small, "port memory is not in pages, too small or too la
         header->port_bytes = 0x3000)
 REFUSES(port_memory_too_large, "port memory is not in pages, too small or too large",
         header->port_bytes = IMAGE_PORT_BYTES_MAX + 0x1000)
+REFUSES(policy_behind_the_index, "network policy is outside of the index",
+        (header->policy_offset = SAMPLE_INDEX_BYTES - 8, header->policy_count = 1))
+REFUSES(policy_unaligned, "network policy is outside of the index",
+        (header->policy_offset = 4, header->policy_count = 1))
+REFUSES(policy_with_too_many_rules, "network policy is outside of the index",
+        (header->policy_offset = 0, header->policy_count = IMAGE_POLICY_RULES_MAX + 1))
+REFUSES(policy_that_wraps, "network policy is outside of the index",
+        (header->policy_offset = UINT32_MAX - 7, header->policy_count = 0))
 REFUSES(too_many_gate_calls, "gate calls are no set with exit in it", header->gate_calls = 0x10001)
 
 TEST(accepts_both_rings_and_the_ends_of_each_range)

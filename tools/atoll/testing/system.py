@@ -16,15 +16,16 @@ FOLDER = ROOT / "tests" / "system"
 
 
 def load():
-    """Every registered test, in the order of files and lines."""
+    """Every registered test, those of a file in the order of lines."""
     if str(FOLDER) not in sys.path:
         sys.path.insert(0, str(FOLDER))
     import lib
     lib.registered.clear()
-    for path in sorted(FOLDER.glob("test_*.py")):
-        if path.stem in sys.modules:
-            del sys.modules[path.stem]
-        importlib.import_module(path.stem)
+    names = sorted(path.stem for path in FOLDER.glob("test_*.py"))
+    for name in names:
+        sys.modules.pop(name, None)
+    for name in names:  # one may import another
+        importlib.import_module(name)
     return list(lib.registered)
 
 

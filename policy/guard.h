@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The policy at a port of the gate: what was judged is what is sent, though the program can write
+ * the buffer at any time. The device gets a copy of the head, in memory that the program cannot
+ * reach, and the rest where it lies.
+ *
+ * Context of every function: the core whose port it is. Refused frames are noted in the trace ring.
+ */
+#ifndef POLICY_GUARD_H
+#define POLICY_GUARD_H
+
+#include <isolation/gate_abi.h>
+#include <policy/policy.h>
+#include <queue.h>
+
+/* In per-core memory, physically in one piece; zero but for policy and physical. */
+struct guard {
+    struct policy policy;
+    uint64_t physical; /* of this structure */
+    struct guard_head {
+        alignas(16) struct virtqueue_descriptor parts[2];
+        uint8_t bytes[GATE_PORT_ENTRY_BYTES_MIN + POLICY_HEAD_BYTES];
+    } heads[GATE_PORT_ENTRIES];
+};
+
+/* Judges a frame to send; false: it is refused.
+ * @buffer     the device's header and the frame; its bytes may change during the call
+ * @index      which head: the device has none of this index
+ * @descriptor of the buffer, at least GATE_PORT_ENTRY_BYTES_MIN; becomes that of a table, which
+ * asks nothing of the device: it must not write a checksum into what was judged Req:
+ * ATL-LLR-POLICY-0008 */
+bool guard_send(struct guard *guard, const uint8_t *buffer, uint32_t index,
+                struct virtqueue_descriptor *descriptor);
+
+/* Judges a frame that came; false: it is refused. @bytes that the device wrote, with its header */
+bool guard_receive(const struct guard *guard, const uint8_t *buffer, uint32_t bytes);
+
+#endif
