@@ -83,11 +83,10 @@ int64_t gate_handle_console(uint64_t operation, uint64_t stream, uint64_t buffer
                                            : read(operation, buffer, bytes);
 }
 
-/* Core 0: the device has room or input again. */
-void gate_console_ready(void)
+void gate_console_ready(bool has_room)
 {
     /* All of them: which is first is the scheduler's to say, and none waits for one below it. */
-    for (struct thread *next; (next = thread_queue_take(&writers)) != NULL;) {
+    for (struct thread *next; has_room && (next = thread_queue_take(&writers)) != NULL;) {
         percpu_thread_ready(next);
     }
     const uint8_t *input;

@@ -241,22 +241,21 @@ void console_start_interrupts(void)
     enable(CONSOLE_LINE_RECEIVE);
 }
 
-void console_interrupt(void)
+bool console_interrupt(void)
 {
-    if (!has_interrupts) {
-        return;
-    }
-    for (uint32_t i = 0; i < INTERRUPT_ROUNDS_MAX; i++) {
-        if (!shared_console_line->pending()) {
-            return;
-        }
+    uint32_t rounds = has_interrupts ? INTERRUPT_ROUNDS_MAX : 0;
+    while (rounds > 0 && shared_console_line->pending()) {
         fetch();
         pump();
+        rounds--;
     }
-    /* An edge is only seen when the line was low: lower it, so that what remains raises it again.
-     */
-    shared_console_line->enable(0);
-    shared_console_line->enable(enabled);
+    if (rounds == 0 && has_interrupts) {
+        /* An edge is only seen when the line was low: lower it, so that what remains raises it
+         * again. */
+        shared_console_line->enable(0);
+        shared_console_line->enable(enabled);
+    }
+    return ring_room(&transmit) >= WRITE_ROOM_MIN;
 }
 
 /* ---- text */

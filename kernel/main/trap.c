@@ -35,8 +35,7 @@ static void interrupt(uint64_t vector)
     gate_counts.interrupts++;
     TRACE(TRACE_INTERRUPT, (uint32_t)vector, 0, 0);
     if (vector == VECTOR_UART) {
-        console_interrupt();
-        gate_console_ready();
+        gate_console_ready(console_interrupt());
     } else if (vector == VECTOR_NETWORK) {
         virtio_network_interrupt();
     } else if (vector == VECTOR_STOP) {

@@ -56,9 +56,9 @@ const void *gate_staging_of_remote(core_id_t core, enum gate_staging page);
 /* The console and the end of the cell are services of core 0, set by kernel/main at boot of each
  * core.
  * write: takes 1..bytes bytes and returns the count, or RESULT_AGAIN: full, then it calls
- * gate_console_ready() on core 0 when there is room again. input: how many bytes of it lie at *at;
- * 0: the end; RESULT_AGAIN: none yet, then gate_console_ready() when there are. input_take: the
- * first of them are used. */
+ * gate_console_ready(true) on core 0 when there is room again. input: how many bytes of it lie at
+ * *at; 0: the end; RESULT_AGAIN: none yet, then gate_console_ready() when there are. input_take:
+ * the first of them are used. */
 struct gate_services {
     int64_t (*console_write)(uint32_t stream, const void *bytes, uint64_t count);
     int64_t (*console_input)(const uint8_t **at);
@@ -69,6 +69,6 @@ struct gate_services {
     enum result (*audit)(void); /* this core's tables, with a report line if it does not hold */
 };
 extern PERCORE struct gate_services gate_services;
-void gate_console_ready(void);
+void gate_console_ready(bool has_room);
 
 #endif

@@ -68,9 +68,9 @@ void console_discover(void);
 void console_set_mode(uint32_t image_flags);
 /* Core 0 on its own root, once: from here on the line is interrupt-driven (VECTOR_UART). */
 void console_start_interrupts(void);
-/* Core 0: VECTOR_UART arrived. Bounded work; the caller ends the interrupt and then may try again
- * what was refused with RESULT_AGAIN. */
-void console_interrupt(void);
+/* Core 0: VECTOR_UART arrived. Bounded work; the caller ends the interrupt. True: there is room
+ * to try again what was refused with RESULT_AGAIN. */
+bool console_interrupt(void);
 
 /* Core 0: takes 1..bytes bytes of a stream and returns how many; never blocks. RESULT_AGAIN: full,
  * an interrupt will come when there is room again. @stream 1, 2 or 6 for programs; @bytes > 0 */
