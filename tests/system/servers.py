@@ -59,14 +59,13 @@ def side_by_side(*calls):
 @dataclasses.dataclass
 class Server:
     """A program and how it is started. ready: what it prints when it serves; ports: those of the guest
-    that clients reach; last_words: what it is told at its terminal in the end."""
+    that clients reach."""
     program: object
     arguments: tuple
     ready: bytes
     ports: tuple
     memory: int = 256
     files: tuple = ()
-    last_words: bytes = CTRL_C
 
 
 def serve(guest, server, clients):
@@ -81,7 +80,7 @@ def serve(guest, server, clients):
             clients(*ports)
         except Exception as error:  # whatever it is, the test tells it
             wrong.append(repr(error))
-        keys.put(server.last_words)
+        keys.put(CTRL_C)
 
     def on_output(data):
         was_ready = server.ready in seen
