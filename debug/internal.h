@@ -11,6 +11,7 @@
 #include "packet.h"
 
 #include <debug/table.h>
+#include <isolation/gate_abi.h>
 #include <kernel/region.h>
 #include <percpu/scheduler.h>
 
@@ -83,7 +84,15 @@ enum debug_question_kind {
     DEBUG_QUESTION_REGISTERS,     /* of the thread with pool index address */
     DEBUG_QUESTION_REGISTERS_SET, /* the same, from data */
     DEBUG_QUESTION_AUDIT,
-    DEBUG_QUESTION_COUNTS, /* struct gate_core_counts */
+    /* From here on also of a core that runs. The answer is that many bytes, little-endian, as
+     * tools/atoll/live reads them. */
+    DEBUG_QUESTION_CORE,       /* struct debug_core */
+    DEBUG_QUESTION_LISTED,     /* struct debug_listed of pool indices from address on */
+    DEBUG_QUESTION_CHANNELS,   /* for each peer: struct debug_channel */
+    DEBUG_QUESTION_INTERRUPTS, /* for each vector: how many, uint64_t */
+    DEBUG_QUESTION_TRACE_KEEP, /* keeps a copy of the trace ring: struct debug_trace */
+    DEBUG_QUESTION_TRACE,      /* records of the copy from number address on */
+    DEBUG_QUESTION_KINDS,
 };
 
 struct debug_question {
@@ -94,9 +103,10 @@ struct debug_question {
 
 /* A core's own page. */
 struct debug_page {
-    _Atomic uint64_t epoch_seen; /* the last one for which it stopped */
-    _Atomic uint64_t answered;   /* number of the last question */
-    _Atomic bool is_trapped;     /* has an event and waits for core 0 */
+    _Atomic uint64_t epoch_seen;    /* the last one for which it stopped */
+    _Atomic uint64_t answered;      /* number of the last question */
+    _Atomic uint64_t live_answered; /* the same, of a question while all run */
+    _Atomic bool is_trapped;        /* has an event and waits for core 0 */
     struct debug_event event;
     uint64_t current; /* handle of the thread that it runs, 0: none */
     bool is_in_kernel, is_idle;
@@ -115,6 +125,8 @@ struct debug_server_page {
     struct debug_plan plan;
     struct debug_breakpoint breakpoints[DEBUG_BREAKPOINTS_MAX];
     struct debug_question asked;
+    _Atomic uint64_t live_question; /* number of live_asked, which goes to cores that run */
+    struct debug_question live_asked;
     alignas(8) uint8_t data[DEBUG_DATA_BYTES]; /* that goes with it */
 };
 _Static_assert(sizeof(struct debug_page) + sizeof(struct debug_server_page) <=
@@ -145,8 +157,9 @@ void debug_stop(const struct debug_event *event);
 bool debug_stop_is_wanted(void);
 /* An interrupt of the stub's. True: this core was stopped already, and looks again. */
 bool debug_stop_is_under_way(void);
-/* The next time that this core's scheduler is asked, debug_stop(NULL): its kernel is halted now. */
-void debug_stop_soon(void);
+/* The next time that this core's scheduler is asked, debug_live_poll, and before it, if the core
+ * must stop, debug_stop(NULL): its kernel is halted now. */
+void debug_look_soon(bool must_stop);
 /* Stopped: waits for an interrupt of the stub's, which may have come already. */
 void debug_halt(void);
 /* What the plan says of a thread of this core. */
@@ -163,6 +176,26 @@ bool debug_is_stopped_remote(uint32_t core);
 /* ---- answer.c: the core that is asked */
 int64_t debug_answer(const struct debug_question *question, const uint8_t *data,
                      uint8_t answer[DEBUG_DATA_BYTES]);
+
+struct debug_core {
+    uint64_t now_ns;
+    uint64_t stops;   /* of the machine, for a debugger */
+    uint64_t current; /* handle of the thread that it runs, 0: none */
+    struct gate_core_counts counts;
+};
+_Static_assert(sizeof(struct debug_core) == 120, "tools/atoll/live");
+
+struct debug_channel {
+    uint32_t sent, taken; /* modulo 2^32: messages to the peer; messages of the peer */
+};
+
+struct debug_trace {
+    uint64_t made, kept; /* records since boot; those in the copy, the newest */
+};
+
+#define DEBUG_VECTORS 256u
+/* Interrupts and exceptions of this core, by vector. */
+extern PERCORE uint64_t debug_vector_counts[DEBUG_VECTORS];
 
 /* ---- memory.c */
 
@@ -186,6 +219,7 @@ struct debug_thread {
     bool is_current;
     uint8_t core;
 };
+_Static_assert(sizeof(struct debug_thread) == 48, "tools/atoll/live");
 #define DEBUG_THREADS_ASKED (DEBUG_DATA_BYTES / sizeof(struct debug_thread))
 
 /* In GDB's order: target.xml in describe.c. */
@@ -220,6 +254,15 @@ void debug_step_set(struct thread *thread, bool is_on);
 /* Its rip, wherever it is kept. */
 uint64_t debug_thread_rip(const struct thread *thread);
 
+/* ---- live.c: questions to a machine that runs */
+
+/* Core 0: behind a packet's $: false: it is another packet. */
+bool debug_live_take(struct debug_text *text, bool is_stopped);
+/* Answers what this core was asked; on core 0 sends what is there. Where the kernel is in order. */
+void debug_live_poll(void);
+/* Core 0, as all stop: an open question gets no answer; what the line still has is sent. */
+void debug_live_cancel(void);
+
 /* ---- server.c, core 0 */
 
 /* Everybody has stopped: serves the debugger until it lets the machine go on. */
@@ -238,6 +281,10 @@ struct debug_listed {
     uint32_t id;
     char name[DEBUG_NAME_BYTES];
 };
+_Static_assert(sizeof(struct debug_listed) == 72, "tools/atoll/live");
+#define DEBUG_LISTED_ASKED (DEBUG_DATA_BYTES / sizeof(struct debug_listed))
+/* Of a thread of this core, whether it is stopped or runs. */
+struct debug_listed debug_list_entry(const struct debug_thread *thread);
 void debug_list_build(void);
 uint32_t debug_list_count(void);
 const struct debug_listed *debug_list_at(uint32_t position);

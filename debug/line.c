@@ -11,8 +11,12 @@
 
 #define PORT 0x2f8
 #define GSI 3u
-#define FIFO_ENABLE 0x07u /* receive interrupt at the first byte; both queues emptied */
+#define FIFO_ENABLE 0x07u    /* receive interrupt at the first byte; both queues emptied */
+#define INTERRUPT_SEND 0x02u /* when the sender is empty */
 #define SEND_NS_MAX 10000000000ull
+
+static PERCORE const uint8_t *queued;
+static PERCORE uint32_t queued_count;
 
 /* @impl ATL-LLR-DEBUG-0004~1 */
 bool debug_line_initialize(void)
@@ -61,5 +65,44 @@ void debug_line_send(const uint8_t *bytes, uint32_t count)
             return;
         }
         cpu_out8(PORT + REGISTER_DATA, bytes[i]);
+    }
+}
+
+/* @impl ATL-LLR-DEBUG-0752~1 */
+void debug_line_service(void)
+{
+    (void)cpu_in8(PORT + REGISTER_INTERRUPT_CAUSE); /* ends an interrupt of the sender */
+    if (queued_count == 0 || (cpu_in8(PORT + REGISTER_STATUS) & STATUS_HOLDING_EMPTY) == 0) {
+        return;
+    }
+    uint32_t count = MIN(queued_count, FIFO_BYTES);
+    queued_count -= count;
+    if (queued_count == 0) {
+        cpu_out8(PORT + REGISTER_INTERRUPT_ENABLE, CONSOLE_LINE_RECEIVE);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        cpu_out8(PORT + REGISTER_DATA, *queued++);
+    }
+}
+
+void debug_line_queue(const uint8_t *bytes, uint32_t count)
+{
+    ASSERT(queued_count == 0);
+    queued = bytes;
+    queued_count = count;
+    cpu_out8(PORT + REGISTER_INTERRUPT_ENABLE, CONSOLE_LINE_RECEIVE | INTERRUPT_SEND);
+}
+
+bool debug_line_is_sending(void)
+{
+    return queued_count != 0;
+}
+
+void debug_line_flush(void)
+{
+    if (queued_count != 0) {
+        cpu_out8(PORT + REGISTER_INTERRUPT_ENABLE, CONSOLE_LINE_RECEIVE);
+        debug_line_send(queued, queued_count);
+        queued_count = 0;
     }
 }

@@ -11,6 +11,13 @@
 bool debug_line_initialize(void);
 /* False: nothing has come. The next byte interrupts if this was asked until it said so. */
 bool debug_line_receive(uint8_t *byte);
+/* Sends bytes, which stay the caller's, piece by piece: a FIFO for each call of debug_line_service,
+ * which belongs to each interrupt of the line. Nothing else may be under way. */
+void debug_line_queue(const uint8_t *bytes, uint32_t count);
+void debug_line_service(void);
+bool debug_line_is_sending(void);
+/* The rest at once, polled. */
+void debug_line_flush(void);
 /* Polled; gives up on a line that takes nothing for ten seconds. */
 void debug_line_send(const uint8_t *bytes, uint32_t count);
 

@@ -148,7 +148,7 @@ static void name(struct debug_listed *entry, const struct debug_table *table)
     int32_t id = 0;
     char text[DEBUG_NAME_BYTES];
     if (debug_memory_read(root, record + table->id_offset, &id, sizeof(id)) == sizeof(id) &&
-        id > 0 && id < (int32_t)ID_MADE_UP && debug_list_find((uint32_t)id) == NULL) {
+        id > 0 && id < (int32_t)ID_MADE_UP) {
         entry->id = (uint32_t)id;
         if (debug_memory_read(root, record + table->name_offset, text, sizeof(text)) ==
             sizeof(text)) {
@@ -158,20 +158,36 @@ static void name(struct debug_listed *entry, const struct debug_table *table)
     }
 }
 
-static void add(const struct debug_thread *thread, const struct debug_table *table, bool has_table)
+static uint32_t made_up_id(const struct debug_thread *thread)
 {
-    struct debug_listed entry = {.thread = *thread};
-    entry.id = ID_MADE_UP + thread->core * PERCPU_THREADS_MAX +
-               (uint32_t)GATE_THREAD_INDEX(thread->handle);
-    if (has_table) {
-        name(&entry, table);
+    return ID_MADE_UP + thread->core * PERCPU_THREADS_MAX +
+           (uint32_t)GATE_THREAD_INDEX(thread->handle);
+}
+
+struct debug_listed debug_list_entry(const struct debug_thread *thread)
+{
+    struct debug_listed entry = {.thread = *thread, .id = made_up_id(thread)};
+    struct debug_table table;
+    if (debug_table_read(&table)) {
+        name(&entry, &table);
+    }
+    return entry;
+}
+
+/* Two threads are never one to the debugger, whatever posix/ says. */
+static void add(const struct debug_thread *thread)
+{
+    struct debug_listed entry = debug_list_entry(thread);
+    if (debug_list_find(entry.id) != NULL) {
+        entry.id = made_up_id(thread);
+        entry.name[0] = '\0';
     }
     if (listed_count < DEBUG_THREADS_MAX) {
         listed[listed_count++] = entry;
     }
 }
 
-static void add_core(uint32_t core, const struct debug_table *table, bool has_table)
+static void add_core(uint32_t core)
 {
     struct debug_question question = {.kind = DEBUG_QUESTION_THREADS, .core = core};
     while (question.address < PERCPU_THREADS_MAX) {
@@ -182,7 +198,7 @@ static void add_core(uint32_t core, const struct debug_table *table, bool has_ta
         }
         const struct debug_thread *threads = (const void *)answer;
         for (int64_t i = 0; i < count; i++) {
-            add(&threads[i], table, has_table);
+            add(&threads[i]);
             question.address = GATE_THREAD_INDEX(threads[i].handle) + 1ull;
         }
     }
@@ -191,11 +207,9 @@ static void add_core(uint32_t core, const struct debug_table *table, bool has_ta
 /* @impl ATL-LLR-DEBUG-0016~1 */
 void debug_list_build(void)
 {
-    struct debug_table table;
-    bool has_table = debug_table_read(&table);
     listed_count = 0;
     for (uint32_t core = 0; core < percpu_core_count; core++) {
-        add_core(core, &table, has_table);
+        add_core(core);
     }
 }
 

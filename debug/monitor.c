@@ -113,12 +113,14 @@ static void threads(struct debug_reply *reply)
 /* False: the core does not answer. */
 static bool counts_of(uint32_t core, struct gate_core_counts *counts)
 {
-    struct debug_question question = {.kind = DEBUG_QUESTION_COUNTS, .core = core};
+    struct debug_question question = {.kind = DEBUG_QUESTION_CORE, .core = core};
+    struct debug_core report;
     const uint8_t *answer;
-    if (debug_ask(&question, NULL, &answer) != RESULT_OK) {
+    if (debug_ask(&question, NULL, &answer) != (int64_t)sizeof(report)) {
         return false;
     }
-    memcpy(counts, answer, sizeof(*counts));
+    memcpy(&report, answer, sizeof(report));
+    *counts = report.counts;
     return true;
 }
 

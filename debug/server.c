@@ -388,11 +388,14 @@ static void serve_packet(void)
     }
 }
 
-static void serve_byte(uint8_t byte)
+static void serve(enum debug_input input)
 {
-    switch (debug_receiver_take(&receiver, byte)) {
+    struct debug_text text = {receiver.body, receiver.bytes};
+    switch (input) {
     case DEBUG_INPUT_PACKET:
-        serve_packet();
+        if (!debug_live_take(&text, true)) {
+            serve_packet();
+        }
         break;
     case DEBUG_INPUT_DAMAGED:
         send_byte('-');
@@ -413,12 +416,14 @@ static void serve_byte(uint8_t byte)
 bool debug_server_listen(void)
 {
     uint8_t byte;
-    /* Once it is called it takes nothing more: the packet's other bytes are for debug_serve, though
-     * they interrupt again before the stop. */
+    /* A packet is here before anything stops for it: one that is cut off stops nothing. Once it is
+     * called it takes nothing more: what follows is for debug_serve, though it interrupts again
+     * before the stop. */
     while (!is_interrupted && !is_called && debug_line_receive(&byte)) {
         enum debug_input input = debug_receiver_take(&receiver, byte);
+        struct debug_text text = {receiver.body, receiver.bytes};
         is_interrupted = input == DEBUG_INPUT_INTERRUPT && debug_server()->is_attached;
-        is_called = input == DEBUG_INPUT_BEGIN;
+        is_called = input == DEBUG_INPUT_PACKET && !debug_live_take(&text, false);
     }
     return is_interrupted || is_called;
 }
@@ -450,6 +455,7 @@ static void say_stop(void)
 /* @impl ATL-LLR-DEBUG-0021~1 */
 void debug_serve(void)
 {
+    debug_live_cancel();
     (void)debug_stop_all();
     uint32_t core = trapped_core();
     if (core == NOBODY && !is_interrupted && !is_called) {
@@ -461,11 +467,15 @@ void debug_serve(void)
     debug_breakpoints_lift();
     choose_event(core);
     say_stop();
-    is_interrupted = is_called = goes_on = false;
+    goes_on = false;
+    if (is_called) {
+        serve(DEBUG_INPUT_PACKET);
+    }
+    is_interrupted = is_called = false;
     while (!goes_on) {
         uint8_t byte;
         if (debug_line_receive(&byte)) {
-            serve_byte(byte);
+            serve(debug_receiver_take(&receiver, byte));
         } else {
             debug_halt();
         }

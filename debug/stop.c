@@ -27,7 +27,7 @@ static PERCORE uint32_t held_count;
 /* What this core still has to tell: something else was told first. */
 static PERCORE struct debug_event kept;
 static PERCORE uint64_t questions;
-static PERCORE bool is_under_way, is_soon;
+static PERCORE bool is_under_way, is_stop_soon, is_poll_soon;
 
 struct thread *__real_percpu_schedule(void);
 struct thread *__wrap_percpu_schedule(void);
@@ -73,19 +73,24 @@ bool debug_stop_is_under_way(void)
     return is_under_way;
 }
 
-void debug_stop_soon(void)
+void debug_look_soon(bool must_stop)
 {
-    is_soon = true;
+    is_stop_soon |= must_stop;
+    is_poll_soon = true;
 }
 
 /* In place of percpu_schedule: the linker sees to it.
  * @impl ATL-LLR-DEBUG-0010~1 */
 struct thread *__wrap_percpu_schedule(void)
 {
-    if (is_soon) {
-        is_soon = false;
+    if (is_stop_soon) {
+        is_stop_soon = false;
         debug_context.trap = NULL;
         debug_stop(NULL);
+    }
+    if (is_poll_soon) {
+        is_poll_soon = false;
+        debug_live_poll();
     }
     thaw();
     struct thread *thread = __real_percpu_schedule();
@@ -165,6 +170,7 @@ static void stop_end(void)
     cpu_write_cr3(cpu_read_cr3()); /* entries may have changed */
     cpu_apic_write(APIC_TASK_PRIORITY, 0);
     is_under_way = false;
+    is_poll_soon = true; /* its interrupt may have come meanwhile */
     percpu_reschedule = true;
 }
 

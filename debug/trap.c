@@ -41,6 +41,8 @@ bool debug_trap_in_kernel(struct kernel_trap *trap, uint64_t address, uint64_t *
  * then the program's first instruction. */
 static PERCORE enum { WAIT_NOT, WAIT_LOADED, WAIT_ENTRY } waiting;
 
+PERCORE uint64_t debug_vector_counts[DEBUG_VECTORS];
+
 /* ---- events */
 
 static struct debug_event event_make(enum debug_event_kind kind, uint32_t signal, uint64_t address)
@@ -125,10 +127,13 @@ static bool debug_exception(uint64_t rip, uint64_t *rflags)
 
 /* ---- from a thread */
 
-/* DEBUG_VECTOR, or bytes on the line. True: this core must stop. */
+/* DEBUG_VECTOR, or the line's. True: this core must stop. */
 static bool interrupt(uint64_t vector)
 {
     cpu_apic_end_of_interrupt();
+    if (vector == DEBUG_LINE_VECTOR) {
+        debug_line_service();
+    }
     if (debug_stop_is_under_way()) {
         return false;
     }
@@ -150,10 +155,12 @@ noreturn void __wrap_trap_from_cell(uint64_t vector, uint64_t error, uint64_t ad
 {
     struct thread_frame *frame = &percpu_current->frame;
     debug_context.trap = NULL;
+    debug_vector_counts[vector % DEBUG_VECTORS]++;
     if (is_ours(vector)) {
         if (interrupt(vector)) {
             debug_stop(NULL);
         }
+        debug_live_poll();
         gate_leave();
     }
     if (vector == VECTOR_BREAKPOINT && debug_breakpoint_is_at_remote(frame->rip - 1)) {
@@ -225,10 +232,9 @@ bool debug_trap_in_kernel(struct kernel_trap *trap, uint64_t address, uint64_t *
     if (cpu_is_on_boot_tables()) {
         return false;
     }
+    debug_vector_counts[trap->vector % DEBUG_VECTORS]++;
     if (is_ours(trap->vector)) {
-        if (interrupt(trap->vector)) {
-            debug_stop_soon();
-        }
+        debug_look_soon(interrupt(trap->vector));
         return true;
     }
     struct debug_context before = debug_context;

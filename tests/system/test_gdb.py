@@ -24,8 +24,9 @@ NO_LIBRARIES = "set auto-solib-add off"
 class Session:
     """A machine with a program, running beside the test, and debuggers that come and go."""
 
-    def __init__(self, guest, folder, program, arguments, wait):
+    def __init__(self, guest, folder, program, arguments, wait, **boot):
         self._guest = guest
+        self._options = boot
         self.line = pathlib.Path(folder) / "gdb"
         image = guest.pack(program, *map(str, arguments), variant="debug", debug=True, debug_wait=wait)
         self._result = None
@@ -40,7 +41,7 @@ class Session:
 
     def _boot(self, image):
         try:
-            self._result = self._guest.boot(image, qemu=debug_line(f"path={self.line}"))
+            self._result = self._guest.boot(image, qemu=debug_line(f"path={self.line}"), **self._options)
         except TestFailure as error:
             self._error = error
 

@@ -13,6 +13,7 @@ COMMANDS = {
     "pack": ("atoll.pack", "pack_command", "make a bootable image of a program"),
     "inspect": ("atoll.inspect", "inspect_command", "show and check what is in an image"),
     "trace": ("atoll.trace.command", "trace_command", "run a program and keep what its cores did when"),
+    "live": ("atoll.live.command", "live_command", "look into a machine that runs, without stopping it"),
     "test": ("atoll.test", "test_command", "run every test"),
     "bench": ("atoll.bench.command", "bench_command", "count guest instructions on Atoll and on Linux"),
     "setup": ("atoll.packages", "setup_command", "install what Atoll needs"),

@@ -177,15 +177,20 @@ def _trace_program(arguments, command):
     if not rings:
         print("atoll: the machine sent no trace", file=sys.stderr)
         return status or STATUS_NO_TRACE
+    print(write_trace(folder, bytes(rings), " ".join(command)), file=sys.stderr)
+    return status
+
+
+def write_trace(folder, rings, title):
+    """Fills a folder with what rings (bytes) say; a line about it for the user."""
     (folder / RINGS).write_bytes(rings)
-    cores = parse_rings(bytes(rings))
-    write_ctf(folder / CTF, cores, " ".join(command))
+    cores = parse_rings(rings)
+    write_ctf(folder / CTF, cores, title)
     (folder / JSON).write_text(chrome_json(cores))
     kept = sum(len(core.records) for core in cores)
     plural = "s" if len(cores) > 1 else ""
-    print(f"atoll: {folder}: {kept:,} records of {len(cores)} core{plural}. babeltrace2 {folder}; "
-          f"{folder / JSON} in ui.perfetto.dev; ./atoll trace --summary {folder}", file=sys.stderr)
-    return status
+    return (f"atoll: {folder}: {kept:,} records of {len(cores)} core{plural}. babeltrace2 {folder}; "
+            f"{folder / JSON} in ui.perfetto.dev; ./atoll trace --summary {folder}")
 
 
 def _run(arguments, command, settings, rings):
