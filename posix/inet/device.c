@@ -5,6 +5,7 @@
 
 #include "lwip_hooks.h"
 #include "queue.h"
+#include "setting.h"
 
 #include <lwip/dhcp.h>
 #include <lwip/dns.h>
@@ -24,6 +25,7 @@
 #define NEIGHBOUR_ADVERTISEMENT 136u
 
 static PERCORE struct netif ethernet;
+static PERCORE ip6_addr_t gateway_6; /* of the image's setting; zero: routers tell of themselves */
 
 /* The lease, which the first core writes and the others copy. */
 static struct {
@@ -61,7 +63,7 @@ static uint32_t steer(const uint8_t *frame, size_t bytes)
 
 static void post_copy(uint32_t core, const uint8_t *frame, size_t bytes, bool is_checked)
 {
-    struct net_packet *packet = posix_allocate(sizeof(*packet) + bytes);
+    struct net_packet *packet = net_memory_allocate(sizeof(*packet) + bytes);
     if (packet != NULL) {
         packet->kind = NET_PACKET_FRAME;
         packet->bytes = (uint32_t)bytes;
@@ -156,10 +158,51 @@ static err_t initialize(struct netif *interface)
     return ERR_OK;
 }
 
+/* The addresses of the image's setting. That of IPv6 is used when nobody else claims it.
+ *
+ * @impl ATL-LLR-POSIX-0970~1 */
+static void set_addresses(const struct net_setting *setting)
+{
+    if (setting->prefix_4 != 0) {
+        ip4_addr_t address, gateway;
+        ip4_addr_t mask = {.addr = lwip_htonl(UINT32_MAX << (32u - setting->prefix_4))};
+        __builtin_memcpy(&address, setting->address_4, sizeof(setting->address_4));
+        __builtin_memcpy(&gateway, setting->gateway_4, sizeof(setting->gateway_4));
+        netif_set_addr(&ethernet, &address, &mask, &gateway);
+    }
+    if (setting->prefix_6 != 0) {
+        ip6_addr_t address = {0};
+        __builtin_memcpy(address.addr, setting->address_6, sizeof(setting->address_6));
+        __builtin_memcpy(gateway_6.addr, setting->gateway_6, sizeof(setting->gateway_6));
+        ip6_addr_assign_zone(&gateway_6, IP6_UNICAST, &ethernet);
+        netif_add_ip6_address(&ethernet, &address, NULL);
+    }
+}
+
+const ip6_addr_t *net_gateway_6(const ip6_addr_t *destination)
+{
+    (void)destination;
+    return ip6_addr_isany(&gateway_6) ? NULL : &gateway_6;
+}
+
+/* Whether the machine has what it is to have: the addresses of its setting, else one of IPv4. */
+static bool has_addresses(struct netif *interface)
+{
+    const struct net_setting *setting = net_setting();
+    bool has_4 = !ip4_addr_isany_val(*netif_ip4_addr(interface));
+    bool has_6 = false;
+    for (uint32_t i = 1; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
+        has_6 = has_6 || (ip6_addr_isvalid(netif_ip6_addr_state(interface, i)) &&
+                          netif_ip6_addr_isstatic(interface, i));
+    }
+    return setting == NULL ? has_4
+                           : (has_4 || setting->prefix_4 == 0) && (has_6 || setting->prefix_6 == 0);
+}
+
 /* The first core's address has changed: everybody is to have it. */
 static void on_status(struct netif *interface)
 {
-    if (ip4_addr_isany_val(*netif_ip4_addr(interface))) {
+    if (!has_addresses(interface)) {
         return;
     }
     posix_lock_acquire(&lease.lock);
@@ -173,7 +216,8 @@ static void on_status(struct netif *interface)
     posix_wake(&lease.waiting, UINT32_MAX);
     posix_lock_release(&lease.lock);
     for (uint32_t core = 0; core < posix_info.core_count; core++) {
-        struct net_packet *packet = core != posix_core() ? posix_allocate(sizeof(*packet)) : NULL;
+        struct net_packet *packet =
+            core != posix_core() ? net_memory_allocate(sizeof(*packet)) : NULL;
         if (packet != NULL) {
             packet->kind = NET_PACKET_CONFIGURE;
             net_stack_post(core, packet);
@@ -208,8 +252,13 @@ void device_start(void)
     netif_set_up(&ethernet);
     netif_create_ip6_linklocal_address(&ethernet, 1);
     ethernet.ip6_autoconfig_enabled = 1;
+    const struct net_setting *setting = net_setting();
     if (posix_core() == 0) {
         netif_set_status_callback(&ethernet, on_status);
+    }
+    if (setting != NULL) {
+        set_addresses(setting);
+    } else if (posix_core() == 0) {
         dhcp_start(&ethernet);
     } else {
         device_configure();

@@ -15,12 +15,12 @@ static PERCORE struct netif loopback;
 
 static void free_packet(struct pbuf *buffer)
 {
-    posix_free(buffer); /* the packet's first field */
+    net_memory_free(buffer); /* the packet's first field */
 }
 
 struct net_packet *net_packet_copy(const struct pbuf *chain, enum net_packet_kind kind)
 {
-    struct net_packet *packet = posix_allocate(sizeof(*packet) + chain->tot_len);
+    struct net_packet *packet = net_memory_allocate(sizeof(*packet) + chain->tot_len);
     if (packet != NULL) {
         packet->kind = kind;
         packet->bytes = chain->tot_len;
@@ -119,7 +119,7 @@ void net_packet_serve(struct net_packet *packet)
         device_transmit(packet);
         break;
     case NET_PACKET_CONFIGURE:
-        posix_free(packet);
+        net_memory_free(packet);
         device_configure();
         break;
     }

@@ -112,6 +112,15 @@ static void reap(void)
     }
 }
 
+void queue_count(struct queue_counts *counts)
+{
+    if (queues.port != NULL) {
+        reap();
+    }
+    *counts = (struct queue_counts){queues.receive_count, queues.held_count,
+                                    queues.transmit_count - queues.free_transmit_count};
+}
+
 static uint32_t sum_words(const uint8_t *bytes, size_t count)
 {
     uint32_t sum = 0;

@@ -13,6 +13,13 @@ bool queue_is_here(void);
 /* Copies a frame into a buffer for the device; false: none is free. */
 bool queue_send(const struct pbuf *frame);
 
+/* Buffers: all that receive, those of them that lwIP or the program holds, and those that the
+ * device has to send. */
+struct queue_counts {
+    uint32_t receiving, held, sending;
+};
+void queue_count(struct queue_counts *counts);
+
 /* ---- what queue.c asks of device.c */
 /* True: the frame is for other cores, or for nobody. */
 bool device_passes_on(const uint8_t *frame, size_t bytes, bool is_checked);

@@ -2,6 +2,7 @@
 /* The network at the start of a program: an address of the machine, and the files by which
  * libraries of C find names. */
 #include "device.h"
+#include "setting.h"
 
 #include "../file/abi.h"
 #include <posix/file.h>
@@ -64,7 +65,9 @@ void posix_network_start(void)
             }
         }
         if (!device_wait(posix_deadline_after(LEASE_NS))) {
-            posix_report("nobody gives this machine an address; it goes on asking");
+            posix_report(net_setting() != NULL
+                             ? "another machine has the address of this one"
+                             : "nobody gives this machine an address; it goes on asking");
         }
     }
     make_files();

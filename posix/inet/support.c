@@ -12,6 +12,8 @@ extern uint8_t net_lwip_data[];
 extern const uint8_t net_lwip_initial[];
 extern const uint8_t net_lwip_initial_end[];
 
+/* Blocks that were taken on this core less those that were freed on it: its threads count. */
+static PERCORE _Atomic int64_t blocks;
 static PERCORE uint64_t random_state;
 static PERCORE uint64_t secret[2];
 /* One secret for the machine would do as well; each core has its own, so none is shared. */
@@ -40,19 +42,31 @@ noreturn void net_assertion(const char *text)
     posix_panic(text);
 }
 
+int64_t net_memory_count(void)
+{
+    return atomic_load_explicit(&blocks, memory_order_relaxed);
+}
+
 void *net_memory_allocate(size_t bytes)
 {
-    return posix_allocate(bytes);
+    void *memory = posix_allocate(bytes);
+    if (memory != NULL) {
+        atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
+    }
+    return memory;
 }
 
 void *net_memory_allocate_zeroed(size_t count, size_t bytes)
 {
-    return posix_allocate(count * bytes); /* lwIP multiplies constants */
+    return net_memory_allocate(count * bytes); /* lwIP multiplies constants */
 }
 
 void net_memory_free(void *memory)
 {
-    posix_free(memory);
+    if (memory != NULL) {
+        atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
+        posix_free(memory);
+    }
 }
 
 int strncmp(const char *one, const char *other, size_t bytes_max);

@@ -42,7 +42,7 @@ void tcp_acknowledge(struct tcp_socket *socket, uint32_t bytes)
             break;
         }
         socket->oldest = chunk->next;
-        posix_free(chunk);
+        net_memory_free(chunk);
     }
     if (!had_room && tcp_has_room(socket)) {
         inet_tell(&socket->inet, POSIX_POLL_WRITABLE);
@@ -57,7 +57,7 @@ void tcp_drop_unsent(struct tcp_socket *socket)
     }
     while (chunk != NULL) {
         struct tcp_chunk *next = chunk->next;
-        posix_free(chunk);
+        net_memory_free(chunk);
         chunk = next;
     }
     socket->oldest = NULL;
@@ -191,7 +191,7 @@ static struct tcp_chunk *need_chunk(struct tcp_socket *socket, uint64_t bytes)
     }
     bytes = bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : bytes;
     bytes = bytes > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX : bytes;
-    chunk = posix_allocate(sizeof(*chunk) + bytes);
+    chunk = net_memory_allocate(sizeof(*chunk) + bytes);
     if (chunk == NULL) {
         return NULL;
     }

@@ -6,7 +6,7 @@
 
 struct tcp_socket *tcp_socket_make(uint32_t domain)
 {
-    struct tcp_socket *socket = posix_allocate(sizeof(*socket));
+    struct tcp_socket *socket = net_memory_allocate(sizeof(*socket));
     if (socket != NULL) {
         inet_initialize(&socket->inet, &tcp_operations, domain, SOCK_STREAM);
         socket->inet.references = 1;
@@ -28,7 +28,7 @@ void tcp_socket_put(struct tcp_socket *socket)
 {
     if (atomic_fetch_sub_explicit(&socket->inet.references, 1, memory_order_acq_rel) == 1) {
         tcp_drop_unsent(socket);
-        posix_free(socket);
+        net_memory_free(socket);
     }
 }
 

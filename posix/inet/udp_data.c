@@ -11,7 +11,7 @@ void udp_on_receive(void *argument, struct udp_pcb *pcb, struct pbuf *packet,
                     const ip_addr_t *address, uint16_t port)
 {
     struct udp_socket *socket = argument;
-    struct udp_datagram *datagram = posix_allocate(sizeof(*datagram));
+    struct udp_datagram *datagram = net_memory_allocate(sizeof(*datagram));
     (void)pcb;
     if (datagram == NULL) {
         pbuf_free(packet);
@@ -35,7 +35,7 @@ void udp_on_receive(void *argument, struct udp_pcb *pcb, struct pbuf *packet,
     posix_lock_release(&socket->inet.base.lock);
     if (!fits) {
         pbuf_free(packet);
-        posix_free(datagram);
+        net_memory_free(datagram);
     }
 }
 
@@ -65,7 +65,7 @@ void udp_drop_received(struct udp_socket *socket)
     while (datagram != NULL) {
         struct udp_datagram *next = datagram->next;
         pbuf_free(datagram->packet);
-        posix_free(datagram);
+        net_memory_free(datagram);
         datagram = next;
     }
 }
@@ -135,7 +135,7 @@ static void end(struct udp_socket *socket, struct udp_datagram *datagram, bool i
     posix_lock_release(&socket->inet.base.lock);
     if (is_taken) {
         net_call(socket->inet.core, free_packet, datagram->packet);
-        posix_free(datagram);
+        net_memory_free(datagram);
     }
 }
 

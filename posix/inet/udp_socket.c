@@ -196,7 +196,7 @@ static void udp_op_release(struct socket *base)
     if (socket->inet.has_core) {
         net_call(socket->inet.core, close_in_stack, socket);
     }
-    posix_free(socket);
+    net_memory_free(socket);
 }
 
 /* @impl ATL-LLR-POSIX-0907~1 */
@@ -266,7 +266,7 @@ static const struct socket_operations udp_operations = {
 
 int64_t inet_udp_create(uint32_t domain, struct socket **socket)
 {
-    struct udp_socket *made = posix_allocate(sizeof(*made));
+    struct udp_socket *made = net_memory_allocate(sizeof(*made));
     if (made == NULL) {
         return -ENOBUFS;
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tool's own tests share: stand-ins for kernel.elf and posix.elf, and small programs."""
 import functools
+import os
 import pathlib
 import subprocess
 import sys
@@ -11,6 +12,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from atoll.console import encode_output  # noqa: E402
 
+# Before a command: it has a network of its own, where it may do everything.
+NAMESPACE = ("unshare", "-n") if os.geteuid() == 0 else ("unshare", "-rn")
 FIXTURES = pathlib.Path(__file__).resolve().parent / "fixtures"
 _FOLDER = tempfile.TemporaryDirectory(prefix="atoll-tool-test-")
 FOLDER = pathlib.Path(_FOLDER.name)

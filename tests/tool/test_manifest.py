@@ -22,6 +22,8 @@ placement = "balanced"
 detour = false
 net = "user,forward=8080:80"
 mac = "52:54:00:12:34:56"
+ip = ["10.0.0.2/24,gateway=10.0.0.1", "fd00::2/64"]
+pcap = "frames"
 allow_write_execute = true
 debug = true
 gate = ["random", "exit", "thread_exit", "thread_set", "park", "unpark", "map"]
@@ -44,7 +46,9 @@ inbound = ["tcp/80"]
 """
 # text of the manifest, line, part of the message, part of the hint
 MISTAKES = [
-    ('net = "tap"', 1, "net: 'tap' is no network", "settings"),
+    ('net = "bridge"', 1, "net: 'bridge' is no network", "settings"),
+    ('ring = 0\nip = ["10.0.0.2"]', 2, "ip: '10.0.0.2': write ADDRESS/PREFIX", "settings"),
+    ('ip = 10', 1, "ip: a whole number stands where a text belongs", "settings"),
     ('ring = 0\nmac = "1"', 2, "mac: '1' is no MAC address", "settings"),
     ("=", 1, "Invalid statement", "TOML"),
     ("ring = 0\ncores = [1,\n", 2, "Invalid value", "TOML"),

@@ -1,20 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--net and --mac: what is taken, what is refused and how, and QEMU's arguments."""
+"""--net, --mac, --ip and --pcap: what is taken, what is refused and how, and QEMU's arguments."""
 import argparse
 import socket
 import unittest
 
 import support
+from atoll.address import check_addresses, encode_addresses, ip_setting
+from atoll.errors import ToolError
 from atoll.machine import MachineOptions, qemu_command
-from atoll.net import check_forwards, mac_address, net_kind, net_setting
+from atoll.manifest import read_manifest
+from atoll.net import check_capture, check_network, mac_address, net_kind, net_setting, where_to_reach
 
 # text, what the message names
-MISTAKES = [("", "''"), ("tap", "'tap'"), ("none,forward=1:2", "'forward=1:2'"), ("unix,forward=1:2", "'forward=1:2'"),
+MISTAKES = [("", "''"), ("bridge", "'bridge'"), ("none,forward=1:2", "'forward=1:2'"), ("unix,forward=1:2", "'forward=1:2'"),
             ("user,", "''"), ("user,forward", "'forward'"), ("user,forward=80", "'forward=80'"),
             ("user,forward=a:80", "'forward=a:80'"), ("user,forward=0:80", "0 is no port"),
             ("user,forward=80:65536", "65536 is no port"), ("user,forward=1:2:3", "'forward=1:2:3'"),
             ("user,hostfwd=tcp::1-:2", "'hostfwd=tcp::1-:2'"),
             ("user,forward=80:1,forward=80:2", "port 80 of this machine is forwarded twice")]
+TAP_MISTAKES = [("tap", "tap=NAME"), ("tap=", "tap=NAME"), ("tap=a/b", "tap=NAME"), ("tap=sixteen_letters_", "tap=NAME"),
+                ("tap=..", "tap=NAME"), ("tap=a b", "tap=NAME"), ("tap=a,", "queues=N"), ("tap=a,queues=x", "queues=N"),
+                ("tap=a,queues=2,queues=2", "queues=N"), ("tap=a,forward=1:2", "queues=N"),
+                ("tap=a,queues=0", "1 to 64"), ("tap=a,queues=65", "1 to 64")]
+IP_MISTAKES = [("", "write ADDRESS/PREFIX"), ("10.0.0.2", "write ADDRESS/PREFIX"), ("host/24", "write ADDRESS/PREFIX"),
+               ("10.0.0.2/255.255.255.0", "write ADDRESS/PREFIX"), ("10.0.0.256/24", "no address"),
+               ("10.0.0.2/33", "no address"), ("fd00::1::2/64", "no address"), ("10.0.0.2/0", "prefix of 0"),
+               ("0.0.0.0/24", "no machine"), ("127.0.0.1/8", "no machine"), ("224.0.0.1/24", "no machine"),
+               ("255.255.255.255/24", "no machine"), ("::1/64", "no machine"), ("ff02::1/64", "no machine"),
+               ("10.0.0.0/24", "10.0.0.0/24 itself"), ("10.0.0.255/24", "10.0.0.0/24 itself"),
+               ("fe80::2/64", "of its link"), ("::ffff:10.0.0.2/64", "of its link"), ("fd00::2/48", "prefix of 64"),
+               ("10.0.0.2/24,", "gateway=ADDRESS"), ("10.0.0.2/24,dns=10.0.0.1", "gateway=ADDRESS"),
+               ("10.0.0.2/24,gateway=10.0.0.1,gateway=10.0.0.1", "once"), ("10.0.0.2/24,gateway=x", "no address"),
+               ("10.0.0.2/24,gateway=fd00::1", "one of IPv4"), ("10.0.0.2/24,gateway=10.0.0.2", "the machine itself"),
+               ("10.0.0.2/24,gateway=10.0.1.1", "not in the network"), ("fd00::2/64,gateway=fd01::1", "not in the network")]
 MAC_MISTAKES = [("52:54:00:12:34", "write it as"), ("52:54:00:12:34:5g", "write it as"),
                 ("52:54:00:12:34:56,x=y", "write it as"), ("53:54:00:12:34:56", "of a group"),
                 ("00:00:00:00:00:00", "nobody's")]
@@ -30,7 +48,8 @@ class NetTest(unittest.TestCase):
 
     # @verifies ATL-LLR-TOOL-0800~1 @robust
     def test_mistakes_are_named(self):
-        for check, mistakes in ((net_setting, MISTAKES), (mac_address, MAC_MISTAKES)):
+        for check, mistakes in ((net_setting, MISTAKES), (mac_address, MAC_MISTAKES), (net_setting, TAP_MISTAKES),
+                                (ip_setting, IP_MISTAKES)):
             for text, part in mistakes:
                 with self.subTest(text), self.assertRaises(argparse.ArgumentTypeError) as caught:
                     check(text)
@@ -59,10 +78,6 @@ class NetTest(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn(b"add --net user", done.stderr)
 
-
-if __name__ == "__main__":
-    unittest.main()
-
     # @verifies ATL-LLR-TOOL-0801~1 @robust
     def test_what_cannot_work_is_refused_before_the_machine_starts(self):
         with socket.socket() as taken:
@@ -78,4 +93,90 @@ if __name__ == "__main__":
                     self.assertEqual((done.returncode, done.stdout), (125, b""))
                     for part in parts:
                         self.assertIn(part, done.stderr.decode())
-        check_forwards(f"user,forward={port}:80")  # nobody listens any more
+        check_network(f"user,forward={port}:80", 1)  # nobody listens any more
+
+    # @verifies ATL-LLR-TOOL-0950~1
+    def test_a_tap_is_joined_with_its_queues(self):
+        self.assertEqual(net_kind(net_setting("tap=t0,queues=2")), "tap")
+        for machine, vectors in (("q35", True), ("microvm", False)):
+            for setting, queues in (("tap=t0", 1), ("tap=t0,queues=1", 1), ("tap=t0,queues=4", 4)):
+                command = qemu_command(MachineOptions(machine=machine, net=setting), "image")
+                netdev = command[command.index("-netdev") + 1]
+                self.assertEqual(netdev, "tap,id=net,ifname=t0,script=no,downscript=no,vhost=off"
+                                 + (f",queues={queues}" if queues > 1 else ""))
+                device = next(word for word in command if word.startswith("virtio-net")).split(",")
+                self.assertEqual("mq=on" in device, queues > 1)
+                self.assertEqual(f"vectors={2 * queues + 2}" in device, vectors and queues > 1)
+
+    # @verifies ATL-LLR-TOOL-0954~1 @robust
+    def test_frames_are_written_to_a_file(self):
+        options = MachineOptions(net="user", pcap=str(support.FOLDER / "a,b.pcap"))
+        self.assertIn(f"filter-dump,id=capture,netdev=net,file={support.FOLDER}/a,,b.pcap", qemu_command(options, "image"))
+        for path, setting, part in (("x", None, "no network"), ("x", "inet", "no network"),
+                                    ("x", "tap=t0,queues=2", "several queues"), ("/nowhere/x", "user", "No such file")):
+            with self.subTest(setting), self.assertRaises(ToolError) as caught:
+                check_capture(path, setting)
+            self.assertIn(part, str(caught.exception))
+
+    # @verifies ATL-LLR-TOOL-0952~1
+    def test_addresses_are_packed(self):
+        four, six = ip_setting("10.1.2.3/24,gateway=10.1.2.1"), ip_setting("fd00::3/64,gateway=fe80::1")
+        self.assertEqual(encode_addresses([six, four]), bytes.fromhex(
+            "18400000 0a010203 0a010201 fd000000000000000000000000000003 fe800000000000000000000000000001"))
+        self.assertEqual(encode_addresses([ip_setting("10.0.0.0/31")]), bytes.fromhex("1f000000 0a000000") + bytes(36))
+
+    # @verifies ATL-LLR-TOOL-0952~1 @robust
+    def test_addresses_that_do_not_go_together(self):
+        one, other = ip_setting("10.0.0.2/24"), ip_setting("10.0.0.3/24")
+        for addresses, has_tap, part in (([one, other], True, "two addresses of IPv4"), ([one], False, "no network")):
+            with self.subTest(part), self.assertRaises(ToolError) as caught:
+                check_addresses(addresses, has_tap)
+            self.assertIn(part, str(caught.exception))
+        check_addresses([one, ip_setting("fd00::2/64")], True)
+
+    # @verifies ATL-LLR-TOOL-0950~1 ATL-LLR-TOOL-0952~1
+    def test_the_manifest_has_the_same(self):
+        path = support.FOLDER / "net.toml"
+        path.write_text('net = "tap=t0"\nip = ["10.0.0.2/24", "fd00::2/64"]\npcap = "frames"\n')
+        settings = read_manifest(path)
+        self.assertEqual([str(a.interface) for a in settings["ip"]], ["10.0.0.2/24", "fd00::2/64"])
+        self.assertEqual(settings["pcap"], str(support.FOLDER / "frames"))
+        path.write_text('net = "tap=t0"\nip = "10.0.0.2"\n')
+        with self.assertRaises(ToolError) as caught:
+            read_manifest(path)
+        self.assertIn("net.toml:2: ip: ", str(caught.exception))
+
+    # @verifies ATL-LLR-TOOL-0953~1
+    def test_where_the_program_is_reached(self):
+        self.assertEqual(where_to_reach("user,forward=8080:80", []), ["port 8080 of 127.0.0.1 leads to the program's port 80"])
+        both = [ip_setting("10.0.0.2/24"), ip_setting("fd00::2/64")]
+        self.assertEqual(where_to_reach("tap=t0", both), ["the program is at 10.0.0.2 and fd00::2 (t0)"])
+        self.assertIn("asks on t0", where_to_reach("tap=t0", [])[0])
+        self.assertEqual(where_to_reach("inet", []), where_to_reach(None, []))
+
+    # @verifies ATL-LLR-TOOL-0951~1 @robust
+    def test_a_tap_that_cannot_be_used_is_refused(self):
+        """In network namespaces of their own."""
+        hold = (f"python3 -c 'import sys; sys.path.append(\"{support.ROOT}/tools\"); from atoll.tap import open_tap; "
+                "import subprocess; tap = open_tap(\"t0\"); sys.exit(subprocess.call(sys.argv[1:]))' ")
+        drop = "setpriv --bounding-set -net_admin --inh-caps -net_admin "
+        add, up = "ip tuntap add dev t0 mode tap", "ip link set t0 up"
+        for before, wrap, net, part in (
+                ("true", "", "tap=t0", "there is no tap t0"),
+                (add, "", "tap=t0", "the tap t0 is down"),
+                (f"{add} && {up}", "", "tap=t0,queues=2 --cores 2", "not one for several queues"),
+                (f"{add} multi_queue && {up}", "", "tap=t0", "is one for several queues"),
+                ("true", "", "tap=lo", "lo is no tap"),
+                ("ip tuntap add dev t0 mode tun", "", "tap=t0", "t0 is no tap"),
+                (f"{add} && {up}", hold, "tap=t0", "another machine has the tap t0"),
+                (f"{add} user 12345 && {up}", drop, "tap=t0", "another user's"),
+                ("true", "", "tap=t0,queues=3 --cores 2", "3 queues for 2 cores")):
+            with self.subTest(part):
+                run = f"{wrap}{support.ROOT}/atoll run --net {net} {support.hello()}"
+                done = support.run(*support.NAMESPACE, "sh", "-c", f"{before} && {run}")
+                self.assertEqual((done.returncode, done.stdout), (125, b""), done.stderr)
+                self.assertIn(part, done.stderr.decode())
+
+
+if __name__ == "__main__":
+    unittest.main()

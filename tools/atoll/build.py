@@ -22,11 +22,11 @@ VARIANTS = {
 }
 # A setting of net, or "neighbour" -> the kernel that has what it needs.
 KERNEL = {"none": "kernel.elf", "unix": "kernel.elf", "inet": "kernel.elf", "user": "kernel-net.elf",
-          "neighbour": "kernel-net.elf"}
+          "tap": "kernel-net.elf", "neighbour": "kernel-net.elf"}
 # What the program's sockets can be -> the library OS that has them; "neighbour": AF_UNIX, and the device
 # files of a neighbour.
 POSIX = {"none": "posix.elf", "unix": "posix-unix.elf", "inet": "posix-inet.elf",
-         "user": "posix-inet.elf", "neighbour": "posix-neighbour.elf"}
+         "user": "posix-inet.elf", "tap": "posix-inet.elf", "neighbour": "posix-neighbour.elf"}
 LWIP = ("lwip", "trixie")  # the first release that has 2.2
 STEPS_WORTH_A_LINE = 10
 _PROGRESS = re.compile(r"^\[(\d+)/(\d+)\] (.*)")

@@ -43,6 +43,7 @@ class MachineOptions:
     neighbour: str | None = None    # file of the memory shared with another machine
     net: str | None = None
     mac: str | None = None
+    pcap: str | None = None         # file for the frames of its network
 
 
 @dataclasses.dataclass
@@ -63,7 +64,7 @@ def qemu_command(options, image):
                "-m", str(options.memory_mib), "-smp", str(options.cores), "-display", "none",
                "-nodefaults", "-no-user-config", "-no-reboot",
                "-chardev", "stdio,id=console,signal=off", *_console_device(options),
-               *net_arguments(options.net, options.mac, options.machine),
+               *net_arguments(options.net, options.mac, options.machine, options.pcap),
                "-kernel", str(image), *_neighbour_device(options)]
     return command + list(options.extra)
 

@@ -8,6 +8,7 @@ import pathlib
 import re
 import tomllib
 
+from atoll.address import ip_setting
 from atoll.errors import ToolError
 from atoll.gate import gate_calls
 from atoll.image import HOST_NAME_BYTES_MAX
@@ -117,6 +118,10 @@ def _word(value):
     return text
 
 
+def _addresses(value, _folder):
+    return [ip_setting(_of(str, item)) for item in (value if type(value) is list else [value])]
+
+
 def _words(value, _folder):
     return [_word(item) for item in _of(list, value)]
 
@@ -193,6 +198,8 @@ SETTINGS = {
     "detour": _one_of(True, False),
     "net": _text(net_setting),
     "mac": _text(mac_address),
+    "ip": _addresses,
+    "pcap": lambda value, folder: os.path.join(folder, _of(str, value)),
     "working_directory": _text(absolute_path),
     "host_name": _text(host_name),
     "arguments": _words,

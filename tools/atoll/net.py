@@ -6,15 +6,18 @@ makes one (rdi, or the stack's top). The search is for bytes, at any place in ex
 found too much costs some kilobytes; a program that computes the numbers needs the setting.
 
 user: a network device of QEMU's, which needs no rights; whatever listens on this machine for it does so on
-the loopback address alone."""
+the loopback address alone. tap: one that is joined to an interface of this machine."""
 import argparse
 import re
 import socket
 
 from atoll.elf import PF_X
 from atoll.errors import ToolError
+from atoll.tap import NAME_BYTES_MAX, check_tap
 
-NETS = ("none", "unix", "inet", "user")
+NETS = ("none", "unix", "inet", "user", "tap")
+MACHINE_NETS = ("user", "tap")  # those with a device
+QUEUES_MAX = 64
 PORT_BYTES = 1 << 20  # of each core, in an image for a network
 # mov $n, %eax|%edi; mov $n, %rax|%rdi; movq $n, (%rsp); push $n and pop %rax|%rdi
 LOADS = re.compile(rb"(?:[\xb8\xbf]|\xc7[\xc0\xc7]|\xc7\x04\x24)[\x29\x35]\0\0\0|\x6a[\x29\x35][\x58\x5f]")
@@ -28,10 +31,15 @@ def net_of(elf):
 
 
 def net_setting(text):
-    """A setting that is one of NETS, user perhaps with ,forward=HOST:GUEST several times."""
+    """A setting that is one of NETS: user perhaps with ,forward=HOST:GUEST several times; tap=NAME, perhaps with
+    ,queues=N."""
     kind, *words = text.split(",")
+    name = kind.partition("=")[0]
+    if name == "tap":
+        _tap(text)
+        return text
     if kind not in NETS:
-        raise argparse.ArgumentTypeError(f"{kind!r} is no network: write {', '.join(NETS[:-1])} or {NETS[-1]}")
+        raise argparse.ArgumentTypeError(f"{kind!r} is no network: write {', '.join(NETS[:-1])} or tap=NAME")
     if words and kind != "user":
         raise argparse.ArgumentTypeError(f"{words[0]!r}: only to a network of kind user is something forwarded")
     hosts = [_forward(word)[0] for word in words]
@@ -41,9 +49,32 @@ def net_setting(text):
     return text
 
 
+# @impl ATL-LLR-TOOL-0950~1
+def _tap(setting):
+    """The name and the number of queues of a tap's setting."""
+    first, *words = setting.split(",")
+    name = first.removeprefix("tap").removeprefix("=")
+    if not re.fullmatch(r"[^\s/:,\0]+", name) or len(name.encode()) > NAME_BYTES_MAX or name in (".", ".."):
+        raise argparse.ArgumentTypeError(f"{first!r}: write tap=NAME with the name of a tap of this machine")
+    if not words:
+        return name, 1
+    match = re.fullmatch(r"queues=(\d{1,3})", words[0])
+    if not match or len(words) > 1:
+        raise argparse.ArgumentTypeError(f"{','.join(words)!r}: behind a tap's name stands queues=N, once")
+    queues = int(match[1])
+    if not 1 <= queues <= QUEUES_MAX:
+        raise argparse.ArgumentTypeError(f"{words[0]!r}: give 1 to {QUEUES_MAX} queues")
+    return name, queues
+
+
 def net_kind(setting):
     """Of NETS."""
-    return setting.split(",")[0]
+    return re.split("[,=]", setting)[0]
+
+
+def has_device(setting):
+    """Whether the machine has a network; None: no setting."""
+    return setting is not None and net_kind(setting) in MACHINE_NETS
 
 
 def _forward(word):
@@ -70,12 +101,13 @@ def mac_address(text):
 
 def _forwards(setting):
     """[(port of this machine, port of the guest)]"""
-    return [_forward(word) for word in setting.split(",")[1:]] if setting else []
+    is_user = setting is not None and net_kind(setting) == "user"
+    return [_forward(word) for word in setting.split(",")[1:]] if is_user else []
 
 
-# @impl ATL-LLR-TOOL-0801~1
-def check_forwards(setting):
-    """Refuses ports of this machine that cannot be listened on: of them QEMU says too little."""
+# @impl ATL-LLR-TOOL-0801~1 ATL-LLR-TOOL-0951~1
+def check_network(setting, cores):
+    """Refuses what of this machine cannot be used: of it QEMU says too little."""
     for port, guest in _forwards(setting):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,16 +116,59 @@ def check_forwards(setting):
             except OSError as error:
                 raise ToolError(f"port {port} of this machine cannot be forwarded: {error.strerror}",
                                 f"choose another: forward=PORT:{guest}", status=125) from None
+    if setting is not None and net_kind(setting) == "tap":
+        name, queues = _tap(setting)
+        if queues > cores:
+            raise ToolError(f"{queues} queues for {cores} core{'s' if cores > 1 else ''}: a core has one at most",
+                            f"give --cores {queues} or queues={cores}", status=125)
+        check_tap(name, queues)
 
 
-# @impl ATL-LLR-TOOL-0800~1
-def net_arguments(setting, mac, machine):
-    """QEMU's arguments for the network of a setting; None: it has none."""
-    if setting is None or net_kind(setting) != "user":
+# @impl ATL-LLR-TOOL-0954~1
+def check_capture(path, setting):
+    """Refuses frames that QEMU cannot write to the file."""
+    if path is None:
+        return
+    if not has_device(setting):
+        raise ToolError("--pcap, but no network", "add --net user or --net tap=NAME", status=125)
+    if net_kind(setting) == "tap" and _tap(setting)[1] > 1:
+        raise ToolError("--pcap, and several queues: QEMU writes down one", "leave out one of both", status=125)
+    try:
+        with open(path, "ab"):
+            pass
+    except OSError as error:
+        raise ToolError(f"{path}: {error.strerror}", "give --pcap the path of a file that can be written",
+                        status=125) from None
+
+
+# @impl ATL-LLR-TOOL-0953~1
+def where_to_reach(setting, addresses):
+    """Lines that say how the program is reached from here."""
+    lines = [f"port {host} of 127.0.0.1 leads to the program's port {guest}" for host, guest in _forwards(setting)]
+    if setting is not None and net_kind(setting) == "tap":
+        where = " and ".join(str(a.interface.ip) for a in addresses)
+        name = _tap(setting)[0]
+        lines.append(f"the program is at {where} ({name})" if where else
+                     f"the program asks on {name} for an address (DHCP; --ip gives one)")
+    return lines
+
+
+# @impl ATL-LLR-TOOL-0800~1 ATL-LLR-TOOL-0950~1
+def net_arguments(setting, mac, machine, capture=None):
+    """QEMU's arguments for the network of a setting; None: it has none. capture: a file for its frames."""
+    if not has_device(setting):
         return []
-    forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}"
-                       for host, guest in _forwards(setting))
-    return ["-netdev", f"user,id=net{forwards}", *net_device("net", mac, machine)]
+    queues, settings = 1, []
+    if net_kind(setting) == "user":
+        netdev = "user,id=net" + "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for host, guest in _forwards(setting))
+    else:
+        name, queues = _tap(setting)
+        netdev = f"tap,id=net,ifname={name},script=no,downscript=no,vhost=off"
+    if queues > 1:
+        netdev += f",queues={queues}"
+        settings = ["mq=on"] + ([] if machine == "microvm" else [f"vectors={2 * queues + 2}"])
+    dump = ["-object", f"filter-dump,id=capture,netdev=net,file={str(capture).replace(',', ',,')}"] if capture else []
+    return ["-netdev", netdev, *dump, *net_device("net", mac, machine, *settings)]
 
 
 def net_device(netdev, mac, machine, *settings):

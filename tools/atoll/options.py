@@ -5,11 +5,12 @@ import argparse
 import dataclasses
 import pathlib
 
+from atoll.address import check_addresses, ip_setting
 from atoll.errors import ToolError
 from atoll.machine import CONSOLES, CORES_MAX, MACHINES, QEMU
 from atoll.manifest import (MANIFEST_NAME, PLACEMENTS, QUANTUM_US_MAX, QUANTUM_US_MIN, absolute_path,
                             gate_names, host_name, memory_mib, read_manifest)
-from atoll.net import mac_address, net_kind, net_setting
+from atoll.net import has_device, mac_address, net_kind, net_setting
 
 DEFAULT_ENVIRONMENT = {"HOME": "/root", "PATH": "/bin"}
 
@@ -35,6 +36,8 @@ class Settings:
     net: str | None = None                                       # net.net_setting; None: what the program can call
     mac: str | None = None
     policy: list = dataclasses.field(default_factory=list)       # rules of policy.policy_rules; none: all may pass
+    ip: list = dataclasses.field(default_factory=list)           # address.Address; none: DHCP
+    pcap: str | None = None         # the file; of run
     seed: int | None = None
     verbose: bool = False
     perturb: bool = False
@@ -128,10 +131,13 @@ def add_image_options(parser):
         help="the only calls of the gate that the kernel answers (default: all; see docs/GATE.md)")
     add("--no-detour", dest="detour", action="store_false", default=None,
         help="let every system call of the program enter the kernel: nothing in it is rewritten")
-    add("--net", type=net_setting, metavar="none|unix|inet|user[,forward=HOST:GUEST]...",
+    add("--net", type=net_setting, metavar="none|unix|inet|user[,forward=HOST:GUEST]...|tap=NAME[,queues=N]",
         help="none: no sockets; unix: those within the guest; inet: TCP and UDP on the loopback too "
              "(default: if the program can make one); user: also a network through QEMU; forward: who "
-             "connects to port HOST of this machine's loopback address reaches port GUEST")
+             "connects to port HOST of this machine's loopback address reaches port GUEST; tap: the "
+             "network of this machine's tap NAME")
+    add("--ip", type=ip_setting, action="append", metavar="ADDRESS/PREFIX[,gateway=ADDRESS]", default=[],
+        help="the machine's address on a tap, instead of asking by DHCP; once for IPv4, once for IPv6")
     add("--mac", type=mac_address, metavar="MAC", help="the machine's address on its network")
     add("--debug", action="store_true", default=None,
         help="an image with the stub for GDB on its second serial line: not for production")
@@ -157,6 +163,7 @@ def add_machine_options(parser):
                           help="the program's streams are pipes, whatever this command's are")
     add("--gdb", type=port_number, metavar="PORT",
         help="make a debug image and let GDB connect to PORT of this machine (implies --debug)")
+    add("--pcap", metavar="FILE", help="write the frames of the machine's network to FILE, for tcpdump")
     add("--timeout", type=float, metavar="SECONDS", help="stop the machine after this time")
     add("--qemu", metavar="PROGRAM", default=QEMU, help=f"the QEMU that boots it (default {QEMU})")
     add("--qemu-arg", action="append", default=[], metavar="ARG",
@@ -199,7 +206,7 @@ def settings_from(arguments, program):
     settings = Settings()
     for name in ("ring", "cores", "memory", "machine", "quantum_us", "console", "neighbour", "placement",
                  "working_directory", "host_name", "allow_write_execute", "debug", "gate", "detour",
-                 "net", "mac", "root", "policy"):
+                 "net", "mac", "pcap", "root", "policy"):
         given = getattr(arguments, name, None)
         setattr(settings, name,
                 given if given is not None else manifest.get(name, getattr(settings, name)))
@@ -213,12 +220,14 @@ def settings_from(arguments, program):
     settings.kernel, settings.posix = arguments.kernel, arguments.posix
     settings.debug_wait = arguments.gdb_wait
     settings.debug |= arguments.gdb_wait or getattr(arguments, "gdb", None) is not None
-    if settings.mac and (settings.net is None or net_kind(settings.net) != "user"):
-        raise ToolError("a MAC address, but no network", "add --net user")
-    if settings.neighbour is not None and settings.net is not None and net_kind(settings.net) in ("inet", "user"):
+    settings.ip = arguments.ip or manifest.get("ip", [])
+    if settings.mac and not has_device(settings.net):
+        raise ToolError("a MAC address, but no network", "add --net user or --net tap=NAME")
+    check_addresses(settings.ip, settings.net is not None and net_kind(settings.net) == "tap")
+    if settings.neighbour is not None and settings.net is not None and net_kind(settings.net) in ("inet", "user", "tap"):
         raise ToolError("a neighbour, and TCP/IP: no image has both", "leave out --neighbour, or give --net unix")
-    if settings.policy and (settings.net is None or net_kind(settings.net) != "user"):
-        raise ToolError("a network policy, but no network", "add --net user, or net to the manifest")
+    if settings.policy and not has_device(settings.net):
+        raise ToolError("a network policy, but no network", "add --net user or --net tap=NAME")
     settings.variant = arguments.variant or _variant(arguments, settings)
     return settings
 

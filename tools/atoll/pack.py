@@ -9,6 +9,7 @@ import struct
 import sys
 import tempfile
 
+from atoll.address import encode_addresses
 from atoll.build import VARIANTS, build_image_parts
 from atoll.debug import add_debug_files
 from atoll.detour import find_detours
@@ -19,7 +20,7 @@ from atoll.image import (FLAG_BALANCED, FLAG_DEBUG_WAIT, FLAG_FIXED_SEED, FLAG_F
                          FLAG_VIRTIO_CONSOLE, FLAG_WRITE_EXECUTE, Manifest,
                          build_image)
 from atoll.iso import build_iso
-from atoll.net import PORT_BYTES, net_kind, net_of
+from atoll.net import PORT_BYTES, has_device, net_kind, net_of
 from atoll.options import add_image_options, settings_from
 from atoll.program import check_program
 from atoll.tree import PROGRAM, Entry, Tree, guest_path
@@ -27,6 +28,7 @@ from atoll.tree import PROGRAM, Entry, Tree, guest_path
 # Hidden from the program: posix/ puts its own /proc there. posix/file/hand_out.c reads it.
 OUTPUT_LIST = "/proc/.atoll/out"
 TERMINAL_SETTING = "/proc/.atoll/terminal"  # posix/file/terminal.c
+ADDRESSES = "/proc/.atoll/addresses"  # posix/inet/setting.c
 # Hidden likewise: posix/load/detour.c rewrites the program's pages by it; the file stays as it is.
 DETOURS = "/proc/.atoll/detours"
 
@@ -59,6 +61,8 @@ def pack(program, arguments, settings, framed):
         tree.entries[TERMINAL_SETTING] = Entry(stat.S_IFREG | 0o400,
                                                struct.pack("<HHHH", *settings.terminal))
     net = net_kind(settings.net or net_of(elf))
+    if settings.ip:
+        tree.entries[ADDRESSES] = Entry(stat.S_IFREG | 0o400, encode_addresses(settings.ip))
     kernel, posix = _parts(settings, "neighbour" if settings.neighbour is not None else net)
     if settings.debug:
         add_debug_files(tree, kernel, posix)
@@ -69,7 +73,7 @@ def pack(program, arguments, settings, framed):
         ring=settings.ring, cores=settings.cores or 0, quantum_us=settings.quantum_us,
         flags=_flags(settings, framed), seed=settings.seed or 0,
         gate_calls=mask_of(gate_calls() if settings.gate is None else settings.gate),
-        port_bytes=PORT_BYTES if net == "user" else 0, policy=settings.policy)
+        port_bytes=PORT_BYTES if has_device(net) else 0, policy=settings.policy)
     return build_image(read_input(kernel, "kernel"), str(kernel), read_input(posix, "library OS"),
                        str(posix), tree, manifest)
 

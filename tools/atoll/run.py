@@ -14,7 +14,7 @@ from atoll.errors import ToolError
 from atoll.image import image_end
 from atoll.machine import (STREAM_ERROR, STREAM_KERNEL_ERROR, STREAM_LOG, STREAM_OUTPUT, Guest,
                            MachineOptions)
-from atoll.net import check_forwards
+from atoll.net import check_capture, check_network, where_to_reach
 from atoll.options import (add_image_options, add_machine_options, settings_from, split_command)
 from atoll.pack import pack, write_file
 from atoll.receive import Receiver
@@ -65,15 +65,19 @@ def run_program(command, arguments, settings, extra=(), sinks=None, show_log=Fal
     settings.terminal = choose_terminal(arguments.tty)
     if settings.terminal:
         settings.environment.setdefault("TERM", os.environ.get("TERM", "linux"))
-    check_forwards(settings.net)
+    check_network(settings.net, settings.cores)
+    check_capture(settings.pcap, settings.net)
     image = pack(command[0], command[1:], settings, framed=True)
     check_memory(image, settings.memory)
     if arguments.keep_image:
         write_file(arguments.keep_image, image)
     machine = MachineOptions(settings.cores, settings.memory, settings.machine,
                              (*extra, *arguments.qemu_arg), arguments.timeout, arguments.qemu,
-                             settings.console, settings.neighbour, settings.net, settings.mac)
+                             settings.console, settings.neighbour, settings.net, settings.mac,
+                             settings.pcap)
     receiver = Receiver(settings.outputs) if settings.outputs else None
+    for line in where_to_reach(settings.net, settings.ip):
+        _say(line)
     return boot(image, machine, settings.verbose, show_log or settings.verbose, receiver,
                 settings.terminal, sinks)
 

@@ -13,6 +13,9 @@ struct netif;
 struct netif *net_route_4(const ip4_addr_t *source, const ip4_addr_t *destination);
 struct netif *net_route_6(const ip6_addr_t *source, const ip6_addr_t *destination);
 
+/* The router that the image names for other networks (device.c); NULL: one that tells of itself. */
+const ip6_addr_t *net_gateway_6(const ip6_addr_t *destination);
+
 /* Where the sequence numbers of a connection start (support.c). */
 uint32_t net_initial_sequence(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote,
                               uint16_t remote_port);

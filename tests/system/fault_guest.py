@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest that runs fault_server.c on a tap, and what tests ask of it while it runs."""
+import queue
+import socket
+import threading
+import time
+
+from atoll.address import ip_setting
+from atoll.net import net_arguments
+from lib import TestFailure
+from namespace import private_network
+
+PORT = 7
+ADDRESS_4, ADDRESS_6 = "10.9.0.2", "fd09::2"
+PEER_4, PEER_6 = "10.9.0.1/24", "fd09::1/64"
+ANSWER_SECONDS = 60    # of the console, under load
+QUIESCE_SECONDS = 150  # until the last connection of a peer that says nothing any more is given up
+
+
+class Server:
+    """The guest as the tests see it: answers of its console, and echoes by the network."""
+
+    def __init__(self):
+        self._commands, self._lines, self._text = queue.Queue(), queue.Queue(), b""
+
+    def on_output(self, data):
+        self._text += data
+        *lines, self._text = self._text.split(b"\n")
+        for line in lines:
+            self._lines.put(line.decode())
+
+    def next_command(self):
+        return self._commands.get()
+
+    def line(self):
+        try:
+            return self._lines.get(timeout=ANSWER_SECONDS)
+        except queue.Empty:
+            raise TestFailure("the program does not answer on its console") from None
+
+    def ask(self, command):
+        self._commands.put(command.encode() + b"\n")
+        return self.line()
+
+    def quit(self):
+        self._commands.put(b"quit\n")
+        self._commands.put(b"")
+
+    def counts(self):
+        """What is in use: {name: number}; of /dev/network the sums over the cores, and none of "core"."""
+        words = self.ask("counts").split()[1:]
+        sums = {}
+        for name, value in zip(words[::2], words[1::2]):
+            sums[name] = sums.get(name, 0) + int(value)
+        sums.pop("core")
+        return sums
+
+    def connect(self, address=ADDRESS_4, timeout=ANSWER_SECONDS):
+        return socket.create_connection((address, PORT), timeout)
+
+    def echoes(self, address=ADDRESS_4, data=b"x" * 3000):
+        """Whether a new connection gets its bytes back."""
+        with self.connect(address) as peer:
+            peer.sendall(data)
+            got = b""
+            while len(got) < len(data) and (piece := peer.recv(65536)):
+                got += piece
+            return got == data
+
+    def expect_service(self):
+        for address in (ADDRESS_4, ADDRESS_6):
+            if not self.echoes(address):
+                raise TestFailure(f"{address} does not echo")
+
+    def expect_quiet(self, before):
+        """Waits until everything in use is as it was before: descriptors, threads, connections, buffers and
+        blocks exactly; of memory what the heap keeps for its blocks is the library OS's for ever."""
+        deadline = time.monotonic() + QUIESCE_SECONDS
+        now = self.counts()
+        while not_free(now) != not_free(before) and time.monotonic() < deadline:
+            time.sleep(0.5)
+            now = self.counts()
+        if not_free(now) != not_free(before):
+            raise TestFailure(f"in use before: {before}; afterwards: {now}")
+        return now
+
+
+def not_free(counts):
+    return {name: value for name, value in counts.items() if name != "free"}
+
+
+def serve(guest, scenario, prepare=None, setting="tap=guest", memory=256, capture=None, device=(), **settings):
+    """Boots the server in a network of its own, which prepare() furnishes, and plays scenario(server) meanwhile."""
+    program = guest.build("fault_server.c")
+    addresses = [ip_setting(f"{ADDRESS_4}/24"), ip_setting(f"{ADDRESS_6}/64")]
+    server, failures = Server(), []
+    image = guest.pack(program, str(PORT), net=setting, memory=memory, ip=addresses, **settings)
+
+    def play():
+        try:
+            if server.line() != "serving":
+                raise TestFailure("the program does not serve")
+            scenario(server)
+        except Exception as error:  # whatever it is, the test tells it
+            failures.append(error)
+        server.quit()
+
+    with private_network():
+        prepare()
+        player = threading.Thread(target=play, daemon=True)
+        player.start()
+        arguments = net_arguments(setting, None, guest.machine, capture)
+        result = guest.boot(image, memory=memory, stdin=server.next_command, on_output=server.on_output,
+                            qemu=(*arguments, *device))
+        player.join()
+    for failure in failures:
+        result.fail(f"{type(failure).__name__}: {failure}")
+    return result.expect(status=0)

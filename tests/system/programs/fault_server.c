@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server for tests of what the network does to it: it echoes what comes by TCP and UDP, of IPv4
+ * and IPv6, on one port, with a thread on each core. It takes no memory for a connection: what it
+ * could not send is still to be received. Commands on its standard input, each answered by a line:
+ *
+ *   counts    what is in use: free memory, descriptors, threads, and the lines of /dev/network
+ *   limit N   at most N descriptors from now on
+ *   deaf      reads nothing any more, until
+ *   hear
+ *   quit */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#define PIECE_BYTES 16384
+#define EVENTS 64
+#define THREADS_MAX 64
+#define LINE_BYTES 256
+#define LISTENER ((uint64_t)1 << 32)
+#define DATAGRAMS ((uint64_t)2 << 32)
+
+static int listener, datagrams;
+static int is_full; /* no descriptor was left: nobody accepts until one is closed */
+static int is_deaf;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t hears = PTHREAD_COND_INITIALIZER;
+static int instances[THREADS_MAX];
+static int thread_count;
+
+static void stop(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static void watch(int instance, int operation, uint64_t what, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.u64 = what};
+    if (epoll_ctl(instance, operation, (int)what, &event) != 0) {
+        stop("epoll_ctl");
+    }
+}
+
+/* Whether the threads look for new connections. */
+static void set_accepting(int is_accepting)
+{
+    for (int i = 0; i < thread_count; i++) {
+        watch(instances[i], EPOLL_CTL_MOD, LISTENER | (uint32_t)listener,
+              is_accepting ? EPOLLIN : 0);
+    }
+}
+
+static void take(int instance)
+{
+    int socket = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    if (socket >= 0) {
+        watch(instance, EPOLL_CTL_ADD, (uint32_t)socket, EPOLLIN);
+        return;
+    }
+    pthread_mutex_lock(&mutex);
+    if (errno == EMFILE && !is_full) {
+        is_full = 1;
+        set_accepting(0);
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
+static void drop(int socket)
+{
+    close(socket);
+    pthread_mutex_lock(&mutex);
+    if (is_full) {
+        is_full = 0;
+        set_accepting(1);
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
+/* Sends back what is there; what the peer does not take stays to be received. */
+static void echo(int instance, int socket)
+{
+    char piece[PIECE_BYTES];
+    ssize_t there = recv(socket, piece, sizeof(piece), MSG_PEEK);
+    if (there < 0 && errno == EAGAIN) {
+        watch(instance, EPOLL_CTL_MOD, (uint32_t)socket, EPOLLIN); /* it was to send, and has */
+        return;
+    }
+    if (there <= 0) {
+        drop(socket);
+        return;
+    }
+    ssize_t sent = send(socket, piece, (size_t)there, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN && errno != ENOBUFS) {
+        drop(socket);
+        return;
+    }
+    if (sent > 0 && recv(socket, piece, (size_t)sent, 0) != sent) {
+        stop("recv");
+    }
+    watch(instance, EPOLL_CTL_MOD, (uint32_t)socket, sent < there ? EPOLLOUT : EPOLLIN);
+}
+
+static void answer_datagrams(void)
+{
+    char piece[PIECE_BYTES];
+    struct sockaddr_in6 peer;
+    socklen_t peer_bytes = sizeof(peer);
+    ssize_t bytes =
+        recvfrom(datagrams, piece, sizeof(piece), 0, (struct sockaddr *)&peer, &peer_bytes);
+    if (bytes >= 0) {
+        sendto(datagrams, piece, (size_t)bytes, 0, (struct sockaddr *)&peer, peer_bytes);
+    }
+}
+
+static void wait_to_hear(void)
+{
+    pthread_mutex_lock(&mutex);
+    while (is_deaf) {
+        pthread_cond_wait(&hears, &mutex);
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
+static void *serve(void *argument)
+{
+    int instance = *(const int *)argument;
+    for (;;) {
+        struct epoll_event events[EVENTS];
+        int count = epoll_wait(instance, events, EVENTS, -1);
+        for (int i = 0; i < count; i++) {
+            wait_to_hear();
+            if ((events[i].data.u64 & LISTENER) != 0) {
+                take(instance);
+            } else if ((events[i].data.u64 & DATAGRAMS) != 0) {
+                answer_datagrams();
+            } else {
+                echo(instance, (int)events[i].data.u64);
+            }
+        }
+    }
+    return NULL;
+}
+
+static void open_sockets(int port)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    listener = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    datagrams = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    if (listener < 0 || datagrams < 0 ||
+        bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        bind(datagrams, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(listener, SOMAXCONN) != 0) {
+        stop("socket");
+    }
+}
+
+static void start_threads(void)
+{
+    cpu_set_t cores;
+    pthread_t thread;
+    if (sched_getaffinity(0, sizeof(cores), &cores) != 0) {
+        stop("sched_getaffinity");
+    }
+    int count = CPU_COUNT(&cores);
+    for (int i = 0; i < count && i < THREADS_MAX; i++) {
+        instances[i] = epoll_create1(0);
+        watch(instances[i], EPOLL_CTL_ADD, LISTENER | (uint32_t)listener, EPOLLIN);
+        thread_count++;
+    }
+    watch(instances[0], EPOLL_CTL_ADD, DATAGRAMS | (uint32_t)datagrams, EPOLLIN);
+    for (int i = 0; i < thread_count; i++) {
+        if (pthread_create(&thread, NULL, serve, &instances[i]) != 0) {
+            stop("pthread_create");
+        }
+    }
+}
+
+static int entries(const char *folder)
+{
+    DIR *directory = opendir(folder);
+    int count = 0;
+    while (directory != NULL && readdir(directory) != NULL) {
+        count++;
+    }
+    closedir(directory);
+    return count - 3; /* itself, and the two that each folder has */
+}
+
+static void show_counts(void)
+{
+    static char text[8192];
+    struct sysinfo information;
+    int network = open("/dev/network", O_RDONLY);
+    ssize_t bytes = 0, more = 0;
+    while ((more = read(network, text + bytes, sizeof(text) - 1 - (size_t)bytes)) > 0) {
+        bytes += more;
+    }
+    close(network);
+    text[bytes] = '\0';
+    for (char *at = text; (at = strchr(at, '\n')) != NULL;) {
+        *at = ' ';
+    }
+    int descriptors = entries("/proc/self/fd"), threads = entries("/proc/self/task") + 1;
+    sysinfo(&information);
+    printf("counts free %lu descriptors %d threads %d %s\n",
+           information.freeram * information.mem_unit, descriptors, threads, text);
+}
+
+static void set_deaf(int value)
+{
+    pthread_mutex_lock(&mutex);
+    is_deaf = value;
+    pthread_cond_broadcast(&hears);
+    pthread_mutex_unlock(&mutex);
+}
+
+static int obey(const char *command)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (strcmp(command, "counts\n") == 0) {
+        show_counts();
+        return 1;
+    }
+    if (sscanf(command, "limit %lu", &limit.rlim_cur) == 1) {
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+            stop("setrlimit");
+        }
+    } else if (strcmp(command, "deaf\n") == 0) {
+        set_deaf(1);
+    } else if (strcmp(command, "hear\n") == 0) {
+        set_deaf(0);
+    } else {
+        return 0;
+    }
+    puts("done");
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    char line[LINE_BYTES];
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    open_sockets(argc > 1 ? atoi(argv[1]) : 7);
+    start_threads();
+    puts("serving");
+    while (fgets(line, sizeof(line), stdin) != NULL && obey(line)) {
+    }
+    return 0;
+}
