@@ -77,15 +77,20 @@ static void put_original_rax(struct debug_reply *reply)
     debug_reply_hex(reply, &none, sizeof(none));
 }
 
+void debug_registers_put_all(struct debug_reply *reply, const struct debug_registers *registers)
+{
+    debug_reply_hex(reply, registers, sizeof(*registers));
+    put_original_rax(reply);
+}
+
 /* @impl ATL-LLR-DEBUG-0020~1 */
 void debug_registers_get(struct debug_reply *reply)
 {
-    if (!load()) {
+    if (load()) {
+        debug_registers_put_all(reply, &cached);
+    } else {
         fail(reply);
-        return;
     }
-    debug_reply_hex(reply, &cached, sizeof(cached));
-    put_original_rax(reply);
 }
 
 void debug_registers_put(struct debug_text *text, struct debug_reply *reply)

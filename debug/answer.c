@@ -127,7 +127,12 @@ static int64_t registers(const struct debug_question *question, const uint8_t *d
     if (question->kind == DEBUG_QUESTION_REGISTERS_SET) {
         return debug_registers_write(thread, (const struct debug_registers *)data);
     }
+    struct debug_context context = debug_context;
+    if (question->kind == DEBUG_QUESTION_FRAME) {
+        debug_context.trap = NULL;
+    }
     debug_registers_read(thread, (struct debug_registers *)answer);
+    debug_context = context;
     return RESULT_OK;
 }
 
@@ -147,6 +152,7 @@ int64_t debug_answer(const struct debug_question *question, const uint8_t *data,
         return threads(question->address, (struct debug_thread *)answer);
     case DEBUG_QUESTION_REGISTERS:
     case DEBUG_QUESTION_REGISTERS_SET:
+    case DEBUG_QUESTION_FRAME:
         return registers(question, data, answer);
     case DEBUG_QUESTION_AUDIT:
         return isolation_audit(&report);

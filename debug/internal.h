@@ -83,6 +83,7 @@ enum debug_question_kind {
     DEBUG_QUESTION_THREADS,       /* struct debug_thread of pool indices from address on */
     DEBUG_QUESTION_REGISTERS,     /* of the thread with pool index address */
     DEBUG_QUESTION_REGISTERS_SET, /* the same, from data */
+    DEBUG_QUESTION_FRAME,         /* the same, as it left for the kernel */
     DEBUG_QUESTION_AUDIT,
     /* From here on also of a core that runs. The answer is that many bytes, little-endian, as
      * tools/atoll/live reads them. */
@@ -204,6 +205,8 @@ void debug_memory_initialize(void);
  * front on. Lazy memory reads as zeros. Writes go to present frames that are not the image's. */
 uint32_t debug_memory_read(uint64_t root, uint64_t address, void *to, uint32_t bytes);
 uint32_t debug_memory_write(uint64_t root, uint64_t address, const void *from, uint32_t bytes);
+/* The entries of the table in which the entry that decides the address lies; what each spans. */
+uint64_t debug_memory_table(uint64_t root, uint64_t address, uint64_t entries[512]);
 /* A shared slot's page of this core that has no frame of its own gets one. RESULT_FAULT. */
 enum result debug_memory_fill(uint64_t address);
 /* Takes frames from the allocator for later: where this core's kernel is in order. */

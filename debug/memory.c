@@ -95,6 +95,25 @@ static struct place walk(uint64_t root, uint64_t address)
     }
 }
 
+/* @impl ATL-LLR-DEBUG-0701~1 */
+uint64_t debug_memory_table(uint64_t root, uint64_t address, uint64_t entries[TABLE_ENTRIES])
+{
+    uint64_t table = root & ENTRY_ADDRESS;
+    for (unsigned level = LEVEL_ROOT;; level--) {
+        uint64_t index = address / table_span(level) % TABLE_ENTRIES;
+        uint64_t entry = word_at(table + index * sizeof(entry));
+        if (level == 1 || !entry_is_table(entry)) {
+            memset(entries, 0, PAGE_BYTES);
+            if (is_memory(table)) {
+                memcpy(entries, window_open(table), PAGE_BYTES);
+                window_close();
+            }
+            return table_span(level);
+        }
+        table = entry & ENTRY_ADDRESS;
+    }
+}
+
 /* A page that no access has reached yet, or that nobody may access now. */
 static void read_absent(uint64_t entry, uint64_t offset, uint8_t *to, uint32_t bytes)
 {

@@ -215,6 +215,10 @@ static void query(struct debug_text *text)
         debug_monitor(text, &reply);
     } else if (debug_text_word(text, "Symbol:")) {
         ok(true);
+    } else if (debug_text_word(text, "AtollMap:")) {
+        debug_core_map(text, &reply);
+    } else if (debug_text_word(text, "AtollFrame:")) {
+        debug_core_frame(text, &reply);
     } else if (text->left == 1 && debug_text_word(text, "C")) {
         debug_reply_text(&reply, "QC");
         debug_reply_number(&reply, debug_selected() != NULL ? debug_selected()->id : 1);

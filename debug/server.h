@@ -16,12 +16,18 @@ void debug_plan_simple(const struct debug_listed *thread, enum debug_action_kind
                        enum debug_action_kind others, uint32_t signal);
 
 /* access.c: registers and memory. Each answers its packet. */
-void debug_registers_get(struct debug_reply *reply);                          /* g */
+void debug_registers_get(struct debug_reply *reply); /* g */
+/* All of a thread's, as packet g has them. */
+void debug_registers_put_all(struct debug_reply *reply, const struct debug_registers *registers);
 void debug_registers_put(struct debug_text *text, struct debug_reply *reply); /* G */
 void debug_register_get(struct debug_text *text, struct debug_reply *reply);  /* p */
 void debug_register_put(struct debug_text *text, struct debug_reply *reply);  /* P */
 void debug_memory_get(struct debug_text *text, struct debug_reply *reply, bool is_binary);
 void debug_memory_put(struct debug_text *text, struct debug_reply *reply, bool is_binary);
 void debug_tls_get(struct debug_text *text, struct debug_reply *reply); /* qGetTLSAddr: */
+
+/* core.c: behind qAtollMap: and qAtollFrame: */
+void debug_core_map(struct debug_text *text, struct debug_reply *reply);
+void debug_core_frame(struct debug_text *text, struct debug_reply *reply);
 
 #endif

@@ -1,105 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The debugger's stub with the real GDB, in batch mode, over the second serial line: what a user types
 and what a user sees. The line is a socket in a folder of the test's own."""
-import contextlib
-import pathlib
 import re
 import signal
 import socket
 import subprocess
-import tempfile
-import threading
 import time
 
 from atoll.inspect import inspect_image
-from lib import ONE, PAIRWISE, ROOT, system_test
+from debugger import GDB_SECONDS, NO_LIBRARIES, Said, debugged, line_of
+from lib import ONE, PAIRWISE, system_test
 
-from atoll.debug import debug_line
 from atoll.testing.results import TestFailure
-
-GDB_SECONDS = 100
-NO_LIBRARIES = "set auto-solib-add off"
-
-
-class Session:
-    """A machine with a program, running beside the test, and debuggers that come and go."""
-
-    def __init__(self, guest, folder, program, arguments, wait, **boot):
-        self._guest = guest
-        self._options = boot
-        self.line = pathlib.Path(folder) / "gdb"
-        image = guest.pack(program, *map(str, arguments), variant="debug", debug=True, debug_wait=wait)
-        self._result = None
-        self._error = None
-        self._thread = threading.Thread(target=self._boot, args=(image,))
-        self._thread.start()
-        deadline = time.monotonic() + guest.timeout_s
-        while not self.line.exists():
-            if time.monotonic() > deadline or not self._thread.is_alive():
-                raise TestFailure("QEMU made no socket", str(self._error))
-            time.sleep(0.02)
-
-    def _boot(self, image):
-        try:
-            self._result = self._guest.boot(image, qemu=debug_line(f"path={self.line}"), **self._options)
-        except TestFailure as error:
-            self._error = error
-
-    def gdb(self, *commands, libraries=False):
-        """Runs GDB with commands after `target remote`; what it printed."""
-        words = ["gdb", "-q", "-nx", "-batch", "-ex", "set pagination off", "-ex", "set width 0"]
-        for command in ([] if libraries else [NO_LIBRARIES]) + [f"target remote {self.line}",
-                                                                *commands]:
-            words += ["-ex", command]
-        try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=GDB_SECONDS,
-                                  stdin=subprocess.DEVNULL)
-        except subprocess.TimeoutExpired as error:
-            said = (error.stdout or b"").decode("utf-8", "replace")
-            raise TestFailure(f"GDB did not end within {GDB_SECONDS} s", said) from None
-        return Said(done.stdout + done.stderr)
-
-    def end(self):
-        """Waits for the machine; its Result."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._result
-
-
-class Said:
-    """What GDB printed."""
-
-    def __init__(self, text):
-        self.text = text
-
-    def has(self, pattern, count=1):
-        found = len(re.findall(pattern, self.text, re.M))
-        if found < count:
-            raise TestFailure(f"GDB does not say /{pattern}/ {count} times but {found}", self.text)
-        return self
-
-    def has_not(self, pattern):
-        if re.search(pattern, self.text, re.M):
-            raise TestFailure(f"GDB says /{pattern}/", self.text)
-        return self
-
-
-@contextlib.contextmanager
-def debugged(guest, *arguments, source="debugged.c", wait=True):
-    program = guest.build(source, "-g", "-O0")
-    with tempfile.TemporaryDirectory(prefix="atoll-gdb-") as folder:
-        session = Session(guest, folder, program, arguments, wait)
-        try:
-            yield session
-        finally:
-            session._thread.join()
-
-
-def line_of(mark):
-    text = (ROOT / "tests/system/programs/debugged.c").read_text().splitlines()
-    return next(number for number, line in enumerate(text, 1) if f"/* mark: {mark} */" in line)
-
 
 # @verifies ATL-HLR-DEBUG-0001~1 ATL-LLR-DEBUG-0013~1 ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0016~1
 # @verifies ATL-LLR-DEBUG-0017~1 ATL-LLR-DEBUG-0022~1 ATL-LLR-DEBUG-0006~1 ATL-LLR-DEBUG-0024~1
@@ -312,7 +224,7 @@ def test_gdb_hostile_packets(guest):
                      b"m0,10", b"m", b"M10,1:00", b"X10,4:", b"p99", b"P99=00", b"P0=zz", b"P5",
                      b"Z0,10,1", b"Z0,ffffffff00000000,1", b"Z2,1001,8", b"Z2,1000,3", b"Z9,0,0", b"Z",
                      b"Hg7777", b"T7777", b"qThreadExtraInfo,7777", b"G00", b"qGetTLSAddr:9,0,0",
-                     b"qXfer:auxv:read::zz", b"m" * 100):
+                     b"qXfer:auxv:read::zz", b"qAtollMap:", b"qAtollFrame:7777", b"m" * 100):
             converse(session.line, packet(text), b"$E")
         for text in (b"vMustReplyEmpty", b"", b"\x01\xff", b"qUnknown", b"vFile:unknown:1", b"!"):
             converse(session.line, packet(text), b"$#00")

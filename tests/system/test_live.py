@@ -7,8 +7,9 @@ import re
 import tempfile
 import threading
 
+from debugger import Said, Session
 from lib import ONE, PAIRWISE, system_test
-from test_gdb import Said, Session, converse, packet
+from test_gdb import converse, packet
 
 from atoll.live.line import Line
 from atoll.testing.results import TestFailure

@@ -12,6 +12,7 @@ COMMANDS = {
     "run": ("atoll.run", "run_command", "boot the demo, or a static Linux program"),
     "pack": ("atoll.pack", "pack_command", "make a bootable image of a program"),
     "inspect": ("atoll.inspect", "inspect_command", "show and check what is in an image"),
+    "core": ("atoll.core_command", "core_command", "write a core file of a machine that runs"),
     "trace": ("atoll.trace.command", "trace_command", "run a program and keep what its cores did when"),
     "live": ("atoll.live.command", "live_command", "look into a machine that runs, without stopping it"),
     "test": ("atoll.test", "test_command", "run every test"),

@@ -13,9 +13,20 @@ def monitor_arguments(path):
 
 class Monitor:
     def __init__(self, path):
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(path))
-        self._lines = self._socket.makefile("rw")
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(path))
+        self._begin(connection)
+
+    @classmethod
+    def of(cls, connection):
+        """A monitor that has connected to us."""
+        monitor = cls.__new__(cls)
+        monitor._begin(connection)
+        return monitor
+
+    def _begin(self, connection):
+        self._socket = connection
+        self._lines = connection.makefile("rw")
         self._lines.readline()  # the greeting
         self.execute("qmp_capabilities")
 

@@ -164,6 +164,9 @@ def add_machine_options(parser):
     add("--gdb", type=port_number, metavar="PORT",
         help="make a debug image and let GDB connect to PORT of this machine (implies --debug)")
     add("--pcap", metavar="FILE", help="write the frames of the machine's network to FILE, for tcpdump")
+    add("--crash", metavar="DIR",
+        help="make a debug image; when a signal or a panic ends the program, put a core file for GDB "
+             "into DIR and print a report (implies --debug)")
     add("--timeout", type=float, metavar="SECONDS", help="stop the machine after this time")
     add("--qemu", metavar="PROGRAM", default=QEMU, help=f"the QEMU that boots it (default {QEMU})")
     add("--qemu-arg", action="append", default=[], metavar="ARG",
@@ -218,8 +221,11 @@ def settings_from(arguments, program):
     settings.arguments = manifest.get("arguments", [])
     settings.seed, settings.verbose = arguments.seed, arguments.verbose
     settings.kernel, settings.posix = arguments.kernel, arguments.posix
-    settings.debug_wait = arguments.gdb_wait
-    settings.debug |= arguments.gdb_wait or getattr(arguments, "gdb", None) is not None
+    is_collected = getattr(arguments, "crash", None) is not None
+    if is_collected and (arguments.gdb_wait or arguments.gdb is not None):
+        raise ToolError("--crash and GDB: the machine has one line for a debugger", "choose one")
+    settings.debug_wait = arguments.gdb_wait or is_collected
+    settings.debug |= settings.debug_wait or getattr(arguments, "gdb", None) is not None
     settings.ip = arguments.ip or manifest.get("ip", [])
     if settings.mac and not has_device(settings.net):
         raise ToolError("a MAC address, but no network", "add --net user or --net tap=NAME")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`./atoll run`: pack, boot, and be the program: its streams and its exit status."""
 import argparse
+import contextlib
 import os
 import pathlib
 import signal
@@ -9,6 +10,7 @@ import tempfile
 
 from atoll.build import build_demo
 from atoll.console import KIND_EXIT, KIND_PANIC, KIND_REFUSED, KIND_SIGNAL, STREAM_FILES
+from atoll.crash import collecting
 from atoll.debug import debug_line, tcp_address
 from atoll.errors import ToolError
 from atoll.image import image_end
@@ -51,11 +53,18 @@ def run_command(words):
     demo = not command
     program = str(build_demo()) if demo else command[0]
     settings = settings_from(arguments, program)
-    extra = debug_line(tcp_address(arguments.gdb)) if arguments.gdb is not None else ()
-    status = run_program([program, *command[1:]], arguments, settings, extra, show_log=demo)
+    with _line(arguments, [program, *command[1:]], settings) as extra:
+        status = run_program([program, *command[1:]], arguments, settings, extra, show_log=demo)
     if demo and status == 0:
         _say_where_to_look()
     return status
+
+
+def _line(arguments, command, settings):
+    """What is at the other end of a debug image's second serial line: QEMU's arguments for it."""
+    if arguments.crash is not None:
+        return collecting(arguments.crash, command, settings)
+    return contextlib.nullcontext(debug_line(tcp_address(arguments.gdb)) if arguments.gdb is not None else ())
 
 
 def run_program(command, arguments, settings, extra=(), sinks=None, show_log=False):

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real GDB in batch mode beside a machine, over a socket in a folder of the test's own."""
+import contextlib
+import pathlib
+import re
+import subprocess
+import tempfile
+import threading
+import time
+
+from lib import ROOT
+
+from atoll.debug import debug_line
+from atoll.testing.results import TestFailure
+
+GDB_SECONDS = 100
+NO_LIBRARIES = "set auto-solib-add off"
+
+
+class Session:
+    """A machine with a program, running beside the test, and debuggers that come and go. boot: options
+    of guest.boot."""
+
+    def __init__(self, guest, folder, program, arguments, wait, seed=None, **boot):
+        self._guest = guest
+        self._options = boot
+        self.program = program
+        self.line = pathlib.Path(folder) / "gdb"
+        image = guest.pack(program, *map(str, arguments), variant="debug", debug=True, debug_wait=wait,
+                           seed=seed)
+        self._result = None
+        self._error = None
+        self._thread = threading.Thread(target=self._boot, args=(image,))
+        self._thread.start()
+        deadline = time.monotonic() + guest.timeout_s
+        while not self.line.exists():
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                raise TestFailure("QEMU made no socket", str(self._error))
+            time.sleep(0.02)
+
+    def _boot(self, image):
+        try:
+            self._result = self._guest.boot(image, qemu=debug_line(f"path={self.line}"), **self._options)
+        except TestFailure as error:
+            self._error = error
+
+    def gdb(self, *commands, libraries=False):
+        """Runs GDB with commands after `target remote`; what it printed."""
+        words = ["gdb", "-q", "-nx", "-batch", "-ex", "set pagination off", "-ex", "set width 0"]
+        for command in ([] if libraries else [NO_LIBRARIES]) + [f"target remote {self.line}",
+                                                                *commands]:
+            words += ["-ex", command]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=GDB_SECONDS,
+                                  stdin=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired as error:
+            said = (error.stdout or b"").decode("utf-8", "replace")
+            raise TestFailure(f"GDB did not end within {GDB_SECONDS} s", said) from None
+        return Said(done.stdout + done.stderr)
+
+    def end(self):
+        """Waits for the machine; its Result."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Said:
+    """What GDB printed."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def has(self, pattern, count=1):
+        found = len(re.findall(pattern, self.text, re.M))
+        if found < count:
+            raise TestFailure(f"GDB does not say /{pattern}/ {count} times but {found}", self.text)
+        return self
+
+    def has_not(self, pattern):
+        if re.search(pattern, self.text, re.M):
+            raise TestFailure(f"GDB says /{pattern}/", self.text)
+        return self
+
+
+@contextlib.contextmanager
+def debugged(guest, *arguments, source="debugged.c", wait=True):
+    program = guest.build(source, "-g", "-O0")
+    with tempfile.TemporaryDirectory(prefix="atoll-gdb-") as folder:
+        session = Session(guest, folder, program, arguments, wait)
+        try:
+            yield session
+        finally:
+            session._thread.join()
+
+
+def line_of(mark, source="debugged.c"):
+    text = (ROOT / "tests/system/programs" / source).read_text().splitlines()
+    return next(number for number, line in enumerate(text, 1) if f"/* mark: {mark} */" in line)

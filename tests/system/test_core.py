@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""After a crash: the report, and a core file that the real GDB opens, in which each thread's backtrace is
+the one that GDB shows of the living machine."""
+import contextlib
+import pathlib
+import re
+import struct
+import subprocess
+import tempfile
+
+from debugger import GDB_SECONDS, Said, Session, debugged, line_of
+from lib import ONE, PAIRWISE, system_test
+
+from atoll.core_file import ATOLL_RINGS
+from atoll.crash import Collector, report
+from atoll.elf import PT_NOTE, Elf, align_up
+from atoll.net import net_of
+from atoll.testing.results import TestFailure
+from atoll.trace.records import parse_rings
+
+SEED = 4711
+STATUS_PANIC = 255
+
+
+class Ended:
+    """A program that ran with --crash: the boot's Result, the report's text, the core file."""
+
+    def __init__(self, guest, folder, program, *arguments, image=None, **settings):
+        arguments = [str(word) for word in arguments]
+        image = image or guest.pack(program, *arguments, variant="debug", debug=True, debug_wait=True, **settings)
+        collector = Collector(folder, program, [str(program), *arguments])
+        collector.parts = guest.parts("debug", net_of(Elf(program.read_bytes(), "program")))
+        collector.start()
+        try:
+            self.result = guest.boot(image, qemu=collector.machine_arguments())
+        finally:
+            collector.finish()
+        self.result.expect_that(collector.problem is None, f"the collector has no problem: {collector.problem}")
+        self.program, self.crash = program, collector.crash
+        self.report = "\n".join(report(self.crash, program)) if self.crash else ""
+
+    def expect(self, pattern):
+        self.result.expect_that(re.search(pattern, self.report, re.M), f"/{pattern}/ is in the report:\n{self.report}")
+        return self
+
+    def gdb(self, *commands):
+        return gdb_on(self.program, self.crash.path, *commands)
+
+
+def gdb_on(program, path, *commands):
+    """What GDB says of a core file."""
+    words = ["gdb", "-q", "-nx", "-batch", "-ex", "set width 0"]
+    for command in commands:
+        words += ["-ex", command]
+    done = subprocess.run([*words, str(program), str(path)], capture_output=True, text=True, timeout=GDB_SECONDS,
+                          stdin=subprocess.DEVNULL)
+    return Said(done.stdout + done.stderr)
+
+
+@contextlib.contextmanager
+def folder():
+    with tempfile.TemporaryDirectory(prefix="atoll-core-") as name:
+        yield pathlib.Path(name)
+
+
+def backtraces(text):
+    """{thread id: its frames}, of "thread apply all bt"; of one inside posix/ those of the program."""
+    found = {}
+    for head, body in re.findall(r"^Thread \d+ \((.*)\):\n((?:#.*\n)+)", text + "\n", re.M):
+        number = int(re.search(r"LWP (\d+)\b|Thread (\d+) \"", head).expand(r"\1\2"))
+        frames = body.splitlines()
+        calls = [i for i, frame in enumerate(frames) if frame.endswith("<signal handler called>")]
+        if calls and "posix" in frames[0]:
+            frames = frames[calls[0] + 1:]
+        # Of a frame that has become the first one GDB has no address if it is at a line's beginning.
+        found[number] = [re.sub(r"^#\d+ +(0x[0-9a-f]+ in )?", "", frame) for frame in frames]
+    return found
+
+
+def living(guest, place, program, *arguments):
+    """The backtraces of the living machine when its program is about to end by the signal."""
+    session = Session(guest, place, program, arguments, True, seed=SEED)
+    try:
+        said = session.gdb("handle SIGSEGV nostop noprint pass", "break posix_crash_report", "continue",
+                           "thread apply all bt", "kill", libraries=True)
+    finally:
+        session._thread.join()
+    return backtraces(said.text)
+
+
+# Status, what the report says, and of which frame which function.
+MODES = {"null": (139, r"^atoll: crash: SIGSEGV at address 0x0 \(nothing is mapped there\)$", 0, "read_at"),
+         "overflow": (139, r"^atoll: crash: SIGSEGV at address 0x[0-9a-f]+ \(the access is not allowed\)$", 1,
+                      "overflow"),
+         "divide": (136, r"^atoll: crash: SIGFPE at address 0x[0-9a-f]+ \(integer division by zero\)$", 0,
+                    "end_badly"),
+         "abort": (134, r"^atoll: crash: SIGABRT, sent by the program itself$", 3, "end_badly")}
+
+
+def ended_by_signal(guest, place, program, **settings):
+    """Its end, with a report that names the right thing."""
+    status, pattern, first, function = MODES[guest.mode]
+    ended = Ended(guest, place, program, guest.mode, guest.cores, **settings)
+    ended.result.expect(status=status)
+    ended.expect(pattern).expect(rf'^  thread 2 "crashed" on core 1; {guest.cores} threads in all$')
+    return ended.expect(rf"^  #{first} .* in {function} .*crashed.c:{line_of(guest.mode, 'crashed.c')}$")
+
+
+# @verifies ATL-HLR-DEBUG-0700~1 ATL-LLR-DEBUG-0701~1 ATL-LLR-DEBUG-0702~1
+@system_test(matrix=PAIRWISE, timeout_s=200, libc=("glibc",), cores=(4,), machine=("microvm",),
+             mode=("null", "abort"))
+def test_core_is_as_the_living_machine(guest):
+    program = guest.build("crashed.c", "-g", "-O0")
+    with folder() as place:
+        ended = ended_by_signal(guest, place, program, seed=SEED)
+        dead = backtraces(ended.gdb("thread apply all bt").text)
+        alive = living(guest, place, program, guest.mode, str(guest.cores))
+        if dead != alive or len(dead) != guest.cores:
+            raise TestFailure("backtraces differ", f"core file: {dead}\nmachine: {alive}")
+
+
+# @verifies ATL-LLR-DEBUG-0703~1 ATL-LLR-DEBUG-0704~1 ATL-LLR-DEBUG-0705~1 ATL-LLR-DEBUG-0706~1
+@system_test(matrix=PAIRWISE, timeout_s=120, cores=(4, 2), mode=("overflow", "divide"), kind=("-static-pie", "-O1"),
+             libc=("glibc",))
+def test_core_tells_of_the_end(guest):
+    program = guest.build("crashed.c", "-g", "-O0", guest.kind)
+    with folder() as place:
+        said = ended_by_signal(guest, place, program).gdb(
+            "thread apply all bt 1", "print mode", "print untouched[4096]", "print $_siginfo.si_signo",
+            "print $ymm0.v8_int32[7]", "info auxv", "x/i $pc", "print $orig_rax", "thread find LWP 1")
+        said.has(rf'^\$1 = 0x[0-9a-f]+ "{guest.mode}"$').has(r"^\$2 = 0 '\\000'$")
+        said.has(rf"^\$3 = {8 if guest.mode == 'divide' else 11}$").has(r"^\$4 = 0$")
+        said.has(r"AT_EXECFN .*\"/bin/crashed\"$").has(r"^=> 0x[0-9a-f]+ <").has(r"^\$5 = -1$")
+        said.has_not("warning").has_not("Cannot access memory at address 0x[0-9a-f]+$")
+        rings = ended_rings(place / "core.1")
+        if len(rings) != guest.cores or not all(core.records for core in rings):
+            raise TestFailure("the trace rings are not in the core file", str(rings)[:1000])
+
+
+def ended_rings(path):
+    """The trace rings of a core file: the note that Atoll owns."""
+    data = path.read_bytes()
+    at, count = next(struct.unpack_from("<8xQ16xQ", data, row) for row in range(64, 64 + 56 * 9, 56)
+                     if struct.unpack_from("<I", data, row)[0] == PT_NOTE)
+    end = at + count
+    while at < end:
+        owner, size, kind = struct.unpack_from("<3I", data, at)
+        name = data[at + 12:at + 12 + owner]
+        at += 12 + align_up(owner, 4)
+        if (name, kind) == (b"ATOLL\0", ATOLL_RINGS):
+            return parse_rings(data[at:at + size])
+        at += align_up(size, 4)
+    return []
+
+
+# @verifies ATL-LLR-DEBUG-0705~1
+@system_test(matrix=ONE, timeout_s=120, libc=("musl",), cores=(2,), mode=("well", "badly"))
+def test_command_leaves_a_core_file(guest):
+    with folder() as place:
+        program = guest.build("crash_null.c" if guest.mode == "badly" else "hello.c")
+        done = guest.tool("run", "--crash", place / "new", "--cores", "2", "--ring", guest.ring, program,
+                          stdin=subprocess.DEVNULL)
+        files = sorted(path.name for path in (place / "new").iterdir())
+        expected = (139, ["core.1"], 1) if guest.mode == "badly" else (0, [], 0)
+        found = (done.returncode, files, done.stderr.count(b"atoll: crash: SIGSEGV at address 0x0 ("))
+        if found != expected:
+            raise TestFailure(f"{found}, not {expected}", done.stderr.decode("utf-8", "replace"))
+
+
+# @verifies ATL-LLR-DEBUG-0707~1
+@system_test(matrix=ONE, timeout_s=120, libc=("musl",), cores=(2,), ring=(3, 0))
+def test_core_of_a_machine_that_goes_on(guest):
+    with debugged(guest, "idle", wait=False) as session:
+        for number, words in enumerate(((), (session.program,)), 1):
+            path = session.line.with_name(f"taken.{number}")
+            done = guest.tool("core", session.line, "-o", path, *words)
+            if done.returncode != 0 or b"1 thread" not in done.stderr:
+                raise TestFailure("no core file", done.stderr.decode("utf-8", "replace"))
+            said = gdb_on(session.program, path, "bt", "print must_end", "x/i main")
+            said.has(r"^#\d+ .* in clock_nanosleep \(\)$").has(r"^\$1 = 0$").has(r"<main(\+\d+)?>:\t")
+        session.gdb("set var must_end = 1", "detach").has("detached")
+        session.end().expect(status=6)
