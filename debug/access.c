@@ -24,8 +24,7 @@ static void finish(struct debug_reply *reply, bool is_done)
     debug_reply_text(reply, is_done ? "OK" : "E0e");
 }
 
-/* Where a register of target.xml lies in the structure; bytes, 0: no such register. */
-static uint32_t place_of(uint64_t number, uint32_t *offset)
+uint32_t debug_register_place(uint64_t number, uint32_t *offset)
 {
     static const struct {
         uint8_t count, bytes;
@@ -109,7 +108,7 @@ void debug_register_get(struct debug_text *text, struct debug_reply *reply)
     uint64_t number = 0;
     uint32_t offset, bytes = 0;
     if (debug_text_number(text, &number)) {
-        bytes = place_of(number, &offset);
+        bytes = debug_register_place(number, &offset);
     }
     if (number == ORIGINAL_RAX) {
         put_original_rax(reply);
@@ -132,7 +131,7 @@ void debug_register_put(struct debug_text *text, struct debug_reply *reply)
         finish(reply, true);
         return;
     }
-    uint32_t bytes = place_of(number, &offset);
+    uint32_t bytes = debug_register_place(number, &offset);
     uint8_t value[16];
     bool is_whole = bytes != 0 && load() && debug_text_hex(text, value, bytes) == bytes;
     if (is_whole) {

@@ -20,6 +20,7 @@
 #define DEBUG_BREAKPOINTS_MAX 64u
 #define DEBUG_ACTIONS_MAX 16u
 #define DEBUG_WATCHES 4u
+#define DEBUG_CONDITION_BYTES 512u
 
 /* Numbers of GDB, which are not Linux's throughout. */
 enum debug_signal {
@@ -60,6 +61,13 @@ struct debug_action {
     uint64_t start, end; /* of a STEP: goes on while rip is in there */
 };
 
+/* Conditions of a breakpoint, one of which must hold: each is its length (uint16_t) and its program
+ * (expression.h). */
+struct debug_conditions {
+    uint32_t bytes; /* 0: none */
+    uint8_t programs[DEBUG_CONDITION_BYTES];
+};
+
 /* Written by core 0 while all are stopped. */
 struct debug_plan {
     struct debug_action actions[DEBUG_ACTIONS_MAX];
@@ -68,6 +76,8 @@ struct debug_plan {
     uint32_t reported;             /* core whose event the debugger has seen; or none */
     uint64_t watch[DEBUG_WATCHES]; /* DR0..3 */
     uint64_t control;              /* DR7 */
+    bool is_memory[DEBUG_WATCHES]; /* stands for a breakpoint in memory, for its conditions */
+    struct debug_conditions conditions[DEBUG_WATCHES];
 };
 
 struct debug_breakpoint {
@@ -254,6 +264,9 @@ void debug_registers_read(struct thread *thread, struct debug_registers *registe
 enum result debug_registers_write(struct thread *thread, const struct debug_registers *registers);
 /* RFLAGS.TF of a thread's next instruction. */
 void debug_step_set(struct thread *thread, bool is_on);
+/* A register by its number in target.xml: where it lies in the structure; bytes, 0: there is none.
+ */
+uint32_t debug_register_place(uint64_t number, uint32_t *offset);
 /* Its rip, wherever it is kept. */
 uint64_t debug_thread_rip(const struct thread *thread);
 
@@ -301,14 +314,22 @@ bool debug_table_read(struct debug_table *table);
 const struct debug_places *debug_places(void); /* NULL: none */
 
 /* ---- breakpoint.c, core 0, stopped */
-enum result debug_breakpoint_set(uint32_t core, uint64_t address);
+/* With conditions it takes a debug register, where they are judged by the core that meets it, and
+ * nothing stops; if none is free it is in memory, and the debugger judges them. */
+enum result debug_breakpoint_set(uint32_t core, uint64_t address,
+                                 const struct debug_conditions *conditions);
 enum result debug_breakpoint_clear(uint64_t address);
-enum result debug_watch_set(uint32_t kind, uint64_t address, uint64_t bytes);
+enum result debug_watch_set(uint32_t kind, uint64_t address, uint64_t bytes,
+                            const struct debug_conditions *conditions);
 enum result debug_watch_clear(uint32_t kind, uint64_t address, uint64_t bytes);
 void debug_breakpoints_clear_all(void);
 /* Takes them out of memory while the stub works, and puts them back. */
 void debug_breakpoints_lift(void);
 void debug_breakpoints_drop(void);
+/* ;X bytes,program ... behind a breakpoint's packet; false: that is not what it says. */
+bool debug_conditions_parse(struct debug_text *text, struct debug_conditions *conditions);
+/* Any core, at a breakpoint: there is no condition, or one holds, or cannot be judged here. */
+bool debug_conditions_hold(const struct debug_conditions *conditions);
 /* Any core: there is one, in memory. */
 bool debug_breakpoint_is_at_remote(uint64_t address);
 

@@ -124,6 +124,7 @@ static void session_begin(void)
     debug_server()->is_attached = true;
     debug_server()->passed_signals = 0;
     debug_reply_text(&reply, "PacketSize=3f00;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;"
+                             "ConditionalBreakpoints+;"
                              "QPassSignals+;qXfer:features:read+;qXfer:threads:read+;"
                              "qXfer:exec-file:read+;qXfer:auxv:read+;qXfer:libraries-svr4:read+;"
                              "qXfer:memory-map:read+;binary-upload+;xmlRegisters=i386");
@@ -251,13 +252,19 @@ static void breakpoint(struct debug_text *text, bool is_set)
         ok(false);
         return;
     }
+    static PERCORE struct debug_conditions conditions;
+    if (!debug_conditions_parse(text, &conditions)) {
+        ok(false);
+        return;
+    }
     const struct debug_listed *selected = debug_selected();
     uint32_t core = selected != NULL ? selected->thread.core : 0;
     enum result result;
     if (kind == 0) {
-        result = is_set ? debug_breakpoint_set(core, address) : debug_breakpoint_clear(address);
+        result = is_set ? debug_breakpoint_set(core, address, &conditions)
+                        : debug_breakpoint_clear(address);
     } else {
-        result = is_set ? debug_watch_set((uint32_t)kind, address, bytes)
+        result = is_set ? debug_watch_set((uint32_t)kind, address, bytes, &conditions)
                         : debug_watch_clear((uint32_t)kind, address, bytes);
     }
     ok(result == RESULT_OK);

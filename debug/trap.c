@@ -102,11 +102,16 @@ static bool debug_exception(uint64_t rip, uint64_t *rflags)
     }
     for (uint32_t slot = 0; slot < DEBUG_WATCHES; slot++) {
         if ((status >> slot & 1) != 0 && (plan->control >> (2 * slot) & 3) != 0) {
-            enum debug_event_kind kind =
-                is_execution(slot) ? DEBUG_EVENT_HARDWARE : DEBUG_EVENT_WATCH;
-            uint64_t address = plan->watch[slot];
-            stop_with(kind, DEBUG_SIGNAL_TRAP, address);
-            if (kind == DEBUG_EVENT_HARDWARE && plan->reported == percpu_self.value) {
+            bool is_before = is_execution(slot); /* the instruction; else after the access */
+            if (!debug_conditions_hold(&plan->conditions[slot])) {
+                *rflags |= is_before ? RFLAGS_RF : 0;
+                return true;
+            }
+            enum debug_event_kind kind = plan->is_memory[slot] ? DEBUG_EVENT_BREAKPOINT
+                                         : is_before           ? DEBUG_EVENT_HARDWARE
+                                                               : DEBUG_EVENT_WATCH;
+            stop_with(kind, DEBUG_SIGNAL_TRAP, plan->watch[slot]);
+            if (is_before && plan->reported == percpu_self.value) {
                 *rflags |= RFLAGS_RF;
             }
             return true;

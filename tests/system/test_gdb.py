@@ -11,6 +11,8 @@ from atoll.inspect import inspect_image
 from debugger import GDB_SECONDS, NO_LIBRARIES, Said, debugged, line_of
 from lib import ONE, PAIRWISE, system_test
 
+from atoll.debug import debug_line
+from atoll.live.line import Line
 from atoll.testing.results import TestFailure
 
 # @verifies ATL-HLR-DEBUG-0001~1 ATL-LLR-DEBUG-0013~1 ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0016~1
@@ -150,6 +152,35 @@ def test_gdb_monitor(guest):
         tables = [line for line in said.text.splitlines() if re.match(r"\d|core|thread|monitor", line)]
         if any(len(line) > 80 for line in tables):
             raise TestFailure("a line is longer than 80 columns", said.text)
+        session.end().expect(status=7)
+
+
+def stops(session):
+    """How often the machine has stood still for a debugger."""
+    with Line(str(session.line)) as line:
+        return line.core(0)["stops"]
+
+
+# @verifies ATL-LLR-DEBUG-0756~1
+@system_test(matrix=PAIRWISE, timeout_s=200, libc=("musl",), cores=(2,), machine=("microvm",))
+def test_gdb_conditions(guest):
+    """A condition is judged where it is met: 100,000 times without one stop. The fifth has no register
+    of the machine left, nor do those that give way to watchpoints: GDB judges them."""
+    with debugged(guest, "spin", guest.cores) as session:
+        said = session.gdb("break meet if turn == 100000", "continue", "info args", "print turns[number]",
+                           "delete", "detach")
+        said.has(r"hit Breakpoint 1, meet \(number=\d, turn=100000\)").has(r"^\$1 = 100000$")
+        few = stops(session)
+        if not 1 <= few <= 20:
+            raise TestFailure(f"{few} stops for one breakpoint", said.text)
+        said = session.gdb("break meet if turn < 0", "break meet if *(int *)8 == number", "continue",
+                           "info breakpoints", "delete",
+                           *(f"break *((char *)twice + {i}) if x == 7" for i in (0, 1, 4)),
+                           "break meet if turns[number] % 10 == 9", "break writer if 1 == 2", "watch must_end",
+                           "watch watched if watched == 3", "continue", "print turns[number]", "delete",
+                           "set var must_end = 1", "continue")
+        said.has(r"Error in testing breakpoint condition:$")
+        said.has(r"hit Breakpoint 6, ").has(r"^\$1 = \d*9$").has(r"exited with code 07\]$")
         session.end().expect(status=7)
 
 

@@ -71,7 +71,7 @@ def test_live_tables(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0750~1 ATL-LLR-DEBUG-0752~1
-@system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",), cores=(1, 2))
+@system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",), cores=(1, 2), machine=("microvm",))
 def test_live_stops_nothing(guest):
     """The count of stops stays, with as many looks as one likes; a debugger that comes raises it."""
     def stops():
