@@ -46,6 +46,7 @@ struct facts {
     uint64_t id;
     char name[POSIX_THREAD_NAME_BYTES + 1];
     uint64_t busy_ns, start_ns;
+    uint32_t core;
 };
 
 static bool read_facts(struct posix_thread *thread, void *context)
@@ -53,6 +54,7 @@ static bool read_facts(struct posix_thread *thread, void *context)
     struct facts *facts = context;
     facts->id = (uint64_t)thread->id;
     facts->start_ns = thread->start_ns;
+    facts->core = GATE_THREAD_CORE(posix_thread_handle(thread));
     __builtin_memcpy(facts->name, thread->name, POSIX_THREAD_NAME_BYTES);
     return true;
 }
@@ -189,7 +191,7 @@ int64_t text_process_stat(struct text *text, uint64_t argument)
     text_string(text, " ");
     text_number(text, resident_pages());
     text_string(text, " 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 ");
-    text_number(text, posix_core());
+    text_number(text, facts.core);
     text_string(text, " 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
     return 0;
 }

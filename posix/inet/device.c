@@ -70,6 +70,8 @@ static void post_copy(uint32_t core, const uint8_t *frame, size_t bytes, bool is
         packet->is_checked = is_checked;
         __builtin_memcpy(packet->data, frame, bytes);
         net_stack_post(core, packet);
+    } else {
+        net_stack_note(NET_COUNT_DROPPED);
     }
 }
 
@@ -100,6 +102,7 @@ void device_deliver(struct pbuf *frame, bool is_checked)
 {
     const uint8_t *data = frame->payload;
     uint32_t type = type_of(data);
+    net_stack_note(NET_COUNT_PROCESSED);
     uint16_t checks = NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
     uint16_t others = ethernet.chksum_flags & (uint16_t)~checks;
     NETIF_SET_CHECKSUM_CTRL(&ethernet, is_checked ? others : others | checks);

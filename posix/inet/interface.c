@@ -41,6 +41,7 @@ static err_t send(struct pbuf *chain)
 {
     struct net_packet *packet = net_packet_copy(chain, NET_PACKET_LOOPBACK);
     if (packet == NULL) {
+        net_stack_note(NET_COUNT_DROPPED);
         return ERR_MEM;
     }
     net_stack_post(net_port_steer(packet->data, packet->bytes, posix_core()), packet);
@@ -99,6 +100,7 @@ void net_port_hear(const uint8_t *packet, size_t bytes)
 
 static void input(struct net_packet *packet)
 {
+    net_stack_note(NET_COUNT_PROCESSED);
     net_port_hear(packet->data, packet->bytes);
     struct pbuf *buffer = net_packet_wrap(packet);
     if (loopback.input(buffer, &loopback) != ERR_OK) {

@@ -34,6 +34,7 @@ struct stack {
     _Atomic bool is_waited_for; /* by that thread, which has to look at the device */
     _Atomic uint64_t thread;    /* handle of that thread; 0: there is no stack */
     struct posix_lock starting;
+    _Atomic uint32_t counts[NET_COUNTS]; /* written by the holder */
 };
 static struct stack stacks[NET_CORES_MAX];
 
@@ -48,6 +49,18 @@ uint64_t net_now_ms(void)
 uint32_t sys_now(void)
 {
     return (uint32_t)now_ms;
+}
+
+void net_stack_note(enum net_count count)
+{
+    _Atomic uint32_t *value = &stacks[posix_core()].counts[count];
+    uint32_t before = atomic_load_explicit(value, memory_order_relaxed);
+    atomic_store_explicit(value, before + 1, memory_order_relaxed);
+}
+
+uint32_t net_stack_count(uint32_t core, enum net_count count)
+{
+    return atomic_load_explicit(&stacks[core].counts[count], memory_order_relaxed);
 }
 
 static bool take(struct stack *stack)
@@ -90,6 +103,9 @@ static void serve_requests(struct stack *stack)
     while (request != NULL) {
         struct request *next = request->next;
         uint64_t handle = request->handle;
+        if (GATE_THREAD_CORE(handle) != posix_core()) {
+            net_stack_note(NET_COUNT_MESSAGES);
+        }
         request->run(request->argument);
         atomic_store_explicit(&request->is_done, 1, memory_order_release);
         gate_unpark(handle, 0);
@@ -102,6 +118,9 @@ static void serve_packets(struct stack *stack)
     struct net_packet *packet = oldest_packet_first(atomic_exchange(&stack->packets, NULL));
     while (packet != NULL) {
         struct net_packet *next = packet->next;
+        if (packet->is_message) {
+            net_stack_note(NET_COUNT_MESSAGES);
+        }
         net_packet_serve(packet);
         packet = next;
     }
@@ -172,6 +191,7 @@ void net_stack_post(uint32_t core, struct net_packet *packet)
     if (atomic_load(&stacks[core].thread) == 0) {
         core = posix_core();
     }
+    packet->is_message = core != posix_core();
     struct stack *stack = &stacks[core];
     packet->next = atomic_load_explicit(&stack->packets, memory_order_relaxed);
     while (!atomic_compare_exchange_weak(&stack->packets, &packet->next, packet)) {

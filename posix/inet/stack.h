@@ -45,6 +45,7 @@ struct net_packet {
     struct net_packet *next;
     enum net_packet_kind kind;
     bool is_checked; /* a frame whose checksum the device has looked at */
+    bool is_message; /* from another core */
     uint32_t bytes;
     uint8_t data[];
 };
@@ -59,6 +60,20 @@ struct pbuf *net_packet_wrap(struct net_packet *packet);
  *
  * Context:    in a stack */
 void net_stack_post(uint32_t core, struct net_packet *packet);
+
+/* ---- what each core's stack has had to do (/proc/net/softnet_stat: statistics.c) */
+enum net_count {
+    NET_COUNT_PROCESSED, /* packets handed to lwIP */
+    NET_COUNT_DROPPED,   /* packets for which there was no memory */
+    NET_COUNT_MESSAGES,  /* packets and requests that other cores left */
+    NET_COUNTS
+};
+/* Counts one on the calling core. In the stack. */
+void net_stack_note(enum net_count count);
+/* Any context; wraps around as Linux's. */
+uint32_t net_stack_count(uint32_t core, enum net_count count);
+/* Makes the file. Before the program. */
+void net_statistics_start(void);
 
 /* Adds the interfaces to the calling core's lwIP, once. In the stack. */
 void net_interface_start(void);

@@ -58,6 +58,7 @@ static void make_files(void)
 /* @impl ATL-LLR-POSIX-0912~1 */
 void posix_network_start(void)
 {
+    net_statistics_start();
     if (posix_info.port_queues != 0) {
         for (uint32_t core = 0; core < posix_info.core_count; core++) {
             if (net_stack_start(core) < 0) {

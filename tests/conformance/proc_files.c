@@ -6,6 +6,7 @@
 #include "check.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdint.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -112,7 +113,8 @@ static int thread_id;
 
 static void *named_thread(void *argument)
 {
-    (void)argument;
+    cpu_set_t *last = argument;
+    CHECK_EQUAL(sched_setaffinity(0, sizeof(*last), last), 0);
     CHECK_EQUAL(prctl(PR_SET_NAME, "worker"), 0);
     char link[64] = {0}, expected[64];
     thread_id = (int)syscall(SYS_gettid);
@@ -137,11 +139,29 @@ static int count_tasks(void)
     return count;
 }
 
+/* The field `processor`, the 39th, of the text that was read. */
+static int core_in_stat(void)
+{
+    const char *at = strrchr(content, ')');
+    for (int field = 2; field < 39; field++) {
+        at = strchr(at + 1, ' ');
+    }
+    return atoi(at);
+}
+
 static void threads(void)
 {
     char path[64], text[64];
     CHECK_EQUAL(pthread_barrier_init(&barrier, NULL, 2), 0);
-    pthread_t thread = check_thread(named_thread, NULL);
+    cpu_set_t all, last;
+    CHECK_EQUAL(sched_getaffinity(0, sizeof(all), &all), 0);
+    int core = CPU_SETSIZE - 1;
+    while (!CPU_ISSET(core, &all)) {
+        core--;
+    }
+    CPU_ZERO(&last);
+    CPU_SET(core, &last);
+    pthread_t thread = check_thread(named_thread, &last);
     pthread_barrier_wait(&barrier);
     CHECK_EQUAL(count_tasks(), 2);
     snprintf(path, sizeof(path), "/proc/self/task/%d/comm", thread_id);
@@ -149,6 +169,7 @@ static void threads(void)
     snprintf(path, sizeof(path), "/proc/self/task/%d/stat", thread_id);
     snprintf(text, sizeof(text), "%d (worker) ", thread_id);
     CHECK(has(path, text));
+    CHECK_EQUAL(core_in_stat(), core);
     snprintf(path, sizeof(path), "/proc/self/task/%d/status", thread_id);
     snprintf(text, sizeof(text), "\nPid:\t%d\n", thread_id);
     CHECK(has(path, text));

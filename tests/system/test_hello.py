@@ -84,17 +84,6 @@ def test_abort_status(guest):
     result.expect(status=134)
 
 
-@system_test(matrix=FULL, timeout_s=60)
-def test_demo(guest):
-    from atoll.build import build_demo
-    result = guest.run(build_demo())
-    lines = result.stdout.decode().splitlines()
-    result.expect(status=0, stderr=b"")
-    result.expect_that([line.split(":")[0] for line in lines[1:-1]]
-                       == [f"core {n}" for n in range(guest.cores)], "one line for each core, in order")
-    result.expect_that(lines[-1] == "total: 17984 primes below 200000", "the total")
-
-
 # @verifies ATL-LLR-TOOL-0013~1
 @system_test(matrix=ONE)
 def test_verbose_log_stays_off_stdout(guest):

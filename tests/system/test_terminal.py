@@ -3,21 +3,13 @@
 program behind the same terminal on Linux shows the same screen."""
 # @verifies ATL-LLR-FILE-0060~1 ATL-LLR-FILE-0061~1 ATL-LLR-FILE-0062~1 ATL-LLR-FILE-0063~1
 # @verifies ATL-LLR-FILE-0064~1 ATL-LLR-TOOL-0160~1 ATL-LLR-TOOL-0161~1 ATL-LLR-TOOL-0162~1
-import fcntl
-import os
-import pty
 import re
-import select
-import struct
 import subprocess
-import termios
-import time
 
 import lib
 import real
-from atoll.terminal import IUTF8
+from screen import COLUMNS, ROWS, Screen
 
-ROWS, COLUMNS = 33, 99
 PROGRAM = "terminal.c"
 # What appears on the screen (after what was seen before), and what is typed then.
 SESSIONS = {
@@ -28,59 +20,6 @@ SESSIONS = {
              (b"key 0d", b"\x1b[A"), (b"key 41", b"q"), (b"three", b"12"), (b"", b"3")],
     "password": [(b"Password: ", b"secret\r")],
 }
-
-
-class Screen:
-    """One session: the terminal's other end."""
-
-    def __init__(self, words, timeout_s=30):
-        self.keyboard, program = pty.openpty()
-        self.resize(ROWS, COLUMNS)
-        mode = termios.tcgetattr(program)
-        mode[0] |= IUTF8
-        termios.tcsetattr(program, termios.TCSANOW, mode)
-        self.before = termios.tcgetattr(program)
-        self._deadline = time.monotonic() + timeout_s
-        self.seen = b""
-        self._read = 0
-        self.process = subprocess.Popen([str(word) for word in words], stdin=program, stdout=program,
-                                        stderr=program, env={**os.environ, "TERM": "vt100"},
-                                        preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)))
-        self._program = program
-
-    def resize(self, rows, columns):
-        fcntl.ioctl(self.keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def _more(self):
-        """True: something was shown; False: the session is over."""
-        while True:
-            if time.monotonic() > self._deadline:
-                self.process.kill()
-                raise lib.TestFailure("the session hangs", repr(self.seen))
-            if select.select([self.keyboard], [], [], 0.2)[0]:
-                self.seen += os.read(self.keyboard, 4096)
-                return True
-            if self.process.poll() is not None and not select.select([self.keyboard], [], [], 0)[0]:
-                return False
-
-    def wait_for(self, text):
-        while text not in self.seen[self._read:]:
-            if not self._more():
-                raise lib.TestFailure(f"{text!r} does not come", repr(self.seen))
-        self._read = self.seen.index(text, self._read) + len(text)
-
-    def type(self, keys):
-        os.write(self.keyboard, keys)
-
-    def end(self):
-        """The exit status, when all is shown."""
-        while self._more():
-            pass
-        status = self.process.wait()
-        self.after = termios.tcgetattr(self._program)
-        os.close(self._program)
-        os.close(self.keyboard)
-        return status if status >= 0 else 128 - status
 
 
 def play(words, steps):

@@ -133,7 +133,7 @@ class CommandTest(unittest.TestCase):
         packages = read_packages()
         self.assertEqual(len({p.name for p in packages}), len(packages))
         for package in packages:
-            self.assertIn(package.use, ("run", "test"))
+            self.assertIn(package.use, ("run", "test", "full"))
             self.assertTrue(package.evidence and package.reason)
 
 

@@ -132,10 +132,9 @@ def _find(folder, name):
     raise ToolError(f"the build made no {name} in {folder}", f"remove {folder} and try again")
 
 
-def build_demo():
-    """Path of the demo program, built with musl-gcc."""
-    source = ROOT / "apps" / "demo" / "demo.c"
-    target = build_directory() / "apps" / "demo"
+def build_program(name, source):
+    """Path of a program of apps/, built with musl-gcc."""
+    target = build_directory() / "apps" / name
     with locked(target.parent):
         if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
             compile_program(["musl-gcc", "-std=gnu2x", "-O2", "-Wall", "-Wextra", "-static", "-pthread",

@@ -9,7 +9,7 @@ from atoll.errors import ToolError
 
 # Command -> module, function, one line of help. Modules load on use: `run` must start quickly.
 COMMANDS = {
-    "run": ("atoll.run", "run_command", "boot the demo, or a static Linux program"),
+    "run": ("atoll.run", "run_command", "boot a static Linux program, or a web server that shows the machine"),
     "pack": ("atoll.pack", "pack_command", "make a bootable image of a program"),
     "inspect": ("atoll.inspect", "inspect_command", "show and check what is in an image"),
     "core": ("atoll.core_command", "core_command", "write a core file of a machine that runs"),
@@ -39,7 +39,7 @@ def _end_by_signal(number, _frame):
 def _dispatch(name, words):
     if name in NEEDS_PACKAGES and not {"-h", "--help"} & set(words[:1]):
         from atoll.packages import ensure
-        ensure(NEEDS_PACKAGES[name])
+        ensure("full" if name == "test" and "--full" in words else NEEDS_PACKAGES[name])
     module, function, _ = COMMANDS[name]
     return getattr(importlib.import_module(module), function)(words)
 

@@ -99,7 +99,7 @@ def mac_address(text):
     return text.lower()
 
 
-def _forwards(setting):
+def forwards(setting):
     """[(port of this machine, port of the guest)]"""
     is_user = setting is not None and net_kind(setting) == "user"
     return [_forward(word) for word in setting.split(",")[1:]] if is_user else []
@@ -108,7 +108,7 @@ def _forwards(setting):
 # @impl ATL-LLR-TOOL-0801~1 ATL-LLR-TOOL-0951~1
 def check_network(setting, cores):
     """Refuses what of this machine cannot be used: of it QEMU says too little."""
-    for port, guest in _forwards(setting):
+    for port, guest in forwards(setting):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -144,7 +144,7 @@ def check_capture(path, setting):
 # @impl ATL-LLR-TOOL-0953~1
 def where_to_reach(setting, addresses):
     """Lines that say how the program is reached from here."""
-    lines = [f"port {host} of 127.0.0.1 leads to the program's port {guest}" for host, guest in _forwards(setting)]
+    lines = [f"port {host} of 127.0.0.1 leads to the program's port {guest}" for host, guest in forwards(setting)]
     if setting is not None and net_kind(setting) == "tap":
         where = " and ".join(str(a.interface.ip) for a in addresses)
         name = _tap(setting)[0]
@@ -160,7 +160,7 @@ def net_arguments(setting, mac, machine, capture=None):
         return []
     queues, settings = 1, []
     if net_kind(setting) == "user":
-        netdev = "user,id=net" + "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for host, guest in _forwards(setting))
+        netdev = "user,id=net" + "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for host, guest in forwards(setting))
     else:
         name, queues = _tap(setting)
         netdev = f"tap,id=net,ifname={name},script=no,downscript=no,vhost=off"

@@ -12,7 +12,7 @@ from atoll.errors import ToolError
 from atoll.paths import TOOLS
 
 # A use needs its own packages and those of the uses behind it.
-USES = {"run": {"run"}, "test": {"run", "test"}}
+USES = {"run": {"run"}, "test": {"run", "test"}, "full": {"run", "test", "full"}}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,10 +8,10 @@ import signal
 import sys
 import tempfile
 
-from atoll.build import build_demo
 from atoll.console import KIND_EXIT, KIND_PANIC, KIND_REFUSED, KIND_SIGNAL, STREAM_FILES
 from atoll.crash import collecting
 from atoll.debug import debug_line, tcp_address
+from atoll.demo import SOURCE, prepare_demo
 from atoll.errors import ToolError
 from atoll.image import image_end
 from atoll.machine import (STREAM_ERROR, STREAM_KERNEL_ERROR, STREAM_LOG, STREAM_OUTPUT, Guest,
@@ -34,8 +34,8 @@ def run_parser():
     parser = argparse.ArgumentParser(
         prog="./atoll run", usage="./atoll run [options] [PROGRAM [ARGUMENT ...]]",
         description="Packs a static Linux program, boots it in QEMU and connects its standard "
-                    "streams to this terminal. Without PROGRAM it boots the demo. If input and "
-                    "output are a terminal, the program has one, and Ctrl-C is the program's: "
+                    "streams to this terminal. Without PROGRAM it boots a web server that shows the machine "
+                    "to a browser. If input and output are a terminal, the program has one, and Ctrl-C is the program's: "
                     f"{TERMINAL_HELP}.",
         epilog="The exit status is the program's; 128 + signal after a crash; 123 if that would be 0 "
                "but a file of --out did not come; 124 after --timeout, "
@@ -50,14 +50,11 @@ def run_command(words):
     parser = run_parser()
     options, command = split_command(parser, words)
     arguments = parser.parse_args(options)
-    demo = not command
-    program = str(build_demo()) if demo else command[0]
-    settings = settings_from(arguments, program)
-    with _line(arguments, [program, *command[1:]], settings) as extra:
-        status = run_program([program, *command[1:]], arguments, settings, extra, show_log=demo)
-    if demo and status == 0:
-        _say_where_to_look()
-    return status
+    settings = settings_from(arguments, command[0] if command else SOURCE)
+    if not command:
+        command = [str(prepare_demo(settings))]
+    with _line(arguments, command, settings) as extra:
+        return run_program(command, arguments, settings, extra)
 
 
 def _line(arguments, command, settings):
@@ -67,7 +64,7 @@ def _line(arguments, command, settings):
     return contextlib.nullcontext(debug_line(tcp_address(arguments.gdb)) if arguments.gdb is not None else ())
 
 
-def run_program(command, arguments, settings, extra=(), sinks=None, show_log=False):
+def run_program(command, arguments, settings, extra=(), sinks=None):
     """Packs [program, its arguments ...], boots it, returns the exit status. extra: arguments for QEMU;
     sinks: {stream of the console: who else gets its bytes}."""
     settings.cores = settings.cores or min(4, os.cpu_count() or 1)
@@ -87,8 +84,7 @@ def run_program(command, arguments, settings, extra=(), sinks=None, show_log=Fal
     receiver = Receiver(settings.outputs) if settings.outputs else None
     for line in where_to_reach(settings.net, settings.ip):
         _say(line)
-    return boot(image, machine, settings.verbose, show_log or settings.verbose, receiver,
-                settings.terminal, sinks)
+    return boot(image, machine, settings.verbose, receiver, settings.terminal, sinks)
 
 
 # @impl ATL-LLR-TOOL-0042~1
@@ -100,22 +96,15 @@ def check_memory(image, memory_mib):
                         f"give it at least --memory {needed}", status=STATUS_REFUSED)
 
 
-def _say_where_to_look():
-    source = pathlib.Path("apps/demo/demo.c")
-    print(f"\nThat was {source} on Atoll. Run your own: musl-gcc -static -pthread -o prog prog.c && "
-          "./atoll run ./prog\nThe map of this repository is README.md; ./atoll --help lists the "
-          "commands.", file=sys.stderr)
-
-
 # @impl ATL-LLR-TOOL-0013~1
-def boot(image, machine, verbose, show_log, receiver=None, terminal=None, sinks=None):
+def boot(image, machine, verbose, receiver=None, terminal=None, sinks=None):
     """Boots image bytes with this process's streams; returns the exit status."""
     with tempfile.TemporaryDirectory(prefix="atoll-") as folder:
         path = os.path.join(folder, "image")
         pathlib.Path(path).write_bytes(image)
         try:
             with connected(terminal[0] if terminal else 0) as source:
-                guest = Guest(machine, path, _sinks(show_log, receiver, sinks or {}),
+                guest = Guest(machine, path, _sinks(verbose, receiver, sinks or {}),
                               source=source)
                 if verbose:
                     _text_writer()(b"atoll: " + " ".join(guest.command).encode() + b"\n")
