@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A small web server, and the program behind a bare `./atoll run`: one thread on each core with an
- * epoll instance of its own, one listener, keep-alive and pipelined requests. `/` is a page
- * (page.html) that shows what /status.json tells of the machine; every other path says which core
- * answers. An ordinary Linux program, which runs on Linux as it is.
+/* A small web server, and the program behind a bare `./atoll run`: one thread on each core, which
+ * has a listener (SO_REUSEPORT) and an epoll instance of its own; keep-alive and pipelined
+ * requests. `/` is a page (page.html) that shows what /status.json tells of the machine; every
+ * other path says which core answers. An ordinary Linux program, which runs on Linux as it is.
  *
  * Arguments: the port (80), and after how many answers it ends (never). SIGINT and SIGTERM end it
  * in order. PUBLIC_URL in its environment is shown as where a browser finds it. */
@@ -42,7 +42,9 @@ struct content {
     size_t bytes;
 };
 
-static int listener;
+static _Thread_local int listener;
+static pthread_barrier_t all_listen;
+static int port;
 static char *page; /* NULL: there is none */
 static size_t page_bytes;
 static cpu_set_t core_set; /* those of the program */
@@ -375,14 +377,33 @@ static void settle_on(int core)
     }
 }
 
+/* The calling thread's core has its share of the connections. */
+static void start_listening(void)
+{
+    int on = 1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listener < 0) {
+        stop("socket");
+    }
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    if (bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(listener, SOMAXCONN) != 0) {
+        stop("listen");
+    }
+}
+
 static void *loop(void *core)
 {
     settle_on((int)(intptr_t)core);
+    start_listening();
     int instance = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = NULL};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     if (instance < 0 || epoll_ctl(instance, EPOLL_CTL_ADD, listener, &event) != 0) {
         stop("epoll");
     }
+    pthread_barrier_wait(&all_listen);
     for (;;) {
         struct epoll_event events[EVENTS];
         int count = epoll_wait(instance, events, EVENTS, -1);
@@ -402,6 +423,7 @@ static void start_threads(void)
     if (sched_getaffinity(0, sizeof(core_set), &core_set) != 0) {
         stop("sched_getaffinity");
     }
+    pthread_barrier_init(&all_listen, NULL, 1 + (unsigned)CPU_COUNT(&core_set));
     for (int core = 0; core < CORES_MAX; core++) {
         pthread_t thread;
         if (CPU_ISSET(core, &core_set) &&
@@ -409,21 +431,7 @@ static void start_threads(void)
             stop("pthread_create");
         }
     }
-}
-
-static void listen_at(int port)
-{
-    int on = 1;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (listener < 0) {
-        stop("socket");
-    }
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(listener, SOMAXCONN) != 0) {
-        stop("listen");
-    }
+    pthread_barrier_wait(&all_listen);
 }
 
 static void read_page(void)
@@ -441,7 +449,8 @@ static void read_page(void)
 
 int main(int argc, char **argv)
 {
-    int port = argc > 1 ? atoi(argv[1]) : 80, signal = 0;
+    int signal = 0;
+    port = argc > 1 ? atoi(argv[1]) : 80;
     const char *url = getenv("PUBLIC_URL");
     has_limit = argc > 2;
     answers_left = has_limit ? atol(argv[2]) : 0;
@@ -451,7 +460,6 @@ int main(int argc, char **argv)
     sigaddset(&ends, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &ends, NULL); /* in all threads, which inherit it */
     read_page();
-    listen_at(port);
     start_threads();
     if (url != NULL) {
         printf("%s shows this machine; Ctrl-C ends it\n", url);

@@ -61,13 +61,24 @@ static uint32_t steer(const uint8_t *frame, size_t bytes)
                : posix_core();
 }
 
-static void post_copy(uint32_t core, const uint8_t *frame, size_t bytes, bool is_checked)
+/* Another core for a frame that this core was to have; this one: it is here. */
+static uint32_t elsewhere(const uint8_t *frame, size_t bytes, uint32_t passes)
+{
+    uint32_t type = type_of(frame);
+    return type == TYPE_IP4 || type == TYPE_IP6
+               ? net_group_pass_on(frame + ETHERNET_BYTES, bytes - ETHERNET_BYTES, passes)
+               : posix_core();
+}
+
+static void post_copy(uint32_t core, const uint8_t *frame, size_t bytes, bool is_checked,
+                      uint8_t passes)
 {
     struct net_packet *packet = net_memory_allocate(sizeof(*packet) + bytes);
     if (packet != NULL) {
         packet->kind = NET_PACKET_FRAME;
         packet->bytes = (uint32_t)bytes;
         packet->is_checked = is_checked;
+        packet->passes = passes;
         __builtin_memcpy(packet->data, frame, bytes);
         net_stack_post(core, packet);
     } else {
@@ -85,14 +96,16 @@ bool device_passes_on(const uint8_t *frame, size_t bytes, bool is_checked)
     if (is_for_all(frame, bytes)) {
         for (uint32_t core = 0; core < posix_info.core_count; core++) {
             if (core != here) {
-                post_copy(core, frame, bytes, is_checked);
+                post_copy(core, frame, bytes, is_checked, 0);
             }
         }
         return false;
     }
     uint32_t core = steer(frame, bytes);
+    bool is_passed = core == here;
+    core = is_passed ? elsewhere(frame, bytes, 0) : core;
     if (core != here) {
-        post_copy(core, frame, bytes, is_checked);
+        post_copy(core, frame, bytes, is_checked, is_passed);
     }
     return core != here;
 }
@@ -117,6 +130,12 @@ void device_deliver(struct pbuf *frame, bool is_checked)
 void device_input(struct net_packet *packet)
 {
     bool is_checked = packet->is_checked;
+    uint32_t core = elsewhere(packet->data, packet->bytes, packet->passes);
+    if (core != posix_core()) {
+        packet->passes++;
+        net_stack_post(core, packet);
+        return;
+    }
     device_deliver(net_packet_wrap(packet), is_checked);
 }
 

@@ -23,6 +23,7 @@ struct net_packet *net_packet_copy(const struct pbuf *chain, enum net_packet_kin
     struct net_packet *packet = net_memory_allocate(sizeof(*packet) + chain->tot_len);
     if (packet != NULL) {
         packet->kind = kind;
+        packet->passes = 0;
         packet->bytes = chain->tot_len;
         pbuf_copy_partial(chain, packet->data, chain->tot_len, 0);
     }
@@ -100,6 +101,12 @@ void net_port_hear(const uint8_t *packet, size_t bytes)
 
 static void input(struct net_packet *packet)
 {
+    uint32_t core = net_group_pass_on(packet->data, packet->bytes, packet->passes);
+    if (core != posix_core()) {
+        packet->passes++;
+        net_stack_post(core, packet);
+        return;
+    }
     net_stack_note(NET_COUNT_PROCESSED);
     net_port_hear(packet->data, packet->bytes);
     struct pbuf *buffer = net_packet_wrap(packet);

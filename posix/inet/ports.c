@@ -13,21 +13,44 @@
 #define PROTOCOL_UDP 17u
 #define PROTOCOL_ICMP6 58u
 #define PORTS_BYTES 4u
+#define TCP_FLAGS 13u
+#define FLAG_SYN 2u
+#define FLAG_ACK 16u
 #define ICMP_HEADER_BYTES 8u
 #define ICMP_UNREACHABLE 3u
 #define ICMP_PORT 3u
 #define ICMP6_UNREACHABLE 1u
 #define ICMP6_PORT 4u
 
-/* Core + 1; 0: nobody named it. Written once for each port. */
+/* Core + 1; above them: a group, whose home the core was; 0: nobody named it. */
 static _Atomic uint8_t named[NET_PROTOCOLS][PORT_COUNT];
+static struct net_group *groups[UINT8_MAX - NET_CORES_MAX];
+static uint32_t group_count;
 static PERCORE uint32_t next_ephemeral[NET_PROTOCOLS]; /* 0: draw where to begin */
-_Static_assert(NET_CORES_MAX < UINT8_MAX, "named has a byte for a core");
+
+/* The core of a name, or the home of its group. */
+static uint32_t core_named(uint8_t name)
+{
+    return name <= NET_CORES_MAX ? name - 1u : net_group_home(groups[name - NET_CORES_MAX - 1]);
+}
 
 uint32_t net_port_core(enum net_protocol protocol, uint16_t port)
 {
-    uint8_t core = atomic_load_explicit(&named[protocol][port], memory_order_relaxed);
-    return core != 0 ? core - 1u : port % posix_info.core_count;
+    uint8_t name = atomic_load_explicit(&named[protocol][port], memory_order_acquire);
+    return name != 0 ? core_named(name) : port % posix_info.core_count;
+}
+
+struct net_group *net_port_group(uint16_t port)
+{
+    uint8_t name = atomic_load_explicit(&named[NET_TCP][port], memory_order_acquire);
+    return name > NET_CORES_MAX ? groups[name - NET_CORES_MAX - 1] : NULL;
+}
+
+void net_port_share(uint16_t port, struct net_group *group)
+{
+    groups[group_count++] = group;
+    atomic_store_explicit(&named[NET_TCP][port], (uint8_t)(NET_CORES_MAX + group_count),
+                          memory_order_release);
 }
 
 /* @impl ATL-LLR-POSIX-0903~1 */
@@ -36,7 +59,7 @@ uint32_t net_port_claim(enum net_protocol protocol, uint16_t port, uint32_t core
     uint8_t expected = 0;
     return atomic_compare_exchange_strong(&named[protocol][port], &expected, (uint8_t)(core + 1))
                ? core
-               : expected - 1u;
+               : core_named(expected);
 }
 
 /* @impl ATL-LLR-POSIX-0903~1 */
@@ -57,6 +80,8 @@ uint16_t net_port_ephemeral(enum net_protocol protocol, uint32_t core)
 /* Of the packet inside an ICMP error, the source is who hears of it. */
 struct transport {
     uint8_t protocol;
+    const uint8_t *source, *destination;
+    uint32_t address_bytes;
     const uint8_t *header;
     size_t bytes;
 };
@@ -67,13 +92,13 @@ static bool find_transport(const uint8_t *packet, size_t bytes, struct transport
     size_t header_bytes = 0;
     if (bytes >= 20 && packet[0] >> 4 == 4) {
         header_bytes = (packet[0] & 15u) * 4u;
-        transport->protocol = packet[9];
+        *transport = (struct transport){packet[9], packet + 12, packet + 16, 4, NULL, 0};
         if (((packet[6] & 0x3fu) | packet[7]) != 0) {
             return false;
         }
     } else if (bytes >= 40 && packet[0] >> 4 == 6) {
         header_bytes = 40;
-        transport->protocol = packet[6];
+        *transport = (struct transport){packet[6], packet + 8, packet + 24, 16, NULL, 0};
     }
     if (header_bytes == 0 || header_bytes + PORTS_BYTES > bytes) {
         return false;
@@ -99,13 +124,36 @@ bool net_port_unreachable(const uint8_t *packet, size_t bytes, struct net_unreac
     error->is_port = outer.header[1] == (is_4 ? ICMP_PORT : ICMP6_PORT);
     error->source_port = (uint16_t)(inner.header[0] << 8 | inner.header[1]);
     error->destination_port = (uint16_t)(inner.header[2] << 8 | inner.header[3]);
+    error->destination = inner.destination;
+    error->address_bytes = inner.address_bytes;
     return true;
 }
 
-static uint32_t core_of(uint8_t protocol, uint16_t port, uint32_t here)
+bool net_port_segment(const uint8_t *packet, size_t bytes, struct net_segment *segment)
 {
-    return protocol == PROTOCOL_TCP   ? net_port_core(NET_TCP, port)
-           : protocol == PROTOCOL_UDP ? net_port_core(NET_UDP, port)
+    struct transport transport;
+    if (!find_transport(packet, bytes, &transport) || transport.protocol != PROTOCOL_TCP ||
+        transport.bytes <= TCP_FLAGS) {
+        return false;
+    }
+    const uint8_t *header = transport.header;
+    *segment = (struct net_segment){
+        .peer = {transport.source, transport.address_bytes, (uint16_t)(header[0] << 8 | header[1])},
+        .own = transport.destination,
+        .port = (uint16_t)(header[2] << 8 | header[3]),
+        .is_opening = (header[TCP_FLAGS] & (FLAG_SYN | FLAG_ACK)) == FLAG_SYN,
+    };
+    return true;
+}
+
+static uint32_t core_of(uint8_t protocol, uint16_t port, const struct net_peer *peer, uint32_t here)
+{
+    if (protocol == PROTOCOL_UDP) {
+        return net_port_core(NET_UDP, port);
+    }
+    struct net_group *group = protocol == PROTOCOL_TCP ? net_port_group(port) : NULL;
+    return group != NULL              ? net_group_core(group, peer)
+           : protocol == PROTOCOL_TCP ? net_port_core(NET_TCP, port)
                                       : here;
 }
 
@@ -118,8 +166,11 @@ uint32_t net_port_steer(const uint8_t *packet, size_t bytes, uint32_t here)
         return 0; /* all pieces of a packet meet there */
     }
     if (net_port_unreachable(packet, bytes, &error)) {
-        return core_of(error.protocol, error.source_port, here);
+        struct net_peer peer = {error.destination, error.address_bytes, error.destination_port};
+        return core_of(error.protocol, error.source_port, &peer, here);
     }
-    uint16_t port = (uint16_t)(transport.header[2] << 8 | transport.header[3]);
-    return core_of(transport.protocol, port, here);
+    const uint8_t *header = transport.header;
+    struct net_peer peer = {transport.source, transport.address_bytes,
+                            (uint16_t)(header[0] << 8 | header[1])};
+    return core_of(transport.protocol, (uint16_t)(header[2] << 8 | header[3]), &peer, here);
 }

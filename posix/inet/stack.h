@@ -46,6 +46,7 @@ struct net_packet {
     enum net_packet_kind kind;
     bool is_checked; /* a frame whose checksum the device has looked at */
     bool is_message; /* from another core */
+    uint8_t passes;  /* cores that did not know its connection (groups.c) */
     uint32_t bytes;
     uint8_t data[];
 };
@@ -94,11 +95,53 @@ uint16_t net_port_ephemeral(enum net_protocol protocol, uint32_t core);
 /* The core that an IP packet is for, out of its first bytes; here: what has no port. */
 uint32_t net_port_steer(const uint8_t *packet, size_t bytes, uint32_t here);
 
+/* The group of a port, which cores share; NULL: it is one core's. */
+struct net_group *net_port_group(uint16_t port);
+/* From here on the port is the group's: whose it was has had it so far. */
+void net_port_share(uint16_t port, struct net_group *group);
+
+/* ---- ports of TCP that several cores share (groups.c): each has connections of its own */
+
+/* One end of a connection, as a packet names it. */
+struct net_peer {
+    const uint8_t *address; /* as on the wire */
+    uint32_t address_bytes;
+    uint16_t port;
+};
+
+/* Makes the port one that cores may share, if it is none yet; so far all of it is home's. False:
+ * there are too many. In home's stack, which knows whether it has connections. */
+bool net_group_make(uint16_t port, uint32_t home, bool has_connections);
+/* From here on the core has a part of the peers, among all who listen; and the other way round.
+ * Once for each socket that listens. Any thread. */
+void net_group_join(uint16_t port, uint32_t core);
+void net_group_leave(uint16_t port, uint32_t core);
+/* A socket of the port connects by itself: its peer may be one of another core's. */
+void net_group_connects(uint16_t port);
+/* Where the port was first. */
+uint32_t net_group_home(const struct net_group *group);
+/* Whose a peer is. */
+uint32_t net_group_core(struct net_group *group, const struct net_peer *peer);
+/* Where else an IP packet for this core has to be looked at, which so many cores have had in vain;
+ * this core: nowhere. In the stack. */
+uint32_t net_group_pass_on(const uint8_t *packet, size_t bytes, uint32_t passes);
+
+/* A packet of TCP; false: it is none. */
+struct net_segment {
+    struct net_peer peer;
+    const uint8_t *own; /* the machine's address, of as many bytes */
+    uint16_t port;      /* the machine's */
+    bool is_opening;    /* SYN without ACK */
+};
+bool net_port_segment(const uint8_t *packet, size_t bytes, struct net_segment *segment);
+
 /* What an ICMP error says of a packet that was sent. */
 struct net_unreachable {
     uint8_t protocol; /* as IP numbers it */
     bool is_port;     /* nobody has the port */
     uint16_t source_port, destination_port;
+    const uint8_t *destination; /* address_bytes of it, in the packet */
+    uint32_t address_bytes;
 };
 /* False: the packet is no such error. */
 bool net_port_unreachable(const uint8_t *packet, size_t bytes, struct net_unreachable *error);

@@ -28,10 +28,15 @@ struct tcp_socket {
     struct inet_socket inet; /* first */
     /* in the stack only */
     struct tcp_pcb *pcb; /* NULL: none, or gone */
-    bool is_finishing;   /* FIN once all is handed to lwIP */
-    bool is_finished;    /* and it was */
-    bool is_let_go;      /* closed, and lwIP knows */
-    bool is_talking;     /* its answers take acknowledgements along, which then may wait */
+    uint32_t listens_at; /* the core, if it listens: its own but for tcp_share.c */
+    bool is_sharing;     /* and the port is one that cores share */
+    /* in the stack of listens_at only */
+    struct tcp_pcb *shadow; /* what listens there for a socket of another core */
+    bool has_joined;        /* the port's group */
+    bool is_finishing;      /* FIN once all is handed to lwIP */
+    bool is_finished;       /* and it was */
+    bool is_let_go;         /* closed, and lwIP knows */
+    bool is_talking;        /* its answers take acknowledgements along, which then may wait */
     /* guarded by the lock */
     enum tcp_phase phase;
     bool is_connect_told;      /* connect has returned 0 */
@@ -66,6 +71,9 @@ extern const struct socket_operations tcp_operations;
 struct tcp_socket *tcp_socket_make(uint32_t domain);
 void tcp_socket_put(struct tcp_socket *socket);
 
+/* It listens no more; who might have accepted is told. In the stack. */
+void tcp_stop_listening(struct tcp_socket *socket);
+
 /* ---- tcp_connect.c: operations */
 int64_t tcp_op_bind(struct socket *socket, const struct socket_address *name);
 int64_t tcp_op_connect(struct socket *socket, const struct socket_address *name,
@@ -73,11 +81,24 @@ int64_t tcp_op_connect(struct socket *socket, const struct socket_address *name,
 int64_t tcp_op_listen(struct socket *socket, uint32_t backlog);
 int64_t tcp_op_accept(struct socket *socket, uint64_t deadline_ns, struct socket **accepted);
 
+/* ---- tcp_share.c: listening on a port that cores share (groups.c) */
+/* Whether the port of the socket's pcb is one that cores may share. In the stack. */
+bool tcp_share_may(const struct tcp_socket *socket);
+/* Has listens_at listen for the socket, if that shares. Not in the stack. -ENOBUFS: it listens no
+ * more */
+int64_t tcp_share_start(struct tcp_socket *socket, uint8_t backlog);
+/* Has it listen no more. Not in the stack. */
+void tcp_share_stop(struct tcp_socket *socket);
+
 /* ---- tcp_port.c: all in the stack */
 /* What the options of the socket let its pcb have together with others. */
 void tcp_port_share(const struct tcp_socket *socket, struct tcp_pcb *pcb);
 /* Gives the socket's pcb an address and a port; 0: one that nobody has. -EADDRINUSE */
 int64_t tcp_port_bind(struct tcp_socket *socket, const ip_addr_t *address, uint16_t port);
+/* Whether somebody listens where the pcb is bound, who does not share with it. */
+bool tcp_port_is_listened_on(const struct tcp_pcb *pcb);
+/* Another core listens for the bound pcb. */
+void tcp_port_lend(struct tcp_pcb *pcb);
 /* As tcp_listen_with_backlog_and_err. ERR_USE: somebody listens there. */
 struct tcp_pcb *tcp_port_listen(struct tcp_pcb *pcb, uint8_t backlog, err_t *error);
 /* Has accepted: those that share its port come before it. */

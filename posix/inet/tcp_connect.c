@@ -12,6 +12,7 @@ struct tcp_request {
     struct tcp_socket *socket;
     struct inet_end end;
     uint32_t backlog;
+    uint32_t core; /* that listens */
     int64_t result;
 };
 
@@ -93,51 +94,77 @@ int64_t tcp_op_bind(struct socket *base, const struct socket_address *name)
     return result;
 }
 
-static void listen_in_stack(void *argument)
+/* A pcb that is bound, for a socket that has none yet. */
+static int64_t prepare_listening(struct tcp_socket *socket)
 {
-    struct tcp_request *request = argument;
-    struct tcp_socket *socket = request->socket;
-    uint8_t backlog = (uint8_t)request->backlog;
-    if (socket->phase == TCP_LISTENING) {
-        tcp_backlog_set(socket->pcb, backlog);
-        return;
-    }
-    if (socket->phase != TCP_FRESH) {
-        request->result = -EINVAL;
-        return;
-    }
     struct inet_end any = {.address = IPADDR4_INIT(0)};
     if (socket->inet.base.domain == AF_INET6) {
         ip_addr_set_any(true, &any.address);
     }
     ip_addr_t address =
         socket->inet.is_bound ? socket->inet.own.address : local_address(socket, &any);
-    request->result = need_pcb(socket, &address);
-    if (request->result == 0 && socket->pcb->local_port == 0) {
-        request->result = tcp_port_bind(socket, &address, socket->inet.own.port);
+    int64_t result = need_pcb(socket, &address);
+    if (result == 0 && socket->pcb->local_port == 0) {
+        result = tcp_port_bind(socket, &address, socket->inet.own.port);
     }
-    if (request->result < 0) {
-        return;
+    if (result == 0) {
+        tcp_lock(socket);
+        socket->inet.own = (struct inet_end){address, socket->pcb->local_port};
+        tcp_unlock(socket);
     }
+    return result;
+}
+
+/* The socket's pcb listens. */
+static int64_t listen_here(struct tcp_socket *socket, uint8_t backlog)
+{
     struct tcp_pcb *pcb = socket->pcb;
-    uint16_t port = pcb->local_port;
     tcp_detach(socket); /* lwIP puts a smaller pcb in place of this one */
     err_t error = ERR_OK;
     struct tcp_pcb *listening = tcp_port_listen(pcb, backlog, &error);
     if (listening == NULL) {
         tcp_attach(socket, pcb);
-        request->result = net_error(error);
-        return;
+        return net_error(error);
     }
     atomic_fetch_add_explicit(&socket->inet.references, 1, memory_order_relaxed);
     socket->pcb = listening;
     tcp_arg(listening, socket);
     tcp_accept(listening, tcp_on_accept);
-    tcp_lock(socket);
-    socket->phase = TCP_LISTENING;
-    socket->inet.base.is_listening = true;
-    socket->inet.own = (struct inet_end){address, port};
-    tcp_unlock(socket);
+    return 0;
+}
+
+static void listen_in_stack(void *argument)
+{
+    struct tcp_request *request = argument;
+    struct tcp_socket *socket = request->socket;
+    uint8_t backlog = (uint8_t)request->backlog;
+    if (socket->phase == TCP_LISTENING) {
+        if (socket->listens_at == socket->inet.core) {
+            tcp_backlog_set(socket->pcb, backlog);
+        }
+        return;
+    }
+    request->result = socket->phase == TCP_FRESH ? prepare_listening(socket) : -EINVAL;
+    if (request->result < 0) {
+        return;
+    }
+    bool is_sharing = tcp_share_may(socket);
+    uint32_t core = is_sharing ? request->core : socket->inet.core;
+    if (core == socket->inet.core) {
+        request->result = listen_here(socket, backlog);
+    } else if (tcp_port_is_listened_on(socket->pcb)) {
+        request->result = -EADDRINUSE;
+    } else {
+        tcp_port_lend(socket->pcb);
+    }
+    if (request->result == 0) {
+        tcp_lock(socket);
+        socket->phase = TCP_LISTENING;
+        socket->is_sharing = is_sharing;
+        socket->listens_at = core;
+        socket->inet.base.is_listening = true;
+        tcp_unlock(socket);
+    }
 }
 
 /* @impl ATL-LLR-POSIX-0904~1 */
@@ -145,12 +172,16 @@ int64_t tcp_op_listen(struct socket *base, uint32_t backlog)
 {
     struct tcp_request request = {.socket = tcp_of(base)};
     request.backlog = (backlog < BACKLOG_MAX ? backlog : BACKLOG_MAX) + 1;
+    request.core = posix_core();
     int64_t result = inet_settle(&request.socket->inet, NET_TCP, 0);
+    if (result == 0 && socket_has(base, SO_REUSEPORT)) {
+        result = net_stack_start(request.core);
+    }
     if (result == 0) {
         net_call(request.socket->inet.core, listen_in_stack, &request);
         result = request.result;
     }
-    return result;
+    return result == 0 ? tcp_share_start(request.socket, (uint8_t)request.backlog) : result;
 }
 
 static void accepted_in_stack(void *argument)
@@ -209,6 +240,9 @@ static void connect_in_stack(void *argument)
         return;
     }
     inet_end_complete(end);
+    if (socket->inet.is_bound) {
+        net_group_connects(socket->inet.own.port);
+    }
     const ip_addr_t *kind = socket->inet.is_bound ? &socket->inet.own.address : &end->address;
     request->result = need_pcb(socket, kind);
     if (request->result == 0 && socket->pcb->local_port == 0) {

@@ -172,7 +172,7 @@ err_t tcp_on_accept(void *argument, struct tcp_pcb *pcb, err_t error)
     if (socket == NULL) {
         return ERR_MEM; /* lwIP aborts the connection */
     }
-    socket->inet.core = listener->inet.core;
+    socket->inet.core = posix_core(); /* the listener's, or one that listens for it */
     socket->inet.has_core = true;
     socket->inet.own = own_end(pcb);
     socket->inet.peer = (struct inet_end){.address = pcb->remote_ip, .port = pcb->remote_port};
@@ -198,6 +198,7 @@ err_t tcp_on_accept(void *argument, struct tcp_pcb *pcb, err_t error)
     listener->pending_count++;
     inet_tell(&listener->inet, POSIX_POLL_READABLE);
     tcp_unlock(listener);
-    tcp_port_take_turns(listener->pcb);
+    tcp_port_take_turns(socket->inet.core == listener->inet.core ? listener->pcb
+                                                                 : listener->shadow);
     return ERR_OK;
 }

@@ -10,9 +10,10 @@
 /* Bits of so_options that lwIP does not use: what the socket's options say. */
 #define SHARES_ADDRESS 0x01u
 #define SHARES_PORT 0x10u
+#define LENT 0x02u /* it is bound here, and another core listens */
 #define SHARING (SHARES_ADDRESS | SHARES_PORT | SOF_REUSEADDR)
-_Static_assert(((SHARES_ADDRESS | SHARES_PORT) & (SOF_REUSEADDR | SOF_KEEPALIVE | SOF_BROADCAST)) ==
-                   0,
+_Static_assert(((SHARES_ADDRESS | SHARES_PORT | LENT) &
+                (SOF_REUSEADDR | SOF_KEEPALIVE | SOF_BROADCAST)) == 0,
                "bits of our own");
 
 void tcp_port_share(const struct tcp_socket *socket, struct tcp_pcb *pcb)
@@ -41,6 +42,11 @@ static bool is_shared(const struct tcp_pcb *pcb, const struct tcp_pcb *other, bo
     return ((both & SHARES_ADDRESS) != 0 && !is_listening) || (both & SHARES_PORT) != 0;
 }
 
+static bool listens(const struct tcp_pcb *pcb)
+{
+    return pcb->state == LISTEN || (pcb->so_options & LENT) != 0;
+}
+
 /* A connection whose handshake is under way is its listener's still. */
 static bool is_taken_in(const struct tcp_pcb *list, const struct tcp_pcb *pcb,
                         const ip_addr_t *address, uint16_t port, bool may_share)
@@ -48,7 +54,7 @@ static bool is_taken_in(const struct tcp_pcb *list, const struct tcp_pcb *pcb,
     for (const struct tcp_pcb *other = list; other != NULL; other = other->next) {
         if (other != pcb && other->local_port == port && other->state != SYN_RCVD &&
             overlap(address, &other->local_ip) &&
-            !(may_share && is_shared(pcb, other, other->state == LISTEN))) {
+            !(may_share && is_shared(pcb, other, listens(other)))) {
             return true;
         }
     }
@@ -83,12 +89,22 @@ int64_t tcp_port_bind(struct tcp_socket *socket, const ip_addr_t *address, uint1
     return -EADDRINUSE;
 }
 
+bool tcp_port_is_listened_on(const struct tcp_pcb *pcb)
+{
+    return is_taken(pcb, &pcb->local_ip, pcb->local_port, true);
+}
+
+void tcp_port_lend(struct tcp_pcb *pcb)
+{
+    pcb->so_options |= LENT;
+}
+
 /* @impl ATL-LLR-POSIX-0950~1 */
 struct tcp_pcb *tcp_port_listen(struct tcp_pcb *pcb, uint8_t backlog, err_t *error)
 {
     uint8_t options = pcb->so_options;
     *error = ERR_USE;
-    if (is_taken(pcb, &pcb->local_ip, pcb->local_port, true)) {
+    if (tcp_port_is_listened_on(pcb)) {
         return NULL;
     }
     pcb->so_options &= (uint8_t)~SOF_REUSEADDR; /* lwIP has no two that listen and share */

@@ -35,12 +35,27 @@ void tcp_socket_put(struct tcp_socket *socket)
 struct shutdown_request {
     struct tcp_socket *socket;
     enum socket_shut ends;
+    bool was_listening; /* and does no longer */
     int64_t result;
 };
 
-/* Ends the connections that nobody will accept. In the stack. */
+static void drop_in_stack(void *argument)
+{
+    struct tcp_socket *socket = argument;
+    struct tcp_pcb *pcb = socket->pcb;
+    if (pcb != NULL) {
+        tcp_detach(socket);
+        tcp_abort(pcb);
+    }
+    tcp_lock(socket);
+    tcp_drop_received(socket);
+    tcp_unlock(socket);
+}
+
+/* Nobody listens any more: ends the connections that nobody will accept. */
 static void drop_pending(struct tcp_socket *listener)
 {
+    tcp_share_stop(listener);
     tcp_lock(listener);
     struct tcp_socket *socket = listener->first_pending;
     listener->first_pending = NULL;
@@ -49,18 +64,13 @@ static void drop_pending(struct tcp_socket *listener)
     tcp_unlock(listener);
     while (socket != NULL) {
         struct tcp_socket *next = socket->next_pending;
-        struct tcp_pcb *pcb = socket->pcb;
-        if (pcb != NULL) {
-            tcp_detach(socket);
-            tcp_abort(pcb);
-        }
-        tcp_drop_received(socket);
+        net_call(socket->inet.core, drop_in_stack, socket);
         tcp_socket_put(socket);
         socket = next;
     }
 }
 
-static void stop_listening(struct tcp_socket *socket)
+void tcp_stop_listening(struct tcp_socket *socket)
 {
     struct tcp_pcb *pcb = socket->pcb;
     tcp_detach(socket);
@@ -70,7 +80,6 @@ static void stop_listening(struct tcp_socket *socket)
     socket->inet.base.is_listening = false;
     inet_tell(&socket->inet, POSIX_POLL_ANY);
     tcp_unlock(socket);
-    drop_pending(socket);
 }
 
 static void shut_in_stack(void *argument)
@@ -78,7 +87,8 @@ static void shut_in_stack(void *argument)
     struct shutdown_request *request = argument;
     struct tcp_socket *socket = request->socket;
     if (socket->phase == TCP_LISTENING && (request->ends & SOCKET_SHUT_RECEIVE) != 0) {
-        stop_listening(socket);
+        tcp_stop_listening(socket);
+        request->was_listening = true;
         return;
     }
     if (socket->phase == TCP_LISTENING) {
@@ -107,6 +117,9 @@ static int64_t tcp_op_shutdown(struct socket *base, enum socket_shut ends)
         return result;
     }
     net_call(request.socket->inet.core, shut_in_stack, &request);
+    if (request.was_listening) {
+        drop_pending(request.socket);
+    }
     return request.result;
 }
 
@@ -134,7 +147,7 @@ static void close_in_stack(void *argument)
     struct tcp_socket *socket = argument;
     socket->is_closed = true;
     if (socket->phase == TCP_LISTENING) {
-        stop_listening(socket);
+        tcp_stop_listening(socket);
     } else {
         close_connection(socket);
     }
@@ -148,7 +161,11 @@ static void tcp_op_release(struct socket *base)
     base->file = NULL;
     tcp_unlock(socket);
     if (socket->inet.has_core) {
+        bool was_listening = socket->phase == TCP_LISTENING;
         net_call(socket->inet.core, close_in_stack, socket);
+        if (was_listening) {
+            drop_pending(socket);
+        }
     }
     tcp_socket_put(socket);
 }

@@ -3,6 +3,8 @@
 #include "check.h"
 #include "stack.h"
 
+#include <lwip/priv/tcp_priv.h>
+
 #include <posix/memory.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,26 @@ uint64_t posix_memory_random(void)
     return 0x1234567890abcdefull;
 }
 
+/* The connections and listeners of the one core that is looked at, and which one that is. */
+struct tcp_pcb *tcp_active_pcbs, *tcp_tw_pcbs;
+union tcp_listen_pcbs_t tcp_listen_pcbs;
+static uint32_t here = HERE;
+
+uint32_t posix_core(void)
+{
+    return here;
+}
+
+void posix_lock_acquire(struct posix_lock *lock)
+{
+    (void)lock;
+}
+
+void posix_lock_release(struct posix_lock *lock)
+{
+    (void)lock;
+}
+
 /* Heap memory of exactly the packet: what lies behind it is a sanitizer's finding. */
 static uint32_t steer(const uint8_t *packet, size_t bytes)
 {
@@ -26,6 +48,7 @@ static uint32_t steer(const uint8_t *packet, size_t bytes)
     memcpy(copy, packet, bytes);
     uint32_t core = net_port_steer(copy, bytes, HERE);
     (void)net_port_unreachable(copy, bytes, &error);
+    (void)net_group_pass_on(copy, bytes, 0);
     free(copy);
     return core;
 }
@@ -144,6 +167,136 @@ TEST(any_bytes)
         packet[0] = (uint8_t)(rand() % 2 != 0 ? 0x40 | (packet[0] & 15) : 0x60);
         CHECK(steer(packet, (size_t)rand() % sizeof(packet)) < CORES);
     }
+}
+
+/* ---- a port that cores share */
+
+#define SHARED_PORT 9000
+#define PEERS 3000u
+
+/* A segment of a peer to the port. */
+static void make_segment(uint8_t *packet, uint32_t peer, uint8_t flags)
+{
+    make_4(packet, 6, (uint16_t)(1024 + peer % 50000), SHARED_PORT);
+    packet[12] = 10;
+    packet[15] = (uint8_t)peer;
+    packet[16] = 10;
+    packet[33] = flags;
+}
+
+static void count(uint32_t *of, uint8_t *cores)
+{
+    uint8_t packet[PACKET_BYTES];
+    memset(of, 0, CORES * sizeof(*of));
+    for (uint32_t peer = 0; peer < PEERS; peer++) {
+        make_segment(packet, peer, 16);
+        uint32_t core = net_port_steer(packet, 40, HERE);
+        of[core]++;
+        cores[peer] = (uint8_t)core;
+    }
+}
+
+// @verifies ATL-LLR-POSIX-0980~1
+TEST(peers_are_dealt_among_who_listens)
+{
+    uint32_t of[CORES];
+    static uint8_t first[PEERS], second[PEERS];
+    CHECK(net_port_claim(NET_TCP, SHARED_PORT, 2) == 2);
+    CHECK(net_port_group(SHARED_PORT) == NULL);
+    CHECK(net_group_make(SHARED_PORT, 2, false) && net_group_make(SHARED_PORT, 2, false));
+    count(of, first);
+    CHECK(of[2] == PEERS && net_port_core(NET_TCP, SHARED_PORT) == 2);
+    CHECK(net_port_claim(NET_TCP, SHARED_PORT, 0) == 2);
+    for (uint32_t core = 0; core < CORES; core++) {
+        net_group_join(SHARED_PORT, core);
+    }
+    count(of, first);
+    for (uint32_t core = 0; core < CORES; core++) {
+        CHECK(of[core] > PEERS / CORES / 2 && of[core] < PEERS / CORES * 2);
+    }
+    count(of, second);
+    CHECK(memcmp(first, second, sizeof(first)) == 0);
+    net_group_join(SHARED_PORT, 1);
+    net_group_leave(SHARED_PORT, 1); /* it has another */
+    count(of, second);
+    CHECK(memcmp(first, second, sizeof(first)) == 0);
+    net_group_leave(SHARED_PORT, 1);
+    count(of, second);
+    CHECK(of[1] == 0 && of[0] > 0 && of[2] > 0);
+    net_group_leave(SHARED_PORT, 0);
+    net_group_leave(SHARED_PORT, 2);
+    count(of, second);
+    CHECK(of[2] == PEERS);
+}
+
+// @verifies ATL-LLR-POSIX-0980~1
+/* An error about what was sent to a peer goes where the peer's segments go. */
+TEST(errors_find_the_core_of_their_peer)
+{
+    uint8_t packet[PACKET_BYTES], error[PACKET_BYTES];
+    net_group_join(SHARED_PORT, 0);
+    net_group_join(SHARED_PORT, 1);
+    for (uint32_t peer = 0; peer < 100; peer++) {
+        make_segment(packet, peer, 16);
+        make_4(error, 1, 0, 0);
+        error[20] = 3;
+        make_4(error + 28, 6, SHARED_PORT, (uint16_t)(1024 + peer));
+        memcpy(error + 28 + 16, packet + 12, 4);
+        CHECK(steer(error, 56) == steer(packet, 40));
+    }
+    net_group_leave(SHARED_PORT, 0);
+    net_group_leave(SHARED_PORT, 1);
+}
+
+// @verifies ATL-LLR-POSIX-0982~1 @robust
+TEST(what_a_core_does_not_know_is_passed_on)
+{
+    struct tcp_pcb_listen listening = {.local_port = SHARED_PORT, .state = LISTEN};
+    struct tcp_pcb connection = {.local_port = SHARED_PORT, .remote_port = 1031};
+    uint8_t opening[PACKET_BYTES], later[PACKET_BYTES];
+    CHECK(net_port_claim(NET_TCP, SHARED_PORT + 1, 0) == 0 &&
+          net_group_make(SHARED_PORT + 1, 0, false));
+    make_segment(opening, 7, 2);
+    make_segment(later, 7, 16);
+    put_port(opening + 22, SHARED_PORT + 1);
+    put_port(later + 22, SHARED_PORT + 1);
+    listening.local_port = connection.local_port = SHARED_PORT + 1;
+    here = HERE;
+    CHECK(net_group_pass_on(later, 40, 0) == HERE); /* nobody has moved */
+    ip_addr_set_ip4_u32(&listening.local_ip, 0);
+    tcp_listen_pcbs.listen_pcbs = &listening;
+    CHECK(net_group_pass_on(opening, 40, 0) == HERE);
+    ip_addr_set_ip4_u32(&listening.local_ip, PP_HTONL(0x7f000001)); /* another address */
+    CHECK(net_group_pass_on(opening, 40, 0) == HERE + 1);
+    CHECK(net_group_pass_on(opening, 40, CORES - 1) == HERE);
+    CHECK(net_group_pass_on(later, 40, 0) == HERE + 1); /* now it may be there */
+    here = CORES - 1;
+    CHECK(net_group_pass_on(later, 40, 0) == 0);
+    here = HERE;
+    ip_addr_set_ip4_u32(&connection.remote_ip, PP_HTONL(0x0a000007));
+    tcp_active_pcbs = &connection;
+    CHECK(net_group_pass_on(later, 40, 0) == HERE);
+    tcp_active_pcbs = NULL;
+    tcp_tw_pcbs = &connection;
+    CHECK(net_group_pass_on(later, 40, 0) == HERE);
+    connection.remote_port++;
+    CHECK(net_group_pass_on(later, 40, 0) == HERE + 1);
+    tcp_tw_pcbs = NULL;
+    tcp_listen_pcbs.listen_pcbs = NULL;
+    put_port(later + 22, SHARED_PORT + 2); /* a port of one core */
+    CHECK(net_group_pass_on(later, 40, 0) == HERE);
+}
+
+// @verifies ATL-LLR-POSIX-0980~1 @robust
+TEST(there_are_only_so_many)
+{
+    uint16_t port = 20000;
+    while (net_group_make(port, 0, false)) {
+        port++;
+        CHECK(port < 21000);
+    }
+    CHECK(net_port_group(port) == NULL && net_port_core(NET_TCP, port) == port % CORES);
+    CHECK(net_port_core(NET_TCP, 20000) == 0 && net_group_make(20000, 0, false));
 }
 
 CHECK_MAIN()
