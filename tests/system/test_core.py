@@ -8,6 +8,7 @@ import struct
 import subprocess
 import tempfile
 
+from broken import UD2, broken_image
 from debugger import GDB_SECONDS, Said, Session, debugged, line_of
 from lib import ONE, PAIRWISE, system_test
 
@@ -20,19 +21,20 @@ from atoll.trace.records import parse_rings
 
 SEED = 4711
 STATUS_PANIC = 255
+TSS_STACKS, PAGE_FAULT_STACK = 36, 2    # SDM volume 3, "64-bit TSS"; kernel/layout.h
 
 
 class Ended:
     """A program that ran with --crash: the boot's Result, the report's text, the core file."""
 
-    def __init__(self, guest, folder, program, *arguments, image=None, **settings):
+    def __init__(self, guest, folder, program, *arguments, image=None, net=None, **settings):
         arguments = [str(word) for word in arguments]
         image = image or guest.pack(program, *arguments, variant="debug", debug=True, debug_wait=True, **settings)
         collector = Collector(folder, program, [str(program), *arguments])
-        collector.parts = guest.parts("debug", net_of(Elf(program.read_bytes(), "program")))
+        collector.parts = guest.parts("debug", net or net_of(Elf(program.read_bytes(), "program")))
         collector.start()
         try:
-            self.result = guest.boot(image, qemu=collector.machine_arguments())
+            self.result = guest.boot(image, qemu=collector.machine_arguments(), memory=64)
         finally:
             collector.finish()
         self.result.expect_that(collector.problem is None, f"the collector has no problem: {collector.problem}")
@@ -94,6 +96,7 @@ MODES = {"null": (139, r"^atoll: crash: SIGSEGV at address 0x0 \(nothing is mapp
                       "overflow"),
          "divide": (136, r"^atoll: crash: SIGFPE at address 0x[0-9a-f]+ \(integer division by zero\)$", 0,
                     "end_badly"),
+         "exhaust": (137, r"^atoll: crash: SIGKILL: out of memory$", r"\d", "exhaust"),
          "abort": (134, r"^atoll: crash: SIGABRT, sent by the program itself$", 3, "end_badly")}
 
 
@@ -107,9 +110,9 @@ def ended_by_signal(guest, place, program, **settings):
 
 
 # @verifies ATL-HLR-DEBUG-0700~1 ATL-LLR-DEBUG-0701~1 ATL-LLR-DEBUG-0702~1
-@system_test(matrix=PAIRWISE, timeout_s=200, libc=("glibc",), cores=(4,), machine=("microvm",),
-             mode=("null", "abort"))
+@system_test(matrix=PAIRWISE, timeout_s=200, libc=("glibc",), cores=(4,), machine=("microvm",))
 def test_core_is_as_the_living_machine(guest):
+    guest.mode = {3: "null", 0: "abort"}[guest.ring]
     program = guest.build("crashed.c", "-g", "-O0")
     with folder() as place:
         ended = ended_by_signal(guest, place, program, seed=SEED)
@@ -120,7 +123,7 @@ def test_core_is_as_the_living_machine(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0703~1 ATL-LLR-DEBUG-0704~1 ATL-LLR-DEBUG-0705~1 ATL-LLR-DEBUG-0706~1
-@system_test(matrix=PAIRWISE, timeout_s=120, cores=(4, 2), mode=("overflow", "divide"), kind=("-static-pie", "-O1"),
+@system_test(matrix=PAIRWISE, timeout_s=120, cores=(4, 2), mode=("overflow", "divide", "exhaust"), kind=("-static-pie", "-O1"),
              libc=("glibc",))
 def test_core_tells_of_the_end(guest):
     program = guest.build("crashed.c", "-g", "-O0", guest.kind)
@@ -129,7 +132,7 @@ def test_core_tells_of_the_end(guest):
             "thread apply all bt 1", "print mode", "print untouched[4096]", "print $_siginfo.si_signo",
             "print $ymm0.v8_int32[7]", "info auxv", "x/i $pc", "print $orig_rax", "thread find LWP 1")
         said.has(rf'^\$1 = 0x[0-9a-f]+ "{guest.mode}"$').has(r"^\$2 = 0 '\\000'$")
-        said.has(rf"^\$3 = {8 if guest.mode == 'divide' else 11}$").has(r"^\$4 = 0$")
+        said.has(rf"^\$3 = {MODES[guest.mode][0] - 128}$").has(r"^\$4 = -?\d+$")
         said.has(r"AT_EXECFN .*\"/bin/crashed\"$").has(r"^=> 0x[0-9a-f]+ <").has(r"^\$5 = -1$")
         said.has_not("warning").has_not("Cannot access memory at address 0x[0-9a-f]+$")
         rings = ended_rings(place / "core.1")
@@ -154,7 +157,8 @@ def ended_rings(path):
 
 
 # @verifies ATL-LLR-DEBUG-0705~1
-@system_test(matrix=ONE, timeout_s=120, libc=("musl",), cores=(2,), mode=("well", "badly"))
+@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",), cores=(2,), ring=(3,), machine=("microvm",),
+             mode=("well", "badly"))
 def test_command_leaves_a_core_file(guest):
     with folder() as place:
         program = guest.build("crash_null.c" if guest.mode == "badly" else "hello.c")
@@ -180,3 +184,45 @@ def test_core_of_a_machine_that_goes_on(guest):
             said.has(r"^#\d+ .* in clock_nanosleep \(\)$").has(r"^\$1 = 0$").has(r"<main(\+\d+)?>:\t")
         session.gdb("set var must_end = 1", "detach").has("detached")
         session.end().expect(status=6)
+
+
+def assertion(kernel, address):
+    """Calls percpu_assert_failed with an expression and a file of the kernel's."""
+    symbols, data = kernel.symbols(), kernel.data
+    segment = next(s for s in kernel.loads if s.offset <= data.index(b"handle > 0\0") < s.offset + s.file_bytes)
+    text = segment.address + data.index(b"handle > 0\0") - segment.offset
+    code = b"\x48\xc7\xc7" + struct.pack("<I", text & 0xffffffff) + b"\x48\xc7\xc6" + struct.pack(
+        "<I", text & 0xffffffff) + b"\xba\x4d\0\0\0"
+    return code + b"\xe9" + struct.pack("<i", symbols["percpu_assert_failed"] - (address + len(code) + 5))
+
+
+def double_fault(kernel, _address):
+    """Takes the stack of page faults away and makes one."""
+    place = kernel.symbols()["task_state"] + TSS_STACKS + 8 * (PAGE_FAULT_STACK - 1)
+    return b"\x31\xc0\x48\xa3" + struct.pack("<Q", place) + b"\x8a\x00"
+
+
+# Code, what the report says, and of which functions: those that find the stack as it was at the beginning.
+PANICS = {"exception": (UD2, r"exception 6 \(error 0x0\) at 0x[0-9a-f]+, address 0x[0-9a-f]+",
+                        "gate_handle_unmap, called by gate_entry"),
+          "assertion": (assertion, r"assertion failed: handle > 0 \(handle > 0:77\)", "gate_entry"),
+          "double": (double_fault, r"exception 8 \(error 0x0\) at 0x[0-9a-f]+, address 0x[0-9a-f]+",
+                     "gate_handle_unmap.*")}
+
+
+# @verifies ATL-HLR-DEBUG-0700~1 ATL-LLR-DEBUG-0701~1 ATL-LLR-DEBUG-0708~1 @robust
+@system_test(matrix=PAIRWISE, timeout_s=120, libc=("glibc",), cores=(4, 2), panic=tuple(PANICS))
+def test_core_tells_of_a_panic(guest):
+    code, reason, functions = PANICS[guest.panic]
+    program = guest.build("crashed.c", "-g", "-O1")
+    image, _ = broken_image(guest, "gate_handle_unmap", program, "kernel", str(guest.cores), code=code,
+                            variant="debug", debug=True, debug_wait=True, net="none")
+    with folder() as place:
+        ended = Ended(guest, place, program, "kernel", guest.cores, image=image, net="none")
+        ended.result.expect(status=STATUS_PANIC)
+        ended.expect(rf"^atoll: crash: the kernel stopped itself: {reason}$")
+        ended.expect(rf'^  thread 2 "crashed" on core 1; {guest.cores} threads in all$')
+        ended.expect(f"^  in the kernel: {functions}$")
+        said = ended.gdb("thread apply all bt")
+        said.has(rf" in end_badly .*crashed.c:{line_of('kernel', 'crashed.c')}$")
+        said.has(r"^#\d+ .* in __futex_abstimed_wait_common ").has(r"^#\d+ .*clone3 \(\)$", guest.cores - 1)

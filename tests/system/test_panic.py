@@ -3,35 +3,13 @@
 instruction that is not defined over the beginning of one of its functions."""
 import re
 
+from broken import broken_image
 from lib import PAIRWISE, system_test
 
-from atoll.elf import PT_LOAD, Elf
+from atoll.elf import Elf
 
-KERNEL_BASE = 0xffffffff80000000
-UD2, JUMP_TO_SELF = b"\x0f\x0b", b"\xeb\xfe"
 STATUS_PANIC, STATUS_KILLED = 255, 137
 FAULT = 4  # debug/trace.toml
-
-
-def put(image, address, code):
-    """Puts code over what the loader puts at an address of the kernel."""
-    for segment in Elf(image, "image").segments:
-        inside = address - KERNEL_BASE - segment.physical
-        if segment.kind == PT_LOAD and 0 <= inside < segment.file_bytes:
-            image[segment.offset + inside:segment.offset + inside + len(code)] = code
-            return
-    raise AssertionError(f"{address:#x} is not in the image")
-
-
-def broken_image(guest, function, program, *arguments, hangs_in=None):
-    """(image whose kernel cannot execute the function, the function's address); who comes to hangs_in
-    stays there."""
-    image = bytearray(guest.pack(program, *arguments))
-    symbols = Elf(guest.parts()[0].read_bytes(), "kernel").symbols()
-    put(image, symbols[function], UD2)
-    if hangs_in:
-        put(image, symbols[hangs_in], JUMP_TO_SELF)
-    return bytes(image), symbols[function]
 
 
 # @verifies ATL-LLR-BOOT-0035~1

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import tempfile
 
+from broken import JUMP_TO_SELF, UD2, put
 from lib import FULL, ONE, PAIRWISE, ROOT, system_test
-from test_panic import JUMP_TO_SELF, UD2, put
 
 from atoll.elf import PT_LOAD, Elf
 from atoll.testing.results import TestFailure

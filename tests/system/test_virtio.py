@@ -5,9 +5,10 @@ import random
 import struct
 import tempfile
 
+from broken import UD2, put
 from lib import FULL, ONE, PAIRWISE, system_test
 from monitor import Memory
-from test_panic import STATUS_PANIC, UD2, put
+from test_panic import STATUS_PANIC
 
 from atoll.elf import Elf
 

@@ -15,6 +15,7 @@ import threading
 
 from atoll.build import build_image_parts
 from atoll.core_file import write_core
+from atoll.dwarf_frames import REGISTERS
 from atoll.elf import Elf
 from atoll.errors import ToolError
 from atoll.monitor import Monitor
@@ -28,6 +29,8 @@ SIGNAL_BYTES = 128              # siginfo_t
 GDB_SECONDS = 60
 FRAMES_SHOWN = 12
 SI_TKILL, SI_USER = -6, 0
+# struct kernel_trap of kernel/main/main.h
+TRAP = ("r11", "r10", "r9", "r8", "rdi", "rsi", "rdx", "rcx", "rax", "vector", "error", "rip", "cs", "rflags", "rsp")
 
 _CODES = {(signal.SIGSEGV, 1): "nothing is mapped there", (signal.SIGSEGV, 2): "the access is not allowed",
           (signal.SIGBUS, 2): "behind the end of the file, or no memory for it",
@@ -47,6 +50,7 @@ class Crash:
 
     def __init__(self, what, snapshot, path):
         self.what, self.snapshot, self.path = what, snapshot, path
+        self.kernel_functions = []  # of the core that stopped itself, the innermost first
 
 
 # @impl ATL-LLR-DEBUG-0705~1
@@ -177,23 +181,29 @@ class Collector:
 
     def _at_assertion(self, machine, monitor, number, registers):
         read = machine.remote.text
-        self._collect_panic(machine, monitor, number,
-                            f"assertion failed: {read(registers['rdi'])} "
-                            f"({read(registers['rsi'])}:{registers['rdx'] & 0xffffffff})")
+        reason = (f"assertion failed: {read(registers['rdi'])} "
+                  f"({read(registers['rsi'])}:{registers['rdx'] & 0xffffffff})")
+        self._collect_panic(machine, monitor, number, reason, machine.kernel_backtrace(registers)[1:])
 
     def _at_panic(self, machine, monitor, number, registers):
-        self._collect_panic(machine, monitor, number, machine.remote.text(registers["rdi"]))
+        self._collect_panic(machine, monitor, number, machine.remote.text(registers["rdi"]),
+                            machine.kernel_backtrace(registers)[1:])
 
-    # report_kernel_trap(trap, address): kernel/main/main.h
+    # report_kernel_trap(trap, address), which trap_in_kernel calls: kernel/main/main.h
     def _at_trap(self, machine, monitor, number, registers):
-        words = [machine.remote.word(registers["rdi"] + 8 * i) or 0 for i in range(12)]
-        self._collect_panic(machine, monitor, number,
-                            f"exception {words[9]} (error {words[10]:#x}) at {words[11]:#x}, "
-                            f"address {registers['rsi']:#x}")
+        words = [machine.remote.word(registers["rdi"] + 8 * i) or 0 for i in range(len(TRAP))]
+        trap = dict(zip(TRAP, words))
+        outer = list(machine.kernel_callers(registers, 3))[-1][0]
+        broken = {**{name: outer[i] for i, name in enumerate(REGISTERS)}, **trap}
+        reason = (f"exception {trap['vector']} (error {trap['error']:#x}) at {trap['rip']:#x}, "
+                  f"address {registers['rsi']:#x}")
+        self._collect_panic(machine, monitor, number, reason, machine.kernel_backtrace(broken))
 
-    def _collect_panic(self, machine, monitor, number, reason):
+    # @impl ATL-LLR-DEBUG-0708~1
+    def _collect_panic(self, machine, monitor, number, reason, functions):
         self._collect(machine, monitor, number, made_up(signal.SIGABRT),
                       lambda *_: f"the kernel stopped itself: {reason}")
+        self.crash.kernel_functions = functions
 
     def _collect(self, machine, monitor, number, information, describe):
         snapshot = machine.snapshot(number, self._arguments, information)
@@ -232,6 +242,8 @@ def report(crash, program):
     lines = [f"atoll: crash: {crash.what}",
              f"  thread {thread.id} \"{thread.name}\" on core {thread.core}; "
              f"{len(others) + 1} thread{plural} in all"]
+    if crash.kernel_functions:
+        lines.append(f"  in the kernel: {', called by '.join(crash.kernel_functions)}")
     lines += [f"  {line}" for line in backtrace(program, crash.path)]
     size = crash.path.stat().st_blocks * 512
     lines.append(f"  core file {crash.path}, {size >> 10} KiB; to look at it: gdb {program} {crash.path}")

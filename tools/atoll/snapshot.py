@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything of a machine that stands still that a core file has: threads as the program sees them,
 that is, where they called posix/; memory; what the loader told the program; the trace rings."""
+import bisect
 import dataclasses
 import pathlib
 import re
@@ -20,6 +21,7 @@ from atoll.trace.records import RECORD
 ID_MADE_UP = 1000000            # debug/list.c: not a thread of the program
 UNTOUCHED_KEPT_MAX = 256 << 20  # zeros are holes of the file, up to here
 PIECE_BYTES = 4 << 20
+FRAMES_MAX = 16
 KERNEL_HALF = 1 << 63
 AT_SYSINFO_EHDR = 33
 ENOSYS = 38
@@ -84,7 +86,8 @@ class Machine:
         self.posix_base = next((int(base, 16) for name, base in bases if name.endswith(b"posix.elf")), None)
         if self.posix_base is None:
             raise RemoteError("the machine does not tell where its library OS is")
-        self._frames = Frames(posix, self.posix_base)
+        self._frames, self._kernel_frames = Frames(posix, self.posix_base), Frames(kernel, 0)
+        self._kernel_functions = sorted((value, name) for name, value in self.kernel_symbols.items())
         self._table = self._read_table()
 
     def _read_table(self):
@@ -146,6 +149,27 @@ class Machine:
             raise RemoteError("the machine's list of threads is not one") from None
         found = [thread for thread in found if thread.id < ID_MADE_UP]
         return sorted(found, key=lambda thread: (thread.id != first, thread.id))
+
+    # ---- the kernel
+
+    def kernel_function(self, address):
+        """The name of the function of the kernel at an address."""
+        index = bisect.bisect_right(self._kernel_functions, (address, "\x7f")) - 1
+        return self._kernel_functions[index][1] if index >= 0 else hex(address)
+
+    def kernel_callers(self, general, depth=FRAMES_MAX):
+        """The registers of each function of the kernel from these on outwards, with DWARF's numbers."""
+        numbers = {i: general[name] for i, name in enumerate(REGISTERS)}
+        found = (numbers, True)
+        while found is not None and depth > 0:
+            yield found
+            found, depth = self._kernel_frames.caller(found[0], self.remote.word, found[1]), depth - 1
+
+    # @impl ATL-LLR-DEBUG-0708~1
+    def kernel_backtrace(self, general):
+        """Names of the kernel's functions, the innermost first."""
+        return [self.kernel_function(numbers[RIP] - (0 if is_exact else 1))
+                for numbers, is_exact in self.kernel_callers(general)]
 
     # ---- memory
 
