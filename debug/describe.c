@@ -2,7 +2,7 @@
 /* What the debugger asks for by qXfer: registers, threads, the program's file, auxiliary vector,
  * libraries (posix/ and the kernel at their addresses), memory. Each is a text of which the
  * debugger reads pieces; it is written anew for each piece, and only the piece is kept. */
-#include "internal.h"
+#include "server.h"
 
 #include "../isolation/cell.h"
 
@@ -259,6 +259,18 @@ static void memory(struct document *document)
                    "</memory-map>");
 }
 
+/* Of the thread that stopped. */
+static void signal_information(struct document *document)
+{
+    uint64_t id;
+    struct debug_siginfo information;
+    const struct debug_event *event = debug_told(&id);
+    const struct debug_listed *selected = debug_selected();
+    if (selected != NULL && selected->id == id && debug_signal_information(event, &information)) {
+        put(document, &information, sizeof(information));
+    }
+}
+
 static const struct {
     const char *name; /* with the annex that it must have, if any */
     void (*write)(struct document *document);
@@ -268,6 +280,7 @@ static const struct {
     {"auxv:read::", auxiliary},
     {"libraries-svr4:read::", libraries},
     {"memory-map:read::", memory},
+    {"siginfo:read::", signal_information},
 };
 
 static void answer(struct debug_text *packet, struct debug_reply *reply,

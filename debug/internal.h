@@ -25,13 +25,10 @@
 /* Numbers of GDB, which are not Linux's throughout. */
 enum debug_signal {
     DEBUG_SIGNAL_INTERRUPT = 2,
-    DEBUG_SIGNAL_ILLEGAL = 4,
     DEBUG_SIGNAL_TRAP = 5,
     DEBUG_SIGNAL_ABORT = 6,
-    DEBUG_SIGNAL_FLOATING = 8,
-    DEBUG_SIGNAL_BUS = 10,
-    DEBUG_SIGNAL_SEGMENT = 11,
 };
+#define DEBUG_SIGNAL_WORDS 3u /* of a set of them */
 
 enum debug_event_kind {
     DEBUG_EVENT_NONE,       /* it was asked to stop */
@@ -39,7 +36,7 @@ enum debug_event_kind {
     DEBUG_EVENT_HARDWARE,   /* of a debug register, before the instruction */
     DEBUG_EVENT_WATCH,      /* after the access to address */
     DEBUG_EVENT_STEP,
-    DEBUG_EVENT_SIGNAL, /* an exception that would become a signal */
+    DEBUG_EVENT_SIGNAL, /* posix/ is about to deliver it; address: its siginfo_t */
     DEBUG_EVENT_START,  /* the program is about to start */
 };
 
@@ -48,7 +45,6 @@ struct debug_event {
     uint32_t signal;
     uint64_t thread; /* handle, 0: none */
     uint64_t address;
-    uint32_t vector, error;
 };
 
 /* What a thread is to do when the machine goes on. */
@@ -132,7 +128,7 @@ struct debug_server_page {
     _Atomic uint64_t epoch;    /* odd: everybody is to stop */
     _Atomic uint64_t question; /* its number */
     bool is_attached;
-    uint64_t passed_signals; /* bit n: GDB's signal n goes to the program at once */
+    uint64_t passed_signals[DEBUG_SIGNAL_WORDS]; /* GDB's signals that are delivered at once */
     struct debug_plan plan;
     struct debug_breakpoint breakpoints[DEBUG_BREAKPOINTS_MAX];
     struct debug_question asked;
@@ -258,12 +254,19 @@ struct debug_context {
 };
 extern PERCORE struct debug_context debug_context;
 
+/* Where posix/ asks about a signal (table.h); 0: nowhere. */
+uint64_t debug_signal_place(void);
+/* Such a thread is shown, stepped and moved where the program is: by the frame with which it will
+ * go there. */
+bool debug_is_at_signal(const struct thread *thread);
 struct thread *debug_thread_at(uint64_t index);
 void debug_registers_read(struct thread *thread, struct debug_registers *registers);
 /* RESULT_PERMISSION: rip or rsp of a thread that is inside posix/ or the kernel. */
 enum result debug_registers_write(struct thread *thread, const struct debug_registers *registers);
-/* RFLAGS.TF of a thread's next instruction. */
+/* RFLAGS.TF of a thread's next instruction, of the program for one at a signal. */
 void debug_step_set(struct thread *thread, bool is_on);
+/* True, once: a step that a thread at a signal was to do is done only now. */
+bool debug_step_is_stray(const struct thread *thread);
 /* A register by its number in target.xml: where it lies in the structure; bytes, 0: there is none.
  */
 uint32_t debug_register_place(uint64_t number, uint32_t *offset);
@@ -289,6 +292,12 @@ bool debug_server_listen(void);
 void debug_server_ended(uint32_t kind, uint32_t status, uint32_t signal);
 /* The machine stopped by itself before any debugger came. */
 bool debug_server_must_wait(void);
+
+/* ---- signal.c */
+
+/* GDB's number of Linux's signal, and back; 0: there is none. */
+uint32_t debug_signal_number(uint64_t signal);
+uint32_t debug_signal_of_number(uint32_t number);
 
 /* ---- list.c, core 0, stopped: the threads of all cores, as GDB numbers them */
 #define DEBUG_THREADS_MAX 1024u

@@ -5,6 +5,7 @@
 
 #include "line.h"
 
+#include <cpu/string.h>
 #include <driver/console.h>
 #include <kernel/image.h>
 
@@ -115,6 +116,12 @@ static void choose_event(uint32_t core)
     selected_id = 0;
 }
 
+const struct debug_event *debug_told(uint64_t *id)
+{
+    *id = stopped_id;
+    return &told;
+}
+
 /* ---- packets */
 
 static void session_begin(void)
@@ -122,12 +129,13 @@ static void session_begin(void)
     debug_breakpoints_clear_all();
     has_acknowledgement_off = false;
     debug_server()->is_attached = true;
-    debug_server()->passed_signals = 0;
-    debug_reply_text(&reply, "PacketSize=3f00;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;"
-                             "ConditionalBreakpoints+;"
-                             "QPassSignals+;qXfer:features:read+;qXfer:threads:read+;"
-                             "qXfer:exec-file:read+;qXfer:auxv:read+;qXfer:libraries-svr4:read+;"
-                             "qXfer:memory-map:read+;binary-upload+;xmlRegisters=i386");
+    memset(debug_server()->passed_signals, 0, sizeof(debug_server()->passed_signals));
+    debug_reply_text(&reply,
+                     "PacketSize=3f00;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;"
+                     "ConditionalBreakpoints+;"
+                     "QPassSignals+;qXfer:features:read+;qXfer:threads:read+;"
+                     "qXfer:exec-file:read+;qXfer:auxv:read+;qXfer:libraries-svr4:read+;"
+                     "qXfer:memory-map:read+;qXfer:siginfo:read+;binary-upload+;xmlRegisters=i386");
 }
 
 static void session_end(void)
@@ -145,12 +153,14 @@ static void ok(bool is_done)
 
 static void pass_signals(struct debug_text *text)
 {
-    uint64_t mask = 0, signal;
+    uint64_t *words = debug_server()->passed_signals, signal;
+    memset(words, 0, sizeof(debug_server()->passed_signals));
     while (debug_text_number(text, &signal)) {
-        mask |= signal < 64 ? 1ull << signal : 0;
+        if (signal < DEBUG_SIGNAL_WORDS * 64) {
+            words[signal / 64] |= 1ull << signal % 64;
+        }
         (void)debug_text_word(text, ";");
     }
-    debug_server()->passed_signals = mask;
     ok(true);
 }
 
@@ -495,22 +505,14 @@ void debug_serve(void)
     debug_release();
 }
 
-/* GDB's numbers of Linux's signals where they differ. */
-static uint8_t signal_number(uint32_t signal)
-{
-    static const uint8_t numbers[32] = {[7] = 10,  [10] = 30, [12] = 31, [17] = 20, [18] = 19,
-                                        [19] = 17, [20] = 18, [23] = 16, [29] = 23, [31] = 12};
-    bool differs = signal < ARRAY_COUNT(numbers) && numbers[signal] != 0;
-    return differs ? numbers[signal] : (uint8_t)signal;
-}
-
 /* @impl ATL-LLR-DEBUG-0022~1 */
 void debug_server_ended(uint32_t kind, uint32_t status, uint32_t signal)
 {
     if (percpu_self.value != 0 || !debug_server()->is_attached) {
         return;
     }
-    uint8_t code = kind == CONSOLE_EXIT_NORMAL ? (uint8_t)status : signal_number(signal);
+    uint8_t code =
+        kind == CONSOLE_EXIT_NORMAL ? (uint8_t)status : (uint8_t)debug_signal_number(signal);
     code = kind == CONSOLE_EXIT_PANIC ? DEBUG_SIGNAL_ABORT : code;
     debug_reply_clear(&reply);
     debug_reply_text(&reply, kind == CONSOLE_EXIT_NORMAL ? "W" : "X");

@@ -9,6 +9,16 @@
  * is no thread at all. */
 const struct debug_listed *debug_selected(void);
 
+/* The event that was told last, and its thread's id. */
+const struct debug_event *debug_told(uint64_t *id);
+
+/* signal.c: siginfo_t of an event; false: posix/ shows none. */
+struct debug_siginfo {
+    int32_t signal, error, code, padding;
+    uint8_t rest[112];
+};
+bool debug_signal_information(const struct debug_event *event, struct debug_siginfo *out);
+
 /* vcont.c: behind "vCont;". True: the plan is made and the machine goes on. */
 bool debug_plan_parse(struct debug_text *text);
 /* One action for one thread (NULL: none) and another for the rest. */

@@ -3,6 +3,7 @@
  * interrupted, in what the interrupt saved. Formats: SDM volume 1, "XSAVE area". */
 #include "internal.h"
 
+#include "../isolation/cell.h"
 #include "../isolation/gate/internal.h"
 #include "../isolation/gate/offsets.h"
 
@@ -45,14 +46,64 @@ uint64_t debug_thread_rip(const struct thread *thread)
     return is_live(thread) ? debug_context.trap->rip : thread->frame.rip;
 }
 
+/* ---- threads at a signal */
+
+/* Their steps are noted: the flag stands in a frame that the stub does not find again. */
+static PERCORE bool stepped_away[PERCPU_THREADS_MAX];
+
+uint64_t debug_signal_place(void)
+{
+    static PERCORE uint64_t place;
+    const struct debug_places *places = place == 0 ? debug_places() : NULL;
+    if (places != NULL) {
+        place = shared_plan.posix_base + places->signal;
+    }
+    return place;
+}
+
+/* Behind the INT3. */
+bool debug_is_at_signal(const struct thread *thread)
+{
+    return !is_live(thread) && debug_signal_place() != 0 &&
+           thread->frame.rip == debug_signal_place() + 1;
+}
+
+bool debug_step_is_stray(const struct thread *thread)
+{
+    bool is_stray = stepped_away[thread->index];
+    stepped_away[thread->index] = false;
+    return is_stray;
+}
+
+/* A copy of a thread's frame in posix/; what the program will go on with. */
+static PERCORE struct thread_frame left;
+_Static_assert(offsetof(struct thread_frame, ss) == offsetof(struct gate_frame, ss) &&
+                   offsetof(struct thread_frame, rip) == offsetof(struct gate_frame, rip),
+               "the same order");
+
+static struct thread_frame *frame_of(struct thread *thread)
+{
+    bool is_outside = debug_is_at_signal(thread) &&
+                      debug_memory_read(gate_cell.root.value, thread->frame.rdx, &left,
+                                        sizeof(struct gate_frame)) == sizeof(struct gate_frame);
+    return is_outside ? &left : &thread->frame;
+}
+
+static void frame_put(const struct thread *thread, const struct thread_frame *frame)
+{
+    if (frame == &left) {
+        (void)debug_memory_write(gate_cell.root.value, thread->frame.rdx, &left,
+                                 sizeof(struct gate_frame));
+    }
+}
+
 /* Places of the general registers in GDB's order, then rip and rflags. */
 struct places {
     uint64_t *at[18];
 };
 
-static struct places places_of(struct thread *thread)
+static struct places places_of(struct thread *thread, struct thread_frame *f)
 {
-    struct thread_frame *f = &thread->frame;
     if (!is_live(thread)) {
         return (struct places){{&f->rax, &f->rbx, &f->rcx, &f->rdx, &f->rsi, &f->rdi, &f->rbp,
                                 &f->rsp, &f->r8, &f->r9, &f->r10, &f->r11, &f->r12, &f->r13,
@@ -108,13 +159,14 @@ static void read_extended(const struct thread *thread, struct debug_registers *r
 void debug_registers_read(struct thread *thread, struct debug_registers *registers)
 {
     *registers = (struct debug_registers){0};
-    struct places places = places_of(thread);
+    struct thread_frame *frame = frame_of(thread);
+    struct places places = places_of(thread, frame);
     for (uint32_t i = 0; i < ARRAY_COUNT(registers->general); i++) {
         registers->general[i] = *places.at[i];
     }
     registers->rip = *places.at[16];
     registers->eflags = (uint32_t)*places.at[17];
-    uint64_t code = thread->frame.cs, data = thread->frame.ss;
+    uint64_t code = frame->cs, data = frame->ss;
     if (is_live(thread)) {
         code = debug_context.trap->cs;
         data = debug_context.trap->ss;
@@ -163,10 +215,11 @@ static bool is_canonical(uint64_t address)
  * @impl ATL-LLR-DEBUG-0009~1 */
 enum result debug_registers_write(struct thread *thread, const struct debug_registers *registers)
 {
-    struct places places = places_of(thread);
+    struct thread_frame *frame = frame_of(thread);
+    struct places places = places_of(thread, frame);
     bool is_moved = registers->rip != *places.at[16] || registers->general[RSP] != *places.at[RSP];
     bool is_inside = is_live(thread) || thread->resume != RESUME_FULL ||
-                     gate_is_in_posix(&gate_cell, thread->frame.rip);
+                     gate_is_in_posix(&gate_cell, frame->rip);
     if ((is_moved && is_inside) || !is_canonical(registers->rip) ||
         !is_canonical(registers->fs_base) || !is_canonical(registers->gs_base)) {
         return RESULT_PERMISSION;
@@ -177,6 +230,7 @@ enum result debug_registers_write(struct thread *thread, const struct debug_regi
     *places.at[16] = registers->rip;
     *places.at[17] =
         (*places.at[17] & ~(uint64_t)FLAGS_WRITABLE) | (registers->eflags & FLAGS_WRITABLE);
+    frame_put(thread, frame);
     thread->fs_base = registers->fs_base;
     thread->gs_base = registers->gs_base;
     write_extended(thread, registers);
@@ -186,9 +240,11 @@ enum result debug_registers_write(struct thread *thread, const struct debug_regi
 /* A thread that returns from a call gets a whole frame: in ring 0 the quick return has no flags. */
 void debug_step_set(struct thread *thread, bool is_on)
 {
-    uint64_t *flags = places_of(thread).at[17];
+    bool is_delivered = is_on && debug_action_of(thread).signal != 0; /* and then elsewhere */
+    struct thread_frame *frame = is_delivered ? &thread->frame : frame_of(thread);
+    uint64_t *flags = places_of(thread, frame).at[17];
+    stepped_away[thread->index] |= is_on && frame == &left;
     if (is_on && !is_live(thread) && thread->resume == RESUME_GATE) {
-        struct thread_frame *frame = &thread->frame;
         frame->rcx = frame->rip;
         frame->r11 = frame->rflags;
         frame->cs = gate_cell.ring == 3 ? (SELECTOR_USER_CODE | 3) : SELECTOR_KERNEL_CODE;
@@ -196,4 +252,5 @@ void debug_step_set(struct thread *thread, bool is_on)
         thread->resume = RESUME_FULL;
     }
     *flags = is_on ? *flags | RFLAGS_TF : *flags & ~RFLAGS_TF;
+    frame_put(thread, frame);
 }

@@ -25,10 +25,6 @@
 
 noreturn void __real_trap_from_cell(uint64_t vector, uint64_t error, uint64_t address);
 noreturn void __wrap_trap_from_cell(uint64_t vector, uint64_t error, uint64_t address);
-enum result __real_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
-                                     uint64_t address);
-enum result __wrap_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
-                                     uint64_t address);
 void __real_console_service_initialize(core_id_t self);
 void __wrap_console_service_initialize(core_id_t self);
 int64_t __real_gate_thread_start(const struct gate_thread_start *start);
@@ -121,8 +117,10 @@ static bool debug_exception(uint64_t rip, uint64_t *rflags)
     if (percpu_current != NULL) {
         action = debug_action_of(percpu_current);
     }
+    bool is_stray = percpu_current != NULL && debug_step_is_stray(percpu_current);
     if ((status & DR6_STEP) == 0 || action.kind != DEBUG_ACTION_STEP) {
-        return false;
+        *rflags &= is_stray ? ~(uint64_t)RFLAGS_TF : UINT64_MAX;
+        return (status & DR6_STEP) != 0 && is_stray;
     }
     if (!is_in_range(&action, rip)) {
         stop_with(DEBUG_EVENT_STEP, DEBUG_SIGNAL_TRAP, 0);
@@ -131,6 +129,32 @@ static bool debug_exception(uint64_t rip, uint64_t *rflags)
 }
 
 /* ---- from a thread */
+
+static bool is_passed(uint32_t signal)
+{
+    const struct debug_server_page *server = debug_server();
+    return !server->is_attached || signal >= DEBUG_SIGNAL_WORDS * 64 ||
+           (server->passed_signals[signal / 64] >> signal % 64 & 1) != 0;
+}
+
+/* posix/ asks what to deliver. If something else was told, it asks again.
+ * @impl ATL-LLR-DEBUG-0012~1 ATL-LLR-DEBUG-0760~1 */
+static void asked_about_signal(struct thread *thread)
+{
+    uint32_t signal = debug_signal_number(thread->frame.rdi);
+    if (is_passed(signal)) {
+        return;
+    }
+    stop_with(DEBUG_EVENT_SIGNAL, signal, thread->frame.rsi);
+    if (!debug_server()->is_attached) {
+        return;
+    }
+    if (debug_server()->plan.reported == percpu_self.value) {
+        thread->frame.rax = debug_signal_of_number(debug_action_of(thread).signal);
+    } else {
+        thread->frame.rip--;
+    }
+}
 
 /* DEBUG_VECTOR, or the line's. True: this core must stop. */
 static bool interrupt(uint64_t vector)
@@ -168,6 +192,10 @@ noreturn void __wrap_trap_from_cell(uint64_t vector, uint64_t error, uint64_t ad
         debug_live_poll();
         gate_leave();
     }
+    if (vector == VECTOR_BREAKPOINT && debug_is_at_signal(percpu_current)) {
+        asked_about_signal(percpu_current);
+        gate_leave();
+    }
     if (vector == VECTOR_BREAKPOINT && debug_breakpoint_is_at_remote(frame->rip - 1)) {
         frame->rip--;
         stop_with(DEBUG_EVENT_BREAKPOINT, DEBUG_SIGNAL_TRAP, 0);
@@ -177,38 +205,6 @@ noreturn void __wrap_trap_from_cell(uint64_t vector, uint64_t error, uint64_t ad
         gate_leave();
     }
     __real_trap_from_cell(vector, error, address);
-}
-
-static uint32_t signal_of(uint64_t vector)
-{
-    static const uint8_t signals[32] = {
-        [0] = DEBUG_SIGNAL_FLOATING, [1] = DEBUG_SIGNAL_TRAP,      [3] = DEBUG_SIGNAL_TRAP,
-        [6] = DEBUG_SIGNAL_ILLEGAL,  [12] = DEBUG_SIGNAL_BUS,      [16] = DEBUG_SIGNAL_FLOATING,
-        [17] = DEBUG_SIGNAL_BUS,     [19] = DEBUG_SIGNAL_FLOATING,
-    };
-    return vector < ARRAY_COUNT(signals) && signals[vector] != 0 ? signals[vector]
-                                                                 : DEBUG_SIGNAL_SEGMENT;
-}
-
-/* An exception that posix/ would make a signal of: the debugger decides. Those of posix/ itself are
- * its own business. @impl ATL-LLR-DEBUG-0012~1 */
-enum result __wrap_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
-                                     uint64_t address)
-{
-    const struct debug_server_page *server = debug_server();
-    uint32_t signal = signal_of(vector);
-    if (server->is_attached && (server->passed_signals >> signal & 1) == 0 &&
-        !gate_is_in_posix(thread->cell, thread->frame.rip)) {
-        struct debug_event event = event_make(DEBUG_EVENT_SIGNAL, signal, address);
-        event.vector = (uint32_t)vector;
-        event.error = (uint32_t)error;
-        debug_stop(&event);
-        bool is_told = server->plan.reported == percpu_self.value;
-        if (server->is_attached && (!is_told || debug_action_of(thread).signal == 0)) {
-            return RESULT_OK; /* the instruction runs again, or goes on where it was sent */
-        }
-    }
-    return __real_gate_upcall_fault(thread, vector, error, address);
 }
 
 /* ---- from the kernel */

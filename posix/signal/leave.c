@@ -74,7 +74,7 @@ static bool deliver_next(struct posix_thread *self, struct gate_frame *frame)
 {
     struct posix_signal_info info;
     uint64_t set = posix_signal_deliverable(self);
-    if (set == 0 || !posix_signal_take(self, set, &info)) {
+    if (set == 0 || !posix_signal_take_to_deliver(self, set, &info)) {
         return false;
     }
     deliver(self, frame, &info);

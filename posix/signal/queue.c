@@ -377,6 +377,10 @@ bool posix_signal_take(struct posix_thread *self, uint64_t set, struct posix_sig
     return true;
 }
 
+bool posix_signal_take_to_deliver(struct posix_thread *self, uint64_t set,
+                                  struct posix_signal_info *info)
+    __attribute__((alias("posix_signal_take")));
+
 struct posix_signal_action posix_signal_action_take(int signal)
 {
     posix_lock_acquire(&lock);

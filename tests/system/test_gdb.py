@@ -86,7 +86,9 @@ def test_gdb_watch(guest):
 @system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",))
 def test_gdb_signals(guest):
     with debugged(guest, "fault") as session:
-        said = session.gdb("continue", "bt 1", "print $_siginfo", "continue")
+        said = session.gdb("continue", "bt 1", "print $_siginfo._sifields._sigfault.si_addr",
+                           "print $_siginfo.si_code", "print twice(8)", "continue", "continue")
+        said.has(r"^\$1 = .*0x8$").has(r"^\$2 = 1$").has(r"^\$3 = 16$")
         said.has(r"received signal SIGSEGV, Segmentation fault\.$")
         said.has(rf"^#0  .*fault \(\) at .*debugged.c:{line_of('fault')}$")
         said.has(r"exited with code 011\]$")
@@ -95,12 +97,14 @@ def test_gdb_signals(guest):
 
 # @verifies ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0012~1 ATL-LLR-DEBUG-0014~1 ATL-LLR-DEBUG-0009~1
 @system_test(matrix=PAIRWISE, timeout_s=60, libc=("musl",), ring=(3,), cores=(2,), machine=("microvm",),
-             verb=("finish", "awatch", "thread", "signal"))
+             verb=("finish", "return", "awatch", "thread", "signal"))
 def test_gdb_verbs(guest):
     """What docs/DEBUGGING.md names beside the ways of the other tests."""
     mode, commands, wanted = {
         "finish": ("plain", ("break twice", "continue", "finish", "until", "bt"),
                    (r"^Value returned is \$1 = 42$", r"^#0  main \(argc=2, ")),
+        "return": ("plain", ("break twice", "continue", "return 5", "delete", "next", "print local", "call twice(local)"),
+                   (r"^\$1 = 5$", r"^\$2 = 10$")),
         "awatch": ("write", ("awatch watched", "continue"),
                    (r"hit Hardware access \(read/write\) watchpoint 1: watched$",)),
         "thread": ("spin", ("break meet", "continue", "print number == own_number", "delete",
@@ -114,11 +118,42 @@ def test_gdb_verbs(guest):
             said.has(pattern)
 
 
+# @verifies ATL-LLR-DEBUG-0760~1 ATL-LLR-DEBUG-0761~1 ATL-LLR-DEBUG-0762~1
+@system_test(matrix=PAIRWISE, timeout_s=120)
+def test_gdb_raised_signals(guest):
+    """A signal of the program's own, dropped; one that is delivered; one of a timer, in a call that waits."""
+    with debugged(guest, "raise") as session:
+        said = session.gdb("handle SIGALRM stop print", "continue", "print $_siginfo.si_signo", "print $_siginfo.si_code", "bt",
+                           "signal 0", "print users", "continue", "print users",
+                           "print $_siginfo.si_code == 128", "bt 4", "continue")
+        said.has(r"received signal SIGUSR1, User defined signal 1\.$", 2).has(r"^\$1 = 10$").has(r"^\$2 = -6$")
+        said.has(r"^#\d+ +0x[0-9a-f]+ in (gsignal|raise) \(\)")
+        if guest.libc == "glibc":
+            said.has(rf"^#\d+ +0x[0-9a-f]+ in raised \(\) at .*debugged.c:{line_of('raise')}$")
+        said.has(r"^\$3 = 0$").has(r"^\$4 = 1$").has(r"^\$5 = 1$")
+        said.has(r"received signal SIGALRM, Alarm clock\.$").has(r"exited with code 025\]$")
+        session.end().expect(status=21)
+
+
+# @verifies ATL-LLR-DEBUG-0760~1
+@system_test(matrix=ONE, timeout_s=120, libc=("musl",))
+def test_gdb_passed_signals(guest):
+    """What GDB does not want to hear of stops nothing; a signal that it catches does, and its handler can be met."""
+    with debugged(guest, "raise") as session:
+        said = session.gdb("handle SIGUSR1 nostop noprint pass", "break on_user if number == 14", "catch signal SIGALRM",
+                           "continue", "continue", "bt", "continue", "stepi", "stepi", "delete", "continue")
+        said.has(r"^Catchpoint 2 \(signal SIGALRM\)").has(r"hit Breakpoint 1, on_user \(number=14\)")
+        said.has(r"<signal handler called>").has_not("received signal").has(r"exited with code 026\]$")
+        session.end().expect(status=22)
+
+
 # @verifies ATL-LLR-DEBUG-0022~1
 @system_test(matrix=ONE, timeout_s=120)
 def test_gdb_death_by_signal(guest):
     with debugged(guest, "abort") as session:
-        session.gdb("continue").has(r"^Program terminated with signal SIGABRT, Aborted\.$")
+        said = session.gdb("continue", "bt", "print $_siginfo.si_code", "continue")
+        said.has(r"received signal SIGABRT, Aborted\.$").has(r"^#\d+ .* in (gsignal|raise) \(").has(r"^\$1 = -6$")
+        said.has(r"^Program terminated with signal SIGABRT, Aborted\.$")
         session.end().expect(status=134)
 
 

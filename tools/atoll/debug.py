@@ -32,10 +32,11 @@ def _compressed(path):
 def _places(data, name):
     elf = Elf(data, name)
     symbols = elf.symbols()
-    if "posix_debug_table" not in symbols:
-        raise ToolError(f"{name}: the symbol posix_debug_table is missing", "build it again")
+    for symbol in ("posix_debug_table", "posix_debug_signal"):
+        if symbol not in symbols:
+            raise ToolError(f"{name}: the symbol {symbol} is missing", "build it again")
     dynamic = next((s.address for s in elf.sections if s.kind == 6), 0)
-    return PLACES.pack(PLACES_MAGIC, symbols["posix_debug_table"], dynamic, 0)
+    return PLACES.pack(PLACES_MAGIC, symbols["posix_debug_table"], dynamic, symbols["posix_debug_signal"])
 
 
 # @impl ATL-LLR-DEBUG-0025~1

@@ -32,8 +32,11 @@ struct debug_places {
     uint64_t magic;
     uint64_t table;
     uint64_t dynamic; /* posix's dynamic section, which tells a debugger that symbols fit */
-    uint64_t reserved;
+    uint64_t signal;  /* INT3 by which posix/ asks about a signal */
 };
+
+/* At that INT3: rdi the signal, rsi its siginfo_t (128 bytes), rdx the frame with which the thread
+ * will leave posix/; rax, which was the signal, is what is to be delivered, 0: nothing. */
 
 #define DEBUG_POSIX_PATH "/proc/.atoll/posix.elf"
 #define DEBUG_KERNEL_PATH "/proc/.atoll/kernel.elf"

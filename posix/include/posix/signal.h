@@ -151,6 +151,9 @@ void posix_signal_force(const struct posix_signal_info *info);
  * Context:    no lock is held, or only such as no expire (posix/deadline.h) and no observer takes
  */
 bool posix_signal_take(struct posix_thread *self, uint64_t set, struct posix_signal_info *info);
+/* The same, to be delivered: a debug image asks the debugger first (core/debug_signal.c). */
+bool posix_signal_take_to_deliver(struct posix_thread *self, uint64_t set,
+                                  struct posix_signal_info *info);
 
 /* The action; resets it as SA_RESETHAND says when it is taken for delivery. */
 struct posix_signal_action posix_signal_action_take(int signal);

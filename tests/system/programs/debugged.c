@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define THREADS_MAX 8
@@ -64,6 +65,29 @@ static int fault(void)
     return 1;
 }
 
+static volatile int users, alarms;
+
+static void on_user(int number)
+{
+    users += number == SIGUSR1;
+    alarms += number == SIGALRM;
+}
+
+/* Signals that the program sends itself, and one of a timer. */
+static int raised(void)
+{
+    signal(SIGUSR1, on_user);
+    signal(SIGALRM, on_user);
+    raise(SIGUSR1); /* mark: raise */
+    raise(SIGUSR1);
+    const struct itimerval soon = {.it_value.tv_usec = 20000};
+    setitimer(ITIMER_REAL, &soon, NULL);
+    while (alarms == 0) {
+        pause();
+    }
+    return 20 + users;
+}
+
 /* On as many cores as there are. */
 static void start(void *(*body)(void *), int count, pthread_t *threads)
 {
@@ -108,6 +132,9 @@ int main(int argc, char **argv)
     }
     if (strcmp(mode, "fault") == 0) {
         return fault();
+    }
+    if (strcmp(mode, "raise") == 0) {
+        return raised();
     }
     if (strcmp(mode, "abort") == 0) {
         abort();
