@@ -20,6 +20,10 @@ void device_flush(void);
  * woken at the next completion if there was none. True: there may be more. */
 bool device_serve(void);
 
+/* Whether the device still wakes the stack's own thread, which has served it and may have sent
+ * since. */
+bool device_is_watched(void);
+
 /* The machine's address as the first core has it now. */
 void device_configure(void);
 /* A frame that the device gave to another core, or that a core without queues sends. Takes the

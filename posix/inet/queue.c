@@ -33,6 +33,7 @@ struct queues {
     uint32_t free_transmit_count, held_count;
     uint32_t received, transmitted; /* completions that were looked at */
     uint32_t dropping;              /* further buffers of a frame that takes several */
+    bool is_watched;                /* the next completion wakes the stack's thread */
 };
 static PERCORE struct queues queues;
 
@@ -185,11 +186,19 @@ void device_flush(void)
     struct gate_port_queue *queue = &queues.port->transmit;
     uint32_t submitted = atomic_load_explicit(&queue->submitted, memory_order_relaxed);
     for (uint32_t i = 0; i < GATE_PORT_ENTRIES / GATE_KICK_ENTRIES_MAX; i++) {
-        if (atomic_load_explicit(&queue->taken, memory_order_acquire) == submitted ||
-            gate_kick(GATE_PORT_NETWORK, 0) < 0) {
+        if (atomic_load_explicit(&queue->taken, memory_order_acquire) == submitted) {
+            return;
+        }
+        queues.is_watched = false; /* for the stack's own thread: who kicks does not wait */
+        if (gate_kick(GATE_PORT_NETWORK, 0) < 0) {
             return;
         }
     }
+}
+
+bool device_is_watched(void)
+{
+    return queues.port == NULL || queues.is_watched;
 }
 
 /* lwIP and the program are done with a buffer. */
@@ -266,6 +275,7 @@ bool device_serve(void)
         return false;
     }
     int64_t completed = gate_kick(GATE_PORT_NETWORK, GATE_KICK_ARM);
+    queues.is_watched = completed <= 0;
     bool has_received = receive();
     return has_received || completed > 0;
 }

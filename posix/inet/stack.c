@@ -202,7 +202,8 @@ void net_stack_post(uint32_t core, struct net_packet *packet)
     }
 }
 
-/* What the stack's own thread does with it. Returns until when it may park; 0: not at all. */
+/* What the stack's own thread does with it. Returns until when it may park; 0: not at all.
+ * @impl ATL-LLR-NET-0831~1 */
 static uint64_t serve_once(struct stack *stack)
 {
     timers_run(now_ms);
@@ -210,7 +211,7 @@ static uint64_t serve_once(struct stack *stack)
     uint64_t until_ns = next_ns();
     atomic_store(&stack->parked_until_ns, until_ns);
     let_go(stack);
-    return has_more ? 0 : until_ns;
+    return has_more || !device_is_watched() ? 0 : until_ns;
 }
 
 /* The stack's own thread. Whoever started it holds the stack for it. */

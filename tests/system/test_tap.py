@@ -6,6 +6,8 @@ from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, serve
 from lib import PAIRWISE, TestFailure, system_test
 from namespace import add_tap
 
+EXCHANGES = 2500
+
 
 def datagrams(address):
     """Sizes up to one that takes several fragments."""
@@ -26,5 +28,29 @@ def test_both_protocols_of_both_families(guest):
             if not server.echoes(address, bytes(i % 251 for i in range(200000))):
                 raise TestFailure(f"{address} does not echo")
             datagrams(address)
+
+    serve(guest, scenario, lambda: add_tap("guest", PEER_4, PEER_6))
+
+
+def exchange(server, address):
+    with server.connect(address) as peer:
+        for number in range(EXCHANGES):
+            data = b"%08d" % number
+            peer.sendall(data)
+            got = b""
+            while len(got) < len(data) and (piece := peer.recv(len(data) - len(got))):
+                got += piece
+            if got != data:
+                raise TestFailure(f"{address}: {got} instead of {data}")
+
+
+# @verifies ATL-LLR-NET-0831~1
+@system_test(matrix=PAIRWISE, cores=(2, 4), libc=("musl",), timeout_s=30)
+def test_each_frame_wakes_its_core(guest):
+    """One that slept on would be found by a timer of the stack, half a second later; the exchanges, one behind the
+    other, would not end in time."""
+    def scenario(server):
+        for address in (ADDRESS_4, ADDRESS_6):
+            exchange(server, address)
 
     serve(guest, scenario, lambda: add_tap("guest", PEER_4, PEER_6))
