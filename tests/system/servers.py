@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers in a guest, and clients on this machine that reach them through QEMU's user network: each
+"""Servers in a guest, and clients on this machine that reach them on a tap, or through QEMU's user network: each
 server runs until its clients are content and Ctrl-C is typed at its terminal."""
 import dataclasses
 import queue
@@ -9,20 +9,21 @@ import threading
 
 import lib
 import real
+from atoll.address import ip_setting
 from atoll.net import net_arguments
+from namespace import add_tap, private_network
 
 CLIENT_SECONDS_MAX = 60
 CTRL_C = b"\x03"  # the terminal shows it as ^C
 INPUT_IS_TERMINAL = (1, 24, 80, 0)
+ADDRESS_4, ADDRESS_6 = "10.9.0.2", "fd09::2"
+PEER_4, PEER_6 = "10.9.0.1/24", "fd09::1/64"
 
 
-def free_ports(count):
-    """Ports of this machine that nobody has."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+def free_port():
+    """A port of this machine that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
 
 def run_client(*words, stdin=None, status=0):
@@ -58,26 +59,35 @@ def side_by_side(*calls):
 
 @dataclasses.dataclass
 class Server:
-    """A program and how it is started. ready: what it prints when it serves; ports: those of the guest
-    that clients reach."""
+    """A program and how it is started. ready: what it prints when it serves."""
     program: object
     arguments: tuple
     ready: bytes
-    ports: tuple
     memory: int = 256
     files: tuple = ()
 
 
 def serve(guest, server, clients):
-    """Boots the server and calls clients(*ports) with ports of this machine once it is ready. The
-    Result, when the server has ended by itself."""
-    ports = free_ports(len(server.ports))
-    net = ",".join(["user", *(f"forward={here}:{there}" for here, there in zip(ports, server.ports))])
+    """Boots the server on a tap, at ADDRESS_4 and ADDRESS_6 of a network of its own, and calls clients() in that network
+    once it is ready. The Result, when the server has ended by itself."""
+    addresses = [ip_setting(f"{ADDRESS_4}/24"), ip_setting(f"{ADDRESS_6}/64")]
+    with private_network():
+        add_tap("guest", PEER_4, PEER_6)
+        return _serve(guest, server, clients, "tap=guest", ip=addresses)
+
+
+def serve_forwarded(guest, server, clients, port):
+    """The same through QEMU's user network: clients(here) with the port of this machine that is the server's port."""
+    here = free_port()
+    return _serve(guest, server, lambda: clients(here), f"user,forward={here}:{port}")
+
+
+def _serve(guest, server, clients, net, **settings):
     keys, wrong, seen = queue.Queue(), [], bytearray()
 
     def run_clients():
         try:
-            clients(*ports)
+            clients()
         except Exception as error:  # whatever it is, the test tells it
             wrong.append(repr(error))
         keys.put(CTRL_C)
@@ -90,7 +100,7 @@ def serve(guest, server, clients):
 
     image = guest.pack(server.program, *server.arguments, net=net, memory=server.memory,
                        files=list(server.files), terminal=INPUT_IS_TERMINAL,
-                       environment=real.ENVIRONMENT)
+                       environment=real.ENVIRONMENT, **settings)
     result = guest.boot(image, memory=server.memory, on_output=on_output, stdin=keys.get,
                         qemu=net_arguments(net, None, guest.machine))
     return result.expect_that(not wrong, f"the clients are content: {wrong}")

@@ -33,8 +33,8 @@ def site():
     return path
 
 
-def curl(port, path, *options, scheme="http"):
-    return servers.run_client("curl", "-sS", "-k", *options, f"{scheme}://127.0.0.1:{port}{path}")
+def curl(path, *options, place=servers.ADDRESS_4, scheme="http"):
+    return servers.run_client("curl", "-sS", "-k", *options, f"{scheme}://{place}{path}")
 
 
 def expect(holds, text):
@@ -42,41 +42,41 @@ def expect(holds, text):
         raise AssertionError(text)
 
 
-def many_requests(port, client):
+def many_requests(place, client):
     """One connection for all of them."""
-    answers = curl(port, f"/?[1-{REQUESTS}]", "-o", "/dev/null", "-w",
-                   "%{http_code} %{size_download} %{num_connects}\n").decode().splitlines()
+    answers = curl(f"/?[1-{REQUESTS}]", "-o", "/dev/null", "-w",
+                   "%{http_code} %{size_download} %{num_connects}\n", place=place).decode().splitlines()
     wanted = [f"200 {len(PAGE)} {int(number == 0)}" for number in range(REQUESTS)]
     expect(answers == wanted, f"client {client}: {answers}")
 
 
-def files(port, secure_port):
+def files():
     large = (site() / "large.bin").read_bytes()
     text = (site() / "text.txt").read_bytes()
     for folder in ("", "/pool", "/copy", "/log", "/proxy", "/proxy6"):
-        expect(curl(port, f"{folder}/large.bin") == large, f"{folder}/large.bin is another")
-    expect(curl(secure_port, "/large.bin", "--http1.1", scheme="https") == large, "large.bin by TLS")
-    expect(curl(secure_port, "/pool/text.txt", "--http2", "-w", "%{http_version}", scheme="https") ==
+        expect(curl(f"{folder}/large.bin") == large, f"{folder}/large.bin is another")
+    expect(curl("/large.bin", "--http1.1", scheme="https") == large, "large.bin by TLS")
+    expect(curl("/pool/text.txt", "--http2", "-w", "%{http_version}", scheme="https") ==
            text + b"2", "text.txt by HTTP/2")
-    packed = curl(port, "/text.txt", "--compressed", "-w", "%{size_download}")
+    packed = curl("/text.txt", "--compressed", "-w", "%{size_download}")
     expect(packed.startswith(text) and int(packed[len(text):]) < len(text) // 2, "text.txt with gzip")
-    expect(curl(port, "/large.bin", "-r", "1000-1999") == large[1000:2000], "a part of large.bin")
-    expect(curl(port, "/none", "-o", "/dev/null", "-w", "%{http_code}") == b"404", "what is not there")
+    expect(curl("/large.bin", "-r", "1000-1999") == large[1000:2000], "a part of large.bin")
+    expect(curl("/none", "-o", "/dev/null", "-w", "%{http_code}") == b"404", "what is not there")
 
 
-def wrk(port, path):
+def wrk(path):
     """Keeps 16 connections busy for a second. How many requests were answered, each well."""
-    report = servers.run_client("wrk", "-t2", "-c16", "-d1", "--timeout", "30", f"http://127.0.0.1:{port}{path}")
-    text = report.decode()
+    text = servers.run_client("wrk", "-t2", "-c16", "-d1", "--timeout", "30",
+                              f"http://{servers.ADDRESS_4}{path}").decode()
     expect("errors" not in text and "Non-2xx" not in text, text)
     return int(re.search(r"(\d+) requests in", text)[1])
 
 
-def clients(port, secure_port):
-    servers.side_by_side(*(lambda n=number: many_requests(port, n) for number in range(CLIENTS)),
-                         lambda: files(port, secure_port))
-    answered = wrk(port, "/") + wrk(port, "/pool/text.txt")
-    status = curl(port, "/status").decode()
+def clients():
+    places = (servers.ADDRESS_4, f"[{servers.ADDRESS_6}]") * (CLIENTS // 2)
+    servers.side_by_side(*(lambda p=place, n=number: many_requests(p, n) for number, place in enumerate(places)), files)
+    answered = wrk("/") + wrk("/pool/text.txt")
+    status = curl("/status").decode()
     accepted, handled, requests = (int(word) for word in status.splitlines()[2].split())
     expect(accepted == handled and requests > CLIENTS * REQUESTS + answered, status)
 
@@ -86,11 +86,11 @@ def test_nginx(guest):
     built = real.build("nginx").folder
     given = [(str(real.FOLDER / "recipes/nginx.conf"), "/srv/nginx.conf"), (str(site()), "/srv/site"),
              *((str(built / name), f"/srv/{name}") for name in ("certificate.pem", "key.pem"))]
-    server = servers.Server(built / "program", (), ready=b"getrlimit", ports=(80, 443), files=tuple(given),
+    server = servers.Server(built / "program", (), ready=b"getrlimit", files=tuple(given),
                             memory=512)
     result = servers.serve(guest, server, clients).expect(status=0)
     lines = result.stdout.decode().splitlines()
-    result.expect_that(f"10.0.2.2 200 GET /log/large.bin {LARGE_BYTES}" in lines, "the access log has the request")
+    result.expect_that(f"10.9.0.1 200 GET /log/large.bin {LARGE_BYTES}" in lines, "the access log has the request")
     wrong = [line for line in lines if re.search(r"\[(warn|error|crit|alert|emerg)\]", line)]
     result.expect_that(len(wrong) == 1 and "/srv/site/none" in wrong[0], f"it complains of /none alone: {wrong}")
     result.expect_that(lines[-1].endswith("] 1#1: exit"), "it ends as it is told")
