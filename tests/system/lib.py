@@ -164,10 +164,10 @@ class Guest:
                          neighbour=neighbour)
 
     def boot(self, image, stdin=b"", memory=128, qemu=(), timeout_s=None, emulator=QEMU,
-             on_output=None, console="serial", on_kernel_error=None, neighbour=None):
+             on_output=None, console="serial", on_kernel_error=None, neighbour=None, on_error=None):
         """Boots the bytes of an image; a run that does not end in time fails the test. qemu: further
-        arguments for QEMU; emulator: another one than the machine's; on_output and on_kernel_error
-        get each piece of standard output and of the kernel's errors as it comes."""
+        arguments for QEMU; emulator: another one than the machine's; on_output, on_error and on_kernel_error
+        get each piece of standard output, of standard error and of the kernel's errors as it comes."""
         limit = timeout_s or self.timeout_s
         options = MachineOptions(self.cores, memory, self.machine, tuple(qemu), limit, emulator,
                                  console, neighbour)
@@ -177,7 +177,8 @@ class Guest:
             file.write(image)
             file.flush()
             sinks = {s: b.extend for s, b in streams.items()}
-            for stream, call in ((STREAM_OUTPUT, on_output), (STREAM_KERNEL_ERROR, on_kernel_error)):
+            for stream, call in ((STREAM_OUTPUT, on_output), (STREAM_ERROR, on_error),
+                                 (STREAM_KERNEL_ERROR, on_kernel_error)):
                 if call is not None:
                     sinks[stream] = lambda data, s=stream, c=call: (streams[s].extend(data), c(data))
             machine = Machine(options, file.name, sinks, stdin)

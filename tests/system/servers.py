@@ -101,6 +101,6 @@ def _serve(guest, server, clients, net, **settings):
     image = guest.pack(server.program, *server.arguments, net=net, memory=server.memory,
                        files=list(server.files), terminal=INPUT_IS_TERMINAL,
                        environment=real.ENVIRONMENT, **settings)
-    result = guest.boot(image, memory=server.memory, on_output=on_output, stdin=keys.get,
+    result = guest.boot(image, memory=server.memory, on_output=on_output, on_error=on_output, stdin=keys.get,
                         qemu=net_arguments(net, None, guest.machine))
     return result.expect_that(not wrong, f"the clients are content: {wrong}")
