@@ -209,6 +209,7 @@ static void give_back(struct pbuf *pbuf)
     submit(&queues.port->receive, buffer->index, BUFFER_BYTES);
 }
 
+/* @impl ATL-LLR-POSIX-0972~1 */
 static void deliver(uint32_t index, uint8_t *frame, uint32_t bytes, bool is_checked)
 {
     struct pbuf *pbuf;

@@ -9,6 +9,7 @@
 
 #include <lwip/priv/tcp_priv.h>
 #include <lwip/udp.h>
+#include <posix/memory.h>
 
 #define MAJOR_LOCAL 240u /* as the neighbour's: Linux leaves it to local use */
 #define MINOR 2u
@@ -16,6 +17,12 @@
 struct count {
     const char *name;
     uint64_t value;
+};
+
+/* What open asks of a core. */
+struct core_request {
+    struct text *text;
+    uint64_t heap_bytes;
 };
 
 struct view {
@@ -53,14 +60,20 @@ static uint64_t datagram_ports(void)
 
 static void append_core(void *argument)
 {
-    struct text *text = argument;
+    const struct core_request *request = argument;
+    struct text *text = request->text;
     struct queue_counts queue = {0};
     queue_count(&queue);
     const struct count counts[] = {
-        {"core", posix_core()},          {"blocks", (uint64_t)net_memory_count()},
-        {"receiving", queue.receiving},  {"held", queue.held},
-        {"sending", queue.sending},      {"connections", length(tcp_active_pcbs)},
-        {"ended", length(tcp_tw_pcbs)},  {"listening", listeners()},
+        {"core", posix_core()},
+        {"heap", request->heap_bytes},
+        {"blocks", (uint64_t)net_memory_count()},
+        {"receiving", queue.receiving},
+        {"held", queue.held},
+        {"sending", queue.sending},
+        {"connections", length(tcp_active_pcbs)},
+        {"ended", length(tcp_tw_pcbs)},
+        {"listening", listeners()},
         {"datagrams", datagram_ports()},
     };
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
@@ -83,7 +96,8 @@ static int64_t open_view(struct posix_file *file)
     for (uint32_t core = 0; result == 0 && core < posix_info.core_count; core++) {
         result = net_stack_start(core);
         if (result == 0) {
-            net_call(core, append_core, &view->text);
+            struct core_request request = {&view->text, posix_heap_bytes(core)};
+            net_call(core, append_core, &request);
         }
     }
     return result == 0 && view->text.is_full ? -ENOMEM : result;

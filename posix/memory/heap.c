@@ -188,6 +188,18 @@ static void *allocate_large(size_t bytes)
     return block + 1;
 }
 
+uint64_t posix_heap_bytes(uint32_t core)
+{
+    struct slot *slot = slot_acquire(slot_of_core(core));
+    if (slot == NULL) {
+        return 0; /* then its heap has nothing either */
+    }
+    const struct heap *heap = &heaps[core];
+    uint64_t bytes = heap->arena_end != 0 ? heap->arena_next + ARENA_BYTES - heap->arena_end : 0;
+    slot_release(slot);
+    return bytes;
+}
+
 /* @impl ATL-LLR-MEMORY-0012~1 */
 void *posix_allocate(size_t bytes)
 {

@@ -14,6 +14,7 @@ PORT = 7
 ADDRESS_4, ADDRESS_6 = "10.9.0.2", "fd09::2"
 PEER_4, PEER_6 = "10.9.0.1/24", "fd09::1/64"
 ANSWER_SECONDS = 60    # of the console, under load
+FRAME, TABLE_SPAN, CORES_MAX = 4096, 2 << 20, 4
 QUIESCE_SECONDS = 150  # until the last connection of a peer that says nothing any more is given up
 
 
@@ -72,21 +73,46 @@ class Server:
             if not self.echoes(address):
                 raise TestFailure(f"{address} does not echo")
 
-    def expect_quiet(self, before):
-        """Waits until everything in use is as it was before: descriptors, threads, connections, buffers and
-        blocks exactly; of memory what the heap keeps for its blocks is the library OS's for ever."""
+    def quiet_counts(self, is_quiet):
+        """The counts as soon as is_quiet(counts); TestFailure if they never are."""
         deadline = time.monotonic() + QUIESCE_SECONDS
-        now = self.counts()
-        while not_free(now) != not_free(before) and time.monotonic() < deadline:
-            time.sleep(0.5)
-            now = self.counts()
-        if not_free(now) != not_free(before):
-            raise TestFailure(f"in use before: {before}; afterwards: {now}")
+        while not is_quiet(now := self.counts()):
+            if time.monotonic() > deadline:
+                raise TestFailure(f"still in use: {now}")
+            time.sleep(0.2)
         return now
 
 
+class Counted:
+    """What a server has in use that has served before. The quiesce: every peer has closed, and no connection, not
+    even one that waits for its time to be over, is left. Descriptors, threads, connections, buffers and blocks of the
+    heap are exactly the same then; so are frames, but for those that the heap has taken and keeps, and the tables that
+    show where these are."""
+
+    def __init__(self, server):
+        server.expect_service()
+        self._server = server
+        self._before = server.quiet_counts(
+            lambda now: not any(now[name] for name in ("connections", "ended", "held", "sending")))
+
+    def expect_same(self):
+        self._server.expect_service()
+        try:
+            self._server.quiet_counts(lambda now: not_free(now) == not_free(self._before))
+        except TestFailure as failure:
+            raise TestFailure(f"{failure}; before: {self._before}") from None
+        self._expect_frames(self._server.counts())
+
+    def _expect_frames(self, now):
+        grown = now["heap"] - self._before["heap"]
+        lost = self._before["free"] - now["free"] - grown
+        tables = (grown // TABLE_SPAN + CORES_MAX) * FRAME if grown else 0
+        if not 0 <= lost <= tables:
+            raise TestFailure(f"{lost} bytes of frames are lost; before: {self._before}; now: {now}")
+
+
 def not_free(counts):
-    return {name: value for name, value in counts.items() if name != "free"}
+    return {name: value for name, value in counts.items() if name not in ("free", "heap")}
 
 
 def serve(guest, scenario, prepare=None, setting="tap=guest", memory=256, capture=None, device=(), **settings):

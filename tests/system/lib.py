@@ -109,6 +109,7 @@ def _short(value):
 class Guest:
     """One configuration of one test. Attributes: ring, cores, machine, libc and the test's own."""
 
+    is_full = False  # ./atoll test --full
     _compile_lock = threading.Lock()
 
     def __init__(self, test, configuration):
@@ -117,6 +118,10 @@ class Guest:
         self.facts = {}
         for name, value in configuration.items():
             setattr(self, name, value)
+
+    def amount(self, usual, full):
+        """How much of something a test does."""
+        return full if self.is_full else usual
 
     def build(self, source, *flags, libc=None):
         """Compiles a source file of tests/system/programs or tests/conformance, once; the path."""

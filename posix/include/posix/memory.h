@@ -71,6 +71,11 @@ void posix_page_free(void *page);
 /* How many pages files could still get. */
 uint64_t posix_page_available(void);
 
+/* What a core's heap has taken of the machine's memory for small blocks, which it keeps.
+ *
+ * Context:    no lock held */
+uint64_t posix_heap_bytes(uint32_t core);
+
 /* Removes what is in [start, end) of one slot, pages and regions, for file/shared.c. -ENOMEM */
 int64_t posix_memory_remove(uint64_t start, uint64_t end);
 

@@ -43,7 +43,9 @@ def configurations(test, want_full):
 def cases(want_full):
     """{full name: (test, configuration)}."""
     found = {}
-    for test in load():
+    tests = load()
+    sys.modules["lib"].Guest.is_full = want_full
+    for test in tests:
         for row in configurations(test, want_full):
             label = ",".join(f"{k}={v}" for k, v in row.items())
             name = f"{test.name}[{label}]" if label else test.name
