@@ -38,8 +38,12 @@ bool guard_send(struct guard *guard, const uint8_t *buffer, uint32_t index,
     return true;
 }
 
-/* @impl ATL-LLR-POLICY-0009~1 */
-bool guard_receive(const struct guard *guard, const uint8_t *buffer, uint32_t bytes)
+/* @impl ATL-LLR-POLICY-0009~2 */
+bool guard_receive(const struct guard *guard, uint8_t *buffer, uint32_t bytes)
 {
-    return judge(guard, buffer, bytes, false);
+    bool is_allowed = judge(guard, buffer, bytes, false);
+    if (!is_allowed) {
+        __builtin_memset(buffer, 0, bytes);
+    }
+    return is_allowed;
 }

@@ -31,7 +31,8 @@ struct guard {
 bool guard_send(struct guard *guard, const uint8_t *buffer, uint32_t index,
                 struct virtqueue_descriptor *descriptor);
 
-/* Judges a frame that came; false: it is refused. @bytes that the device wrote, with its header */
-bool guard_receive(const struct guard *guard, const uint8_t *buffer, uint32_t bytes);
+/* Judges a frame that came; false: it is refused, and was erased. Who reads the buffer all the time
+ * can see it before. @bytes that the device wrote, with its header */
+bool guard_receive(const struct guard *guard, uint8_t *buffer, uint32_t bytes);
 
 #endif

@@ -18,9 +18,12 @@
 #define IPV4_FRAGMENT 0x3fffu /* more of them, or an offset */
 #define IPV6_BYTES 40u
 
+#define PROTOCOL_ICMP 1u
 #define PROTOCOL_TCP 6u
 #define PROTOCOL_UDP 17u
 #define PROTOCOL_ICMPV6 58u
+#define ICMP_ECHO 8u
+#define ICMPV6_ECHO 128u
 #define UDP_PORTS_BYTES 4u
 #define TCP_FLAGS 13u
 #define TCP_SYN 2u
@@ -32,6 +35,7 @@
 #define ROUTER_ADVERTISEMENT 134u
 #define NEIGHBOUR_SOLICITATION 135u
 #define NEIGHBOUR_ADVERTISEMENT 136u
+#define REDIRECT 137u
 
 /* What is judged of an IP packet. */
 struct packet {
@@ -72,6 +76,22 @@ static bool has_rule(const struct policy *policy, enum policy_kind kind,
     return false;
 }
 
+/* The address of an interface on its link (RFC 4291, appendix A): nobody configures it. */
+static bool is_link_local(const struct policy *policy, const uint8_t *address)
+{
+    const uint8_t *mac = policy->mac;
+    const uint8_t own[POLICY_ADDRESS_BYTES] = {0xfe, 0x80,   0,          0,      0,      0,
+                                               0,    0,      mac[0] ^ 2, mac[1], mac[2], 0xff,
+                                               0xfe, mac[3], mac[4],     mac[5]};
+    return is_equal(own, address, 8 * sizeof(own));
+}
+
+static bool is_own(const struct policy *policy, const struct packet *packet, const uint8_t *address)
+{
+    return has_rule(policy, POLICY_SOURCE, packet, address, 0) ||
+           (packet->version == 6 && is_link_local(policy, address));
+}
+
 /* @impl ATL-LLR-POLICY-0002~1 */
 static bool is_arp_allowed(const struct policy *policy, const uint8_t *arp, uint32_t bytes,
                            bool is_out)
@@ -83,40 +103,80 @@ static bool is_arp_allowed(const struct policy *policy, const uint8_t *arp, uint
                         has_rule(policy, POLICY_SOURCE, &sender, arp + ARP_SENDER, 0)));
 }
 
-/* Neighbour discovery; nobody may advertise an address that is another's.
- *
- * @impl ATL-LLR-POLICY-0005~1 */
-static bool is_discovery(const struct policy *policy, const struct packet *packet, bool is_out)
+static bool is_discovery(const struct packet *packet)
 {
-    const uint8_t *target = packet->content + DISCOVERY_TARGET;
-    uint8_t type = packet->bytes > 0 ? packet->content[0] : 0;
-    if (packet->protocol != PROTOCOL_ICMPV6 || packet->version != 6 ||
-        packet->hops != DISCOVERY_HOPS) {
-        return false;
-    }
-    if (type == NEIGHBOUR_ADVERTISEMENT && is_out) {
-        return packet->bytes >= DISCOVERY_TARGET + POLICY_ADDRESS_BYTES &&
-               has_rule(policy, POLICY_SOURCE, packet, target, 0);
-    }
-    return type == NEIGHBOUR_SOLICITATION || type == NEIGHBOUR_ADVERTISEMENT ||
-           type == (is_out ? ROUTER_SOLICITATION : ROUTER_ADVERTISEMENT);
+    return packet->protocol == PROTOCOL_ICMPV6 && packet->bytes > 0 &&
+           packet->content[0] >= ROUTER_SOLICITATION && packet->content[0] <= REDIRECT;
 }
 
-/* @impl ATL-LLR-POLICY-0003~1 ATL-LLR-POLICY-0004~1 */
-static bool is_packet_allowed(const struct policy *policy, const struct packet *packet, bool is_out)
+/* Neighbour discovery, which no rule is about: nobody may tell where another's address is, nor
+ * route. A machine that tests an address has none yet.
+ *
+ * @impl ATL-LLR-POLICY-0005~2 */
+static bool is_discovery_allowed(const struct policy *policy, const struct packet *packet,
+                                 bool is_out)
 {
-    bool is_tcp = packet->protocol == PROTOCOL_TCP;
-    bool has_ports = is_tcp || packet->protocol == PROTOCOL_UDP;
-    if (is_out && !has_rule(policy, POLICY_SOURCE, packet, packet->source, 0)) {
+    static const uint8_t nobody[POLICY_ADDRESS_BYTES];
+    uint8_t type = packet->content[0];
+    bool is_asking = type == NEIGHBOUR_SOLICITATION || type == ROUTER_SOLICITATION;
+    if (packet->version != 6 || packet->hops != DISCOVERY_HOPS) {
         return false;
     }
-    if (is_discovery(policy, packet, is_out)) {
+    if (!is_out) {
+        return type == NEIGHBOUR_SOLICITATION || type == NEIGHBOUR_ADVERTISEMENT ||
+               type == ROUTER_ADVERTISEMENT;
+    }
+    if (is_asking && is_equal(packet->source, nobody, 8 * sizeof(nobody))) {
         return true;
     }
-    if (has_ports && packet->bytes < (is_tcp ? TCP_FLAGS + 1 : UDP_PORTS_BYTES)) {
+    return is_own(policy, packet, packet->source) &&
+           (is_asking || (type == NEIGHBOUR_ADVERTISEMENT &&
+                          packet->bytes >= DISCOVERY_TARGET + POLICY_ADDRESS_BYTES &&
+                          is_own(policy, packet, packet->content + DISCOVERY_TARGET)));
+}
+
+/* What a rule for ICMP is about: echoes, and errors (RFC 792, 4443). */
+static bool is_echo_or_error(const struct packet *packet)
+{
+    uint8_t type = packet->bytes > 0 ? packet->content[0] : UINT8_MAX;
+    return packet->protocol == PROTOCOL_ICMP
+               ? type == 0 || type == 3 || type == ICMP_ECHO || type == 11 || type == 12
+               : (type >= 1 && type <= 4) || type == ICMPV6_ECHO || type == ICMPV6_ECHO + 1;
+}
+
+/* Whether it begins something: then it passes in the direction of its rule alone. What ends before
+ * that can be told is refused. */
+static bool is_whole(const struct packet *packet, bool *is_opening)
+{
+    switch (packet->protocol) {
+    case PROTOCOL_TCP:
+        *is_opening = packet->bytes > TCP_FLAGS &&
+                      (packet->content[TCP_FLAGS] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+        return packet->bytes > TCP_FLAGS;
+    case PROTOCOL_UDP:
+        return packet->bytes >= UDP_PORTS_BYTES;
+    case PROTOCOL_ICMP:
+        *is_opening = packet->bytes > 0 && packet->content[0] == ICMP_ECHO;
+        return is_echo_or_error(packet);
+    case PROTOCOL_ICMPV6:
+        *is_opening = packet->bytes > 0 && packet->content[0] == ICMPV6_ECHO;
+        return is_echo_or_error(packet);
+    default:
         return false;
     }
-    bool is_opening = is_tcp && (packet->content[TCP_FLAGS] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* @impl ATL-LLR-POLICY-0003~1 ATL-LLR-POLICY-0004~2 */
+static bool is_packet_allowed(const struct policy *policy, const struct packet *packet, bool is_out)
+{
+    bool has_ports = packet->protocol == PROTOCOL_TCP || packet->protocol == PROTOCOL_UDP;
+    bool is_opening = false;
+    if (is_discovery(packet)) {
+        return is_discovery_allowed(policy, packet, is_out);
+    }
+    if ((is_out && !is_own(policy, packet, packet->source)) || !is_whole(packet, &is_opening)) {
+        return false;
+    }
     uint16_t source_port = has_ports ? word_at(packet->content) : 0;
     uint16_t destination_port = has_ports ? word_at(packet->content + 2) : 0;
     if (is_out) {

@@ -60,7 +60,7 @@ enum result port_collect(struct port_queue *queue, uint32_t *count)
     for (uint32_t i = 0; i < GATE_KICK_ENTRIES_MAX && result == RESULT_OK; i++) {
         result = virtqueue_take(queue->ring, &taken);
         if (result == RESULT_OK) {
-            const uint8_t *buffer = queue->memory + (taken.physical - queue->physical);
+            uint8_t *buffer = queue->memory + (taken.physical - queue->physical);
             bool is_refused = queue->guard != NULL && queue->is_receive &&
                               !guard_receive(queue->guard, buffer, taken.bytes);
             complete(queue, taken.physical, is_refused ? 0 : taken.bytes);

@@ -14,8 +14,9 @@ from test_network import CLIENTS, REQUESTS, Threads, ask, free_port
 from test_port import MAC, Peer, program
 
 OWN, OTHER, PEER, FAR = "10.0.2.15", "10.0.2.16", "192.168.1.9", "172.16.0.1"
-OWN6, PEER6 = "fd00::2", "fd01::9"
-POLICY = {"addresses": [OWN, OWN6], "inbound": ["tcp/80 from 192.168.0.0/16", "tcp/80 from fd01::/16"],
+OWN6, PEER6, ROUTER, LINK_LOCAL = "fd00::2", "fd01::9", "fe80::1", "fe80::5054:ff:fe00:7"
+POLICY = {"addresses": [OWN, OWN6], "inbound": ["tcp/80 from 192.168.0.0/16", "tcp/80 from fd01::/16",
+                                               "icmp from fd00::/8"],
           "outbound": [f"udp/53 to {PEER}"]}
 OWN_MAC, OTHER_MAC = bytes.fromhex(MAC.replace(":", "")), bytes.fromhex("525400000008")
 SYN, ACK = 2, 16
@@ -52,8 +53,8 @@ def arp(mac, sender):
     return struct.pack(">HHBBH6s4s6s4s", 1, 0x800, 6, 4, 2, mac, address(sender), OTHER_MAC, address(PEER)) + bytes(18)
 
 
-def advertisement(target):
-    return struct.pack(">BBHI16s", 136, 0, 0, 0, address(target))
+def discovery(kind, target):
+    return struct.pack(">BBHI16s", kind, 0, 0, 0, address(target))
 
 
 def going_out():
@@ -64,13 +65,21 @@ def going_out():
     yield ethernet(0x86dd, ipv6(OWN6, PEER6, 6, reply)), True
     yield ethernet(0x800, ipv4(OWN, PEER, 17, datagram)), True
     yield ethernet(0x806, arp(OWN_MAC, OWN)), True
-    yield ethernet(0x86dd, ipv6(OWN6, PEER6, 58, advertisement(OWN6), 255)), True
+    yield ethernet(0x86dd, ipv6(OWN6, PEER6, 58, discovery(136, OWN6), 255)), True
     yield ethernet(0x800, ipv4(OWN, PEER, 6, reply), OTHER_MAC), False
     yield ethernet(0x800, ipv4(OTHER, PEER, 6, reply)), False
     yield ethernet(0x86dd, ipv6(PEER6, PEER6, 6, reply)), False
     yield ethernet(0x806, arp(OWN_MAC, OTHER)), False
     yield ethernet(0x806, arp(OTHER_MAC, OWN)), False
-    yield ethernet(0x86dd, ipv6(OWN6, PEER6, 58, advertisement(PEER6), 255)), False
+    yield ethernet(0x86dd, ipv6(OWN6, PEER6, 58, discovery(136, PEER6), 255)), False
+    yield ethernet(0x86dd, ipv6(OWN6, PEER6, 58, discovery(136, ROUTER), 255)), False
+    yield ethernet(0x86dd, ipv6(ROUTER, PEER6, 58, discovery(135, PEER6), 255)), False
+    yield ethernet(0x86dd, ipv6(OWN6, PEER6, 58, discovery(134, PEER6), 255)), False
+    yield ethernet(0x86dd, ipv6(OWN6, PEER6, 58, discovery(137, ROUTER), 255)), False
+    yield ethernet(0x86dd, ipv6(LINK_LOCAL, PEER6, 58, discovery(135, PEER6), 255)), True
+    yield ethernet(0x86dd, ipv6("::", PEER6, 58, discovery(135, OWN6), 255)), True
+    yield ethernet(0x86dd, ipv6(OWN6, PEER6, 58, b"\x81" + bytes(39))), True
+    yield ethernet(0x86dd, ipv6(OWN6, PEER6, 58, b"\x80" + bytes(39))), False
     yield ethernet(0x800, ipv4(OWN, PEER, 6, tcp(80, 5000, SYN))), False
     yield ethernet(0x800, ipv4(OWN, PEER, 6, tcp(81, 5000, ACK))), False
     yield ethernet(0x800, ipv4(OWN, FAR, 6, reply)), False
@@ -102,7 +111,7 @@ def pack(guest, *arguments, policy, **settings):
                       policy=policy_rules(policy) if policy else [], **settings)
 
 
-# @verifies ATL-LLR-POLICY-0008~1 ATL-LLR-POLICY-0001~1 ATL-HLR-POLICY-0001~1 @robust
+# @verifies ATL-LLR-POLICY-0008~1 ATL-LLR-POLICY-0001~1 ATL-HLR-POLICY-0001~2 @robust
 @system_test(matrix=FULL, libc=("musl",), cores=(1, 2), rules=("policy", "none"), timeout_s=60)
 def test_hostile_program_sends_only_what_the_policy_allows(guest):
     rows = list(going_out()) * 8
@@ -133,7 +142,7 @@ def test_hostile_program_sends_only_what_the_policy_allows(guest):
                            + "; ".join(f.hex() for f in received if f not in wanted)[:500])
 
 
-# @verifies ATL-LLR-POLICY-0009~1 @robust
+# @verifies ATL-LLR-POLICY-0009~2 @robust
 @system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2), rules=("policy", "none"), timeout_s=60)
 def test_only_what_the_policy_allows_comes_in(guest):
     rows = list(coming_in())
@@ -152,7 +161,7 @@ def test_only_what_the_policy_allows_comes_in(guest):
     result.expect(status=0, stdout=b"ready\n" + b"".join(b"%d\n" % n for n in [*wanted, 255]))
 
 
-# @verifies ATL-HLR-POLICY-0001~1 ATL-LLR-POLICY-0006~1
+# @verifies ATL-HLR-POLICY-0001~2 ATL-LLR-POLICY-0006~1
 @system_test(matrix=PAIRWISE, timeout_s=60)
 def test_web_server_serves_behind_a_policy(guest):
     server = guest.build(ROOT / "apps/http/http.c")

@@ -104,8 +104,9 @@ MISTAKES = [
     ("[policy]\ndhcp = true\noutbound = ['tcp/80 from 10.0.0.1']", 3, "outbound: 'tcp/80 from 10.0.0.1' is no rule", "docs"),
     ("[policy]\ndhcp = true\ninbound = ['sctp/80']", 3, "inbound: 'sctp/80' is no rule", "docs"),
     ("[policy]\ndhcp = true\ninbound = ['icmp/8']", 3, "inbound: 'icmp/8': icmp has no ports", "docs"),
-    ("[policy]\ndhcp = true\ninbound = [" + ", ".join(f"'tcp/{n}'" for n in range(1, 33)) + "]", 1,
-     "policy: 66 rules", "docs"),
+    ("[policy]\ndhcp = true", 1, "policy: a machine without addresses sends nothing", "docs"),
+    ("[policy]\naddresses = ['10.0.0.1']\ninbound = [" + ", ".join(f"'tcp/{n}'" for n in range(1, 33)) + "]", 1,
+     "policy: 65 rules", "docs"),
 ]
 
 

@@ -78,6 +78,18 @@ class NetTest(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn(b"add --net user", done.stderr)
 
+    # @verifies ATL-LLR-POLICY-0006~1 @robust
+    def test_a_policy_needs_a_kernel_between_and_a_network(self):
+        program = support.FOLDER / "policy" / "hello"
+        program.parent.mkdir(exist_ok=True)
+        program.write_bytes(support.hello().read_bytes())
+        for text, options, part in (('net = "user"\nring = 0', (), b"and ring 0"), ('net = "user"', ("--ring", "0"), b"and ring 0"),
+                                    ("", (), b"but no network")):
+            program.with_name("atoll.toml").write_text(f"{text}\n[policy]\naddresses = ['10.0.2.15']\n")
+            done = support.run(support.ROOT / "atoll", "pack", *options, "-o", support.FOLDER / "x", program)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(part, done.stderr)
+
     # @verifies ATL-LLR-TOOL-0801~1 @robust
     def test_what_cannot_work_is_refused_before_the_machine_starts(self):
         with socket.socket() as taken:

@@ -232,6 +232,9 @@ def settings_from(arguments, program):
     check_addresses(settings.ip, settings.net is not None and net_kind(settings.net) == "tap")
     if settings.neighbour is not None and settings.net is not None and net_kind(settings.net) in ("inet", "user", "tap"):
         raise ToolError("a neighbour, and TCP/IP: no image has both", "leave out --neighbour, or give --net unix")
+    if settings.policy and settings.ring == 0:
+        raise ToolError("a network policy, and ring 0: there the program can change the kernel that judges",
+                        "leave out one of both")
     if settings.policy and not has_device(settings.net):
         raise ToolError("a network policy, but no network", "add --net user or --net tap=NAME")
     settings.variant = arguments.variant or _variant(arguments, settings)

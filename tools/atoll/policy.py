@@ -57,16 +57,14 @@ def policy_rows(key, texts):
 
 # @impl ATL-LLR-POLICY-0006~1
 def policy_rules(table):
-    """All rules of a table: {"addresses": [text], "inbound": [text], "outbound": [text], "dhcp": bool}. With dhcp the machine
-    may ask any server for an address before it has one; with an IPv6 address it may look for neighbours by its
-    link-local one, and without one while it tests it."""
+    """All rules of a table: {"addresses": [text], "inbound": [text], "outbound": [text], "dhcp": bool}. With dhcp the
+    machine may ask any server for one of its addresses before it has it."""
     rows = [row for key in ("addresses", "inbound", "outbound") for row in policy_rows(key, table.get(key, []))]
+    if not any(row[0] == SOURCE for row in rows):
+        raise argparse.ArgumentTypeError("a machine without addresses sends nothing: name them, or the networks that "
+                                         "it may get one of")
     if table.get("dhcp", False):
         rows += policy_rows("addresses", ["0.0.0.0"]) + policy_rows("outbound", ["udp/67 to 0.0.0.0/0"])
-    if any(_network(text).version == 6 for text in table.get("addresses", [])):
-        rows += policy_rows("addresses", ["::", "fe80::/64"])
-    if not any(row[0] == SOURCE for row in rows):
-        raise argparse.ArgumentTypeError("a machine without addresses sends nothing: name them, or dhcp = true")
     if len(rows) > RULES_MAX:
         raise argparse.ArgumentTypeError(f"{len(rows)} rules, one for each version of IP, more than {RULES_MAX}: "
                                          f"name ranges of ports and larger networks")

@@ -45,11 +45,12 @@ struct policy {
 
 /* Judges a frame.
  *
- * Out: source MAC is the machine's; ARP's sender and IP's source are POLICY_SOURCE; a TCP segment
- * that opens a connection needs POLICY_OUT, everything else that or POLICY_IN of its own port.
- * In: the same with the sides exchanged, but MAC and source are the sender's affair. Of ICMPv6,
- * neighbour discovery (RFC 4861) needs no rule: out solicitations, and advertisements of the
- * machine's own addresses; in those, and advertisements of routers.
+ * Out: source MAC is the machine's; ARP's sender and IP's source are POLICY_SOURCE, or the
+ * link-local address of the MAC; a TCP segment that opens a connection and an echo request need
+ * POLICY_OUT, everything else that or POLICY_IN of its own port. In: the same with the sides
+ * exchanged, but MAC and source are the sender's affair. Of ICMP pass echoes and errors alone.
+ * Neighbour discovery (RFC 4861) needs no rule and obeys none: out solicitations, and
+ * advertisements of the machine's own addresses; in those, and advertisements of routers.
  *
  * @head       the first `bytes` of the frame, POLICY_HEAD_BYTES of longer ones; nobody changes it
  *             before the frame is sent

@@ -325,7 +325,7 @@ TEST(a_refused_frame_comes_back_and_is_not_sent)
     CHECK_EQUAL(virtqueue.available_index, 1);
 }
 
-/* @verifies ATL-LLR-POLICY-0009~1 @robust */
+/* @verifies ATL-LLR-POLICY-0009~2 @robust */
 TEST(a_refused_frame_does_not_come_in)
 {
     start_guarded(true);
@@ -342,6 +342,9 @@ TEST(a_refused_frame_does_not_come_in)
     CHECK(shared.complete[0].offset == 0x4000 && shared.complete[0].bytes == 60);
     CHECK(shared.complete[1].offset == 0x5000 && shared.complete[1].bytes == 0);
     CHECK(shared.complete[2].offset == 0x6000 && shared.complete[2].bytes == 0);
+    for (uint32_t i = 0; i < 60; i++) {
+        CHECK(port_memory[0x5000 + i] == 0); /* it was erased */
+    }
 }
 
 CHECK_MAIN()

@@ -17,7 +17,7 @@ static const uint8_t mac[] = {0x52, 0x54, 0, 0, 0, 7}, other_mac[] = {0x52, 0x54
 static const uint8_t own4[] = {10, 0, 2, 15}, peer4[] = {192, 168, 1, 9}, other4[] = {10, 0, 2, 16};
 static const uint8_t own6[16] = {0xfd, [15] = 2}, peer6[16] = {0xfd, 1, [15] = 9};
 
-static struct policy_rule rules[8];
+static struct policy_rule rules[16];
 static struct policy policy;
 static uint8_t frame[POLICY_HEAD_BYTES];
 static uint32_t frame_bytes;
@@ -111,7 +111,7 @@ TEST(nothing_passes_without_rules)
     CHECK(!udp4(true, peer4, 5000, 53));
 }
 
-/* @verifies ATL-LLR-POLICY-0003~1 ATL-LLR-POLICY-0004~1 */
+/* @verifies ATL-LLR-POLICY-0003~1 ATL-LLR-POLICY-0004~2 */
 TEST(a_connection_is_opened_by_the_side_that_the_rule_names)
 {
     begin();
@@ -190,7 +190,7 @@ TEST(arp_tells_own_addresses_only)
     CHECK(!judged(true) && !judged(false));
 }
 
-/* @verifies ATL-LLR-POLICY-0005~1 @robust */
+/* @verifies ATL-LLR-POLICY-0005~2 @robust */
 TEST(neighbour_discovery_needs_no_rule_and_advertises_own_addresses_only)
 {
     begin();
@@ -223,6 +223,69 @@ TEST(neighbour_discovery_needs_no_rule_and_advertises_own_addresses_only)
     ipv6(own6, peer6, ICMPV6);
     frame[ETHERNET + IPV6] = 129;
     CHECK(judged(true) && judged(false));
+}
+
+/* A message of neighbour discovery from an address, about a target. */
+static bool discovery(bool is_out, const uint8_t *source, uint8_t type, const uint8_t *target)
+{
+    ipv6(source, peer6, ICMPV6);
+    frame[ETHERNET + IPV6] = type;
+    memcpy(frame + ETHERNET + IPV6 + 8, target, 16);
+    return judged(is_out);
+}
+
+/* @verifies ATL-LLR-POLICY-0005~2 @robust */
+TEST(no_rule_lets_the_machine_route_or_speak_for_others)
+{
+    static const uint8_t link_local[16] = {0xfe, 0x80, [8] = 0x50, 0x54, 0, 0xff, 0xfe, 0, 0, 7};
+    static const uint8_t router[16] = {0xfe, 0x80, [15] = 1}, nobody[16];
+    begin();
+    for (int round = 0; round < 2; round++) {
+        CHECK(!discovery(true, own6, 136, peer6));
+        CHECK(!discovery(true, own6, 136, router));
+        CHECK(!discovery(true, router, 135, peer6));
+        CHECK(!discovery(true, router, 136, own6));
+        CHECK(!discovery(true, own6, 134, own6));
+        CHECK(!discovery(true, link_local, 134, own6));
+        CHECK(!discovery(true, own6, 137, router));
+        CHECK(!discovery(true, nobody, 136, own6));
+        CHECK(discovery(true, nobody, 135, own6));
+        CHECK(discovery(true, nobody, 133, own6));
+        CHECK(discovery(true, link_local, 136, link_local));
+        CHECK(discovery(true, link_local, 135, peer6));
+        CHECK(!discovery(false, router, 137, peer6));
+        CHECK(discovery(false, router, 134, peer6));
+        rule(POLICY_IN, 6, ICMPV6, 0, peer6, 0, 0);
+        rule(POLICY_OUT, 6, ICMPV6, 0, peer6, 0, 0);
+    }
+}
+
+/* @verifies ATL-LLR-POLICY-0004~2 @robust */
+TEST(of_icmp_echoes_and_errors_pass)
+{
+    begin();
+    rule(POLICY_IN, 4, ICMP, 0, peer4, 0, 0);
+    rule(POLICY_IN, 6, ICMPV6, 0, peer6, 0, 0);
+    for (unsigned type = 0; type < 256; type++) {
+        bool is_named = type == 0 || type == 3 || type == 8 || type == 11 || type == 12;
+        ipv4(own4, peer4, ICMP);
+        frame[ETHERNET + IPV4] = (uint8_t)type;
+        CHECK_EQUAL(judged(true), is_named && type != 8); /* it does not ping */
+        CHECK_EQUAL(judged(false), is_named);
+    }
+    ipv6(own6, peer6, ICMPV6);
+    frame[ETHERNET + IPV6] = 128;
+    CHECK(!judged(true) && judged(false));
+    frame[ETHERNET + IPV6] = 2;
+    CHECK(judged(true) && judged(false));
+    frame[ETHERNET + IPV6] = 143;
+    CHECK(!judged(true) && !judged(false));
+    rule(POLICY_OUT, 4, ICMP, 0, peer4, 0, 0);
+    ipv4(own4, peer4, ICMP);
+    frame[ETHERNET + IPV4] = 8;
+    CHECK(judged(true));
+    frame_bytes = ETHERNET + IPV4;
+    CHECK(!judged(true) && !judged(false));
 }
 
 /* @verifies ATL-LLR-POLICY-0001~1 @robust */
@@ -288,7 +351,7 @@ TEST(a_rule_without_meaning_allows_nothing)
     CHECK(!tcp4(true, 80, 5000, ACK));
 }
 
-/* @verifies ATL-LLR-POLICY-0004~1 */
+/* @verifies ATL-LLR-POLICY-0004~2 */
 TEST(icmp_passes_by_a_rule_of_its_own)
 {
     begin();
