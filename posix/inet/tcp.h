@@ -101,8 +101,6 @@ bool tcp_port_is_listened_on(const struct tcp_pcb *pcb);
 void tcp_port_lend(struct tcp_pcb *pcb);
 /* As tcp_listen_with_backlog_and_err. ERR_USE: somebody listens there. */
 struct tcp_pcb *tcp_port_listen(struct tcp_pcb *pcb, uint8_t backlog, err_t *error);
-/* Has accepted: those that share its port come before it. */
-void tcp_port_take_turns(struct tcp_pcb *listening);
 
 /* ---- tcp_send.c */
 int64_t tcp_op_send(struct socket *socket, struct socket_message *message);

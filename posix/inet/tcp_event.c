@@ -198,7 +198,5 @@ err_t tcp_on_accept(void *argument, struct tcp_pcb *pcb, err_t error)
     listener->pending_count++;
     inet_tell(&listener->inet, POSIX_POLL_READABLE);
     tcp_unlock(listener);
-    tcp_port_take_turns(socket->inet.core == listener->inet.core ? listener->pcb
-                                                                 : listener->shadow);
     return ERR_OK;
 }

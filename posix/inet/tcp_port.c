@@ -3,6 +3,8 @@
  * SO_REUSEPORT, so every pcb tells it that it shares, and it is asked for nothing. */
 #include "tcp.h"
 
+#include "lwip_hooks.h"
+
 #include <lwip/priv/tcp_priv.h>
 
 #define EPHEMERAL_TRIES 28233u /* the ports that there are */
@@ -117,15 +119,16 @@ struct tcp_pcb *tcp_port_listen(struct tcp_pcb *pcb, uint8_t backlog, err_t *err
     return listening;
 }
 
-/* lwIP takes the last of those that listen on any address, and puts it first; of those on one
- * address it takes the first.
+/* Those that share its port come before it from now on, also if its line is full. lwIP takes the
+ * last of those that listen on any address, and puts it first; of those on one address it takes the
+ * first.
  * @impl ATL-LLR-POSIX-0951~1 */
-void tcp_port_take_turns(struct tcp_pcb *listening)
+err_t net_listener_reached(struct tcp_pcb *listening)
 {
     struct tcp_pcb_listen **place = &tcp_listen_pcbs.listen_pcbs;
     struct tcp_pcb_listen *moved = (struct tcp_pcb_listen *)listening;
     if ((listening->so_options & SHARES_PORT) == 0 || ip_addr_isany_val(listening->local_ip)) {
-        return;
+        return ERR_OK;
     }
     while (*place != NULL && *place != moved) {
         place = &(*place)->next;
@@ -138,4 +141,5 @@ void tcp_port_take_turns(struct tcp_pcb *listening)
     }
     *place = moved;
     moved->next = NULL;
+    return ERR_OK;
 }

@@ -5,6 +5,7 @@
  * @verifies ATL-HLR-CONF-0900~1 ATL-LLR-POSIX-0950~1 ATL-LLR-POSIX-0951~1 */
 #include "check.h"
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -265,6 +266,49 @@ static void shared_by_both_alone(void)
     CHECK_EQUAL(close(b), 0);
 }
 
+/* A connection that is made soon; one to a listener without room is not. */
+static int is_made_soon(int port)
+{
+    union name name;
+    socklen_t bytes = name_of(FOUR, "127.0.0.1", port, &name);
+    int made = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct pollfd polled = {.fd = made, .events = POLLOUT};
+    int error = 0;
+    socklen_t error_bytes = sizeof(error);
+    CHECK(made >= 0);
+    (void)connect(made, &name.any, bytes);
+    int is_made = poll(&polled, 1, 200) > 0;
+    CHECK_EQUAL(getsockopt(made, SOL_SOCKET, SO_ERROR, &error, &error_bytes), 0);
+    CHECK_EQUAL(close(made), 0);
+    return is_made && error == 0;
+}
+
+/* Who does not accept holds up those alone that come to it. */
+static void full_one_among_others(void)
+{
+    int servers[SHARERS];
+    int port = 0;
+    for (int i = 0; i < SHARERS; i++) {
+        servers[i] = make(FOUR, PORT);
+        CHECK_EQUAL(bind_to(servers[i], FOUR, "127.0.0.1", port), 0);
+        port = port_of(servers[i]);
+        CHECK_EQUAL(fcntl(servers[i], F_SETFL, O_NONBLOCK), 0);
+        CHECK_EQUAL(listen(servers[i], i == 0 ? 0 : CONNECTIONS), 0);
+    }
+    int made = 0;
+    for (int i = 0; i < CONNECTIONS && made < CONNECTIONS / 4; i++) {
+        made += is_made_soon(port);
+        for (int k = 1; k < SHARERS; k++) {
+            int taken = accept(servers[k], NULL, NULL);
+            CHECK(taken < 0 || close(taken) == 0);
+        }
+    }
+    CHECK_EQUAL(made, CONNECTIONS / 4);
+    for (int i = 0; i < SHARERS; i++) {
+        CHECK_EQUAL(close(servers[i]), 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_case cases[] = {
@@ -275,6 +319,7 @@ int main(int argc, char **argv)
         {"both_ends", both_ends},
         {"shared_port", shared_port},
         {"shared_by_both_alone", shared_by_both_alone},
+        {"full_one_among_others", full_one_among_others},
     };
     return CHECK_MAIN(cases);
 }

@@ -3,11 +3,13 @@
 #ifndef POSIX_INET_LWIP_HOOKS_H
 #define POSIX_INET_LWIP_HOOKS_H
 
+#include <lwip/err.h>
 #include <lwip/ip4_addr.h>
 #include <lwip/ip6_addr.h>
 #include <lwip/ip_addr.h>
 
 struct netif;
+struct tcp_pcb;
 
 /* The loopback for addresses of the machine itself; NULL: as the routes say. */
 struct netif *net_route_4(const ip4_addr_t *source, const ip4_addr_t *destination);
@@ -15,6 +17,9 @@ struct netif *net_route_6(const ip6_addr_t *source, const ip6_addr_t *destinatio
 
 /* The router that the image names for other networks (device.c); NULL: one that tells of itself. */
 const ip6_addr_t *net_gateway_6(const ip6_addr_t *destination);
+
+/* A segment has reached a pcb that listens (tcp_port.c). */
+err_t net_listener_reached(struct tcp_pcb *listening);
 
 /* Where the sequence numbers of a connection start (support.c). */
 uint32_t net_initial_sequence(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote,
