@@ -108,16 +108,23 @@ struct debug_question {
     uint64_t address;
 };
 
+/* Where and why something could not go on. */
+struct debug_fault {
+    uint64_t time_ns, vector, error, rip, rsp, address;
+};
+
 /* A core's own page. */
 struct debug_page {
     _Atomic uint64_t epoch_seen;    /* the last one for which it stopped */
     _Atomic uint64_t answered;      /* number of the last question */
     _Atomic uint64_t live_answered; /* the same, of a question while all run */
     _Atomic bool is_trapped;        /* has an event and waits for core 0 */
+    _Atomic bool is_urgent;         /* and has waited so long that it has sent an NMI */
     struct debug_event event;
     uint64_t current; /* handle of the thread that it runs, 0: none */
     bool is_in_kernel, is_idle;
-    uint64_t root; /* of its page tables now */
+    uint64_t root;            /* of its page tables now */
+    struct debug_fault fault; /* the last one that was to become a signal */
     int64_t result;
     alignas(8) uint8_t answer[DEBUG_DATA_BYTES];
 };
@@ -126,6 +133,7 @@ _Static_assert(sizeof(struct debug_page) <= PAGE_BYTES, "one page");
 /* Core 0's, behind its own page. */
 struct debug_server_page {
     _Atomic uint64_t epoch;    /* odd: everybody is to stop */
+    _Atomic uint64_t urgent;   /* the last one for which it has sent NMIs */
     _Atomic uint64_t question; /* its number */
     bool is_attached;
     uint64_t passed_signals[DEBUG_SIGNAL_WORDS]; /* GDB's signals that are delivered at once */
@@ -162,6 +170,8 @@ static inline struct debug_server_page *debug_server(void)
 void debug_stop(const struct debug_event *event);
 /* True: core 0 wants everybody to stop, and this core has not yet. */
 bool debug_stop_is_wanted(void);
+/* True: an NMI that has come now is of the stub, and this core has not stopped yet. */
+bool debug_stop_is_urgent(void);
 /* An interrupt of the stub's. True: this core was stopped already, and looks again. */
 bool debug_stop_is_under_way(void);
 /* The next time that this core's scheduler is asked, debug_live_poll, and before it, if the core
@@ -211,6 +221,10 @@ void debug_memory_initialize(void);
  * front on. Lazy memory reads as zeros. Writes go to present frames that are not the image's. */
 uint32_t debug_memory_read(uint64_t root, uint64_t address, void *to, uint32_t bytes);
 uint32_t debug_memory_write(uint64_t root, uint64_t address, const void *from, uint32_t bytes);
+/* A core's own tables are in use and its window is there. */
+bool debug_memory_is_ready(void);
+/* Copies bytes of one page of physical memory from `copy` or into it, whatever is there. */
+void debug_memory_physical(uint64_t physical, void *copy, uint32_t bytes, bool is_write);
 /* The entries of the table in which the entry that decides the address lies; what each spans. */
 uint64_t debug_memory_table(uint64_t root, uint64_t address, uint64_t entries[512]);
 /* A shared slot's page of this core that has no frame of its own gets one. RESULT_FAULT. */
@@ -260,6 +274,8 @@ uint64_t debug_signal_place(void);
  * go there. */
 bool debug_is_at_signal(const struct thread *thread);
 struct thread *debug_thread_at(uint64_t index);
+/* How many threads of this core wait to run. */
+uint32_t debug_threads_ready(void);
 void debug_registers_read(struct thread *thread, struct debug_registers *registers);
 /* RESULT_PERMISSION: rip or rsp of a thread that is inside posix/ or the kernel. */
 enum result debug_registers_write(struct thread *thread, const struct debug_registers *registers);

@@ -40,6 +40,11 @@ void debug_memory_initialize(void)
     debug_memory_prepare();
 }
 
+bool debug_memory_is_ready(void)
+{
+    return window_entry != NULL;
+}
+
 /* RAM, the image or the kernel: a look at a device register may change it. */
 static bool is_memory(uint64_t physical)
 {
@@ -65,6 +70,13 @@ static void window_close(void)
 {
     *window_entry = 0;
     cpu_invlpg(WINDOW);
+}
+
+void debug_memory_physical(uint64_t physical, void *copy, uint32_t bytes, bool is_write)
+{
+    uint8_t *there = window_open(physical);
+    memcpy(is_write ? there : copy, is_write ? copy : there, bytes);
+    window_close();
 }
 
 static uint64_t word_at(uint64_t physical)

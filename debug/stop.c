@@ -10,6 +10,7 @@
 
 #include "../isolation/gate/internal.h"
 #include "instructions.h"
+#include "record.h"
 
 #include <cpu/apic.h>
 #include <cpu/string.h>
@@ -36,6 +37,23 @@ bool debug_stop_is_wanted(void)
 {
     uint64_t epoch = atomic_load_explicit(&debug_server()->epoch, memory_order_acquire);
     return epoch % 2 != 0 && epoch != atomic_load(&debug_page_own()->epoch_seen);
+}
+
+bool debug_stop_is_urgent(void)
+{
+    if (is_under_way) {
+        return false;
+    }
+    if (percpu_self.value != 0) {
+        return debug_stop_is_wanted() &&
+               atomic_load(&debug_server()->urgent) == atomic_load(&debug_server()->epoch);
+    }
+    for (uint32_t core = 1; core < percpu_core_count; core++) {
+        if (atomic_load(&debug_page_of_remote(core)->is_urgent)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- threads that are not to run */
@@ -92,6 +110,7 @@ struct thread *__wrap_percpu_schedule(void)
         is_poll_soon = false;
         debug_live_poll();
     }
+    debug_watchdog_pass();
     thaw();
     struct thread *thread = __real_percpu_schedule();
     while (thread != NULL && is_frozen(thread)) {
@@ -199,6 +218,7 @@ static void follow(void)
     while (!debug_stop_is_wanted()) {
         if (!is_urgent && cpu_now_ns() > deadline) {
             is_urgent = true;
+            atomic_store(&page->is_urgent, true);
             cpu_apic_send((core_id_t){0}, APIC_COMMAND_NMI);
         }
         cpu_pause();
@@ -257,6 +277,7 @@ static void stop_once(const struct debug_event *event)
         follow();
     }
     atomic_store_explicit(&page->is_trapped, false, memory_order_relaxed);
+    atomic_store_explicit(&page->is_urgent, false, memory_order_relaxed);
     stop_end();
 }
 
@@ -309,7 +330,11 @@ bool debug_stop_all(void)
 {
     struct debug_server_page *server = debug_server();
     atomic_store_explicit(&server->epoch, atomic_load(&server->epoch) + 1, memory_order_seq_cst);
-    return stop_by(DEBUG_VECTOR) || stop_by(APIC_COMMAND_NMI);
+    if (stop_by(DEBUG_VECTOR)) {
+        return true;
+    }
+    atomic_store(&server->urgent, atomic_load(&server->epoch));
+    return stop_by(APIC_COMMAND_NMI);
 }
 
 void debug_release(void)

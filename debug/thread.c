@@ -36,6 +36,15 @@ struct thread *debug_thread_at(uint64_t index)
     return index < percpu_config.thread_count ? &percpu_config.threads[index] : NULL;
 }
 
+uint32_t debug_threads_ready(void)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < percpu_config.thread_count; i++) {
+        count += percpu_config.threads[i].state == THREAD_READY;
+    }
+    return count;
+}
+
 static bool is_live(const struct thread *thread)
 {
     return debug_context.trap != NULL && thread == percpu_current;

@@ -7,10 +7,12 @@
 #include "../isolation/gate/internal.h"
 #include "instructions.h"
 #include "line.h"
+#include "record.h"
 
 #include <cpu/apic.h>
 #include <cpu/core.h>
 #include <cpu/msr.h>
+#include <cpu/time.h>
 #include <driver/console.h>
 #include <gate/gate.h>
 #include <kernel/image.h>
@@ -207,12 +209,33 @@ noreturn void __wrap_trap_from_cell(uint64_t vector, uint64_t error, uint64_t ad
     __real_trap_from_cell(vector, error, address);
 }
 
+enum result __real_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
+                                     uint64_t address);
+enum result __wrap_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
+                                     uint64_t address);
+
+/* What the program's last exception was, for a crash record. */
+enum result __wrap_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
+                                     uint64_t address)
+{
+    debug_page_own()->fault = (struct debug_fault){.time_ns = cpu_now_ns(),
+                                                   .vector = vector,
+                                                   .error = error,
+                                                   .rip = thread->frame.rip,
+                                                   .rsp = thread->frame.rsp,
+                                                   .address = address};
+    return __real_gate_upcall_fault(thread, vector, error, address);
+}
+
 /* ---- from the kernel */
 
 static bool kernel_exception(struct kernel_trap *trap)
 {
     if (trap->vector == VECTOR_NMI) {
-        if (percpu_self.value == 0 ? !debug_server_must_wait() : !debug_stop_is_wanted()) {
+        if (debug_watchdog_look(trap)) {
+            return true;
+        }
+        if (!debug_stop_is_urgent()) {
             return false;
         }
         debug_stop(NULL);
@@ -253,6 +276,7 @@ void __wrap_console_service_initialize(core_id_t self)
     __real_console_service_initialize(self);
     debug_memory_initialize();
     if (self.value == 0) {
+        debug_record_tell();
         bool has_line = debug_line_initialize();
         console_log(CONSOLE_ERROR, has_line
                                        ? "atoll: debug image: whoever reaches the second serial "
@@ -271,11 +295,16 @@ int64_t __wrap_gate_thread_start(const struct gate_thread_start *start)
         debug_write_dr7(DR7_CLEAR | DR7_WRITE_8(0));
         waiting = WAIT_LOADED;
     }
+    debug_watchdog_start();
     return __real_gate_thread_start(start);
 }
 
 noreturn void __wrap_end_machine(uint8_t kind, uint8_t status, uint8_t signal)
 {
+    debug_watchdog_end();
+    if (kind == CONSOLE_EXIT_SIGNAL && percpu_self.value == 0) {
+        debug_record_signal(signal);
+    }
     debug_server_ended(kind, status, signal);
     __real_end_machine(kind, status, signal);
 }

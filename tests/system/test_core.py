@@ -7,20 +7,25 @@ import re
 import struct
 import subprocess
 import tempfile
+import threading
+import time
 
-from broken import UD2, broken_image
+from broken import JUMP_TO_SELF, UD2, broken_image
 from debugger import GDB_SECONDS, Said, Session, debugged, line_of
 from lib import ONE, PAIRWISE, system_test
 
 from atoll.core_file import ATOLL_RINGS
 from atoll.crash import Collector, report
 from atoll.elf import PT_NOTE, Elf, align_up
+from atoll.machine import DIE_WITH_PARENT, MachineOptions, qemu_command
+from atoll.monitor import Monitor, monitor_arguments
 from atoll.net import net_of
 from atoll.testing.results import TestFailure
 from atoll.trace.records import parse_rings
 
 SEED = 4711
 STATUS_PANIC = 255
+WATCHDOG_MS = 1000
 TSS_STACKS, PAGE_FAULT_STACK = 36, 2    # SDM volume 3, "64-bit TSS"; kernel/layout.h
 
 
@@ -193,7 +198,7 @@ def assertion(kernel, address):
     text = segment.address + data.index(b"handle > 0\0") - segment.offset
     code = b"\x48\xc7\xc7" + struct.pack("<I", text & 0xffffffff) + b"\x48\xc7\xc6" + struct.pack(
         "<I", text & 0xffffffff) + b"\xba\x4d\0\0\0"
-    return code + b"\xe9" + struct.pack("<i", symbols["percpu_assert_failed"] - (address + len(code) + 5))
+    return code + b"\xe9" + struct.pack("<i", symbols["__wrap_percpu_assert_failed"] - (address + len(code) + 5))
 
 
 def double_fault(kernel, _address):
@@ -205,18 +210,20 @@ def double_fault(kernel, _address):
 # Code, what the report says, and of which functions: those that find the stack as it was at the beginning.
 PANICS = {"exception": (UD2, r"exception 6 \(error 0x0\) at 0x[0-9a-f]+, address 0x[0-9a-f]+",
                         "gate_handle_unmap, called by gate_entry"),
-          "assertion": (assertion, r"assertion failed: handle > 0 \(handle > 0:77\)", "gate_entry"),
+          "assertion": (assertion, r"assertion failed: handle > 0 \(handle > 0:77\)", "(__wrap_percpu_assert_failed, called by )?gate_entry"),
           "double": (double_fault, r"exception 8 \(error 0x0\) at 0x[0-9a-f]+, address 0x[0-9a-f]+",
-                     "gate_handle_unmap.*")}
+                     "gate_handle_unmap.*"),
+          "spin": (JUMP_TO_SELF, r"the watchdog: this core has not passed its scheduler in time, and is at "
+                                 r"0x[0-9a-f]+", "gate_handle_unmap, called by gate_entry")}
 
 
-# @verifies ATL-HLR-DEBUG-0700~1 ATL-LLR-DEBUG-0701~1 ATL-LLR-DEBUG-0708~1 @robust
+# @verifies ATL-HLR-DEBUG-0700~1 ATL-LLR-DEBUG-0701~1 ATL-LLR-DEBUG-0708~1 ATL-LLR-DEBUG-0710~1 @robust
 @system_test(matrix=PAIRWISE, timeout_s=120, libc=("glibc",), cores=(4, 2), panic=tuple(PANICS))
 def test_core_tells_of_a_panic(guest):
     code, reason, functions = PANICS[guest.panic]
     program = guest.build("crashed.c", "-g", "-O1")
     image, _ = broken_image(guest, "gate_handle_unmap", program, "kernel", str(guest.cores), code=code,
-                            variant="debug", debug=True, debug_wait=True, net="none")
+                            variant="debug", debug=True, debug_wait=True, net="none", watchdog=WATCHDOG_MS)
     with folder() as place:
         ended = Ended(guest, place, program, "kernel", guest.cores, image=image, net="none")
         ended.result.expect(status=STATUS_PANIC)
@@ -226,3 +233,68 @@ def test_core_tells_of_a_panic(guest):
         said = ended.gdb("thread apply all bt")
         said.has(rf" in end_badly .*crashed.c:{line_of('kernel', 'crashed.c')}$")
         said.has(r"^#\d+ .* in __futex_abstimed_wait_common ").has(r"^#\d+ .*clone3 \(\)$", guest.cores - 1)
+
+
+# @verifies ATL-LLR-DEBUG-0710~1
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2))
+def test_watchdog_lets_programs_compute_and_sleep(guest):
+    image = guest.pack(guest.build("crashed.c"), "long", variant="debug", debug=True, watchdog=200)
+    guest.boot(image).expect(stdout=b"", status=7)
+
+
+@contextlib.contextmanager
+def resettable(guest, image):
+    """A machine whose end is not QEMU's: a function that reads its console up to a pattern, and one that
+    resets it, when it has turned itself off, as its reset button does."""
+    with folder() as place:
+        (place / "image").write_bytes(image)
+        options = MachineOptions(guest.cores, 64, guest.machine, extra=(
+            "-action", "reboot=reset,shutdown=pause", *monitor_arguments(place / "monitor")))
+        with subprocess.Popen(DIE_WITH_PARENT + qemu_command(options, place / "image"), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            timer = threading.Timer(guest.timeout_s, process.kill)
+            timer.start()
+            said = bytearray()
+
+            def read_until(pattern):
+                while not (found := re.search(pattern, said)):
+                    piece = process.stdout.read1(4096)
+                    if not piece:
+                        raise TestFailure(f"the machine does not say {pattern}", said.decode("utf-8", "replace"))
+                    said.extend(piece)
+                del said[:found.end()]
+                return found
+
+            def reset():
+                monitor = Monitor(place / "monitor")
+                while monitor.execute("query-status")["running"]:
+                    time.sleep(0.02)
+                monitor.execute("system_reset")
+                monitor.execute("cont")
+
+            try:
+                yield read_until, reset
+            finally:
+                timer.cancel()
+                process.kill()
+
+
+# @verifies ATL-LLR-DEBUG-0709~1 @robust
+@system_test(matrix=PAIRWISE, timeout_s=60, libc=("glibc",), cores=(4, 2), end=("assertion", "exception", "signal"))
+def test_record_survives_a_warm_reset(guest):
+    program = guest.build("crashed.c")
+    if guest.end == "signal":
+        image = guest.pack(program, "null", str(guest.cores), framed=False, variant="debug", debug=True, net="none")
+        end, core, text = rb"posix: SIGSEGV", 0, b"the program was ended by signal 11"
+    else:
+        image, _ = broken_image(guest, "gate_handle_unmap", program, "kernel", str(guest.cores),
+                                code=PANICS[guest.end][0], variant="debug", framed=False, debug=True, net="none")
+        end, core = rb"atoll: panic: core 1: [^\n]*\n", 1
+        text = {"assertion": rb"assertion failed: handle > 0 \(handle > 0:77\)",
+                "exception": b"exception in the kernel"}[guest.end]
+    with resettable(guest, image) as (read_until, reset):
+        if b"crash record" in read_until(rb"(.|\n)*" + end)[0]:
+            raise TestFailure("a first boot tells of a crash")
+        reset()
+        read_until(rb"atoll: crash record: core %d at \d+ ns: %s\r?\n  vector \d+ [^\n]*\n(  at [^\n]*\n)+atoll: debug"
+                   % (core, text))

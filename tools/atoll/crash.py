@@ -29,6 +29,7 @@ SIGNAL_BYTES = 128              # siginfo_t
 GDB_SECONDS = 60
 FRAMES_SHOWN = 12
 SI_TKILL, SI_USER = -6, 0
+VECTOR_NMI = 2
 # struct kernel_trap of kernel/main/main.h
 TRAP = ("r11", "r10", "r9", "r8", "rdi", "rsi", "rdx", "rcx", "rax", "vector", "error", "rip", "cs", "rflags", "rsp")
 
@@ -193,10 +194,12 @@ class Collector:
     def _at_trap(self, machine, monitor, number, registers):
         words = [machine.remote.word(registers["rdi"] + 8 * i) or 0 for i in range(len(TRAP))]
         trap = dict(zip(TRAP, words))
-        outer = list(machine.kernel_callers(registers, 3))[-1][0]
+        outer = list(machine.kernel_callers(registers))[-1][0]
         broken = {**{name: outer[i] for i, name in enumerate(REGISTERS)}, **trap}
         reason = (f"exception {trap['vector']} (error {trap['error']:#x}) at {trap['rip']:#x}, "
                   f"address {registers['rsi']:#x}")
+        if trap["vector"] == VECTOR_NMI:  # debug/watchdog.c
+            reason = f"the watchdog: this core has not passed its scheduler in time, and is at {trap['rip']:#x}"
         self._collect_panic(machine, monitor, number, reason, machine.kernel_backtrace(broken))
 
     # @impl ATL-LLR-DEBUG-0708~1
@@ -261,8 +264,9 @@ def backtrace(program, path):
                               stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    shown = done.stdout.rsplit("\n[Current thread is", 1)[-1]
-    return [line for line in shown.splitlines() if re.match(r"#\d+ |\(More stack", line)]
+    shown = [line for line in done.stdout.splitlines() if re.match(r"#\d+ |\(More stack", line)]
+    starts = [i for i, line in enumerate(shown) if line.startswith("#0 ")]  # GDB greets with one, too
+    return shown[starts[-1]:] if starts else []
 
 
 def prepare_folder(path):

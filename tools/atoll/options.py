@@ -30,6 +30,7 @@ class Settings:
     host_name: str = "atoll"
     allow_write_execute: bool = False
     debug: bool = False                                          # with the debugger's stub
+    watchdog: int | None = None                                  # milliseconds
     debug_wait: bool = False                                     # which waits at the program's start
     gate: list | None = None                                     # names; None: all calls
     detour: bool = True
@@ -84,6 +85,12 @@ def name_and_value(text):
     if not separator or not name:
         raise argparse.ArgumentTypeError(f"{text!r}: write NAME=VALUE")
     return name, value
+
+
+def milliseconds(text):
+    if not text.isdigit() or not 100 <= int(text) <= 3600000:
+        raise argparse.ArgumentTypeError(f"{text!r}: give 100 to 3600000 milliseconds")
+    return int(text)
 
 
 def seed_number(text):
@@ -143,6 +150,9 @@ def add_image_options(parser):
         help="an image with the stub for GDB on its second serial line: not for production")
     add("--gdb-wait", action="store_true",
         help="stop at the program's start until GDB lets it go on (implies --debug)")
+    add("--watchdog", type=milliseconds, metavar="MS",
+        help="end the machine with a report when a core has not passed its scheduler for so long though it has "
+             "something to run (implies --debug)")
     add("--seed", type=seed_number, metavar="N", help="fixed seed for address layout; tests only")
     add("--perturb", action="store_true", help="use the build that delays at random; tests only")
     add("--variant", help=argparse.SUPPRESS)
@@ -224,6 +234,8 @@ def settings_from(arguments, program):
     is_collected = getattr(arguments, "crash", None) is not None
     if is_collected and (arguments.gdb_wait or arguments.gdb is not None):
         raise ToolError("--crash and GDB: the machine has one line for a debugger", "choose one")
+    settings.watchdog = arguments.watchdog
+    settings.debug |= settings.watchdog is not None
     settings.debug_wait = arguments.gdb_wait or is_collected
     settings.debug |= settings.debug_wait or getattr(arguments, "gdb", None) is not None
     settings.ip = arguments.ip or manifest.get("ip", [])

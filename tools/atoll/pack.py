@@ -30,6 +30,7 @@ OUTPUT_LIST = "/proc/.atoll/out"
 TERMINAL_SETTING = "/proc/.atoll/terminal"  # posix/file/terminal.c
 ADDRESSES = "/proc/.atoll/addresses"  # posix/inet/setting.c
 # Hidden likewise: posix/load/detour.c rewrites the program's pages by it; the file stays as it is.
+WATCHDOG = "/proc/.atoll/watchdog"  # debug/watchdog.c
 DETOURS = "/proc/.atoll/detours"
 
 
@@ -66,6 +67,8 @@ def pack(program, arguments, settings, framed):
     kernel, posix = _parts(settings, "neighbour" if settings.neighbour is not None else net)
     if settings.debug:
         add_debug_files(tree, kernel, posix)
+    if settings.watchdog is not None:
+        tree.entries[WATCHDOG] = Entry(stat.S_IFREG | 0o400, struct.pack("<Q", settings.watchdog))
     manifest = Manifest(
         program_path=guest, arguments=[first, *settings.arguments, *arguments],
         environment=[f"{name}={value}" for name, value in settings.environment.items()],

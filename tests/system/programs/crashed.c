@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define THREADS_MAX 4
@@ -52,6 +53,18 @@ static void exhaust(void)
             mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         memset(piece, 1, 1 << 20); /* mark: exhaust */
     }
+}
+
+/* Computes, then sleeps, each for longer than a watchdog waits. */
+static int last_long(void)
+{
+    for (clock_t end = clock() + CLOCKS_PER_SEC; clock() < end;) {
+        for (int i = 0; i < 1000000; i++) {
+            sink++;
+        }
+    }
+    sleep(1);
+    return 7;
 }
 
 __attribute__((noinline)) static void end_badly(void)
@@ -107,6 +120,9 @@ int main(int argc, char **argv)
 {
     int cores = argc > 2 ? atoi(argv[2]) : 1;
     mode = argc > 1 ? argv[1] : "abort";
+    if (strcmp(mode, "long") == 0) {
+        return last_long();
+    }
     pthread_mutex_lock(&never_free);
     printf("%d\n", untouched[4096]);
     fflush(stdout);
