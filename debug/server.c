@@ -124,18 +124,31 @@ const struct debug_event *debug_told(uint64_t *id)
 
 /* ---- packets */
 
-static void session_begin(void)
+static bool says(struct debug_text text, const char *word)
+{
+    for (; text.left > 0; text.at++, text.left--) {
+        struct debug_text rest = text;
+        if (debug_text_word(&rest, word)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The memory map is for GDB, which says what LLDB does not: LLDB takes each entry for a file.
+ * @impl ATL-LLR-DEBUG-0763~1 */
+static void session_begin(const struct debug_text *greeting)
 {
     debug_breakpoints_clear_all();
     has_acknowledgement_off = false;
     debug_server()->is_attached = true;
     memset(debug_server()->passed_signals, 0, sizeof(debug_server()->passed_signals));
-    debug_reply_text(&reply,
-                     "PacketSize=3f00;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;"
-                     "ConditionalBreakpoints+;"
-                     "QPassSignals+;qXfer:features:read+;qXfer:threads:read+;"
-                     "qXfer:exec-file:read+;qXfer:auxv:read+;qXfer:libraries-svr4:read+;"
-                     "qXfer:memory-map:read+;qXfer:siginfo:read+;binary-upload+;xmlRegisters=i386");
+    debug_reply_text(&reply, "PacketSize=3f00;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;"
+                             "ConditionalBreakpoints+;QPassSignals+;qXfer:features:read+;"
+                             "qXfer:threads:read+;qXfer:exec-file:read+;qXfer:auxv:read+;"
+                             "qXfer:libraries-svr4:read+;qXfer:siginfo:read+;binary-upload+;"
+                             "xmlRegisters=i386");
+    debug_reply_text(&reply, says(*greeting, "swbreak+") ? ";qXfer:memory-map:read+" : "");
 }
 
 static void session_end(void)
@@ -209,7 +222,7 @@ static void put_extra(struct debug_text *text)
 static void query(struct debug_text *text)
 {
     if (debug_text_word(text, "Supported")) {
-        session_begin();
+        session_begin(text);
     } else if (debug_text_word(text, "Xfer:")) {
         debug_describe(text, &reply);
     } else if (debug_text_word(text, "fThreadInfo")) {
@@ -433,7 +446,7 @@ static void serve(enum debug_input input)
 
 /* ---- the stop */
 
-/* @impl ATL-LLR-DEBUG-0021~1 */
+/* @impl ATL-LLR-DEBUG-0021~1 ATL-LLR-DEBUG-0764~1 */
 bool debug_server_listen(void)
 {
     uint8_t byte;

@@ -25,6 +25,7 @@ class Session:
         self._guest = guest
         self._options = boot
         self.program = program
+        self.begun = threading.Event()  # it has said something
         self.line = pathlib.Path(folder) / "gdb"
         image = guest.pack(program, *map(str, arguments), variant="debug", debug=True, debug_wait=wait,
                            seed=seed)
@@ -40,7 +41,8 @@ class Session:
 
     def _boot(self, image):
         try:
-            self._result = self._guest.boot(image, qemu=debug_line(f"path={self.line}"), **self._options)
+            self._result = self._guest.boot(image, qemu=debug_line(f"path={self.line}"),
+                                            **{"on_output": lambda _: self.begun.set(), **self._options})
         except TestFailure as error:
             self._error = error
 

@@ -11,9 +11,9 @@ from atoll.inspect import inspect_image
 from debugger import GDB_SECONDS, NO_LIBRARIES, Said, debugged, line_of
 from lib import ONE, PAIRWISE, system_test
 
-from atoll.debug import debug_line
 from atoll.live.line import Line
 from atoll.testing.results import TestFailure
+
 
 # @verifies ATL-HLR-DEBUG-0001~1 ATL-LLR-DEBUG-0013~1 ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0016~1
 # @verifies ATL-LLR-DEBUG-0017~1 ATL-LLR-DEBUG-0022~1 ATL-LLR-DEBUG-0006~1 ATL-LLR-DEBUG-0024~1
@@ -97,7 +97,7 @@ def test_gdb_signals(guest):
 
 # @verifies ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0012~1 ATL-LLR-DEBUG-0014~1 ATL-LLR-DEBUG-0009~1
 @system_test(matrix=PAIRWISE, timeout_s=60, libc=("musl",), ring=(3,), cores=(2,), machine=("microvm",),
-             verb=("finish", "return", "awatch", "thread", "signal"))
+             verb=("finish", "return", "awatch", "thread", "signal", "share"))
 def test_gdb_verbs(guest):
     """What docs/DEBUGGING.md names beside the ways of the other tests."""
     mode, commands, wanted = {
@@ -109,6 +109,7 @@ def test_gdb_verbs(guest):
                    (r"hit Hardware access \(read/write\) watchpoint 1: watched$",)),
         "thread": ("spin", ("break meet", "continue", "print number == own_number", "delete",
                             "set var must_end = 1"), (r"^\$1 = 1$",)),
+        "share": ("share", ("continue",), (r"^\[Inferior 1 \(Remote target\) exited with code 010\]$",)),
         "signal": ("fault", ("continue", "signal 0", "continue"),
                    (r"received signal SIGSEGV(.|\n)*received signal SIGSEGV",)),
     }[guest.verb]
@@ -116,6 +117,8 @@ def test_gdb_verbs(guest):
         said = session.gdb(*commands, "detach")
         for pattern in wanted:
             said.has(pattern)
+        if guest.verb == "share":
+            said.has_not("received signal")
 
 
 # @verifies ATL-LLR-DEBUG-0760~1 ATL-LLR-DEBUG-0761~1 ATL-LLR-DEBUG-0762~1
@@ -228,9 +231,10 @@ def test_gdb_thousand_steps(guest):
         session.end().expect(status=7)
 
 
-def interrupted(session, *commands):
-    """Runs GDB with `continue`, sends it Ctrl-C once the machine runs, then the commands."""
+def continuing(session, *commands):
+    """A GDB that has been told to continue, and the machine runs"""
     mark = session.line.with_name("continued")
+    mark.unlink(missing_ok=True)
     words = ["gdb", "-q", "-nx", "-batch", "-ex", NO_LIBRARIES, "-ex", f"target remote {session.line}",
              "-ex", f"python gdb.events.cont.connect(lambda event: open('{mark}', 'w').close())"]
     for command in ("continue", *commands):
@@ -240,6 +244,12 @@ def interrupted(session, *commands):
     deadline = time.monotonic() + GDB_SECONDS
     while not mark.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
+    return process
+
+
+def interrupted(session, *commands):
+    """Runs GDB with `continue`, sends it Ctrl-C once the machine runs, then the commands."""
+    process = continuing(session, *commands)
     process.send_signal(signal.SIGINT)
     try:
         text, _ = process.communicate(timeout=GDB_SECONDS)
@@ -258,6 +268,26 @@ def test_gdb_interrupt(guest):
         status = 6 if guest.mode == "idle" else 7
         said.has(rf"exited with code 0{status}\]$")
         session.end().expect(status=status)
+
+
+# @verifies ATL-LLR-DEBUG-0763~1
+@system_test(matrix=ONE, timeout_s=120, cores=(2,), ring=(3, 0), libc=("glibc",))
+def test_lldb_attaches(guest):
+    with debugged(guest, "spin", 2, wait=False) as session:
+        session.begun.wait(guest.timeout_s)
+        words = ["lldb", "-b", "-o", f"target create {session.program}",
+                 "-o", f"process connect --plugin gdb-remote unix-connect://{session.line}"]
+        for command in ("breakpoint set --name meet", "continue", "thread backtrace", "thread list",
+                        "register read rip xmm0", "frame variable", "thread step-inst",
+                        "breakpoint delete --force", "expression must_end = 1", "continue"):
+            words += ["-o", command]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=GDB_SECONDS, stdin=subprocess.DEVNULL)
+        said = Said(done.stdout + done.stderr)
+        said.has(r"stop reason = breakpoint 1\.1$").has(r"^ *\* frame #0: .* debugged`meet\(number=\d, turn=\d+\)")
+        said.has(r"^ +frame #1: .* debugged`worker\(").has(r"^  thread #\d: tid = 1, ")
+        said.has(r"^ +rip = 0x[0-9a-f]+ +debugged`meet \+").has(r"^\(int\) number = \d$")
+        said.has(r"stop reason = instruction step into$").has(r"exited with status = 7 ")
+        session.end().expect(status=7)
 
 
 def packet(text):
@@ -292,7 +322,7 @@ def test_gdb_hostile_packets(guest):
                      b"Hg7777", b"T7777", b"qThreadExtraInfo,7777", b"G00", b"qGetTLSAddr:9,0,0",
                      b"qXfer:auxv:read::zz", b"qAtollMap:", b"qAtollFrame:7777", b"m" * 100):
             converse(session.line, packet(text), b"$E")
-        for text in (b"vMustReplyEmpty", b"", b"\x01\xff", b"qUnknown", b"vFile:unknown:1", b"!"):
+        for text in (b"vMustReplyEmpty", b"QNonStop:1", b"", b"\x01\xff", b"qUnknown", b"vFile:unknown:1", b"!"):
             converse(session.line, packet(text), b"$#00")
         converse(session.line, packet(b"vFile:open:2f6e6f,0,0"), b"$F-1,2#")
         converse(session.line, packet(b"vFile:open:2f6e6f,1,0"), b"$F-1,1e#")
@@ -310,6 +340,62 @@ def test_gdb_comes_and_goes(guest):
         for _ in range(3):
             session.gdb("break usleep", "print must_end", "detach").has(r"^\$1 = 0$")
         session.gdb("set var must_end = 1", "detach").has("detached")
+        session.end().expect(status=6)
+
+
+# @verifies ATL-LLR-DEBUG-0764~1 @robust
+@system_test(matrix=PAIRWISE, timeout_s=50, libc=("musl",), cores=(2,), machine=("microvm",))
+def test_gdb_killed(guest):
+    """A debugger that goes in the middle of a packet, to a machine that runs or stands still, and
+    one that is killed: the next one is served, and what was half said has stopped nothing."""
+    greeting, go_on = packet(b"qSupported:swbreak+"), packet(b"vCont;c")
+    halves = (b"$", b"$qSupp", b"$qSupported:x#", b"$qSupported:x#4", b"$m40000", b"+", b"-", b"#00", b"$X400000,4:}")
+    with debugged(guest, "idle", wait=False) as session:
+        session.gdb("detach").has("detached")  # the machine is there
+        before = stops(session)
+        for half in halves:
+            hang_up(session.line, half)
+        if stops(session) != before:
+            raise TestFailure("half a packet stops the machine")
+        for half in halves:
+            hang_up(session.line, greeting, b"#", half)
+            hang_up(session.line, greeting, b"#", go_on + half)
+        session.gdb("print must_end", "detach").has(r"^\$1 = 0$")
+        for _ in range(2):
+            killed(session)
+        session.gdb("info threads", "set var must_end = 1", "detach").has(r"^\* 1 +Thread 1 ")
+        session.end().expect(status=6)
+
+
+def hang_up(line, data, wanted=b"", last=b""):
+    """Says data, waits for an answer that has `wanted` in it, says something more and is gone."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(line))  # waits for QEMU, which takes one at a time
+        connection.settimeout(GDB_SECONDS)
+        connection.sendall(data)
+        said = b""
+        while wanted not in said:
+            piece = connection.recv(65536)
+            if not piece:
+                raise TestFailure("the line closed", repr((data, said)))
+            said += piece
+        connection.sendall(last)
+
+
+def killed(session):
+    """GDB lets the machine run, and is killed."""
+    process = continuing(session)
+    process.kill()
+    process.communicate()
+
+
+# @verifies ATL-LLR-DEBUG-0021~1 ATL-LLR-DEBUG-0764~1
+@system_test(matrix=ONE, timeout_s=600, libc=("musl",), cores=(2,), machine=("microvm",), ring=(3,), times=(10, 100))
+def test_gdb_attaches_often(guest):
+    with debugged(guest, "idle") as session:
+        commands = [f"target remote {session.line}", "print must_end", "detach"] * guest.times
+        session.gdb("detach", f"file {session.program}", "set sysroot /", *commands, "target remote " + str(session.line), "set var must_end = 1",
+                    "detach").has(r"^\$\d+ = 0$", guest.times)
         session.end().expect(status=6)
 
 

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import tempfile
-import threading
 
 from debugger import Said, Session
 from lib import ONE, PAIRWISE, system_test
@@ -23,11 +22,9 @@ def beating(guest):
     program = guest.build("heartbeat.c", "-g", "-O0")
     with tempfile.TemporaryDirectory(prefix="atoll-live-") as folder:
         source, end = os.pipe()
-        runs = threading.Event()
         try:
-            session = Session(guest, folder, program, (), False, stdin=source,
-                              on_output=lambda _: runs.set())
-            if not runs.wait(guest.timeout_s):
+            session = Session(guest, folder, program, (), False, stdin=source)
+            if not session.begun.wait(guest.timeout_s):
                 raise TestFailure("the program does not begin")
             yield session
         finally:

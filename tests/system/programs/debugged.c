@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A program to be debugged: threads that call one function, a counter to watch, ways to end. The
  * tests know its functions and variables by name, and its lines by their marks. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -65,6 +67,18 @@ static int fault(void)
     return 1;
 }
 
+/* A page of a shared mapping that nobody has touched is no mistake. */
+static int share(void)
+{
+    int file = open("/tmp/shared", O_RDWR | O_CREAT, 0600);
+    if (file < 0 || ftruncate(file, 4096) != 0) {
+        return 1;
+    }
+    volatile char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    *page = 8;
+    return *page;
+}
+
 static volatile int users, alarms;
 
 static void on_user(int number)
@@ -103,6 +117,8 @@ static int spin(int count)
 {
     pthread_t threads[THREADS_MAX];
     pthread_barrier_init(&all_are_there, NULL, (unsigned)count);
+    puts("spins");
+    fflush(stdout);
     start(worker, count, threads);
     for (int i = 0; i < count; i++) {
         pthread_join(threads[i], NULL);
@@ -132,6 +148,9 @@ int main(int argc, char **argv)
     }
     if (strcmp(mode, "fault") == 0) {
         return fault();
+    }
+    if (strcmp(mode, "share") == 0) {
+        return share();
     }
     if (strcmp(mode, "raise") == 0) {
         return raised();
