@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A program that runs until it is told: a thread that beats every millisecond, one that computes,
  * and one that sends signals to another's core. It ends when its standard input does. */
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -49,9 +49,9 @@ def gate(line, count):
 
 
 def threads(line, count):
-    lines = ["thread  core  state    priority     cpu s  rip                 name"]
+    lines = [" thread  core  state    priority     cpu s  rip                 name"]
     for core in range(count):
-        lines += [_row(f"{t['id']:>6}  {t['core']:>4}  {_state(t):<9}{t['priority']:>8}"
+        lines += [_row(f"{t['id']:>7}  {t['core']:>4}  {_state(t):<9}{t['priority']:>8}"
                        f"{t['run_ns'] / 1e9:>10.3f}  {t['rip']:<#18x}  {t['name']}")
                   for t in line.threads(core)]
     return lines
@@ -133,10 +133,10 @@ class Top:
             self._threads[thread["id"]] = thread["run_ns"]
             share = min(100.0, 100 * ran / spans.get(thread["core"], 1))
             thread_lines.append((-share, thread["id"], _row(
-                f"{thread['id']:>6}{thread['core']:>6}  {_state(thread):<8}{share:>7.1f}"
+                f"{thread['id']:>7}{thread['core']:>6}  {_state(thread):<8}{share:>7.1f}"
                 f"{thread['run_ns'] / 1e9:>11.3f}  {thread['name']}")))
         return (["core  busy %  idle %  threads    switches"] + core_lines
-                + ["", "thread  core  state     cpu %      cpu s  name"]
+                + ["", " thread  core  state     cpu %      cpu s  name"]
                 + [text for _, _, text in sorted(thread_lines)])
 
 
