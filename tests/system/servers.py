@@ -57,6 +57,24 @@ def side_by_side(*calls):
         raise wrong[0]
 
 
+class Console:
+    """What a server has printed."""
+
+    def __init__(self):
+        self._text, self._more = bytearray(), threading.Condition()
+
+    def add(self, data):
+        with self._more:
+            self._text += data
+            self._more.notify_all()
+
+    def wait_for(self, text, count=1):
+        """Waits until it has printed the text so often."""
+        with self._more:
+            if not self._more.wait_for(lambda: self._text.count(text) >= count, CLIENT_SECONDS_MAX):
+                raise AssertionError(f"{text!r} is not printed {count} times: {bytes(self._text[-500:])!r}")
+
+
 @dataclasses.dataclass
 class Server:
     """A program and how it is started. ready: what it prints when it serves."""
@@ -65,6 +83,7 @@ class Server:
     ready: bytes
     memory: int = 256
     files: tuple = ()
+    console: Console = dataclasses.field(default_factory=Console)
 
 
 def serve(guest, server, clients):
@@ -83,24 +102,20 @@ def serve_forwarded(guest, server, clients, port):
 
 
 def _serve(guest, server, clients, net, **settings):
-    keys, wrong, seen = queue.Queue(), [], bytearray()
+    keys, wrong = queue.Queue(), []
 
     def run_clients():
         try:
+            server.console.wait_for(server.ready)
             clients()
         except Exception as error:  # whatever it is, the test tells it
             wrong.append(repr(error))
         keys.put(CTRL_C)
 
-    def on_output(data):
-        was_ready = server.ready in seen
-        seen.extend(data)
-        if not was_ready and server.ready in seen:
-            threading.Thread(target=run_clients, daemon=True).start()
-
     image = guest.pack(server.program, *server.arguments, net=net, memory=server.memory,
                        files=list(server.files), terminal=INPUT_IS_TERMINAL,
                        environment=real.ENVIRONMENT, **settings)
-    result = guest.boot(image, memory=server.memory, on_output=on_output, on_error=on_output, stdin=keys.get,
-                        qemu=net_arguments(net, None, guest.machine))
+    threading.Thread(target=run_clients, daemon=True).start()
+    result = guest.boot(image, memory=server.memory, on_output=server.console.add,
+                        on_error=server.console.add, stdin=keys.get, qemu=net_arguments(net, None, guest.machine))
     return result.expect_that(not wrong, f"the clients are content: {wrong}")
