@@ -2,6 +2,8 @@
 /* What lwIP tells of a connection: see tcp.h. */
 #include "tcp.h"
 
+#include <lwip/priv/tcp_priv.h>
+
 #define EXTRA_ARGUMENT 0u /* of each pcb: tcp_ext_arg_alloc_id gives it at start */
 #define POLL_INTERVAL 2u  /* half seconds: what memory was missing for is tried again */
 #define END_EVENTS (POSIX_POLL_READABLE | POSIX_POLL_RDHUP | POSIX_POLL_HUP)
@@ -45,9 +47,37 @@ static err_t on_sent(void *argument, struct tcp_pcb *pcb, uint16_t bytes)
     return ERR_OK;
 }
 
+static uint32_t sequence_of(const struct tcp_seg *segment)
+{
+    return lwip_ntohl(segment->tcphdr->seqno);
+}
+
+/* A segment that lwIP was to send again at once, and that a closed window held back, waits with
+ * those that were never sent. When time is up lwIP puts all that was sent in front of it, where
+ * what is first does not fit before the one that the peer lacks: nobody would ever send again.
+ *
+ * @impl ATL-LLR-POSIX-0973~1 */
+static void put_oldest_first(struct tcp_pcb *pcb)
+{
+    if (pcb->unsent == NULL || pcb->unacked != NULL ||
+        TCP_SEQ_LEQ(sequence_of(pcb->unsent), pcb->lastack)) {
+        return;
+    }
+    struct tcp_seg **oldest = &pcb->unsent;
+    for (struct tcp_seg **at = &pcb->unsent; *at != NULL; at = &(*at)->next) {
+        if (TCP_SEQ_LT(sequence_of(*at), sequence_of(*oldest))) {
+            oldest = at;
+        }
+    }
+    struct tcp_seg *segment = *oldest;
+    *oldest = segment->next;
+    segment->next = pcb->unsent;
+    pcb->unsent = segment;
+}
+
 static err_t on_poll(void *argument, struct tcp_pcb *pcb)
 {
-    (void)pcb;
+    put_oldest_first(pcb); /* lwIP sends when this returns */
     tcp_pump(argument);
     return ERR_OK;
 }

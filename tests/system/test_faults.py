@@ -218,6 +218,45 @@ def test_no_descriptor_is_left(guest):
     serve(guest, scenario, good_wire)
 
 
+# @verifies ATL-LLR-POSIX-0972~1 ATL-LLR-POSIX-0973~1 @robust
+@system_test(matrix=ONE, timeout_s=600, **FEW)
+def test_peers_that_send_and_do_not_read(guest):
+    """The program does not read, and then the peers do not: all buffers are full, and segments are lost while windows
+    are closed."""
+    def fill(peers):
+        """Sends until nobody has taken more for a second; what was sent to each."""
+        sent = dict.fromkeys(peers, 0)
+        with selectors.DefaultSelector() as selector:
+            for peer in peers:
+                peer.setblocking(False)
+                selector.register(peer, selectors.EVENT_WRITE)
+            while ready := selector.select(1):
+                for key, _ in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        sent[key.fileobj] += key.fileobj.send(bytes(16384))
+        return list(sent.values())
+
+    def drain(peers, sent):
+        for peer, left in zip(peers, sent):
+            peer.settimeout(60)
+            while left > 0:
+                left -= len(peer.recv(65536))
+
+    def scenario(server):
+        counted = Counted(server)
+        peers = [server.connect() for _ in range(60)]
+        for peer in peers:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        server.ask("deaf")
+        sent = fill(peers)
+        server.ask("hear")
+        drain(peers, sent)
+        close_all(peers)
+        counted.expect_same()
+
+    serve(guest, scenario, good_wire, memory=96)
+
+
 # @verifies ATL-LLR-POSIX-0972~1 @robust
 @system_test(matrix=ONE, timeout_s=300, **FEW)
 def test_frames_of_any_size(guest):
