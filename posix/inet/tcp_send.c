@@ -212,12 +212,11 @@ static int64_t fill(struct tcp_socket *socket, struct posix_transfer *data, uint
 {
     uint64_t bytes = data->remaining < room ? data->remaining : room;
     struct tcp_chunk *chunk = need_chunk(socket, bytes);
-    if (chunk == NULL) {
-        return -ENOBUFS;
+    int64_t copied = -ENOBUFS;
+    if (chunk != NULL) {
+        uint32_t left = chunk->room - chunk->filled;
+        copied = posix_transfer_in(data, chunk->data + chunk->filled, bytes < left ? bytes : left);
     }
-    uint32_t left = chunk->room - chunk->filled;
-    int64_t copied =
-        posix_transfer_in(data, chunk->data + chunk->filled, bytes < left ? bytes : left);
     tcp_lock(socket);
     if (copied > 0) {
         chunk->filled += (uint32_t)copied;
