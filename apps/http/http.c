@@ -47,8 +47,9 @@ static pthread_barrier_t all_listen;
 static int port;
 static char *page; /* NULL: there is none */
 static size_t page_bytes;
-static cpu_set_t core_set; /* those of the program */
-static int has_limit;      /* of answers */
+static cpu_set_t core_set;     /* those of the program */
+static _Thread_local int here; /* the thread's core, on which it stays */
+static int has_limit;          /* of answers */
 static long answers_left;
 static long open_connections;
 
@@ -223,7 +224,7 @@ static char *make_status(size_t *bytes)
             "{\"system\":\"%s %s\",\"host\":\"%s\",\"ring\":%d,\"milliseconds\":%lld,"
             "\"answered_by\":%d,\"connections\":%ld,",
             system.sysname, system.release, system.nodename, ring(),
-            (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000, sched_getcpu(),
+            (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000, here,
             __atomic_load_n(&open_connections, __ATOMIC_RELAXED));
     write_cores(out);
     fprintf(out, ",");
@@ -255,31 +256,37 @@ static int is_path(const char *request, const char *path)
     return strncmp(request + 4, path, bytes) == 0 && strchr(" ?", request[4 + bytes]) != NULL;
 }
 
-/* Whether a line of the head says that the peer wants no other answer. */
-static int asks_to_close(const char *request)
+/* Where the head of a request ends, behind its empty line; NULL: it is not whole. Whether one of
+ * its lines says that the peer wants no other answer. */
+static char *find_end(char *request, const char *all_end, int *is_last)
 {
-    static const char wish[] = "Connection: close";
-    for (const char *line = request; (line = strchr(line, '\n')) != NULL;) {
-        if (strncasecmp(++line, wish, sizeof(wish) - 1) == 0) {
-            return 1;
+    static const char wish[] = "onnection: close";
+    *is_last = 0;
+    char *line = request;
+    while ((line = memchr(line, '\n', (size_t)(all_end - line))) != NULL) {
+        size_t left = (size_t)(all_end - ++line);
+        if (left >= 2 && line[0] == '\r' && line[1] == '\n') {
+            return line + 2;
         }
+        *is_last |= left >= sizeof(wish) && (line[0] | 0x20) == 'c' &&
+                    strncasecmp(line + 1, wish, sizeof(wish) - 1) == 0;
     }
-    return 0;
+    return NULL;
 }
 
 static int answer_greeting(int socket, const char *status, int is_last)
 {
     char text[64];
-    char *end = append_number(stpcpy(text, "Hello from core "), (unsigned long)sched_getcpu());
+    char *end = append_number(stpcpy(text, "Hello from core "), (unsigned long)here);
     end = stpcpy(end, " of Atoll.\n");
     return send_content(socket, &(struct content){status, "text/plain", text, (size_t)(end - text)},
                         is_last);
 }
 
 /* False: the connection is to be closed. */
-static int answer(int socket, const char *request)
+static int answer(int socket, const char *request, int is_last)
 {
-    int is_last = asks_to_close(request), is_sent;
+    int is_sent;
     if (strncmp(request, "GET /", 5) != 0) {
         is_sent = answer_greeting(socket, "405 Method Not Allowed", is_last);
     } else if (page != NULL && is_path(request, "/")) {
@@ -294,7 +301,7 @@ static int answer(int socket, const char *request)
     } else {
         is_sent = answer_greeting(socket, "200 OK", is_last);
     }
-    atomic_fetch_add_explicit(&cores[sched_getcpu() % CORES_MAX].answers, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&cores[here].answers, 1, memory_order_relaxed);
     if (has_limit) {
         __atomic_sub_fetch(&answers_left, 1, __ATOMIC_SEQ_CST);
     }
@@ -305,12 +312,11 @@ static int answer(int socket, const char *request)
 static int answer_all(struct connection *connection)
 {
     char *request = connection->request, *all_end = request + connection->bytes;
-    for (char *end; (end = memmem(request, (size_t)(all_end - request), "\r\n\r\n", 4)) != NULL;) {
-        *end = '\0';
-        if (!answer(connection->socket, request)) {
+    int is_last;
+    for (char *end; (end = find_end(request, all_end, &is_last)) != NULL; request = end) {
+        if (!answer(connection->socket, request, is_last)) {
             return 0;
         }
-        request = end + 4;
     }
     connection->bytes = (size_t)(all_end - request);
     memmove(connection->request, request, connection->bytes);
@@ -375,6 +381,7 @@ static void settle_on(int core)
     if (sched_setaffinity(0, sizeof(set), &set) != 0) {
         stop("sched_setaffinity");
     }
+    here = sched_getcpu();
 }
 
 /* The calling thread's core has its share of the connections. */

@@ -6,9 +6,13 @@
  * of fixed work and counts the instructions of its own vCPU alone: NN 0 begins, 1 ends one quantum
  * and begins the next, 2 reports them.
  *
+ * Argument control=SOCKET: who connects there and sends a byte gets the counts of all vCPUs until
+ * now (control.c); with profile=on, the byte `p` gets those of each block.
+ *
  * Argument out=FILE; one line is written at once for each end: `SECTION INSTRUCTIONS NANOSECONDS`;
  * 127 gives `127 INSTRUCTIONS NANOSECONDS` since reset; `quantum VCPU INSTRUCTIONS` is one quantum.
  * Counting is by translated block: a block that is left early by a fault counts whole. */
+#include "control.h"
 #include "plugin_api.h"
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -18,7 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VCPUS_MAX 64
 #define SECTIONS 127
 #define MARK_HERE 127
 #define MARK_END 128
@@ -27,10 +30,7 @@
 
 enum quantum_mark { QUANTUM_BEGIN, QUANTUM_NEXT, QUANTUM_REPORT };
 
-/* One cache line each: the writer is the vCPU, the reader whoever passes a mark. */
-static struct {
-    _Alignas(64) _Atomic uint64_t instructions;
-} counters[VCPUS_MAX];
+struct counter counters[VCPUS_MAX];
 
 static struct {
     uint64_t instructions, nanoseconds;
@@ -67,6 +67,9 @@ static uint64_t instructions_of_all(void)
 static void report(unsigned section, uint64_t instructions, uint64_t nanoseconds)
 {
     char line[80];
+    if (output < 0) {
+        return; /* counts are asked for: nobody wants the marks */
+    }
     int bytes = snprintf(line, sizeof(line), "%u %llu %llu\n", section,
                          (unsigned long long)instructions, (unsigned long long)nanoseconds);
     if (write(output, line, (size_t)bytes) != bytes) {
@@ -80,6 +83,14 @@ static void count_block(unsigned vcpu, void *data)
     _Atomic uint64_t *counter = &counters[vcpu % VCPUS_MAX].instructions;
     uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
     atomic_store_explicit(counter, before + (uintptr_t)data, memory_order_relaxed);
+}
+
+static void count_call(unsigned vcpu, void *data)
+{
+    (void)data;
+    _Atomic uint64_t *counter = &counters[vcpu % VCPUS_MAX].calls;
+    uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, before + 1, memory_order_relaxed);
 }
 
 static void pass_mark(unsigned vcpu, void *data)
@@ -137,6 +148,10 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(block, i);
         const uint8_t *bytes = qemu_plugin_insn_data(instruction);
+        if (bytes[0] == 0x0f && bytes[1] == 0x05 && qemu_plugin_insn_size(instruction) == 2) {
+            qemu_plugin_register_vcpu_insn_exec_cb(instruction, count_call, QEMU_PLUGIN_CB_NO_REGS,
+                                                   NULL);
+        }
         if (qemu_plugin_insn_size(instruction) == MARK_BYTES &&
             memcmp(bytes, head, sizeof(head)) == 0 && memcmp(bytes + 4, tail, sizeof(tail)) == 0 &&
             (bytes[6] == 0x0a || bytes[6] == 0x0b)) {
@@ -147,6 +162,7 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
     }
     qemu_plugin_register_vcpu_tb_exec_cb(block, count_block, QEMU_PLUGIN_CB_NO_REGS,
                                          (void *)(uintptr_t)count);
+    control_note_block(block);
 }
 
 int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
@@ -155,13 +171,15 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
         fprintf(stderr, "instructions: only whole machines of at most %d cores\n", VCPUS_MAX);
         return 1;
     }
+    bool is_controlled = false;
     for (int i = 0; i < argc; i++) {
+        is_controlled |= control_argument(argv[i]);
         if (strncmp(argv[i], "out=", 4) == 0) {
             output = open(argv[i] + 4, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
         }
     }
-    if (output < 0) {
-        fprintf(stderr, "instructions: give out=FILE that can be written\n");
+    if (output < 0 && !is_controlled) {
+        fprintf(stderr, "instructions: give out=FILE that can be written, or control=SOCKET\n");
         return 1;
     }
     started_ns = now_ns();

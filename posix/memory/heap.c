@@ -46,19 +46,14 @@ static void *zeroed(struct block *block, size_t bytes)
     return __builtin_memset(block + 1, 0, bytes);
 }
 
+/* One by one: most blocks are small. */
 static uint32_t class_for(size_t bytes)
 {
-    uint32_t low = 0;
-    uint32_t high = CLASS_COUNT - 1;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (class_bytes[middle] >= bytes) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
+    uint32_t index = 0;
+    while (class_bytes[index] < bytes) {
+        index++;
     }
-    return low;
+    return index;
 }
 
 static void push(struct heap *heap, struct block *block, uint32_t class_index)

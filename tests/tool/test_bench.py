@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The measuring chain: the plugin counts what is between two marks, and the numbers are divided
 rightly. The guest is the stand-in kernel's cousin: a few instructions of known number."""
+import contextlib
 import pathlib
 import re
+import socket
 import subprocess
+import threading
+import time
 import unittest
 
 import support
@@ -11,6 +15,7 @@ from atoll.bench import page
 from atoll.bench.baseline import differences
 from atoll.bench.compare import changes
 from atoll.bench.measure import Job, build_plugin, parse_counts, parse_output, per_operation
+from atoll.bench.network import REQUESTS, Client, Counters, rows_of
 from atoll.bench.noise import noise_rows, parse_quanta
 from atoll.bench.whole import whole_programs, workload
 from atoll.errors import ToolError
@@ -55,17 +60,39 @@ nothing:
 """
 
 
-def count(loops):
-    """What the plugin writes for a guest that loops: the text of its file."""
+def build_counted(loops):
     source, program = support.FOLDER / "count.S", support.FOLDER / f"count-{loops}.elf"
     source.write_text(GUEST)
     support.compile_ok("gcc", "-c", f"-DLOOPS={loops}", source, "-o", f"{program}.o")
     support.compile_ok("ld", "-nostdlib", "-z", "noexecstack", "-Ttext=0x100000", "-e", "start",
                        f"{program}.o", "-o", program)
+    return program
+
+
+def counted_command(program, plugin):
+    return ["qemu-system-x86_64", "-M", "microvm", "-accel", "tcg,thread=multi", "-display", "none",
+            "-nodefaults", "-no-reboot", "-kernel", program, "-plugin", f"{build_plugin()},{plugin}"]
+
+
+def serve_http(server, lengths):
+    """Answers each request on each connection; bodies of the first length, then of the others."""
+    def answer(peer):
+        number = 0
+        with contextlib.suppress(OSError):
+            while peer.recv(4096):
+                length = lengths[min(number, len(lengths) - 1)]
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n" + b"x" * int(length))
+                number += 1
+    with contextlib.suppress(OSError):
+        while True:
+            threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+
+
+def count(loops):
+    """What the plugin writes for a guest that loops: the text of its file."""
     output = support.FOLDER / f"count-{loops}"
-    subprocess.run(["qemu-system-x86_64", "-M", "microvm", "-accel", "tcg,thread=multi", "-display", "none",
-                    "-nodefaults", "-no-reboot", "-kernel", program, "-plugin",
-                    f"{build_plugin()},out={output}"], check=True, timeout=60, capture_output=True)
+    subprocess.run(counted_command(build_counted(loops), f"out={output}"), check=True, timeout=60,
+                   capture_output=True)
     return pathlib.Path(output).read_text()
 
 
@@ -77,6 +104,49 @@ class BenchTest(unittest.TestCase):
         # Two instructions a round; what else is between the marks is the same in both runs.
         difference = parse_counts(many)[5][0] - parse_counts(few)[5][0]
         self.assertEqual(difference, 3 * 2 * 100000)
+
+    # @verifies ATL-LLR-TOOL-0971~1
+    def test_counts_are_asked_for_while_it_runs(self):
+        path = support.FOLDER / "control"
+        process = subprocess.Popen(counted_command(build_counted(2000000000), f"control={path},profile=on"))
+        try:
+            while not path.exists():
+                self.assertIsNone(process.poll())
+                time.sleep(0.01)
+            counters, before, loops = Counters(path), {0: 0}, []
+            while not loops:  # the firmware comes first
+                self.assertIsNone(process.poll())
+                before, calls = counters.read()
+                loops = [row for row in map(bytes.split, counters.ask(b"p")) if row[3] == b"4975fd"]
+            for address, instructions, passes, _ in loops:
+                self.assertEqual(int(instructions), 2 * int(passes))
+                self.assertGreaterEqual(int(address, 16), 0x100000)
+            while counters.read()[0][0] == before[0]:
+                self.assertIsNone(process.poll())
+            self.assertEqual(calls, 0)
+        finally:
+            process.kill()
+            process.wait()
+
+    # @verifies ATL-LLR-TOOL-0971~1
+    def test_rows_of_the_network(self):
+        self.assertEqual(rows_of(2, [3000 * REQUESTS, 1000 * REQUESTS], 5 * REQUESTS, 2.0), {
+            "request, 2 cores": (4000.0, 2e9 / REQUESTS),
+            "request, 2 cores: crossings by syscall": (5.0, None),
+            "request, 2 cores: requests a second": (REQUESTS // 2, None),
+            "request, 2 cores: per cent of the busiest core": (75, None)})
+
+    # @verifies ATL-LLR-TOOL-0971~1 @robust
+    def test_client_counts_whole_answers_alone(self):
+        for lengths, is_well in (((b"5",), True), ((b"5", b"6"), False)):
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                threading.Thread(target=serve_http, args=(server, lengths), daemon=True).start()
+                client = Client(server.getsockname()[1])
+                if is_well:
+                    client.ask(100)
+                else:
+                    self.assertRaises(ToolError, client.ask, 100)
+                client.close()
 
     # @verifies ATL-LLR-TOOL-0051~1
     def test_quanta_of_one_core(self):

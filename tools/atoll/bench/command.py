@@ -10,10 +10,12 @@ from atoll.bench import baseline, compare, page
 from atoll.bench.boot import make_boot_job
 from atoll.bench.many import show_many
 from atoll.bench.measure import SYSTEMS, Options, job_names, make_job, median_of_runs
+from atoll.bench.network import make_network_job
+from atoll.bench.profile import show_profile
 from atoll.errors import ToolError
 from atoll.options import core_count
 
-BOOT = "boot"
+BOOT, NETWORK = "boot", "network"
 
 
 def bench_parser():
@@ -36,6 +38,8 @@ def bench_parser():
                                              "bench/baseline.toml; exit status 1 if one grew by over 5 %%")
     add("--accept", action="store_true", help="only write bench/baseline.toml anew")
     add("--many", type=int, metavar="N", help="only N machines at once: their memory on this machine")
+    add("--profile", action="store_true", help="only where the instructions of a request to the web server go, by "
+                                               "function, in ring 3 unless --system says 0")
     add("--kernel", metavar="FILE", help=argparse.SUPPRESS)
     add("--posix", metavar="FILE", help=argparse.SUPPRESS)
     return parser
@@ -80,7 +84,10 @@ def bench_command(words):
             raise ToolError("--many is at least 1")
         show_many(arguments.many, arguments.kernel, arguments.posix)
         return 0
-    known = [BOOT, *job_names()]
+    if arguments.profile:
+        show_profile((arguments.system or ["atoll-ring3"])[0], Options(), arguments.cores)
+        return 0
+    known = [BOOT, NETWORK, *job_names()]
     for name in arguments.program or []:
         if name not in known:
             raise ToolError(f"no program {name!r} in bench", f"there are: {', '.join(known)}")
@@ -97,12 +104,12 @@ def _measure_all(arguments, names):
     say = Steps(sum(len(_systems(name, systems, arguments)) for name in names) * arguments.runs)
     everything = {}
     for name in names:
-        job = make_boot_job() if name == BOOT else make_job(name)
+        job = {BOOT: make_boot_job, NETWORK: make_network_job}.get(name, lambda name=name: make_job(name))()
         everything[name] = {system: median_of_runs(system, job, options, say)
                             for system in _systems(name, systems, arguments)}
         show(name, everything[name])
     if arguments.compare:
-        before = compare.measure_revision(arguments.compare, [n for n in names if n != BOOT], systems,
+        before = compare.measure_revision(arguments.compare, [n for n in names if n not in (BOOT, NETWORK)], systems,
                                           arguments.cores, Steps())
         compare.show_changes(arguments.compare, compare.changes(before, everything))
     if arguments.json:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Linux guest of `./atoll bench`: Debian's cloud kernel, unpacked into the build folder and not
-installed, and an initial file system that holds nothing but the measured program as /init."""
+installed, and an initial file system that holds little but the measured program."""
+import os
 import pathlib
 import re
 import shutil
@@ -19,12 +20,20 @@ COMMAND_LINE = "console=ttyS0 quiet panic=-1 tsc=reliable clocksource=tsc"
 
 def linux_kernel():
     """Path of a vmlinuz, downloaded with apt at the first use."""
+    return _unpacked("boot/vmlinuz-*")
+
+
+def linux_modules():
+    """The folder of its modules, all side by side."""
+    return _unpacked("modules")
+
+
+def _unpacked(pattern):
     folder = build_directory() / "bench" / "linux"
     with locked(folder):
-        found = sorted(folder.glob("boot/vmlinuz-*"))
-        if not found:
+        if not (folder / "modules").exists():
             _unpack(folder)
-            found = sorted(folder.glob("boot/vmlinuz-*"))
+        found = sorted(folder.glob(pattern))
     if not found:
         raise ToolError(f"{META_PACKAGE} holds no kernel", "run ./atoll bench --no-linux")
     return found[-1]
@@ -50,6 +59,11 @@ def _unpack(folder):
         (folder / "boot").mkdir(exist_ok=True)
         for kernel in pathlib.Path(work, "tree/boot").glob("vmlinuz-*"):
             shutil.move(str(kernel), folder / "boot" / kernel.name)
+        modules = pathlib.Path(work, "modules")
+        modules.mkdir()
+        for module in pathlib.Path(work, "tree/lib/modules").glob("*/kernel/**/*.ko"):
+            shutil.move(str(module), modules / module.name)
+        modules.rename(folder / "modules")
 
 
 def _record(number, name, mode, data=b"", device=(0, 0)):
@@ -67,9 +81,11 @@ def initial_files(program, files=()):
     (host path, path in the guest's root)."""
     members = [("dev", stat.S_IFDIR | 0o755, b"", (0, 0)),
                ("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)),
+               ("proc", stat.S_IFDIR | 0o755, b"", (0, 0)),
                ("tmp", stat.S_IFDIR | 0o1777, b"", (0, 0)),
                ("init", stat.S_IFREG | 0o755, pathlib.Path(program).read_bytes(), (0, 0))]
-    members += [(guest.lstrip("/"), stat.S_IFREG | 0o644, pathlib.Path(host).read_bytes(), (0, 0))
+    members += [(guest.lstrip("/"), stat.S_IFREG | (0o755 if os.access(host, os.X_OK) else 0o644),
+                 pathlib.Path(host).read_bytes(), (0, 0))
                 for host, guest in files]
     archive = b"".join(_record(number, *member[:3], member[3])
                        for number, member in enumerate(members, 1))

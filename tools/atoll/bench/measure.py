@@ -23,7 +23,7 @@ from atoll.run import exit_status
 
 PROGRAMS = ROOT / "bench" / "programs"
 GATE = ROOT / "isolation" / "gate" / "gate.toml"
-PLUGIN = ROOT / "bench" / "plugin" / "instructions.c"
+PLUGIN = ROOT / "bench" / "plugin"
 MEMORY_MIB = 256
 GUEST_SECONDS = 300
 # The same address layout each time: on one core the numbers then repeat exactly.
@@ -44,10 +44,10 @@ class Options:
 def build_plugin():
     target = build_directory() / "bench" / "instructions.so"
     with locked(target.parent):
-        newest = max(f.stat().st_mtime for f in PLUGIN.parent.iterdir())
+        newest = max(f.stat().st_mtime for f in PLUGIN.iterdir())
         if not target.exists() or target.stat().st_mtime < newest:
             compile_program(["gcc", "-std=gnu2x", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
-                             str(PLUGIN), "-o", str(target)])
+                             *map(str, sorted(PLUGIN.glob("*.c"))), "-o", str(target)])
     return target
 
 
