@@ -108,25 +108,30 @@ static bool find_transport(const uint8_t *packet, size_t bytes, struct transport
     return true;
 }
 
-bool net_port_unreachable(const uint8_t *packet, size_t bytes, struct net_unreachable *error)
+/* As net_port_unreachable, of a packet of which this is known. */
+static bool is_unreachable(const struct transport *outer, struct net_unreachable *error)
 {
-    struct transport outer, inner;
-    if (!find_transport(packet, bytes, &outer) || outer.bytes < ICMP_HEADER_BYTES) {
-        return false;
-    }
-    bool is_4 = outer.protocol == PROTOCOL_ICMP && outer.header[0] == ICMP_UNREACHABLE;
-    bool is_6 = outer.protocol == PROTOCOL_ICMP6 && outer.header[0] == ICMP6_UNREACHABLE;
-    if ((!is_4 && !is_6) || !find_transport(outer.header + ICMP_HEADER_BYTES,
-                                            outer.bytes - ICMP_HEADER_BYTES, &inner)) {
+    struct transport inner;
+    bool is_4 = outer->protocol == PROTOCOL_ICMP;
+    if ((!is_4 && outer->protocol != PROTOCOL_ICMP6) || outer->bytes < ICMP_HEADER_BYTES ||
+        outer->header[0] != (is_4 ? ICMP_UNREACHABLE : ICMP6_UNREACHABLE) ||
+        !find_transport(outer->header + ICMP_HEADER_BYTES, outer->bytes - ICMP_HEADER_BYTES,
+                        &inner)) {
         return false;
     }
     error->protocol = inner.protocol;
-    error->is_port = outer.header[1] == (is_4 ? ICMP_PORT : ICMP6_PORT);
+    error->is_port = outer->header[1] == (is_4 ? ICMP_PORT : ICMP6_PORT);
     error->source_port = (uint16_t)(inner.header[0] << 8 | inner.header[1]);
     error->destination_port = (uint16_t)(inner.header[2] << 8 | inner.header[3]);
     error->destination = inner.destination;
     error->address_bytes = inner.address_bytes;
     return true;
+}
+
+bool net_port_unreachable(const uint8_t *packet, size_t bytes, struct net_unreachable *error)
+{
+    struct transport outer;
+    return find_transport(packet, bytes, &outer) && is_unreachable(&outer, error);
 }
 
 bool net_port_segment(const uint8_t *packet, size_t bytes, struct net_segment *segment)
@@ -165,7 +170,7 @@ uint32_t net_port_steer(const uint8_t *packet, size_t bytes, uint32_t here)
     if (!find_transport(packet, bytes, &transport)) {
         return 0; /* all pieces of a packet meet there */
     }
-    if (net_port_unreachable(packet, bytes, &error)) {
+    if (is_unreachable(&transport, &error)) {
         struct net_peer peer = {error.destination, error.address_bytes, error.destination_port};
         return core_of(error.protocol, error.source_port, &peer, here);
     }

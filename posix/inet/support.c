@@ -69,6 +69,41 @@ void net_memory_free(void *memory)
     }
 }
 
+static uint64_t add_around(uint64_t one, uint64_t other)
+{
+    uint64_t sum = one + other;
+    return sum + (sum < other);
+}
+
+/* The sum of RFC 1071 before it is inverted, in the order of the bytes. */
+uint16_t net_checksum(const void *data, int bytes)
+{
+    const uint8_t *at = data;
+    uint64_t sum = 0;
+    for (; bytes >= 8; bytes -= 8, at += 8) {
+        uint64_t word;
+        __builtin_memcpy(&word, at, 8);
+        sum = add_around(sum, word);
+    }
+    if ((bytes & 4) != 0) {
+        uint32_t word;
+        __builtin_memcpy(&word, at, 4);
+        sum = add_around(sum, word);
+        at += 4;
+    }
+    if ((bytes & 2) != 0) {
+        uint16_t word;
+        __builtin_memcpy(&word, at, 2);
+        sum = add_around(sum, word);
+        at += 2;
+    }
+    sum = add_around(sum, (bytes & 1) != 0 ? *at : 0);
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
 int strncmp(const char *one, const char *other, size_t bytes_max);
 int strncmp(const char *one, const char *other, size_t bytes_max)
 {

@@ -37,6 +37,7 @@ struct tcp_socket {
     bool is_finished;       /* and it was */
     bool is_let_go;         /* closed, and lwIP knows */
     bool is_talking;        /* its answers take acknowledgements along, which then may wait */
+    bool is_asked;          /* something was read and nothing sent since */
     /* guarded by the lock */
     enum tcp_phase phase;
     bool is_connect_told;      /* connect has returned 0 */

@@ -41,6 +41,8 @@ static void give_back(void *argument)
         consumed->bytes -= part;
     }
     /* Who only listens acknowledges what was read: small packets of the peer may wait for it. */
+    consumed->socket->is_talking = consumed->socket->is_talking && !consumed->socket->is_asked;
+    consumed->socket->is_asked = true;
     if (pcb != NULL && (pcb->flags & TF_ACK_DELAY) != 0 && !consumed->socket->is_talking) {
         tcp_ack_now(pcb);
         tcp_output(pcb);

@@ -122,7 +122,8 @@ static void pump_held(struct tcp_socket *socket)
     bool is_delivered = socket->is_closed && socket->queued_bytes == 0;
     tcp_unlock(socket);
     if (has_handed) {
-        socket->is_talking = socket->is_talking || (socket->pcb->flags & TF_ACK_DELAY) != 0;
+        socket->is_talking = socket->is_talking || socket->is_asked;
+        socket->is_asked = false;
         tcp_output(socket->pcb);
     }
     if (is_to_finish) {

@@ -32,6 +32,15 @@ static const struct timer {
 #define TIMER_COUNT (sizeof(timers) / sizeof(timers[0]))
 
 static PERCORE uint64_t due_ms[TIMER_COUNT];
+static PERCORE uint64_t first_due_ms; /* the least of them: it is asked for with each packet */
+
+static void find_first(void)
+{
+    first_due_ms = NEVER;
+    for (uint32_t i = 0; i < TIMER_COUNT; i++) {
+        first_due_ms = due_ms[i] < first_due_ms ? due_ms[i] : first_due_ms;
+    }
+}
 
 /* lwIP calls it when it is initialized. */
 void sys_timeouts_init(void)
@@ -39,6 +48,7 @@ void sys_timeouts_init(void)
     for (uint32_t i = 0; i < TIMER_COUNT; i++) {
         due_ms[i] = i == TIMER_TCP ? NEVER : net_now_ms() + timers[i].interval_ms;
     }
+    find_first();
 }
 
 /* lwIP calls it when a connection is made. */
@@ -46,11 +56,15 @@ void tcp_timer_needed(void)
 {
     if (due_ms[TIMER_TCP] == NEVER && (tcp_active_pcbs != NULL || tcp_tw_pcbs != NULL)) {
         due_ms[TIMER_TCP] = net_now_ms() + timers[TIMER_TCP].interval_ms;
+        find_first();
     }
 }
 
 void timers_run(uint64_t now_ms)
 {
+    if (now_ms < first_due_ms) {
+        return;
+    }
     for (uint32_t i = 0; i < TIMER_COUNT; i++) {
         if (due_ms[i] > now_ms) {
             continue;
@@ -65,13 +79,10 @@ void timers_run(uint64_t now_ms)
             due_ms[i] = NEVER;
         }
     }
+    find_first();
 }
 
 uint64_t timers_next(void)
 {
-    uint64_t next = NEVER;
-    for (uint32_t i = 0; i < TIMER_COUNT; i++) {
-        next = due_ms[i] < next ? due_ms[i] : next;
-    }
-    return next;
+    return first_due_ms;
 }

@@ -24,6 +24,11 @@ typedef long ssize_t;
 #define X32_F "x"
 #define SZT_F "zu"
 
+/* In place of functions of lwIP's. */
+#define lwip_htons(value) ((uint16_t)__builtin_bswap16((uint16_t)(value)))
+#define lwip_htonl(value) ((uint32_t)__builtin_bswap32((uint32_t)(value)))
+uint16_t net_checksum(const void *data, int bytes);
+
 uint32_t net_random(void);
 #define LWIP_RAND() net_random()
 
