@@ -24,7 +24,7 @@ from atoll.paths import ROOT, build_directory
 
 INIT = ROOT / "bench" / "network" / "init.c"
 GUEST_PORT = 80
-CONNECTIONS = 8
+CONNECTIONS = 16
 WARM_UP, REQUESTS = 400, 4000
 READY = b"serving port"
 SECONDS_MAX = 120
