@@ -36,6 +36,7 @@ struct tcp_socket {
     bool is_finishing;      /* FIN once all is handed to lwIP */
     bool is_finished;       /* and it was */
     bool is_let_go;         /* closed, and lwIP knows */
+    uint64_t held_since_ms; /* since when TCP_CORK holds bytes back; 0: none */
     bool is_talking;        /* its answers take acknowledgements along, which then may wait */
     bool is_asked;          /* something was read and nothing sent since */
     /* guarded by the lock */
@@ -47,7 +48,8 @@ struct tcp_socket {
     uint32_t first_skip;       /* bytes of the first that are read */
     uint32_t received_bytes;
     struct tcp_chunk *oldest, *newest;
-    uint32_t queued_bytes;                                          /* not yet acknowledged */
+    uint32_t queued_bytes; /* not yet acknowledged */
+    bool has_more;         /* the last send said that more follows: MSG_MORE */
     struct tcp_socket *first_pending, *last_pending, *next_pending; /* to be accepted */
     uint32_t pending_count;
 };

@@ -6,6 +6,7 @@
 #define CHUNK_BYTES_MIN 2000u /* with its head and the heap's, a class of the heap */
 #define CHUNK_BYTES_MAX 32700u
 #define WRITE_BYTES_MAX 65535u /* of one tcp_write */
+#define CORK_MS_MAX 200u       /* tcp(7) */
 
 bool tcp_has_room(const struct tcp_socket *socket)
 {
@@ -65,8 +66,30 @@ void tcp_drop_unsent(struct tcp_socket *socket)
     socket->queued_bytes = 0;
 }
 
-/* Locked. False: lwIP takes no more now, or there is none. */
-static bool hand_over_piece(struct tcp_socket *socket)
+/* What may be handed over: with TCP_CORK, or before more of MSG_MORE, whole segments alone, but
+ * nothing waits longer than Linux lets it. Locked.
+ * @impl ATL-LLR-NET-0832~1 */
+static uint32_t let_out(struct tcp_socket *socket)
+{
+    uint32_t bytes = 0;
+    bool is_corked = socket->inet.settings.cork != 0 || socket->has_more;
+    for (const struct tcp_chunk *chunk = socket->oldest; is_corked && chunk != NULL;
+         chunk = chunk->next) {
+        bytes += chunk->filled - chunk->handed;
+    }
+    uint32_t held = bytes % tcp_mss(socket->pcb);
+    if (held == 0 || socket->is_finishing) {
+        socket->held_since_ms = 0;
+        return UINT32_MAX;
+    }
+    if (socket->held_since_ms == 0) {
+        socket->held_since_ms = net_now_ms();
+    }
+    return net_now_ms() - socket->held_since_ms < CORK_MS_MAX ? bytes - held : UINT32_MAX;
+}
+
+/* Locked. Bytes; 0: lwIP takes no more now, or there is none. */
+static uint32_t hand_over_piece(struct tcp_socket *socket, uint32_t bytes_max)
 {
     struct tcp_chunk *chunk = socket->oldest;
     while (chunk != NULL && chunk->handed == chunk->filled) {
@@ -74,17 +97,18 @@ static bool hand_over_piece(struct tcp_socket *socket)
     }
     uint32_t bytes = chunk != NULL ? chunk->filled - chunk->handed : 0;
     uint32_t window = tcp_sndbuf(socket->pcb);
+    bytes = bytes < bytes_max ? bytes : bytes_max;
     bytes = bytes < window ? bytes : window;
     bytes = bytes < WRITE_BYTES_MAX ? bytes : WRITE_BYTES_MAX;
     /* Its queue of packets may be full before its bytes are: then less is tried. */
     while (bytes != 0) {
         if (tcp_write(socket->pcb, chunk->data + chunk->handed, (uint16_t)bytes, 0) == ERR_OK) {
             chunk->handed += bytes;
-            return true;
+            return bytes;
         }
         bytes = bytes > tcp_mss(socket->pcb) ? bytes / 2 : 0;
     }
-    return false;
+    return 0;
 }
 
 static bool is_all_handed(const struct tcp_socket *socket)
@@ -115,8 +139,10 @@ static void pump_held(struct tcp_socket *socket)
     tcp_lock(socket);
     bool is_connected = socket->phase == TCP_CONNECTED;
     bool has_handed = false;
-    while (is_connected && hand_over_piece(socket)) {
-        has_handed = true;
+    uint32_t left = is_connected ? let_out(socket) : 0;
+    for (uint32_t bytes = 1; left != 0 && bytes != 0; left -= bytes) {
+        bytes = hand_over_piece(socket, left);
+        has_handed = has_handed || bytes != 0;
     }
     bool is_to_finish = socket->is_finishing && is_all_handed(socket);
     bool is_delivered = socket->is_closed && socket->queued_bytes == 0;
@@ -242,6 +268,7 @@ int64_t tcp_op_send(struct socket *base, struct socket_message *message)
         if (result < 0) {
             break;
         }
+        socket->has_more = (message->flags & MSG_MORE) != 0;
         tcp_unlock(socket);
         result = fill(socket, &message->data, (uint64_t)result);
         if (result > 0) {

@@ -238,6 +238,10 @@ static void apply_in_stack(void *argument)
     struct tcp_socket *socket = argument;
     if (socket->pcb != NULL) {
         tcp_apply_settings(socket);
+        tcp_pump(socket); /* no TCP_CORK any more */
+    }
+    if (socket->pcb != NULL && socket->phase == TCP_CONNECTED) {
+        tcp_output(socket->pcb); /* TCP_NODELAY */
     }
     tcp_lock(socket);
     inet_tell(&socket->inet, POSIX_POLL_WRITABLE); /* SO_SNDBUF may be larger */

@@ -3,7 +3,8 @@
  * Fault injection: --break CASE.
  *
  * @verifies ATL-HLR-CONF-0900~1 ATL-LLR-POSIX-0901~1 ATL-LLR-POSIX-0902~1 ATL-LLR-POSIX-0903~1
- * ATL-LLR-POSIX-0904~1 ATL-LLR-POSIX-0905~1 ATL-LLR-POSIX-0906~1 ATL-LLR-POSIX-0908~1 */
+ * ATL-LLR-POSIX-0904~1 ATL-LLR-POSIX-0905~1 ATL-LLR-POSIX-0906~1 ATL-LLR-POSIX-0908~1
+ * ATL-LLR-NET-0832~1 */
 #include "check.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -580,6 +581,70 @@ static void options(void)
     CHECK_EQUAL(close(ends[1]), 0);
 }
 
+static long elapsed_ms(const struct timespec *since)
+{
+    struct timespec now;
+    CHECK_EQUAL(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return (now.tv_sec - since->tv_sec) * 1000 + (now.tv_nsec - since->tv_nsec) / 1000000;
+}
+
+static void set(int socket_, int option, int value)
+{
+    CHECK_EQUAL(setsockopt(socket_, IPPROTO_TCP, option, &value, sizeof(value)), 0);
+}
+
+/* Sends a few bytes that wait for more; true: they did, when nothing held this thread up for so
+ * long that they had to go. */
+static int waits(const int *ends, int flags)
+{
+    char text[8];
+    struct timespec start;
+    CHECK_EQUAL(clock_gettime(CLOCK_MONOTONIC, &start), 0);
+    CHECK_EQUAL(send(ends[0], "head", 4, flags), 4);
+    ssize_t bytes = recv(ends[1], text, sizeof(text), MSG_DONTWAIT | MSG_PEEK);
+    int error = errno;
+    if (elapsed_ms(&start) > 100) {
+        return 0;
+    }
+    CHECK_EQUAL(bytes, -1);
+    CHECK_EQUAL(error, EAGAIN);
+    return 1;
+}
+
+/* TCP_CORK and MSG_MORE hold back what is no whole segment, until they end. */
+static void corked(void)
+{
+    char text[8];
+    int has_waited[3] = {0};
+    for (int i = 0; i < 3;) {
+        int ends[2];
+        pair(ends);
+        if (i < 2) {
+            set(ends[0], TCP_CORK, 1);
+            set(ends[0], TCP_NODELAY, 1);
+        }
+        has_waited[i] = waits(ends, i == 2 ? MSG_MORE : 0);
+        if (i == 0) {
+            set(ends[0], TCP_CORK, 0);
+        } else if (i == 2) {
+            CHECK_EQUAL(send(ends[0], "body", 4, 0), 4);
+        } /* else: sent all the same, a little later */
+        int wanted = i == 2 ? 8 : 4;
+        CHECK_EQUAL(recv(ends[1], text, (size_t)wanted, MSG_WAITALL), wanted);
+        CHECK_EQUAL(memcmp(text, "headbody", (size_t)wanted), 0);
+        CHECK_EQUAL(close(ends[0]), 0);
+        CHECK_EQUAL(close(ends[1]), 0);
+        i += has_waited[i];
+    }
+    int ends[2];
+    pair(ends);
+    set(ends[0], TCP_CORK, 1);
+    CHECK_EQUAL(send(ends[0], "head", 4, 0), 4);
+    CHECK_EQUAL(close(ends[0]), 0); /* lets out what waits */
+    CHECK_EQUAL(recv(ends[1], text, sizeof(text), MSG_WAITALL), 4);
+    CHECK_EQUAL(close(ends[1]), 0);
+}
+
 /* A port is used again at once by who says so, though its last connections still linger. */
 static void reused_port(void)
 {
@@ -626,6 +691,7 @@ int main(int argc, char **argv)
         {"served_by_epoll", served_by_epoll},
         {"both_protocols", both_protocols},
         {"options", options},
+        {"corked", corked},
         {"reused_port", reused_port},
     };
     return CHECK_MAIN(cases);
