@@ -16,6 +16,7 @@
 #define NS_PER_MS 1000000ull
 #define FREE 0u
 #define HELD 1u
+#define BUSY_TURNS_MAX 16u
 
 struct request {
     struct request *next;
@@ -131,6 +132,9 @@ static bool has_work(struct stack *stack)
     return atomic_load(&stack->requests) != NULL || atomic_load(&stack->packets) != NULL;
 }
 
+static PERCORE uint32_t busy_turns; /* of the stack's own thread, one after the other */
+static PERCORE bool is_sharing;     /* it has the priority of the program's threads */
+
 static uint64_t next_ns(void)
 {
     uint64_t next_ms = timers_next();
@@ -214,6 +218,21 @@ static uint64_t serve_once(struct stack *stack)
     return has_more || !device_is_watched() ? 0 : until_ns;
 }
 
+/* Packets go before the program, but not for ever: after so many turns without a pause the thread
+ * takes its turns with the program's, until a turn finds nothing.
+ *
+ * @impl ATL-LLR-POSIX-0974~1 */
+static void share_core(bool was_busy)
+{
+    busy_turns = was_busy ? busy_turns + 1 : 0;
+    bool is_to_share = busy_turns >= BUSY_TURNS_MAX;
+    if (is_to_share != is_sharing) {
+        is_sharing = is_to_share;
+        gate_thread_set(0, is_to_share ? GATE_PRIORITY_DEFAULT : POSIX_SERVICE_PRIORITY, GATE_KEEP,
+                        0);
+    }
+}
+
 /* The stack's own thread. Whoever started it holds the stack for it. */
 static noreturn void serve(void)
 {
@@ -227,6 +246,7 @@ static noreturn void serve(void)
         uint64_t until_ns = GATE_NEVER;
         if (is_ours) {
             until_ns = serve_once(stack);
+            share_core(until_ns == 0);
         }
         if (until_ns != 0) {
             gate_park(until_ns, 0);

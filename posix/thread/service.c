@@ -2,8 +2,6 @@
 /* Threads of posix/'s own. */
 #include "../core/internal.h"
 
-#define PRIORITY_SERVICE (GATE_PRIORITY_COUNT - 1)
-
 int64_t posix_service_start(uint32_t core, void (*serve)(void))
 {
     void *stack = posix_stack_take(core);
@@ -15,7 +13,7 @@ int64_t posix_service_start(uint32_t core, void (*serve)(void))
     atomic_store(&record->blocked, UINT64_MAX);
     int64_t handle =
         gate_thread_create(core, (uint64_t)(uintptr_t)posix_service_entry, posix_stack_top(record),
-                           (uint64_t)(uintptr_t)serve, PRIORITY_SERVICE);
+                           (uint64_t)(uintptr_t)serve, POSIX_SERVICE_PRIORITY);
     if (handle < 0) {
         posix_stack_free(stack);
         return -EAGAIN;

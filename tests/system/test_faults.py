@@ -300,7 +300,7 @@ def test_a_cable_that_is_pulled_and_plugged(guest):
         serve(guest, scenario, good_wire, device=monitor_arguments(path))
 
 
-# @verifies ATL-LLR-POSIX-0972~1 @robust
+# @verifies ATL-LLR-POSIX-0972~1 ATL-LLR-POSIX-0974~1 @robust
 @system_test(matrix=PAIRWISE, timeout_s=300, cores=(1, 2), libc=("musl",))
 def test_a_flood_does_not_stop_the_program(guest):
     """The console is answered while frames come faster than the guest can take them."""

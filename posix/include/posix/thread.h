@@ -139,6 +139,8 @@ struct posix_scheduling posix_scheduling_inherited(struct posix_thread *parent);
  * placement also tells the kernel that mask and learns the handle, which a move has changed. */
 int64_t posix_thread_settle(struct posix_thread *self);
 
+#define POSIX_SERVICE_PRIORITY (GATE_PRIORITY_COUNT - 1) /* the highest */
+
 /* Starts a thread of posix/'s own on a core, of the highest priority. It has a record, since locks
  * want to know who waits, but is in no table: it gets no signals and does not keep the process
  * alive.
