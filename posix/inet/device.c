@@ -70,10 +70,12 @@ static uint32_t elsewhere(const uint8_t *frame, size_t bytes, uint32_t passes)
                : posix_core();
 }
 
+/* @impl ATL-LLR-POSIX-0975~1 */
 static void post_copy(uint32_t core, const uint8_t *frame, size_t bytes, bool is_checked,
                       uint8_t passes)
 {
-    struct net_packet *packet = net_memory_allocate(sizeof(*packet) + bytes);
+    struct net_packet *packet =
+        net_stack_takes_frames(core) ? net_memory_allocate(sizeof(*packet) + bytes) : NULL;
     if (packet != NULL) {
         packet->kind = NET_PACKET_FRAME;
         packet->bytes = (uint32_t)bytes;

@@ -17,6 +17,7 @@
 #define FREE 0u
 #define HELD 1u
 #define BUSY_TURNS_MAX 16u
+#define FRAMES_MAX 1000u /* as many as Linux's netdev_max_backlog */
 
 struct request {
     struct request *next;
@@ -30,6 +31,7 @@ struct stack {
     alignas(64) _Atomic uint32_t owner;
     _Atomic(struct request *) requests;   /* the newest first */
     _Atomic(struct net_packet *) packets; /* the newest first */
+    _Atomic uint32_t frames;              /* of the device, among them */
     /* Until when the stack's own thread parks: its word, which holders compare with theirs. */
     _Atomic uint64_t parked_until_ns;
     _Atomic bool is_waited_for; /* by that thread, which has to look at the device */
@@ -122,6 +124,9 @@ static void serve_packets(struct stack *stack)
         if (packet->is_message) {
             net_stack_note(NET_COUNT_MESSAGES);
         }
+        if (packet->kind == NET_PACKET_FRAME) {
+            atomic_fetch_sub_explicit(&stack->frames, 1, memory_order_relaxed);
+        }
         net_packet_serve(packet);
         packet = next;
     }
@@ -190,6 +195,11 @@ void net_call(uint32_t core, void (*run)(void *argument), void *argument)
     }
 }
 
+bool net_stack_takes_frames(uint32_t core)
+{
+    return atomic_load_explicit(&stacks[core].frames, memory_order_relaxed) < FRAMES_MAX;
+}
+
 void net_stack_post(uint32_t core, struct net_packet *packet)
 {
     if (atomic_load(&stacks[core].thread) == 0) {
@@ -197,6 +207,9 @@ void net_stack_post(uint32_t core, struct net_packet *packet)
     }
     packet->is_message = core != posix_core();
     struct stack *stack = &stacks[core];
+    if (packet->kind == NET_PACKET_FRAME) {
+        atomic_fetch_add_explicit(&stack->frames, 1, memory_order_relaxed);
+    }
     packet->next = atomic_load_explicit(&stack->packets, memory_order_relaxed);
     while (!atomic_compare_exchange_weak(&stack->packets, &packet->next, packet)) {
     }

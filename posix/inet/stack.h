@@ -62,10 +62,14 @@ struct pbuf *net_packet_wrap(struct net_packet *packet);
  * Context:    in a stack */
 void net_stack_post(uint32_t core, struct net_packet *packet);
 
+/* Whether a core's stack may be left one more frame of the device: who sends faster than it works
+ * must not have all memory. */
+bool net_stack_takes_frames(uint32_t core);
+
 /* ---- what each core's stack has had to do (/proc/net/softnet_stat: statistics.c) */
 enum net_count {
     NET_COUNT_PROCESSED, /* packets handed to lwIP */
-    NET_COUNT_DROPPED,   /* packets for which there was no memory */
+    NET_COUNT_DROPPED,   /* packets for which there was no memory, or no room */
     NET_COUNT_MESSAGES,  /* packets and requests that other cores left */
     NET_COUNTS
 };
