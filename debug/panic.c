@@ -3,6 +3,7 @@
  * these functions in place of the kernel's own. */
 #include "record.h"
 
+#include <cpu/time.h>
 #include <driver/console.h>
 #include <kernel/layout.h>
 #include <main.h>
@@ -18,6 +19,12 @@ noreturn void __wrap_percpu_assert_failed(const char *expression, const char *fi
 noreturn void __real_report_kernel_trap(const struct kernel_trap *trap, uint64_t address);
 noreturn void __real_stop_self(void);
 noreturn void __wrap_stop_self(void);
+
+struct thread;
+enum result __real_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
+                                     uint64_t address);
+enum result __wrap_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
+                                     uint64_t address);
 
 struct line {
     char text[LINE_BYTES];
@@ -78,6 +85,19 @@ noreturn void __wrap_report_kernel_trap(const struct kernel_trap *trap, uint64_t
     debug_record_write(&fault, trap->vector == VECTOR_NMI ? "watchdog: no pass of the scheduler"
                                                           : "exception in the kernel");
     __real_report_kernel_trap(trap, address);
+}
+
+/* An exception is to become a signal. */
+enum result __wrap_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
+                                     uint64_t address)
+{
+    debug_page_own()->fault = (struct debug_fault){.time_ns = cpu_now_ns(),
+                                                   .vector = vector,
+                                                   .error = error,
+                                                   .rip = thread->frame.rip,
+                                                   .rsp = thread->frame.rsp,
+                                                   .address = address};
+    return __real_gate_upcall_fault(thread, vector, error, address);
 }
 
 /* Another core ends the machine. */

@@ -209,24 +209,6 @@ noreturn void __wrap_trap_from_cell(uint64_t vector, uint64_t error, uint64_t ad
     __real_trap_from_cell(vector, error, address);
 }
 
-enum result __real_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
-                                     uint64_t address);
-enum result __wrap_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
-                                     uint64_t address);
-
-/* What the program's last exception was, for a crash record. */
-enum result __wrap_gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
-                                     uint64_t address)
-{
-    debug_page_own()->fault = (struct debug_fault){.time_ns = cpu_now_ns(),
-                                                   .vector = vector,
-                                                   .error = error,
-                                                   .rip = thread->frame.rip,
-                                                   .rsp = thread->frame.rsp,
-                                                   .address = address};
-    return __real_gate_upcall_fault(thread, vector, error, address);
-}
-
 /* ---- from the kernel */
 
 static bool kernel_exception(struct kernel_trap *trap)

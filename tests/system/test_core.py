@@ -74,13 +74,15 @@ def backtraces(text):
     """{thread id: its frames}, of "thread apply all bt"; of one inside posix/ those of the program."""
     found = {}
     for head, body in re.findall(r"^Thread \d+ \((.*)\):\n((?:#.*\n)+)", text + "\n", re.M):
-        number = int(re.search(r"LWP (\d+)\b|Thread (\d+) \"", head).expand(r"\1\2"))
+        name = re.search(r"LWP (\d+)\b|Thread (\d+) \"", head)
+        if name is None:
+            continue  # a thread of posix/'s own
         frames = body.splitlines()
         calls = [i for i, frame in enumerate(frames) if frame.endswith("<signal handler called>")]
         if calls and "posix" in frames[0]:
             frames = frames[calls[0] + 1:]
         # Of a frame that has become the first one GDB has no address if it is at a line's beginning.
-        found[number] = [re.sub(r"^#\d+ +(0x[0-9a-f]+ in )?", "", frame) for frame in frames]
+        found[int(name.expand(r"\1\2"))] = [re.sub(r"^#\d+ +(0x[0-9a-f]+ in )?", "", frame) for frame in frames]
     return found
 
 

@@ -23,8 +23,8 @@ from atoll.remote import Remote, RemoteClosed
 from atoll.snapshot import Machine, MonitorReader
 from atoll.tree import guest_path
 
-# GDB's numbers of the signals that exceptions become: posix/ is to have them without a stop.
-PASSED_SIGNALS = (4, 5, 8, 10, 11)
+# GDB's numbers of signals that are not to be told: what they do is told. The stub knows 63.
+PASSED_SIGNALS = range(1, 64)
 SIGNAL_BYTES = 128              # siginfo_t
 GDB_SECONDS = 60
 FRAMES_SHOWN = 12
@@ -143,15 +143,15 @@ class Collector:
         places = self._places(machine)
         for address in places:
             remote.set_breakpoint(address)
-        stop = remote.go_on()
-        thread = re.match(rb"T.*thread:([0-9a-f]+)", stop)
-        if thread is None:
-            return  # it has ended, and why is told on the console
-        number = int(thread[1], 16)
-        registers = remote.registers(number).general
-        if registers["rip"] in places:
-            places[registers["rip"]](machine, monitor, number, registers)
-        remote.detach()
+        action = b"c"
+        while (found := re.match(rb"T([0-9a-f]{2}).*thread:([0-9a-f]+)", remote.go_on(action))) is not None:
+            number = int(found[2], 16)
+            registers = remote.registers(number).general
+            if registers["rip"] in places:
+                places[registers["rip"]](machine, monitor, number, registers)
+                remote.detach()
+                return
+            action = b"C%s:%x;c" % (found[1], number)
 
     def _places(self, machine):
         """{address of a breakpoint: who is asked there}."""

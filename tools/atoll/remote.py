@@ -146,10 +146,10 @@ class Remote:
     def set_breakpoint(self, address):
         self.order(b"Z0,%x,1" % address)
 
-    def go_on(self):
-        """Lets the machine go on; the body of the reply that says why it stopped or ended, whenever
+    def go_on(self, action=b"c"):
+        """Lets the machine go on, as packet vCont says it; the body of the reply that says why it stopped or ended, whenever
         that comes."""
-        self.send(b"vCont;c")
+        self.send(b"vCont;" + action)
         return self.receive()
 
     # ---- what is read
