@@ -70,9 +70,12 @@ struct debug_action debug_action_of(const struct thread *thread)
     return (struct debug_action){.thread = handle, .kind = plan->others};
 }
 
+/* Services of posix/, on which the thread that goes on may depend, are no threads of the program;
+ * none of those has their priority. */
 static bool is_frozen(const struct thread *thread)
 {
-    return debug_action_of(thread).kind == DEBUG_ACTION_STOP;
+    return debug_action_of(thread).kind == DEBUG_ACTION_STOP &&
+           thread->priority != GATE_PRIORITY_COUNT - 1;
 }
 
 static void thaw(void)

@@ -222,6 +222,17 @@ def test_gdb_conditions(guest):
         session.end().expect(status=7)
 
 
+# @verifies ATL-LLR-DEBUG-0010~1
+@system_test(matrix=ONE, timeout_s=100, libc=("musl",), cores=(2,))
+def test_gdb_services_run_beside_a_thread_alone(guest):
+    """The console is another core's: a write there is done for this one though all others stand still."""
+    with debugged(guest, "tell") as session:
+        said = session.gdb(f"break {line_of('tell')}", "continue", "set scheduler-locking on", "next", "next", "next",
+                           "print watched", "set scheduler-locking off", "continue")
+        said.has(r"^\$1 = 2$").has(r"exited with code 010\]$")
+        session.end().expect(status=8, stdout=b"told\n")
+
+
 # @verifies ATL-LLR-DEBUG-0010~1 ATL-LLR-DEBUG-0011~1
 @system_test(matrix=ONE, timeout_s=300, libc=("musl",), cores=(1, 2))
 def test_gdb_thousand_steps(guest):

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A program to be debugged: threads that call one function, a counter to watch, ways to end. The
  * tests know its functions and variables by name, and its lines by their marks. */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -112,6 +114,19 @@ static void start(void *(*body)(void *), int count, pthread_t *threads)
     }
 }
 
+/* On the last core, which does not have the console. */
+static int tell(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((int)sysconf(_SC_NPROCESSORS_ONLN) - 1, &set);
+    sched_setaffinity(0, sizeof(set), &set);
+    watched = 1; /* mark: tell */
+    (void)!write(STDOUT_FILENO, "told\n", 5);
+    watched = 2;
+    return 8;
+}
+
 /* Until the debugger says so. */
 static int spin(int count)
 {
@@ -134,6 +149,9 @@ int main(int argc, char **argv)
     pthread_t thread;
     if (strcmp(mode, "spin") == 0) {
         return spin(count);
+    }
+    if (strcmp(mode, "tell") == 0) {
+        return tell();
     }
     if (strcmp(mode, "idle") == 0) {
         while (!must_end) {
