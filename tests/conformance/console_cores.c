@@ -2,7 +2,7 @@
 /* Threads of every core use the console: they read what comes in order, wait for input until a
  * signal or a cancellation comes, and write all of what they write.
  *
- * @verifies ATL-LLR-FILE-1100~1 */
+ * @verifies ATL-HLR-CONF-0910~1 ATL-LLR-FILE-1100~1 */
 #include "check.h"
 #include <poll.h>
 #include <signal.h>

@@ -83,8 +83,9 @@ def on_linux(program, binary, *more):
     split = arguments.index("--") if "--" in arguments else len(arguments)
     command = ["/usr/bin/env", "-", *(f"{k}={v}" for k, v in environment.items()), str(binary),
                *arguments[:split], *more, *arguments[split:]]
-    with _linux_lock:
-        done = subprocess.run(command, input=program["stdin"].encode(), capture_output=True, timeout=120)
+    with _linux_lock, standard_input(program) as stdin:
+        source = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
+        done = subprocess.run(command, **source, capture_output=True, timeout=120)
     return done.stdout, done.stderr, done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 

@@ -52,9 +52,8 @@ def ask(port, requests):
     connection.close()
 
 
-# @verifies ATL-HLR-POSIX-0900~1 ATL-LLR-POSIX-0909~1 ATL-LLR-POSIX-0910~1 ATL-LLR-POSIX-0911~1
-@system_test(matrix=PAIRWISE, timeout_s=60)
-def test_web_server_answers_this_machine(guest):
+def serve_web(guest, **settings):
+    """Boots apps/http, and has clients ask it through a forwarded port; every request is answered."""
     program = guest.build(ROOT / "apps/http/http.c")
     port, threads = free_port(), Threads()
     net = f"user,forward={port}:80"
@@ -64,11 +63,17 @@ def test_web_server_answers_this_machine(guest):
             for _ in range(CLIENTS):
                 threads.start(ask, port, REQUESTS)
 
-    image = guest.pack(program, "80", str(CLIENTS * REQUESTS), net=net, memory=256)
+    image = guest.pack(program, "80", str(CLIENTS * REQUESTS), net=net, memory=256, **settings)
     result = guest.boot(image, memory=256, on_output=ready, qemu=net_arguments(net, None, guest.machine))
     threads.join()
     result.expect(status=0)
     result.expect_that(not threads.wrong, f"every request is answered: {threads.wrong}")
+
+
+# @verifies ATL-HLR-POSIX-0900~1 ATL-LLR-POSIX-0909~1 ATL-LLR-POSIX-0910~1 ATL-LLR-POSIX-0911~1
+@system_test(matrix=PAIRWISE, timeout_s=60)
+def test_web_server_answers_this_machine(guest):
+    serve_web(guest)
 
 
 # @verifies ATL-LLR-POSIX-0909~1 ATL-LLR-POSIX-0910~1 ATL-LLR-POSIX-0911~1 ATL-LLR-POSIX-0912~1

@@ -7,10 +7,9 @@ import random
 import struct
 import tempfile
 
-from atoll.net import net_arguments
 from atoll.policy import policy_rules
-from lib import FULL, PAIRWISE, ROOT, system_test
-from test_network import CLIENTS, REQUESTS, Threads, ask, free_port
+from lib import FULL, PAIRWISE, system_test
+from test_network import Threads, serve_web
 from test_port import MAC, Peer, program
 
 OWN, OTHER, PEER, FAR = "10.0.2.15", "10.0.2.16", "192.168.1.9", "172.16.0.1"
@@ -164,18 +163,4 @@ def test_only_what_the_policy_allows_comes_in(guest):
 # @verifies ATL-HLR-POLICY-0001~2 ATL-LLR-POLICY-0006~1
 @system_test(matrix=PAIRWISE, timeout_s=60)
 def test_web_server_serves_behind_a_policy(guest):
-    server = guest.build(ROOT / "apps/http/http.c")
-    port, threads = free_port(), Threads()
-    net = f"user,forward={port}:80"
-
-    def ready(data):
-        if b"serving" in data:
-            for _ in range(CLIENTS):
-                threads.start(ask, port, REQUESTS)
-
-    rules = policy_rules({"addresses": [OWN], "dhcp": True, "inbound": ["tcp/80"]})
-    image = guest.pack(server, "80", str(CLIENTS * REQUESTS), net=net, memory=256, policy=rules)
-    result = guest.boot(image, memory=256, on_output=ready, qemu=net_arguments(net, None, guest.machine))
-    threads.join()
-    result.expect(status=0)
-    result.expect_that(not threads.wrong, f"every request is answered: {threads.wrong}")
+    serve_web(guest, policy=policy_rules({"addresses": [OWN], "dhcp": True, "inbound": ["tcp/80"]}))
