@@ -176,9 +176,12 @@ static void unread_datagrams(void)
     CHECK_EQUAL(close(pair[1]), 0);
 }
 
+static _Atomic int is_about_to_send;
+
 static void *send_blocked(void *argument)
 {
     check_pin(1);
+    is_about_to_send = 1;
     call_result = send(made[0], "late", 4, 0);
     call_error = errno;
     return argument;
@@ -191,7 +194,11 @@ static void peer_changes_meanwhile(void)
     make_sockets();
     CHECK_EQUAL(turn_to(0, 1), 0);
     fill(made[0]);
+    is_about_to_send = 0;
     pthread_t thread = check_thread(send_blocked, NULL);
+    while (!is_about_to_send) {
+        sched_yield();
+    }
     check_sleep_ms(30);
     CHECK_EQUAL(turn_to(0, 2), 0);
     CHECK_EQUAL(close(made[1]), 0);
