@@ -7,6 +7,7 @@ import random
 import re
 import tempfile
 
+from atoll.build import locked
 import lib
 import real
 import servers
@@ -19,18 +20,23 @@ PAGE = b"<p>Hello from a lagoon.</p>\n"
 def site():
     """A folder of files to serve."""
     path = lib.build_directory() / "real" / "nginx-site"
-    if not path.exists():
-        with tempfile.TemporaryDirectory(dir=path.parent) as work:
-            source = random.Random(11)
-            files = {"index.html": PAGE, "large.bin": source.randbytes(LARGE_BYTES),
-                     "text.txt": b"".join(b"%d waves\n" % source.randrange(50) for _ in range(20000))}
-            aside = os.path.join(work, "site")
-            os.mkdir(aside)
-            for name, data in files.items():
-                with open(os.path.join(aside, name), "wb") as file:
-                    file.write(data)
-            os.rename(aside, path)
+    with locked(path.parent):
+        if not path.exists():
+            make_site(path)
     return path
+
+
+def make_site(path):
+    with tempfile.TemporaryDirectory(dir=path.parent) as work:
+        source = random.Random(11)
+        files = {"index.html": PAGE, "large.bin": source.randbytes(LARGE_BYTES),
+                 "text.txt": b"".join(b"%d waves\n" % source.randrange(50) for _ in range(20000))}
+        aside = os.path.join(work, "site")
+        os.mkdir(aside)
+        for name, data in files.items():
+            with open(os.path.join(aside, name), "wb") as file:
+                file.write(data)
+        os.rename(aside, path)
 
 
 def curl(path, *options, place=servers.ADDRESS_4, scheme="http"):
@@ -66,8 +72,9 @@ def files():
 
 def wrk(path):
     """Keeps 16 connections busy for a second. How many requests were answered, each well."""
+    # With its port: wrk would look for the name http in a file that not every machine has.
     text = servers.run_client("wrk", "-t2", "-c16", "-d1", "--timeout", "30",
-                              f"http://{servers.ADDRESS_4}{path}").decode()
+                              f"http://{servers.ADDRESS_4}:80{path}").decode()
     expect("errors" not in text and "Non-2xx" not in text, text)
     return int(re.search(r"(\d+) requests in", text)[1])
 
