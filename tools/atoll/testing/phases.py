@@ -247,7 +247,7 @@ class FuzzPhase(Phase):
 
     def run(self, selected, reporter):
         targets = [name.removeprefix("fuzz/fuzz_") for name in selected]
-        seconds = 10 if self.options.full else 0
+        seconds = 10 if self.options.full else 3
         words = [word for target in targets for word in ("--target", target)]
         run_lines([PYTHON, self.program, "--seconds", seconds, "--build", build_directory() / "fuzz",
                    *words], reporter, lambda name: "fuzz/" + name,
