@@ -23,8 +23,8 @@ struct net_group {
 };
 
 static struct net_group groups[GROUPS_MAX];
-static uint32_t group_count;
-static struct posix_lock lock; /* guards what is not atomic */
+static _Atomic uint32_t group_count; /* of most programs 0 */
+static struct posix_lock lock;       /* guards what is not atomic */
 
 bool net_group_make(uint16_t port, uint32_t home, bool has_connections)
 {
@@ -155,7 +155,8 @@ uint32_t net_group_pass_on(const uint8_t *packet, size_t bytes, uint32_t passes)
 {
     uint32_t here = posix_core();
     struct net_segment segment;
-    if (passes + 1 >= posix_info.core_count || !net_port_segment(packet, bytes, &segment)) {
+    if (atomic_load_explicit(&group_count, memory_order_relaxed) == 0 ||
+        passes + 1 >= posix_info.core_count || !net_port_segment(packet, bytes, &segment)) {
         return here; /* at the last core it is refused */
     }
     struct net_group *group = net_port_group(segment.port);

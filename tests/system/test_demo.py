@@ -106,6 +106,27 @@ def test_page_and_what_feeds_it(guest):
     result.expect_that(not wrong, f"what a browser reads: {wrong}")
 
 
+# @verifies ATL-LLR-POSIX-0980~1 ATL-LLR-POSIX-0981~1
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(2, 4), timeout_s=60)
+def test_each_core_has_connections_in_its_own_stack(guest):
+    """Who answers a request has also had its packets: with one stack for all, the others would have next to none."""
+    port, clients = free_port(), 64
+    net, image = demo_image(guest, port, clients + 1)
+
+    def visit():
+        with contextlib.ExitStack() as stack:
+            for number in range(clients):
+                get(stack.enter_context(client(port)), f"/{number}")
+            with client(port) as last:
+                cores = json.loads(get(last, "/status.json")[2])["cores"]
+            if not all(0 < core["answers"] <= core["packets"] for core in cores):
+                raise AssertionError(f"a core that answers without packets: {cores}")
+
+    result, wrong = boot_beside(guest, image, net, visit)
+    result.expect(status=0)
+    result.expect_that(not wrong, f"connections of all cores: {wrong}")
+
+
 class Demo:
     """A bare `./atoll run` behind a terminal, as somebody types it."""
 
