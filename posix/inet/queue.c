@@ -231,18 +231,27 @@ static void deliver(uint32_t index, uint8_t *frame, uint32_t bytes, bool is_chec
     }
 }
 
-/* Whether a buffer is part of a frame that takes several: larger ones than we have announced. */
-static bool is_piece(const uint8_t *header)
+/* Whether a buffer holds a whole frame. Frames that take several are larger than what we have
+ * announced and are dropped, with all their buffers. A buffer without bytes was abandoned when the
+ * device was reset: what was begun ends there, and its header is an older frame's.
+ * @impl ATL-LLR-NET-0940~1 */
+static bool is_frame(const uint8_t *header, uint32_t bytes)
 {
+    if (bytes == 0) {
+        queues.dropping = 0;
+        return false;
+    }
     if (queues.dropping != 0) {
         queues.dropping--;
-        return true;
+        return false;
     }
-    if ((posix_info.port_features & GATE_PORT_MERGED) != 0) {
-        uint32_t buffers = header[HEADER_BUFFERS] | (uint32_t)header[HEADER_BUFFERS + 1] << 8;
-        queues.dropping = buffers > 1 ? buffers - 1 : 0;
+    if (bytes <= HEADER_BYTES || (posix_info.port_features & GATE_PORT_MERGED) == 0) {
+        return bytes > HEADER_BYTES;
     }
-    return queues.dropping != 0;
+    uint32_t buffers = header[HEADER_BUFFERS] | (uint32_t)header[HEADER_BUFFERS + 1] << 8;
+    /* More than there are: it lies. */
+    queues.dropping = buffers > 1 && buffers <= queues.receive_count ? buffers - 1 : 0;
+    return buffers <= 1;
 }
 
 /* True: there was something. */
@@ -258,12 +267,12 @@ static bool receive(void)
         uint8_t *buffer = buffer_at(index);
         uint8_t flags = buffer[0];
         bool is_checked = (flags & (HEADER_NEEDS_CHECKSUM | HEADER_DATA_VALID)) != 0;
-        uint32_t bytes = entry->bytes > HEADER_BYTES ? entry->bytes - HEADER_BYTES : 0;
-        if (is_piece(buffer) || bytes == 0 ||
-            device_passes_on(buffer + HEADER_BYTES, bytes, is_checked)) {
-            submit(&queues.port->receive, index, BUFFER_BYTES);
-        } else {
+        uint32_t bytes = entry->bytes - HEADER_BYTES;
+        if (is_frame(buffer, entry->bytes) &&
+            !device_passes_on(buffer + HEADER_BYTES, bytes, is_checked)) {
             deliver(index, buffer + HEADER_BYTES, bytes, is_checked);
+        } else {
+            submit(&queues.port->receive, index, BUFFER_BYTES);
         }
     }
     return has_any;
