@@ -111,6 +111,7 @@ struct debug_question {
 /* Where and why something could not go on. */
 struct debug_fault {
     uint64_t time_ns, vector, error, rip, rsp, address;
+    uint64_t thread; /* handle of the program's; 0: the kernel's */
 };
 
 /* A core's own page. */

@@ -96,7 +96,8 @@ enum result __wrap_gate_upcall_fault(struct thread *thread, uint64_t vector, uin
                                                    .error = error,
                                                    .rip = thread->frame.rip,
                                                    .rsp = thread->frame.rsp,
-                                                   .address = address};
+                                                   .address = address,
+                                                   .thread = percpu_thread_handle(thread)};
     return __real_gate_upcall_fault(thread, vector, error, address);
 }
 

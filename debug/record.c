@@ -92,6 +92,10 @@ static void tell(void)
     const struct debug_fault *fault = &record.fault;
     console_log(CONSOLE_ERROR, "atoll: crash record: core %u at %lu ns: %s\n", record.core,
                 fault->time_ns, record.text);
+    if (fault->thread != 0) {
+        console_log(CONSOLE_ERROR, "  core %u thread %u\n", GATE_THREAD_CORE(fault->thread),
+                    GATE_THREAD_INDEX(fault->thread));
+    }
     console_log(CONSOLE_ERROR, "  vector %lu error 0x%lx rip 0x%lx rsp 0x%lx address 0x%lx\n",
                 fault->vector, fault->error, fault->rip, fault->rsp, fault->address);
     for (uint32_t i = 0; i < record.event_count; i++) {

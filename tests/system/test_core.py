@@ -287,7 +287,7 @@ def test_record_survives_a_warm_reset(guest):
     program = guest.build("crashed.c")
     if guest.end == "signal":
         image = guest.pack(program, "null", str(guest.cores), framed=False, variant="debug", debug=True, net="none")
-        end, core, text = rb"posix: SIGSEGV", 0, b"the program was ended by signal 11"
+        end, core, text = rb"posix: SIGSEGV", 0, b"the program was ended by signal 11\r?\n  core 1 thread \\d+"
     else:
         image, _ = broken_image(guest, "gate_handle_unmap", program, "kernel", str(guest.cores),
                                 code=PANICS[guest.end][0], variant="debug", framed=False, debug=True, net="none")
