@@ -14,14 +14,13 @@ from broken import JUMP_TO_SELF, UD2, broken_image
 from debugger import GDB_SECONDS, Said, Session, debugged, line_of
 from lib import ONE, PAIRWISE, system_test
 
-from atoll.core_file import ATOLL_RINGS
 from atoll.crash import Collector, report
-from atoll.elf import PT_NOTE, Elf, align_up
+from atoll.elf import Elf
 from atoll.machine import DIE_WITH_PARENT, MachineOptions, qemu_command
 from atoll.monitor import Monitor, monitor_arguments
 from atoll.net import net_of
 from atoll.testing.results import TestFailure
-from atoll.trace.records import parse_rings
+from atoll.trace.command import read_trace
 
 SEED = 4711
 STATUS_PANIC = 255
@@ -129,7 +128,7 @@ def test_core_is_as_the_living_machine(guest):
             raise TestFailure("backtraces differ", f"core file: {dead}\nmachine: {alive}")
 
 
-# @verifies ATL-LLR-DEBUG-0703~1 ATL-LLR-DEBUG-0704~1 ATL-LLR-DEBUG-0705~1 ATL-LLR-DEBUG-0706~1
+# @verifies ATL-LLR-DEBUG-0703~1 ATL-LLR-DEBUG-0704~1 ATL-LLR-DEBUG-0705~1 ATL-LLR-DEBUG-0706~1 ATL-LLR-TOOL-0610~1
 @system_test(matrix=PAIRWISE, timeout_s=120, cores=(4, 2), mode=("overflow", "divide", "exhaust"), kind=("-static-pie", "-O1"),
              libc=("glibc",))
 def test_core_tells_of_the_end(guest):
@@ -142,25 +141,14 @@ def test_core_tells_of_the_end(guest):
         said.has(rf"^\$3 = {MODES[guest.mode][0] - 128}$").has(r"^\$4 = -?\d+$")
         said.has(r"AT_EXECFN .*\"/bin/crashed\"$").has(r"^=> 0x[0-9a-f]+ <").has(r"^\$5 = -1$")
         said.has_not("warning").has_not("Cannot access memory at address 0x[0-9a-f]+$")
-        rings = ended_rings(place / "core.1")
+        done = guest.tool("trace", "--core-file", place / "core.1", "-o", place / "trace")
+        if done.returncode != 0:
+            raise TestFailure("no trace comes of the core file", done.stderr.decode("utf-8", "replace"))
+        rings = read_trace(place / "trace")
         if len(rings) != guest.cores or not all(core.records for core in rings):
             raise TestFailure("the trace rings are not in the core file", str(rings)[:1000])
-
-
-def ended_rings(path):
-    """The trace rings of a core file: the note that Atoll owns."""
-    data = path.read_bytes()
-    at, count = next(struct.unpack_from("<8xQ16xQ", data, row) for row in range(64, 64 + 56 * 9, 56)
-                     if struct.unpack_from("<I", data, row)[0] == PT_NOTE)
-    end = at + count
-    while at < end:
-        owner, size, kind = struct.unpack_from("<3I", data, at)
-        name = data[at + 12:at + 12 + owner]
-        at += 12 + align_up(owner, 4)
-        if (name, kind) == (b"ATOLL\0", ATOLL_RINGS):
-            return parse_rings(data[at:at + size])
-        at += align_up(size, 4)
-    return []
+        if not (place / "trace/ctf/metadata").is_file() or not (place / "trace/trace.json").is_file():
+            raise TestFailure("the trace is not written in both formats", "")
 
 
 # @verifies ATL-LLR-DEBUG-0705~1

@@ -10,8 +10,9 @@ import threading
 import unittest
 
 import support  # noqa: F401  (sets the path)
-from atoll.core_file import write_core
+from atoll.core_file import rings_of, write_core
 from atoll.crash import describe_signal, made_up, next_path
+from atoll.errors import ToolError
 from atoll.remote import Registers, Remote, RemoteClosed, RemoteError
 from atoll.snapshot import KIND_IMAGE, KIND_OWN, KIND_UNTOUCHED, Machine, Run, Snapshot, Thread
 
@@ -56,6 +57,22 @@ class CoreFileTest(unittest.TestCase):
                          [2, 2, 2, 1, 1, 1, 1, 1])
         self.assertIn(struct.pack("<5Q", 1, 4096, 0x1000, 0x2000, 3) + b"/bin/prog\0", path.read_bytes())
         self.assertEqual(path.read_bytes()[-0x2000:], bytes([KIND_OWN]) * 0x2000)
+
+    # @verifies ATL-LLR-TOOL-0610~1 @robust
+    def test_its_rings_are_found_again(self):
+        data = bytearray(self.write(snapshot(RUNS), lambda run: [bytes(0x1000)] * len(run.pieces)).read_bytes())
+        self.assertEqual(rings_of(data, "core.1"), b"rings")
+        note = data.index(b"ATOLL\0") - 12
+        for at in (note, note + 4):  # bytes of the owner's name, of the content
+            damaged = bytearray(data)
+            struct.pack_into("<I", damaged, at, 0xfffffff0)
+            self.assertIsNone(rings_of(damaged, "core.1"))
+        struct.pack_into("<H", data, 16, 2)
+        self.assertIsNone(rings_of(data, "a program"))
+        with self.assertRaises(ToolError):
+            rings_of(data[:100], "core.1")
+        with self.assertRaises(ToolError):
+            rings_of(b"#!/bin/sh", "core.1")
 
     # @verifies ATL-LLR-DEBUG-0703~1
     def test_more_segments_than_a_header_can_count(self):

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes an ELF core file as Linux does (elf(5), core(5); the structures are those of x86-64 in
-<sys/procfs.h> and <sys/user.h>), from what snapshot.py has read of a machine."""
+<sys/procfs.h> and <sys/user.h>), from what snapshot.py has read of a machine; and reads one's trace rings."""
 import os
 import struct
 
-from atoll.elf import PAGE_BYTES, align_up
+from atoll.elf import ET_CORE, PAGE_BYTES, PT_LOAD, PT_NOTE, Elf, align_up
 
 _HEADER = struct.Struct("<4s5B7x2HI3QI6H")
 _SEGMENT = struct.Struct("<2I6Q")
 _SECTION = struct.Struct("<2I4Q2I2Q")
 _NOTE = struct.Struct("<3I")
-_ET_CORE, _EM_X86_64 = 4, 62
-_PT_NOTE, _PT_LOAD = 4, 1
+_EM_X86_64 = 62
 _MANY_SEGMENTS = 0xffff         # PN_XNUM: the number is in the first section's header
 _PRSTATUS, _FPREGSET, _PRPSINFO, _AUXV = 1, 2, 3, 6
 _SIGINFO, _FILE, _XSTATE = 0x53494749, 0x46494c45, 0x202
@@ -104,14 +103,14 @@ def write_core(stream, snapshot, read):
     is_many = count >= _MANY_SEGMENTS
     table = _HEADER.size + (_SECTION.size if is_many else 0)
     place = table + count * _SEGMENT.size
-    rows = [_SEGMENT.pack(_PT_NOTE, 0, place, 0, 0, len(notes), 0, 4)]
+    rows = [_SEGMENT.pack(PT_NOTE, 0, place, 0, 0, len(notes), 0, 4)]
     at = align_up(place + len(notes), PAGE_BYTES)
     for run in snapshot.runs:
         held = run.bytes if run.is_kept else 0
-        rows.append(_SEGMENT.pack(_PT_LOAD, _segment_flags(run.rights), at, run.start, 0, held, run.bytes,
+        rows.append(_SEGMENT.pack(PT_LOAD, _segment_flags(run.rights), at, run.start, 0, held, run.bytes,
                                   PAGE_BYTES))
         at += held
-    stream.write(_HEADER.pack(b"\x7fELF", 2, 1, 1, 0, 0, _ET_CORE, _EM_X86_64, 1, 0, table,
+    stream.write(_HEADER.pack(b"\x7fELF", 2, 1, 1, 0, 0, ET_CORE, _EM_X86_64, 1, 0, table,
                               _HEADER.size if is_many else 0, 0, _HEADER.size, _SEGMENT.size,
                               min(count, _MANY_SEGMENTS), _SECTION.size if is_many else 0, int(is_many), 0))
     if is_many:
@@ -133,3 +132,20 @@ def _write_run(stream, position, run, read):
                 stream.seek(position + start)
                 stream.write(page)
         position += len(piece)
+
+
+def rings_of(data, name):
+    """The trace rings of a core file, as bytes; None: it has none. A file that is damaged is a ToolError."""
+    elf = Elf(data, name)
+    for segment in elf.segments if elf.type == ET_CORE else ():
+        at, end = segment.offset, segment.offset + segment.file_bytes
+        while segment.kind == PT_NOTE and at + _NOTE.size <= end:
+            owner_bytes, content_bytes, kind = _NOTE.unpack_from(data, at)
+            owner = at + _NOTE.size
+            content = owner + align_up(owner_bytes, 4)
+            if content + content_bytes > end:
+                break
+            if kind == ATOLL_RINGS and data[owner:owner + owner_bytes] == b"ATOLL\0":
+                return bytes(data[content:content + content_bytes])
+            at = content + align_up(content_bytes, 4)
+    return None

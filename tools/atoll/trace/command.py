@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """`./atoll trace`: runs a program on the kernel that notes everything, and keeps what its rings say;
-`--summary` tells what is in a folder that was written so."""
+`--summary` tells what is in a folder that was written so; `--core-file` writes one of what a core file has."""
 import argparse
 import contextlib
+import mmap
 import pathlib
 import signal
 import sys
 import tempfile
 import threading
 
+from atoll.core_file import rings_of
 from atoll.console import STREAM_LOG, STREAM_TRACE
 from atoll.errors import ToolError
 from atoll.monitor import Monitor, monitor_arguments
@@ -39,6 +41,7 @@ def duration(text):
 def trace_parser():
     parser = argparse.ArgumentParser(
         prog="./atoll trace", usage="./atoll trace [options] PROGRAM [ARGUMENT ...] -o DIR\n"
+                                    "       ./atoll trace --core-file FILE -o DIR\n"
                                     "       ./atoll trace --summary DIR",
         description="Runs a static Linux program as ./atoll run does, on a kernel that notes every event, "
                     f"and writes what its cores noted into a new folder: {CTF}/ in the Common Trace Format, "
@@ -51,6 +54,8 @@ def trace_parser():
     parser.add_argument("-o", "--output", metavar="DIR", help="where the trace goes; must not exist")
     parser.add_argument("--for", dest="seconds", type=duration, metavar="TIME",
                         help="end the program when it has run for this time, as 5s or 500ms")
+    parser.add_argument("--core-file", metavar="FILE",
+                        help="run nothing: write the trace that a core file of ./atoll run --crash or ./atoll core has")
     parser.add_argument("--summary", metavar="DIR", help="tell what is in a trace that was written")
     return parser
 
@@ -72,9 +77,14 @@ def trace_command(words):
         options = options + more
     arguments = parser.parse_args(options)
     if arguments.summary is not None:
-        if command or arguments.output or arguments.seconds:
+        if command or arguments.output or arguments.seconds or arguments.core_file:
             parser.error("--summary reads a trace; nothing is run")
         print(summary(read_trace(arguments.summary)), end="")
+        return 0
+    if arguments.core_file is not None:
+        if command or arguments.seconds or not arguments.output:
+            parser.error("--core-file needs -o DIR, and nothing is run")
+        print(_trace_core_file(arguments.core_file, arguments.output), file=sys.stderr)
         return 0
     if not command:
         parser.error("which program? ./atoll trace ./prog -o DIR")
@@ -159,15 +169,36 @@ def _settings(arguments, program):
     return settings
 
 
-# @impl ATL-LLR-TOOL-0604~1
-def _trace_program(arguments, command):
-    settings = _settings(arguments, command[0])
-    folder = pathlib.Path(arguments.output)
+def _new_folder(path):
+    folder = pathlib.Path(path)
     try:
         folder.mkdir()
     except OSError as error:
         raise ToolError(f"{folder}: {error.strerror}",
                         "give the path of a folder that is not there yet") from None
+    return folder
+
+
+# @impl ATL-LLR-TOOL-0610~1
+def _trace_core_file(path, output):
+    hint = "give a core file of ./atoll run --crash or ./atoll core"
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            rings = rings_of(data, path)
+    except OSError as error:
+        raise ToolError(f"{path}: {error.strerror}", hint) from None
+    except ValueError:
+        raise ToolError(f"{path}: the file is empty", hint) from None
+    if rings is None:
+        raise ToolError(f"{path}: not a core file with trace rings", hint)
+    parse_rings(rings)  # refused before a folder is made
+    return write_trace(_new_folder(output), rings, pathlib.Path(path).name)
+
+
+# @impl ATL-LLR-TOOL-0604~1
+def _trace_program(arguments, command):
+    settings = _settings(arguments, command[0])
+    folder = _new_folder(arguments.output)
     rings = bytearray()
     try:
         status = _run(arguments, command, settings, rings)
