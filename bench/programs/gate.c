@@ -4,9 +4,9 @@
  *
  * crossing   `park` with a flag that does not exist: the way in, the table of calls, one comparison
  *            (EINVAL), the way out; and of the program 10 instructions for registers and the loop.
- * message    `console` POLL on core 1, which asks core 0 for it: a request and its reply. Counted
- *            is everything on both cores: the crossing, both messages, an interrupt on each side,
- *            and that both cores were idle before and are afterwards. */
+ * message    `thread_set` on core 1 that asks how long a thread of core 0 has run: a request and
+ *            its reply. Counted is everything on both cores: the crossing, both messages, an
+ *            interrupt on each side, and that both were idle before and are afterwards. */
 #define _GNU_SOURCE
 #include "bench.h"
 #include <errno.h>
@@ -23,12 +23,12 @@ enum section { CROSSING, MESSAGE };
 #define MESSAGES 2000
 #define FLAG_UNKNOWN (1ul << 63)
 
-static inline long gate(unsigned long number, unsigned long first, unsigned long second)
+static inline long gate(unsigned long number, unsigned long first, unsigned long second,
+                        unsigned long third)
 {
     long result = (long)(GATE_CALL_BASE + number);
     register unsigned long fourth __asm__("r10") = 0;
     register unsigned long fifth __asm__("r8") = 0;
-    unsigned long third = 0;
     __asm__ volatile("jmp 1f\n1: syscall" /* behind a jump no packer rewrites it */
                      : "+a"(result), "+D"(first), "+S"(second), "+d"(third), "+r"(fourth),
                        "+r"(fifth)
@@ -48,15 +48,17 @@ static void require(int holds, const char *what)
 static void crossings(long count)
 {
     for (long i = 0; i < count; i++) {
-        require(gate(GATE_PARK, GATE_NEVER, FLAG_UNKNOWN) == -EINVAL, "park: not EINVAL");
+        require(gate(GATE_PARK, GATE_NEVER, FLAG_UNKNOWN, 0) == -EINVAL, "park: not EINVAL");
     }
 }
+
+static unsigned long first_thread; /* handle */
 
 static void messages(long count)
 {
     for (long i = 0; i < count; i++) {
-        long answer = gate(GATE_CONSOLE, GATE_CONSOLE_POLL, 0);
-        require(answer >= 0 || answer == -EAGAIN, "console: no answer");
+        require(gate(GATE_THREAD_SET, first_thread, GATE_KEEP, GATE_KEEP) >= 0,
+                "thread_set: no answer");
     }
 }
 
@@ -76,7 +78,7 @@ static void *on_core_1(void *none)
 
 int main(void)
 {
-    if (gate(GATE_PARK, GATE_NEVER, FLAG_UNKNOWN) == -ENOSYS) {
+    if (gate(GATE_PARK, GATE_NEVER, FLAG_UNKNOWN, 0) == -ENOSYS) {
         bench_skip(CROSSING, "no gate");
         bench_skip(MESSAGE, "no gate");
         return 0;
@@ -91,6 +93,7 @@ int main(void)
         return 0;
     }
     pthread_t thread;
+    first_thread = (unsigned long)gate(GATE_THREAD_SET, 0, GATE_KEEP, GATE_KEEP);
     require(pthread_create(&thread, NULL, on_core_1, NULL) == 0, "pthread_create");
     pthread_join(thread, NULL);
     return 0;
