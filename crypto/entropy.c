@@ -110,7 +110,7 @@ enum result entropy_initialize(void)
         return RESULT_IO;
     }
     is_seeded = true;
-    for (unsigned core = 1; core < CORE_COUNT_MAX; core++) {
+    for (unsigned core = 1; core < shared_facts.core_count; core++) {
         entropy_fill(shared_seeds[core], sizeof(shared_seeds[core]));
     }
     return RESULT_OK;

@@ -32,30 +32,36 @@ static void schedule(const uint8_t *block, uint32_t words[static 64])
     }
 }
 
+/* Of the eight working variables of a round only a and e are new; the others are those of earlier
+ * rounds: b, c, d are a one, two, three rounds ago, and f, g, h are e. Nothing moves. */
+#define AGO_MAX 4u
+
 static void compress(uint32_t state[static 8], const uint8_t *block)
 {
-    uint32_t words[64], v[8];
+    uint32_t words[64], a[AGO_MAX + 64], e[AGO_MAX + 64];
     schedule(block, words);
-    for (unsigned i = 0; i < 8; i++) {
-        v[i] = state[i];
+    for (unsigned i = 0; i < AGO_MAX; i++) {
+        a[AGO_MAX - 1 - i] = state[i];
+        e[AGO_MAX - 1 - i] = state[4 + i];
     }
     for (unsigned i = 0; i < 64; i++) {
-        uint32_t sum1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25);
-        uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        uint32_t t1 = v[7] + sum1 + choice + constants[i] + words[i];
-        uint32_t sum0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22);
-        uint32_t t2 = sum0 + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-        for (unsigned j = 7; j > 0; j--) {
-            v[j] = v[j - 1];
-        }
-        v[4] += t1;
-        v[0] = t1 + t2;
+        const uint32_t *old_a = a + i, *old_e = e + i; /* [3] is the newest, [0] d and h */
+        uint32_t new_a = old_a[3], new_e = old_e[3];
+        uint32_t sum1 = rotate(new_e, 6) ^ rotate(new_e, 11) ^ rotate(new_e, 25);
+        uint32_t choice = old_e[1] ^ (new_e & (old_e[2] ^ old_e[1]));
+        uint32_t t1 = old_e[0] + sum1 + choice + constants[i] + words[i];
+        uint32_t sum0 = rotate(new_a, 2) ^ rotate(new_a, 13) ^ rotate(new_a, 22);
+        uint32_t majority = (new_a & old_a[2]) | (old_a[1] & (new_a | old_a[2]));
+        e[AGO_MAX + i] = old_a[0] + t1;
+        a[AGO_MAX + i] = t1 + sum0 + majority;
     }
-    for (unsigned i = 0; i < 8; i++) {
-        state[i] += v[i];
+    for (unsigned i = 0; i < AGO_MAX; i++) {
+        state[i] += a[AGO_MAX + 63 - i];
+        state[4 + i] += e[AGO_MAX + 63 - i];
     }
     crypto_erase(words, sizeof(words));
-    crypto_erase(v, sizeof(v));
+    crypto_erase(a, sizeof(a));
+    crypto_erase(e, sizeof(e));
 }
 
 /* @impl ATL-LLR-ENTROPY-0001~1 */

@@ -19,9 +19,9 @@ struct walk {
     unsigned used[LEVEL_ROOT + 1];
 };
 
-static uint64_t entry_of(const struct walk *walk, uint64_t address)
+static const uint64_t *entry_of(const struct walk *walk, uint64_t address)
 {
-    return walk->tables[walk->level][address / table_span(walk->level) % TABLE_ENTRIES];
+    return &walk->tables[walk->level][address / table_span(walk->level) % TABLE_ENTRIES];
 }
 
 static void enter(struct walk *walk, paddr_t table)
@@ -34,21 +34,20 @@ static void enter(struct walk *walk, paddr_t table)
 /* The tables of shared slots count their entries; a wrong count would free or keep one wrongly. */
 static void leave(struct audit_report *report, struct walk *walk)
 {
-    unsigned used = walk->used[walk->level];
-    walk->level++;
+    unsigned used = walk->used[walk->level++];
     uint64_t begin = walk->address - table_span(walk->level);
     bool is_counted =
         walk->level <= TABLE_LEVEL_TOP && begin < space_cell->shared_slot_count * GATE_SLOT_BYTES;
-    if (is_counted && entry_count(entry_of(walk, begin)) != used) {
-        audit_violation(report, "table_count", begin, entry_of(walk, begin));
+    if (is_counted && entry_count(*entry_of(walk, begin)) != used) {
+        audit_violation(report, "table_count", begin, *entry_of(walk, begin));
     }
 }
 
 static void visit(struct audit_report *report, struct walk *walk)
 {
-    uint64_t entry = entry_of(walk, walk->address);
-    bool is_upper = walk->address >= LAYOUT_USER_END; /* sign extension */
-    uint64_t address = is_upper ? walk->address | ~(2 * LAYOUT_USER_END - 1) : walk->address;
+    const uint64_t *at = entry_of(walk, walk->address);
+    uint64_t entry = *at;
+    uint64_t address = (uint64_t)((int64_t)(walk->address << 16) >> 16); /* sign extension */
     walk->used[walk->level] += entry != 0;
     if (walk->level > 1 && entry_is_table(entry)) {
         if (audit_table(report, address, entry, walk->level)) {
@@ -60,7 +59,9 @@ static void visit(struct audit_report *report, struct walk *walk)
     } else if (entry != 0) {
         audit_lazy(report, address, entry, walk->level);
     }
-    walk->address += table_span(walk->level);
+    do { /* to the end of the table, or an entry in use */
+        walk->address += table_span(walk->level);
+    } while (!IS_ALIGNED((uintptr_t)++at, PAGE_BYTES) && *at == 0);
     while (walk->level < LEVEL_ROOT && IS_ALIGNED(walk->address, table_span(walk->level + 1))) {
         leave(report, walk);
     }

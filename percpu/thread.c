@@ -18,6 +18,7 @@ void thread_initialize(void)
 {
     for (uint32_t index = 0; index < percpu_config.thread_count; index++) {
         struct thread *thread = &percpu_config.threads[index];
+        thread->state = THREAD_FREE; /* all else is set when it is allocated */
         thread->index = (uint16_t)index;
         thread->generation = 1;
         thread->extended =
@@ -54,10 +55,7 @@ void percpu_thread_free(struct thread *thread)
     ASSERT(percpu_threads_live > 0 && thread->deadline_slot == DEADLINE_NONE);
     thread->state = THREAD_FREE;
     generation_publish(thread);
-    thread->generation++;
-    if (thread->generation == 0) {
-        thread->generation = 1;
-    }
+    thread->generation = MAX(thread->generation + 1, 1u); /* 0 is nobody's */
     percpu_threads_live--;
     if (percpu_current == thread) {
         percpu_current = NULL;

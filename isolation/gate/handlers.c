@@ -126,13 +126,13 @@ int64_t gate_handle_exit(uint64_t status, uint64_t signal, uint64_t, uint64_t, u
 }
 
 /* The initial state of everything vectorial: XRSTOR takes it where XSTATE_BV is zero, and MXCSR
- * from the area in any case. SDM volume 1, "XSAVE area". What the slot's last thread left is gone.
- */
+ * from the area in any case; the rest of the header must be zero. SDM volume 1, "XSAVE area". What
+ * the slot's last thread left is gone, and what memory held before boot. */
 static void extended_reset(uint8_t *area)
 {
-    const uint32_t mxcsr_offset = 24, mxcsr_initial = 0x1f80, header_offset = 512;
+    const uint32_t mxcsr_offset = 24, mxcsr_initial = 0x1f80, header = 512, header_bytes = 64;
     memcpy(area + mxcsr_offset, &mxcsr_initial, sizeof(mxcsr_initial));
-    memset(area + header_offset, 0, sizeof(uint64_t));
+    memset(area + header, 0, header_bytes);
 }
 
 int64_t gate_thread_start(const struct gate_thread_start *start)

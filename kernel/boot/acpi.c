@@ -108,15 +108,15 @@ static uint8_t small_constant(const uint8_t **at)
 enum result acpi_parse_s5(const uint8_t *code, size_t bytes, struct facts *facts)
 {
     for (size_t i = 1; i + 5 <= bytes; i++) {
-        bool is_name =
-            code[i - 1] == AML_NAME || (i >= 2 && code[i - 1] == '\\' && code[i - 2] == AML_NAME);
-        if (!is_name || memcmp(code + i, "_S5_\x12", 5) != 0) {
+        const uint8_t *name = code + i;
+        if (*name != '_' || memcmp(name, "_S5_\x12", 5) != 0 ||
+            name[i >= 2 && name[-1] == '\\' ? -2 : -1] != AML_NAME) {
             continue;
         }
         /* What the code does not have of it reads as something that is no constant. */
         uint8_t package[PACKAGE_BYTES_MAX];
         memset(package, UINT8_MAX, sizeof(package));
-        memcpy(package, code + i + 5, MIN(sizeof(package), bytes - i - 5));
+        memcpy(package, name + 5, MIN(sizeof(package), bytes - i - 5));
         const uint8_t *at = package + 1 + (package[0] >> 6); /* how many bytes of length follow */
         uint8_t elements = *at++;
         uint8_t a = small_constant(&at), b = small_constant(&at);
@@ -145,7 +145,7 @@ void acpi_parse_slots(const uint8_t *code, size_t bytes, struct facts *facts)
     size_t until = 0;
     for (size_t i = 0; i + SLOT_RESOURCE_BYTES <= bytes; i++) {
         const uint8_t *at = code + i;
-        if (memcmp(at, SLOT_NAME, 8) == 0) {
+        if (*at == *SLOT_NAME && memcmp(at, SLOT_NAME, 8) == 0) {
             until = i + SLOT_CODE_BYTES_MAX;
         } else if (i < until && facts->slot_count < FACTS_SLOTS_MAX &&
                    memcmp(at, SLOT_MEMORY, 3) == 0 && memcmp(at + 12, SLOT_INTERRUPT, 3) == 0) {

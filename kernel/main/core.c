@@ -23,9 +23,8 @@
 #include <virtio/virtio.h>
 
 enum boot_stage {
-    STAGE_CORES_START, /* core 0 starts the others one after another; each prepares itself */
-    STAGE_CELL,        /* core 0's cell is built: the others build theirs */
-    STAGE_SEAL,        /* everything is written: each core makes the boot facts read-only */
+    STAGE_CELL, /* each core has prepared itself, core 0's cell is built: the others build theirs */
+    STAGE_SEAL, /* everything is written: each core makes the boot facts read-only */
 };
 
 /* Stages that each core has finished: written by it before seal, read by core 0, for which it
@@ -192,7 +191,6 @@ noreturn void kernel_core_main(core_id_t self)
         gate_services.network_kick = virtio_network_start();
         other_cores_start();
     }
-    stage_finish(STAGE_CORES_START);
     if (self.value == 0 && isolation_cell_build(&gate_cell) != RESULT_OK) {
         boot_refuse("not enough memory for the library OS");
     }

@@ -99,9 +99,10 @@ static enum result place(struct region *region, uint64_t share)
     } things[] = {
         {&region->percore, region->percore_bytes},
         {&region->outbox, region->outbox_bytes},
+        {&region->frame_tables, percpu_frames_table_bytes(limit)},
+        /* From here on who takes it into use clears it. */
         {&region->threads, threads * sizeof(struct thread)},
         {&region->extended, threads * ALIGN_UP((uint64_t)shared_facts.extended_bytes, 64ull)},
-        {&region->frame_tables, percpu_frames_table_bytes(limit)},
         {&region->audit_marks, region->audit_marks_bytes},
     };
     uint64_t needed = tables_bound(region->end.value - region->start.value) + REGION_SLACK_BYTES +
@@ -116,13 +117,12 @@ static enum result place(struct region *region, uint64_t share)
         }
     }
     region->port.value = part.start;
-    memset((void *)region->port.value, 0, shared_facts.port_bytes);
     region->own_start.value = region->own_end.value = part.start + shared_facts.port_bytes;
     for (size_t i = 0; i < ARRAY_COUNT(things); i++) {
         *things[i].at = region->own_end;
-        memset((void *)region->own_end.value, 0, page_up(things[i].bytes));
         region->own_end.value += page_up(things[i].bytes);
     }
+    memset((void *)region->port.value, 0, region->threads.value - region->port.value);
     return RESULT_OK;
 }
 
