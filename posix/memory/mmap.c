@@ -8,6 +8,8 @@
 #define LOW_SEARCH_BASE 0x40000000ull /* MAP_32BIT searches [1 GiB, 2 GiB) as Linux does */
 #define LOW_SEARCH_END 0x80000000ull
 
+#define AT_ONCE_BYTES_MAX (4 * POSIX_PAGE_BYTES)
+
 /* One mmap, checked. */
 struct request {
     uint64_t address, bytes; /* bytes is a page multiple > 0 */
@@ -18,6 +20,18 @@ struct request {
     uint64_t file_bytes; /* of a file that is mapped: behind its last page is nothing */
 };
 
+/* A few writable pages are nearly always written at once: their frames now spare the faults. Only
+ * where frames come without a message, from this core's own memory; as a wish.
+ *
+ * @impl ATL-LLR-POSIX-1020~1 */
+static bool is_filled(const struct request *request, uint64_t start, uint64_t bytes)
+{
+    bool is_asked = (request->flags & MAP_POPULATE) != 0;
+    bool is_small = (request->protection & PROT_WRITE) != 0 && bytes <= AT_ONCE_BYTES_MAX &&
+                    slot_index(start) % posix_info.core_count == posix_core();
+    return request->kind == POSIX_REGION_ANONYMOUS && (is_asked || is_small);
+}
+
 /* Addresses without rights are names alone: thread libraries and run-times reserve them to give
  * rights to a part later. */
 static struct slot_mapping mapping_of(const struct request *request, uint64_t start, uint64_t bytes)
@@ -27,10 +41,7 @@ static struct slot_mapping mapping_of(const struct request *request, uint64_t st
         .start = start,
         .end = start + bytes,
         .protection = request->protection,
-        .gate_flags =
-            (request->flags & MAP_POPULATE) != 0 && request->kind == POSIX_REGION_ANONYMOUS
-                ? GATE_MAP_POPULATE
-                : 0,
+        .gate_flags = is_filled(request, start, bytes) ? GATE_MAP_POPULATE : 0,
         .kind = request->kind,
         .flags = request->region_flags | (is_reserved ? POSIX_REGION_RESERVED : 0),
         .file = request->file,

@@ -28,6 +28,7 @@ char shim_reports[4096];
 int64_t shim_exit_status = -1;
 void (*shim_at_exit)(void);
 
+uint64_t shim_map_flags;
 uint64_t posix_wall_base_ns;
 static struct gate_info info;
 extern const struct gate_info posix_info __attribute__((alias("info")));
@@ -66,6 +67,7 @@ int64_t gate_map(uint64_t address, uint64_t bytes, uint64_t protection, uint64_t
                  uint64_t offset)
 {
     shim_gate_calls++;
+    shim_map_flags = flags;
     if (!is_one_slot(address, bytes) || offset % 4096 != 0) {
         return -EINVAL;
     }

@@ -8,6 +8,7 @@
 #include <posix/posix.h>
 
 extern uint64_t shim_gate_calls;
+extern uint64_t shim_map_flags; /* of the last gate_map */
 extern uint64_t shim_fail_map;
 extern uint64_t shim_free_frames;
 /* of each core, as the kernel says */ /* the n-th gate_map from now fails with -ENOMEM; 0: none
