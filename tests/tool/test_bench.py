@@ -204,11 +204,24 @@ class BenchTest(unittest.TestCase):
         text = page.with_tables(f"above\n{page.BEGIN}old\n{page.END}below\n", EVERYTHING,
                                 {"a <b>": 1000, "c": 30})
         self.assertTrue(text.startswith(f"above\n{page.BEGIN}") and text.endswith(f"{page.END}below\n"))
-        self.assertIn("| a <b> | 1,234 | 5,000 | 1,000 | short |\n", text)
-        self.assertIn("| c | 22 | - | 30 | met |\n", text)
+        self.assertIn("| a <b> | 1,234 | 5,000 | 4.1 | 1,000 | short |\n", text)
+        self.assertIn("| c | 22 | - |  | 30 | met |\n", text)
         self.assertNotIn("old", text)
         with self.assertRaises(ToolError):
             page.with_tables("no marks\n", EVERYTHING, {})
+
+    # @verifies ATL-LLR-TOOL-1040~1
+    def test_a_boot_is_judged_by_the_bare_image(self):
+        boot = {"boot": {system: {"m": (1.0, ms * 1e6, 1.0, 1.0)}
+                         for system, ms in (("bare", 100), ("atoll-ring3", 131), ("linux", 1310))}}
+        for times, wanted in ((1.3, "| 100 | 131 | 1,310 | 10.0 | 130 | short |"), (1.4, "| 10.0 | 140 | met |")):
+            text = page.with_tables(page.BEGIN + page.END, boot, {page.BARE: {"m": times}})
+            self.assertIn(wanted, text)
+
+    # @verifies ATL-LLR-TOOL-1040~1
+    def test_what_is_no_cost_is_not_compared(self):
+        counted = {"program": {"atoll-ring3": {"a second": (50.0, None)}, "linux": {"a second": (10.0, None)}}}
+        self.assertIn("| a second | 50 | 10 |  |  |  |\n", page.with_tables(page.BEGIN + page.END, counted, {}))
 
 
 if __name__ == "__main__":
