@@ -37,6 +37,7 @@ static void make_file(struct request *request, const char *path, size_t bytes)
     }
 }
 
+/* @impl ATL-LLR-NET-0930~1 */
 static void make_files(void)
 {
     static const char hosts[] = "127.0.0.1 localhost\n::1 localhost\n";
