@@ -5,6 +5,7 @@
 
 #include "lwip_hooks.h"
 
+#include <lwip/ip.h>
 #include <lwip/priv/tcp_priv.h>
 
 #define EPHEMERAL_TRIES 28233u /* the ports that there are */
@@ -142,4 +143,38 @@ err_t net_listener_reached(struct tcp_pcb *listening)
     *place = moved;
     moved->next = NULL;
     return ERR_OK;
+}
+
+static bool is_port_listened_on(uint16_t port)
+{
+    const struct tcp_pcb_listen *pcb = tcp_listen_pcbs.listen_pcbs;
+    while (pcb != NULL && pcb->local_port != port) {
+        pcb = pcb->next;
+    }
+    return pcb != NULL;
+}
+
+/* A peer that opens a connection anew from the same port need not wait until the time of the old
+ * one is over, if nothing of that can be taken for the new one's (RFC 9293, section 3.6.1). lwIP
+ * has taken the header from the packet and has turned its words: it gets the packet again as it
+ * was, now for who listens.
+ * @impl ATL-LLR-NET-0900~1 */
+err_t net_ended_reached(struct tcp_pcb *pcb, struct tcp_hdr *header, uint16_t option_bytes,
+                        struct pbuf *packet)
+{
+    if ((TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN ||
+        !TCP_SEQ_GT(header->seqno, pcb->rcv_nxt) || !is_port_listened_on(pcb->local_port) ||
+        packet->next != NULL || /* it may be in pieces */
+        pbuf_add_header_force(packet, TCP_HLEN + (size_t)option_bytes) != 0) {
+        return ERR_OK;
+    }
+    header->src = lwip_htons(header->src);
+    header->dest = lwip_htons(header->dest);
+    header->seqno = lwip_htonl(header->seqno);
+    header->ackno = lwip_htonl(header->ackno);
+    header->wnd = lwip_htons(header->wnd);
+    tcp_abort(pcb); /* of one that waits nobody hears */
+    pbuf_ref(packet);
+    tcp_input(packet, ip_current_input_netif());
+    return ERR_USE;
 }

@@ -2,7 +2,7 @@
 /* Who may have a port of TCP beside whom: families, SO_REUSEADDR, SO_REUSEPORT.
  * Fault injection: --break CASE.
  *
- * @verifies ATL-HLR-CONF-0900~1 ATL-LLR-POSIX-0950~1 ATL-LLR-POSIX-0951~1 */
+ * @verifies ATL-HLR-CONF-0900~1 ATL-LLR-POSIX-0950~1 ATL-LLR-POSIX-0951~1 ATL-LLR-NET-0900~1 */
 #include "check.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 
 #define SHARERS 3
 #define CONNECTIONS 96
+#define TIMES 4
 
 enum family { FOUR, SIX, DUAL };
 enum sharing { ALONE = 0, ADDRESS = 1, PORT = 2 };
@@ -309,6 +310,45 @@ static void full_one_among_others(void)
     }
 }
 
+/* One connection: the server closes it first, and the client's end is gone when that has closed
+ * too. */
+static void open_and_close(int server, enum family family, int from, const char *text, int to)
+{
+    union name name;
+    socklen_t bytes = name_of(family, text, to, &name);
+    char byte;
+    int client = make(family, ADDRESS);
+    CHECK_EQUAL(bind_to(client, family, text, from), 0);
+    CHECK_EQUAL(connect(client, &name.any, bytes), 0);
+    int accepted = accept(server, NULL, NULL);
+    CHECK_EQUAL(write(client, "x", 1), 1);
+    CHECK_EQUAL(read(accepted, &byte, 1), 1);
+    CHECK_EQUAL(close(accepted), 0);
+    CHECK_EQUAL(read(client, &byte, 1), 0);
+    CHECK_EQUAL(close(client), 0);
+}
+
+/* A server that closes first waits for the last words of its peer; that does not keep the peer from
+ * opening the next connection from the same port. */
+static void same_ends_again(void)
+{
+    static const char *const texts[] = {"127.0.0.1", "::1"};
+    for (enum family family = FOUR; family <= SIX; family++) {
+        const char *text = texts[family];
+        int server = make(family, ADDRESS);
+        int client = make(family, ADDRESS);
+        CHECK_EQUAL(bind_to(server, family, text, 0), 0);
+        CHECK_EQUAL(listen(server, 1), 0);
+        CHECK_EQUAL(bind_to(client, family, text, 0), 0);
+        int from = port_of(client);
+        CHECK_EQUAL(close(client), 0);
+        for (int i = 0; i < TIMES; i++) {
+            open_and_close(server, family, from, text, port_of(server));
+        }
+        CHECK_EQUAL(close(server), 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_case cases[] = {
@@ -320,6 +360,7 @@ int main(int argc, char **argv)
         {"shared_port", shared_port},
         {"shared_by_both_alone", shared_by_both_alone},
         {"full_one_among_others", full_one_among_others},
+        {"same_ends_again", same_ends_again},
     };
     return CHECK_MAIN(cases);
 }

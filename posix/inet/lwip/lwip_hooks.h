@@ -9,6 +9,8 @@
 #include <lwip/ip_addr.h>
 
 struct netif;
+struct pbuf;
+struct tcp_hdr;
 struct tcp_pcb;
 
 /* The loopback for addresses of the machine itself; NULL: as the routes say. */
@@ -20,6 +22,11 @@ const ip6_addr_t *net_gateway_6(const ip6_addr_t *destination);
 
 /* A segment has reached a pcb that listens (tcp_port.c). */
 err_t net_listener_reached(struct tcp_pcb *listening);
+
+/* A segment has reached a connection that both have closed. Not ERR_OK: lwIP need not look at it
+ * (tcp_port.c). */
+err_t net_ended_reached(struct tcp_pcb *pcb, struct tcp_hdr *header, uint16_t option_bytes,
+                        struct pbuf *packet);
 
 /* Where the sequence numbers of a connection start (support.c). */
 uint32_t net_initial_sequence(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote,

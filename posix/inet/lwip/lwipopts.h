@@ -93,8 +93,10 @@
 #define LWIP_HOOK_IP4_ROUTE_SRC(source, destination) net_route_4(source, destination)
 #define LWIP_HOOK_IP6_ROUTE(source, destination) net_route_6(source, destination)
 #define LWIP_HOOK_ND6_GET_GW(interface, destination) net_gateway_6(destination)
-#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, ...)                                                       \
-    ((pcb)->state == LISTEN ? net_listener_reached(pcb) : ERR_OK)
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, option_bytes, first_bytes, second, packet)         \
+    ((pcb)->state == LISTEN      ? net_listener_reached(pcb)                                       \
+     : (pcb)->state == TIME_WAIT ? net_ended_reached(pcb, header, option_bytes, packet)            \
+                                 : ERR_OK)
 #define LWIP_HOOK_TCP_ISN(local, local_port, remote, remote_port)                                  \
     net_initial_sequence(local, local_port, remote, remote_port)
 
