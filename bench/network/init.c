@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /init of the Linux guest that serves the network: loads the modules that its arguments name up to
- * `become`, gives the first network device its address in QEMU's user network, and becomes the
- * program behind it. */
+ * `become`, switches on a network device for each of the addresses, with commas between them, that
+ * follow (0.0.0.0: without one), and becomes the program behind them. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,13 +54,25 @@ static void set_up(const char *name, const char *address, const char *mask)
     for (int i = 0; i < TRIES && ioctl(control, SIOCGIFFLAGS, &request) != 0; i++) {
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     }
-    set_address(control, &request, SIOCSIFADDR, address);
-    set_address(control, &request, SIOCSIFNETMASK, mask);
+    if (strcmp(address, "0.0.0.0") != 0) {
+        set_address(control, &request, SIOCSIFADDR, address);
+        set_address(control, &request, SIOCSIFNETMASK, mask);
+    }
     request.ifr_flags = IFF_UP | IFF_RUNNING;
     if (ioctl(control, SIOCSIFFLAGS, &request) != 0) {
         stop(name);
     }
     close(control);
+}
+
+static void set_up_all(char *addresses)
+{
+    char name[] = "eth0", *next;
+    for (char *address = strtok_r(addresses, ",", &next); address != NULL;
+         address = strtok_r(NULL, ",", &next)) {
+        set_up(name, address, "255.255.255.0");
+        name[3]++;
+    }
 }
 
 int main(int argc, char **argv)
@@ -70,12 +83,17 @@ int main(int argc, char **argv)
     while (at < argc && strcmp(argv[at], "become") != 0) {
         load(argv[at++]);
     }
-    if (at + 1 >= argc) {
+    if (at + 2 >= argc) {
         fprintf(stderr, "init: no program\n");
         return 1;
     }
+    if (symlink("/proc/self/fd/1", "/dev/stdout") != 0 ||
+        mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3)) != 0 ||
+        mknod("/dev/urandom", S_IFCHR | 0666, makedev(1, 9)) != 0) {
+        stop("/dev");
+    }
     set_up("lo", "127.0.0.1", "255.0.0.0");
-    set_up("eth0", "10.0.2.15", "255.255.255.0");
-    execv(argv[at + 1], argv + at + 1);
-    stop(argv[at + 1]);
+    set_up_all(argv[at + 1]);
+    execv(argv[at + 2], argv + at + 2);
+    stop(argv[at + 2]);
 }

@@ -11,7 +11,7 @@
 /* One cache line each: the writer is the vCPU, the reader whoever passes a mark or asks. */
 struct counter {
     _Alignas(64) _Atomic uint64_t instructions;
-    _Atomic uint64_t calls; /* instructions `syscall` */
+    _Atomic uint64_t calls; /* ways into the kernel by call */
 };
 extern struct counter counters[VCPUS_MAX];
 

@@ -7,7 +7,9 @@
  * and begins the next, 2 reports them.
  *
  * Argument control=SOCKET: who connects there and sends a byte gets the counts of all vCPUs until
- * now (control.c); with profile=on, the byte `p` gets those of each block.
+ * now (control.c); with profile=on, the byte `p` gets those of each block. Beside its instructions
+ * a vCPU has a count of calls: of instructions `syscall`, or with entry=ADDRESS (hexadecimal) of
+ * jumps to that place, where a kernel begins with a call however it came.
  *
  * Argument out=FILE; one line is written at once for each end: `SECTION INSTRUCTIONS NANOSECONDS`;
  * 127 gives `127 INSTRUCTIONS NANOSECONDS` since reset; `quantum VCPU INSTRUCTIONS` is one quantum.
@@ -44,6 +46,7 @@ static struct quanta {
 } quanta[VCPUS_MAX];
 
 static int output = -1;
+static uint64_t entry; /* 0: calls are by `syscall` */
 static uint64_t started_ns;
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
@@ -139,6 +142,15 @@ static void pass_quantum(unsigned vcpu, void *data)
     own->begun = now;
 }
 
+static bool is_call(const struct qemu_plugin_insn *instruction, const struct qemu_plugin_tb *block,
+                    size_t number)
+{
+    const uint8_t *bytes = qemu_plugin_insn_data(instruction);
+    return entry != 0
+               ? number == 0 && qemu_plugin_tb_vaddr(block) == entry
+               : bytes[0] == 0x0f && bytes[1] == 0x05 && qemu_plugin_insn_size(instruction) == 2;
+}
+
 static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     (void)id;
@@ -148,7 +160,7 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(block, i);
         const uint8_t *bytes = qemu_plugin_insn_data(instruction);
-        if (bytes[0] == 0x0f && bytes[1] == 0x05 && qemu_plugin_insn_size(instruction) == 2) {
+        if (is_call(instruction, block, i)) {
             qemu_plugin_register_vcpu_insn_exec_cb(instruction, count_call, QEMU_PLUGIN_CB_NO_REGS,
                                                    NULL);
         }
@@ -174,6 +186,9 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
     bool is_controlled = false;
     for (int i = 0; i < argc; i++) {
         is_controlled |= control_argument(argv[i]);
+        if (strncmp(argv[i], "entry=", 6) == 0) {
+            entry = strtoull(argv[i] + 6, NULL, 16);
+        }
         if (strncmp(argv[i], "out=", 4) == 0) {
             output = open(argv[i] + 4, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
         }

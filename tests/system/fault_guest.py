@@ -6,9 +6,9 @@ import threading
 import time
 
 from atoll.address import ip_setting
+from atoll.namespace import private_network
 from atoll.net import net_arguments
 from lib import TestFailure
-from namespace import private_network
 
 PORT = 7
 ADDRESS_4, ADDRESS_6 = "10.9.0.2", "fd09::2"

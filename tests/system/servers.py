@@ -10,8 +10,8 @@ import threading
 import lib
 import real
 from atoll.address import ip_setting
+from atoll.namespace import add_tap, private_network
 from atoll.net import net_arguments
-from namespace import add_tap, private_network
 
 CLIENT_SECONDS_MAX = 60
 CTRL_C = b"\x03"  # the terminal shows it as ^C

@@ -12,10 +12,11 @@ import tempfile
 import threading
 
 from atoll.monitor import Monitor, monitor_arguments
+from atoll.namespace import add_tap, ip
+from bad_wire import BadWire
 from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, Counted, serve
 from frames import ACK, RST, SYN, TCP, Mutator, Wire, ip_packet, packed, tcp, udp, UDP
 from lib import ONE, PAIRWISE, TestFailure, system_test
-from namespace import BadWire, add_tap, ip
 
 SEED = 20261121
 HEAP_BYTES_MAX = 2 << 20  # of all cores, with 1000 small frames waiting for one

@@ -2,9 +2,9 @@
 """A guest on a tap: TCP and UDP of IPv4 and IPv6 with this machine's own stack, at addresses of its image."""
 import socket
 
+from atoll.namespace import add_tap
 from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, serve
 from lib import PAIRWISE, TestFailure, system_test
-from namespace import add_tap
 
 EXCHANGES = 2500
 

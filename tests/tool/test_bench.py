@@ -1,28 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """The measuring chain: the plugin counts what is between two marks, and the numbers are divided
 rightly. The guest is the stand-in kernel's cousin: a few instructions of known number."""
-import contextlib
 import pathlib
 import re
-import socket
 import subprocess
-import threading
 import time
 import unittest
 
 import support
-from atoll.bench import page
+from atoll.bench import load, page
 from atoll.bench.baseline import differences
 from atoll.bench.compare import changes
 from atoll.bench.measure import Job, build_plugin, parse_counts, parse_output, per_operation
-from atoll.bench.network import REQUESTS, Client, Counters, rows_of
+from atoll.bench.load import Done
+from atoll.bench.network import rows_of
 from atoll.bench.noise import noise_rows, parse_quanta
+from atoll.bench.serve import Counters
 from atoll.bench.whole import whole_programs, workload
 from atoll.errors import ToolError
 
 EVERYTHING = {"program": {
     "atoll-ring3": {"a <b>": (1234.0, 10.0, 1234.0, 1234.0), "c": (22.0, 1.0, 22.0, 22.0)},
     "linux": {"a <b>": (5000.0, 20.0, 4990.0, 5010.0)}}}
+
+WRK = """  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.02ms  112.20us   2.05ms   90.1%
+  Latency Distribution
+     50%  940.00us
+     75%    1.02ms
+     90%    1.10ms
+     99%    1.52s
+  8000 requests in 2.01s, 1.03MB read
+Requests/sec:   3980.10
+"""
+REDIS = """"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms"
+"GET","2000.00","0.4","0.1","1.5","2.0","2.5"
+"""
+MEMCACHED = """Time to generate        500 test keys:                0.001 seconds.
+Time to set             500 keys:                     0.035 seconds.
+Time to start             4 threads:                  0.000 seconds.
+Time to get            2000 keys by    4 threads:     0.035 seconds.
+Time total:                                           0.071 seconds.
+"""
 
 GUEST = r"""
     .section .note.pvh, "a", @note
@@ -74,20 +93,6 @@ def counted_command(program, plugin):
             "-nodefaults", "-no-reboot", "-kernel", program, "-plugin", f"{build_plugin()},{plugin}"]
 
 
-def serve_http(server, lengths):
-    """Answers each request on each connection; bodies of the first length, then of the others."""
-    def answer(peer):
-        number = 0
-        with contextlib.suppress(OSError):
-            while peer.recv(4096):
-                length = lengths[min(number, len(lengths) - 1)]
-                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n" + b"x" * int(length))
-                number += 1
-    with contextlib.suppress(OSError):
-        while True:
-            threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
-
-
 def count(loops):
     """What the plugin writes for a guest that loops: the text of its file."""
     output = support.FOLDER / f"count-{loops}"
@@ -105,7 +110,7 @@ class BenchTest(unittest.TestCase):
         difference = parse_counts(many)[5][0] - parse_counts(few)[5][0]
         self.assertEqual(difference, 3 * 2 * 100000)
 
-    # @verifies ATL-LLR-TOOL-0971~1
+    # @verifies ATL-LLR-TOOL-0971~2
     def test_counts_are_asked_for_while_it_runs(self):
         path = support.FOLDER / "control"
         process = subprocess.Popen(counted_command(build_counted(2000000000), f"control={path},profile=on"))
@@ -128,25 +133,68 @@ class BenchTest(unittest.TestCase):
             process.kill()
             process.wait()
 
-    # @verifies ATL-LLR-TOOL-0971~1
-    def test_rows_of_the_network(self):
-        self.assertEqual(rows_of(2, [3000 * REQUESTS, 1000 * REQUESTS], 5 * REQUESTS, 2.0), {
-            "request, 2 cores": (4000.0, 2e9 / REQUESTS),
-            "request, 2 cores: crossings by syscall": (5.0, None),
-            "request, 2 cores: requests a second": (REQUESTS // 2, None),
-            "request, 2 cores: per cent of the busiest core": (75, None)})
+    # @verifies ATL-LLR-TOOL-0971~2
+    def test_calls_are_counted_where_the_kernel_begins(self):
+        program, path = build_counted(2000000000), support.FOLDER / "control-entry"
+        entry = next(line.split()[0] for line in subprocess.run(["nm", program], capture_output=True, text=True,
+                                                                check=True).stdout.splitlines()
+                     if line.endswith(" start"))
+        process = subprocess.Popen(counted_command(program, f"control={path},entry={entry}"))
+        try:
+            while not path.exists():
+                self.assertIsNone(process.poll())
+                time.sleep(0.01)
+            counters, calls = Counters(path), 0
+            while calls == 0:
+                self.assertIsNone(process.poll())
+                _, calls = counters.read()
+            self.assertEqual(calls, 1)
+        finally:
+            process.kill()
+            process.wait()
 
-    # @verifies ATL-LLR-TOOL-0971~1 @robust
-    def test_client_counts_whole_answers_alone(self):
-        for lengths, is_well in (((b"5",), True), ((b"5", b"6"), False)):
-            with socket.create_server(("127.0.0.1", 0)) as server:
-                threading.Thread(target=serve_http, args=(server, lengths), daemon=True).start()
-                client = Client(server.getsockname()[1])
-                if is_well:
-                    client.ask(100)
-                else:
-                    self.assertRaises(ToolError, client.ask, 100)
-                client.close()
+    # @verifies ATL-LLR-TOOL-0971~2
+    def test_rows_of_a_server(self):
+        self.assertEqual(rows_of("x, 2 cores", [3000, 1000], 10, 4, Done(8, 2.0, 20.4, 300.0)), {
+            "x, 2 cores": (1000.0, 2e9 / 8),
+            "x, 2 cores: gate crossings": (2.5, None),
+            "x, 2 cores: per cent of the busiest core": (75, None),
+            "x, 2 cores: a second": (4, None),
+            "x, 2 cores: microseconds, median": (20, None),
+            "x, 2 cores: microseconds, 99 of 100": (300, None)})
+        self.assertEqual(list(rows_of("x, 1 core", [3000], 10, 4, Done(8, 2.0))),
+                         ["x, 1 core", "x, 1 core: gate crossings", "x, 1 core: a second"])
+
+    # @verifies ATL-LLR-TOOL-1021~1 @robust
+    def test_what_load_generators_say(self):
+        self.assertEqual(load.parse_wrk(WRK), Done(8000, 2.01, 940.0, 1520000.0))
+        self.assertEqual(load.parse_redis(REDIS, 500), Done(500, 0.25, 1500.0, 2500.0))
+        self.assertEqual(load.parse_memcached(MEMCACHED), Done(2500, 0.07))
+        self.assertEqual(load.parse_iperf3('{"end": {"sum_received": {"bytes": 4096, "seconds": 0.5}}}'), Done(4, 0.5))
+        for parse, text in ((load.parse_wrk, WRK + "  Socket errors: connect 0, read 1\n"),
+                            (load.parse_wrk, WRK + "  Non-2xx or 3xx responses: 1\n"), (load.parse_wrk, ""),
+                            (lambda text: load.parse_redis(text, 5), ""), (load.parse_memcached, ""),
+                            (load.parse_iperf3, '{"error": "refused"}')):
+            self.assertRaises(ToolError, parse, text)
+
+    # @verifies ATL-LLR-TOOL-0083~2
+    def test_tables_of_servers_are_by_metric(self):
+        rows = rows_of("x, 1 core", [3000], 10, 4, Done(8, 2.0))
+        several = {"http": {"linux": rows}, "nginx": {"linux": {"y": (1, None)}}, "boot": {"linux": {"z": (2, None)}}}
+        tables = page.by_metric(several)
+        self.assertEqual(list(tables), ["servers: instructions", "servers: gate crossings", "servers: a second", "boot"])
+        self.assertEqual(list(tables["servers: instructions"]["linux"]), ["x, 1 core", "y"])
+
+    # @verifies ATL-LLR-TOOL-0083~2
+    def test_document_keeps_what_was_not_measured(self):
+        text = page.with_tables(f"{page.BEGIN}{page.END}", EVERYTHING, {})
+        less = {"program": {system: {"c": (33.0, None, 33.0, 33.0)} for system in EVERYTHING["program"]}}
+        merged = page.with_tables(text, {**less, "other": less["program"]}, {}, is_all=False)
+        self.assertIn("| a <b> | 1,234 | 5,000 |", merged)
+        self.assertEqual(merged.count("| c | 33 | 33 |"), 2)
+        self.assertNotIn("| c | 22 |", merged)
+        self.assertEqual(page.with_tables(merged, {**less, "other": less["program"]}, {}, is_all=False), merged)
+        self.assertNotIn("a <b>", page.with_tables(text, less, {}))
 
     # @verifies ATL-LLR-TOOL-0051~1
     def test_quanta_of_one_core(self):
@@ -199,7 +247,7 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(text.count("<rect"), 3)
         self.assertNotIn("http", text)
 
-    # @verifies ATL-LLR-TOOL-0083~1
+    # @verifies ATL-LLR-TOOL-0083~2
     def test_document_keeps_what_is_around_its_tables(self):
         text = page.with_tables(f"above\n{page.BEGIN}old\n{page.END}below\n", EVERYTHING,
                                 {"a <b>": 1000, "c": 30})

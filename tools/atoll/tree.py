@@ -82,6 +82,12 @@ def guest_path(path):
     return normal
 
 
+# Files of /etc.
+USERS = {"passwd": "root:x:0:0:root:/root:/bin/sh\n"
+                   "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+         "group": "root:x:0:\nnogroup:x:65534:\n"}
+
+
 class Tree:
     """Guest path -> Entry. Parent directories appear by themselves."""
 
@@ -92,9 +98,7 @@ class Tree:
         self.entries["/tmp"] = Entry(stat.S_IFDIR | 0o1777)
         self.entries["/root"] = Entry(stat.S_IFDIR | 0o700)
         texts = {
-            "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"
-                           "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-            "/etc/group": "root:x:0:\nnogroup:x:65534:\n",
+            **{f"/etc/{name}": text for name, text in USERS.items()},
             "/etc/hostname": host_name + "\n",
             "/etc/hosts": f"127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t{host_name}\n",
         }

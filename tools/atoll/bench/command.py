@@ -10,12 +10,12 @@ from atoll.bench import baseline, compare, page
 from atoll.bench.boot import make_boot_job
 from atoll.bench.many import show_many
 from atoll.bench.measure import SYSTEMS, Options, job_names, make_job, median_of_runs
-from atoll.bench.network import make_network_job
+from atoll.bench.network import SERVERS, make_network_job
 from atoll.bench.profile import show_profile
 from atoll.errors import ToolError
 from atoll.options import core_count
 
-BOOT, NETWORK = "boot", "network"
+BOOT = "boot"
 
 
 def bench_parser():
@@ -31,7 +31,8 @@ def bench_parser():
     add("--runs", type=int, default=1, metavar="N", help="median of N runs (default 1)")
     add("--json", metavar="FILE", help="also write the numbers to FILE")
     add("--page", metavar="FILE", help="also write a page of tables and plots to FILE (HTML)")
-    add("--document", action="store_true", help="also put tables and plot into docs/BENCHMARKS.md")
+    add("--document", action="store_true", help="also put the tables into docs/BENCHMARKS.md; those of programs that "
+                                                  "were not measured stay there, and the plot if any was not")
     add("--compare", metavar="REV", help="also measure another revision of this repository, and show "
                                          "what changed; Linux is left out")
     add("--check", action="store_true", help="only compare the figures of one core with "
@@ -65,14 +66,15 @@ def show(program, results):
     """One table: a row for each operation, instructions (and microseconds) for each system."""
     names = list(dict.fromkeys(name for result in results.values() for name in result))
     print(f"\n{program}: guest instructions for one operation (microseconds in this emulator)\n")
-    print(f"{'':42}" + "".join(f"{system:>30}" for system in results))
+    width = max(map(len, names), default=0) + 1
+    print(" " * width + "".join(f"{system:>24}" for system in results))
     for name in names:
         cells = []
         for result in results.values():
             row = result.get(name)
             cells.append("-" if row is None else f"{row[0]:,}" if row[1] is None else
                          f"{number_text(row[0])} ({number_text(row[1] / 1000)})")
-        print(f"{name:42}" + "".join(f"{cell:>30}" for cell in cells))
+        print(f"{name:{width}}" + "".join(f"{cell:>24}" for cell in cells))
 
 
 def bench_command(words):
@@ -87,7 +89,7 @@ def bench_command(words):
     if arguments.profile:
         show_profile((arguments.system or ["atoll-ring3"])[0], Options(), arguments.cores)
         return 0
-    known = [BOOT, NETWORK, *job_names()]
+    known = [BOOT, *SERVERS, *job_names()]
     for name in arguments.program or []:
         if name not in known:
             raise ToolError(f"no program {name!r} in bench", f"there are: {', '.join(known)}")
@@ -104,18 +106,18 @@ def _measure_all(arguments, names):
     say = Steps(sum(len(_systems(name, systems, arguments)) for name in names) * arguments.runs)
     everything = {}
     for name in names:
-        job = {BOOT: make_boot_job, NETWORK: make_network_job}.get(name, lambda name=name: make_job(name))()
+        job = make_boot_job() if name == BOOT else (make_network_job if name in SERVERS else make_job)(name)
         everything[name] = {system: median_of_runs(system, job, options, say)
                             for system in _systems(name, systems, arguments)}
         show(name, everything[name])
     if arguments.compare:
-        before = compare.measure_revision(arguments.compare, [n for n in names if n not in (BOOT, NETWORK)], systems,
+        before = compare.measure_revision(arguments.compare, [n for n in names if n != BOOT and n not in SERVERS], systems,
                                           arguments.cores, Steps())
         compare.show_changes(arguments.compare, compare.changes(before, everything))
     if arguments.json:
         _write(arguments.json, _json(everything))
     if arguments.document:
-        page.write_document(everything)
+        page.write_document(everything, not arguments.program and not arguments.system and not no_linux)
     if arguments.page:
         _write(arguments.page, page.html_page(everything, arguments.cores))
     return 0

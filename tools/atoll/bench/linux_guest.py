@@ -12,6 +12,7 @@ import tempfile
 from atoll.build import locked
 from atoll.errors import ToolError
 from atoll.paths import build_directory
+from atoll.tree import USERS
 
 META_PACKAGE = "linux-image-cloud-amd64"
 # The clock of the build machine is good; and a guest that ends must end QEMU.
@@ -76,13 +77,21 @@ def _record(number, name, mode, data=b"", device=(0, 0)):
     return member + bytes(-len(member) % 4)
 
 
+def _folders(files):
+    """The folders, each with those above it, in which files lie."""
+    return {str(parent) for _, guest in files for parent in pathlib.PurePath(guest.lstrip("/")).parents} - {"."}
+
+
 def initial_files(program, files=()):
-    """The bytes of an initramfs: the program, a console, folders that programs expect, and files as
+    """The bytes of an initramfs: the program, a console, folders and users that programs expect, and files as
     (host path, path in the guest's root)."""
     members = [("dev", stat.S_IFDIR | 0o755, b"", (0, 0)),
                ("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)),
                ("proc", stat.S_IFDIR | 0o755, b"", (0, 0)),
                ("tmp", stat.S_IFDIR | 0o1777, b"", (0, 0)),
+               ("etc", stat.S_IFDIR | 0o755, b"", (0, 0)),
+               *(("etc/" + name, stat.S_IFREG | 0o644, text.encode(), (0, 0)) for name, text in USERS.items()),
+               *((folder, stat.S_IFDIR | 0o755, b"", (0, 0)) for folder in sorted(_folders(files))),
                ("init", stat.S_IFREG | 0o755, pathlib.Path(program).read_bytes(), (0, 0))]
     members += [(guest.lstrip("/"), stat.S_IFREG | (0o755 if os.access(host, os.X_OK) else 0o644),
                  pathlib.Path(host).read_bytes(), (0, 0))

@@ -1,197 +1,144 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a keep-alive HTTP request costs a guest: the web server of apps/http, asked by a client of this
-machine through QEMU's user network. The counts are read from outside, while the guest runs."""
+"""What real servers and the one of apps/http cost a guest, and how fast they are, under the load generators of this
+machine: one core and all, by a tap."""
 import contextlib
 import dataclasses
-import pathlib
-import re
-import selectors
-import socket
-import subprocess
-import tempfile
-import time
 
-from atoll.bench.linux_guest import initial_files, linux_kernel, linux_modules
-from atoll.bench.measure import MEMORY_MIB, SEED, Job, build_plugin, linux_command
-from atoll.build import build_program, compile_program, locked
+from atoll.bench import load
+from atoll.bench.load import Load
+from atoll.bench.measure import Job
+from atoll.bench.serve import ADDRESS, Server, serving
+from atoll.build import build_program
 from atoll.demo import SOURCE
-from atoll.errors import ToolError
-from atoll.machine import DIE_WITH_PARENT, MachineOptions, qemu_command
-from atoll.net import net_arguments
-from atoll.options import DEFAULT_ENVIRONMENT, Settings
-from atoll.pack import pack
-from atoll.paths import ROOT, build_directory
+from atoll.paths import ROOT
+from atoll.recipes import build
 
-INIT = ROOT / "bench" / "network" / "init.c"
-GUEST_PORT = 80
-CONNECTIONS = 16
-WARM_UP, REQUESTS = 400, 4000
-READY = b"serving port"
-SECONDS_MAX = 120
-# The driver of the network device, in the order in which they need each other.
-MODULES = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "failover",
-           "net_failover", "virtio_net")
-REQUEST = b"GET /hello HTTP/1.1\r\nHost: atoll\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
+FOLDER = ROOT / "bench" / "network"
+CLOSE = "Connection: close"
+# Seconds, requests, KiB, by what the generator counts: to warm up, counted, timed.
+SECONDS, REQUESTS, KIB = (1, 4, 3), (1600, 8000, 16000), (4096, 32768, 65536)
+# Of an operation; the first is the row's own.
+CROSSINGS, RATE, MEDIAN, SLOW, BUSIEST = ("gate crossings", "a second", "microseconds, median",
+                                          "microseconds, 99 of 100", "per cent of the busiest core")
+METRICS = (CROSSINGS, BUSIEST, RATE, MEDIAN, SLOW)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def _file(name):
+    return str(FOLDER / name)
 
 
-def _bytes_missing(answer):
-    head, end, body = answer.partition(b"\r\n\r\n")
-    return not end or len(body) < int(re.search(rb"\nContent-Length: (\d+)", head)[1])
+def _real(name, arguments, ready, port, *files):
+    return Server(build(name).folder / "program", arguments, ready, port, files)
 
 
-class Client:
-    """Connections that are kept; each asks again as soon as it has its answer."""
-
-    def __init__(self, port):
-        self._selector = selectors.DefaultSelector()
-        self._sockets = [socket.create_connection(("127.0.0.1", port), SECONDS_MAX) for _ in range(CONNECTIONS)]
-        for each in self._sockets:
-            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._answer_bytes = self._first_answer()
-
-    def _first_answer(self):
-        """How long every answer is: what they say differs in no length."""
-        for each in self._sockets:
-            each.sendall(REQUEST)
-            answer = b""
-            while _bytes_missing(answer):
-                piece = each.recv(65536)
-                if not piece:
-                    raise ToolError(f"the server closes the connection behind {answer!r}")
-                answer += piece
-            self._selector.register(each, selectors.EVENT_READ, [0])
-        return len(answer)
-
-    def ask(self, requests):
-        asked = answered = 0
-        for each in self._sockets:
-            each.sendall(REQUEST)
-            asked += 1
-        while answered < requests:
-            ready = self._selector.select(SECONDS_MAX)
-            if not ready:
-                raise ToolError(f"no answer for {SECONDS_MAX} s")
-            for key, _ in ready:
-                piece = key.fileobj.recv(65536)
-                key.data[0] += len(piece)
-                if not piece or key.data[0] > self._answer_bytes:
-                    raise ToolError("an answer is not as the others")
-                if key.data[0] == self._answer_bytes:
-                    key.data[0] = 0
-                    answered += 1
-                    if asked < requests:
-                        key.fileobj.sendall(REQUEST)
-                        asked += 1
-
-    def close(self):
-        for each in self._sockets:
-            each.close()
+def _http(cores):
+    return Server(build_program("http", SOURCE), ("80",), b"serving port", 80)
 
 
-class Counters:
-    """The plugin's socket."""
-
-    def __init__(self, path):
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(path))
-        self._lines = self._socket.makefile("rb")
-
-    def ask(self, command):
-        self._socket.sendall(command)
-        return list(iter(lambda: self._lines.readline().strip(), b""))
-
-    def read(self):
-        """({core: instructions}, instructions `syscall` of all)"""
-        rows = [tuple(map(int, line.split())) for line in self.ask(b"c")]
-        return {core: count for core, count, _ in rows}, sum(calls for _, _, calls in rows)
+def _nginx(cores):
+    return _real("nginx", (), b"getrlimit", 80, (_file("nginx.conf"), "/srv/nginx.conf"),
+                 (_file("index.html"), "/srv/site/index.html"))
 
 
-def build_init():
-    target = build_directory() / "bench" / "network-init"
-    with locked(target.parent):
-        if not target.exists() or target.stat().st_mtime < INIT.stat().st_mtime:
-            compile_program(["musl-gcc", "-std=gnu2x", "-O2", "-static", str(INIT), "-o", str(target)])
-    return target
+def _memcached(cores):
+    return _real("memcached", ("-u", "root", "-t", str(cores)), None, 11211)
 
 
-def make_network_job():
-    return NetworkJob("network", build_program("http", SOURCE))
+def _redis(cores):
+    return _real("redis", ("/srv/redis.conf",), b"Ready to accept connections", 6379,
+                 (_file("redis.conf"), "/srv/redis.conf"))
 
 
-# @impl ATL-LLR-TOOL-0971~1
+def _iperf3(cores):
+    return _real("iperf3", ("5201",), b"Server listening", 5201)
+
+
+# Name for --program -> (the Server for so many cores, its loads).
+SERVERS = {
+    "http": (_http, (Load("own server: request", load.http("/hello"), *SECONDS),
+                     Load("own server: connection and request", load.http("/hello", CLOSE), *SECONDS))),
+    "nginx": (_nginx, (Load("nginx: request", load.http("/index.html"), *SECONDS),
+                       Load("nginx: connection and request", load.http("/index.html", CLOSE), *SECONDS))),
+    "memcached": (_memcached, (Load("memcached: set", load.memcached("set"), *REQUESTS),
+                               Load("memcached: get", load.memcached("get"), *REQUESTS))),
+    "redis": (_redis, (Load("redis: set", load.redis("set"), *REQUESTS),
+                       Load("redis: get", load.redis("get"), *REQUESTS))),
+    "iperf3": (_iperf3, (Load("iperf3: KiB to the guest", load.iperf3(), *KIB),
+                         Load("iperf3: KiB from the guest", load.iperf3("-R"), *KIB))),
+}
+
+
+def make_network_job(name):
+    return NetworkJob(name, None)
+
+
+# @impl ATL-LLR-TOOL-0971~2
 @dataclasses.dataclass(frozen=True)
 class NetworkJob(Job):
     def measure(self, system, options):
         """Rows for one core and for all."""
         results = {}
         for cores in sorted({1, options.cores}):
-            results |= self._measure_on(system, options, cores)
+            results |= measure_server(*SERVERS[self.name], system, options, cores)
         return results
 
-    def _measure_on(self, system, options, cores):
-        with running(self, system, options, cores) as (client, counters):
-            client.ask(WARM_UP)
-            before, calls_before = counters.read()
-            started = time.monotonic()
-            client.ask(REQUESTS)
-            seconds = time.monotonic() - started
-            after, calls = counters.read()
-        return rows_of(cores, [after[core] - before.get(core, 0) for core in after], calls - calls_before, seconds)
+
+def measure_server(make, loads, system, options, cores):
+    """Counts in one guest, times in another: counting takes time."""
+    server = make(cores)
+    with serving(server, system, options, cores) as (console, counters):
+        again = _waiter(server, console)
+        used = [_used(each, counters, again) for each in loads]
+    with serving(server, system, options, cores, counts=False) as (console, _):
+        again = _waiter(server, console)
+        done = []
+        for each in loads:
+            again()
+            done.append(each.run(each.timed, ADDRESS))
+    results = {}
+    for each, use, timed in zip(loads, used, done):
+        results |= rows_of(f"{each.title}, {cores} core{'s' if cores > 1 else ''}", *use, timed)
+    return results
 
 
-def rows_of(cores, used, calls, seconds):
-    """used: the instructions of each core."""
-    name = f"request, {cores} core{'s' if cores > 1 else ''}"
-    rows = {name: (sum(used) / REQUESTS, 1e9 * seconds / REQUESTS),
-            f"{name}: crossings by syscall": (round(calls / REQUESTS, 1), None),
-            f"{name}: requests a second": (round(REQUESTS / seconds), None)}
-    if cores > 1:
-        rows[f"{name}: per cent of the busiest core"] = (round(100 * max(used) / sum(used)), None)
+def _waiter(server, console):
+    """To be called before each use of a server that says for each when it is ready."""
+    if server.ready != b"Server listening":
+        return lambda: None
+    uses = []
+
+    def wait():
+        uses.append(None)
+        console.wait_for(server.ready, len(uses))
+    return wait
+
+
+def _used(each, counters, again):
+    """(instructions of each core, calls, operations)"""
+    again()
+    each.run(each.warm_up, ADDRESS)
+    again()
+    before, calls_before = counters.read()
+    done = each.run(each.counted, ADDRESS)
+    after, calls = counters.read()
+    return [after[core] - before.get(core, 0) for core in sorted(after)], calls - calls_before, done.operations
+
+
+def rows_of(name, instructions, calls, operations, timed):
+    """instructions: of each core; calls: into the kernel."""
+    total = sum(instructions)
+    rows = {name: (total / operations, 1e9 * timed.seconds / timed.operations),
+            f"{name}: {CROSSINGS}": (round(calls / operations, 2), None)}
+    if len(instructions) > 1:
+        rows[f"{name}: {BUSIEST}"] = (round(100 * max(instructions) / total), None)
+    rows[f"{name}: {RATE}"] = (round(timed.operations / timed.seconds), None)
+    if timed.median_us is not None:
+        rows |= {f"{name}: {MEDIAN}": (round(timed.median_us), None), f"{name}: {SLOW}": (round(timed.slow_us), None)}
     return rows
 
 
 @contextlib.contextmanager
-def running(job, system, options, cores, *plugin_words):
-    """A guest that serves: its Client and its Counters."""
-    with tempfile.TemporaryDirectory(prefix="atoll-bench-") as folder:
-        port, control = free_port(), pathlib.Path(folder, "control")
-        command = _guest_command(job, system, options, cores, port, pathlib.Path(folder, "image"))
-        plugin = ",".join([str(build_plugin()), f"control={control}", *plugin_words])
-        process = subprocess.Popen([*DIE_WITH_PARENT, *command, "-plugin", plugin], stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        try:
-            _wait_for(process, READY)
-            client = Client(port)
-            yield client, Counters(control)
-            client.close()
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _guest_command(job, system, options, cores, port, image):
-    net = f"user,forward={port}:{GUEST_PORT}"
-    if system == "linux":
-        files = [(str(linux_modules() / f"{name}.ko"), f"/{name}.ko") for name in MODULES]
-        image.write_bytes(initial_files(build_init(), [*files, (str(job.program), "/server")]))
-        arguments = [*(path for _, path in files), "become", "/server", str(GUEST_PORT)]
-        return linux_command(linux_kernel(), image, cores, arguments, net_arguments(net, None, "q35"))
-    settings = Settings(ring=int(system[-1]), cores=cores, memory=MEMORY_MIB, machine="q35", seed=SEED, net=net,
-                        environment=dict(DEFAULT_ENVIRONMENT), kernel=options.kernel, posix=options.posix)
-    image.write_bytes(pack(job.program, [str(GUEST_PORT)], settings, framed=False))
-    return qemu_command(MachineOptions(cores, MEMORY_MIB, "q35", net=net), image)
-
-
-def _wait_for(process, text):
-    seen = b""
-    for piece in iter(lambda: process.stdout.read1(4096), b""):
-        seen += piece
-        if text in seen:
-            return
-    raise ToolError(f"the server does not start:\n{seen[-2000:].decode('utf-8', 'replace')}")
+def profiled(system, options, cores):
+    """A guest with the server of apps/http whose blocks are counted: (call to ask it for a while, its Counters)."""
+    with serving(_http(cores), system, options, cores, words=("profile=on",)) as (_, counters):
+        yield (lambda seconds: SERVERS["http"][1][0].run(seconds, ADDRESS).operations), counters

@@ -7,6 +7,7 @@ import platform
 import re
 import tomllib
 
+from atoll.bench.network import METRICS, SERVERS
 from atoll.errors import ToolError
 from atoll.paths import ROOT
 
@@ -96,13 +97,14 @@ def _verdict(aim, reached):
 def _document_table(program, results, aims):
     systems = list(results)
     names = dict.fromkeys(name for result in results.values() for name in result)
+    metric = next((m for m in METRICS if program == f"servers: {m}"), None)
     lines = [f"| {program} | " + " | ".join(TITLES[s] for s in systems) + " | Linux by ring 3 | Aim | |",
              "|---|" + "---:|" * (len(systems) + 2) + "---|"]
     for name in names:
         cells = [_text(results[s].get(name)) for s in systems]
         reached, cheaper = results.get("atoll-ring3", {}).get(name), _times_cheaper(results, name)
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {f'{cheaper:,.1f}' if cheaper else ''} "
-                     + _verdict(aims.get(name), reached and reached[0]))
+                     + _verdict(aims.get(f"{name}: {metric}" if metric else name), reached and reached[0]))
     if program == "boot":
         lines += _times(results, systems, names, aims.get(BARE, {}))
     return "\n".join(lines) + "\n"
@@ -141,18 +143,55 @@ def plot(everything):
             "(logarithmic; higher is better)</text>\n" + "\n".join(parts) + "\n</svg>\n")
 
 
-# @impl ATL-LLR-TOOL-0083~1
-def with_tables(document, everything, aims):
-    """The text of docs/BENCHMARKS.md with the tables between its two marks made anew."""
+def by_metric(everything):
+    """The same with what is measured of servers put together: a table for each metric, not for each server."""
+    tables = {}
+    for program, results in everything.items():
+        for system, rows in results.items():
+            for name, row in rows.items():
+                metric = next((m for m in METRICS if name.endswith(f": {m}")), None) if program in SERVERS else None
+                title = (f"servers: {metric or 'instructions'}" if program in SERVERS else program)
+                key = name.removesuffix(f": {metric}")
+                tables.setdefault(title, {}).setdefault(system, {})[key] = row
+    return tables
+
+
+def _old_tables(text):
+    """{title: lines} of a document's tables."""
+    return {part.split("|")[1].strip(): part.strip().splitlines() for part in text.split("\n\n") if part.strip()}
+
+
+def _row_name(line):
+    return line.split("|")[1].strip()
+
+
+def _merged(old, new):
+    """The lines of a table with those of its rows replaced that are measured anew."""
+    head, rows = new[:2], {_row_name(line): line for line in new[2:]}
+    if old[0] != head[0]:
+        return new
+    kept = [rows.pop(_row_name(line), line) for line in old[2:]]
+    return [*head, *kept, *rows.values()]
+
+
+# @impl ATL-LLR-TOOL-0083~2
+def with_tables(document, everything, aims, is_all=True):
+    """The text of docs/BENCHMARKS.md with the tables between its two marks made anew; is_all: everything was measured, else what
+    was not stays."""
     if len(re.findall(re.escape(BEGIN), document)) != 1 or END not in document.split(BEGIN)[1]:
         raise ToolError(f"{DOCUMENT} has not its marks", f"put {BEGIN.strip()} and {END.strip()} there")
     before, rest = document.split(BEGIN)
-    tables = "\n".join(_document_table(program, results, aims)
-                       for program, results in everything.items())
-    return before + BEGIN + tables + END + rest.split(END, 1)[1]
+    old, after = rest.split(END, 1)
+    tables = {} if is_all else _old_tables(old)
+    for title, results in by_metric(everything).items():
+        new = _document_table(title, results, aims).splitlines()
+        tables[title] = _merged(tables[title], new) if title in tables else new
+    return before + BEGIN + "\n\n".join("\n".join(lines) for lines in tables.values()) + "\n" + END + after
 
 
-def write_document(everything):
+def write_document(everything, is_all):
+    """is_all: everything was measured. The plot is of all or stays."""
     aims = tomllib.loads(AIMS.read_text())
-    DOCUMENT.write_text(with_tables(DOCUMENT.read_text(), everything, aims))
-    PLOT.write_text(plot(everything))
+    DOCUMENT.write_text(with_tables(DOCUMENT.read_text(), everything, aims, is_all))
+    if is_all:
+        PLOT.write_text(plot(everything))

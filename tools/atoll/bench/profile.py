@@ -6,12 +6,14 @@ import collections
 import re
 import subprocess
 
-from atoll.bench.network import REQUESTS, WARM_UP, make_network_job, running
-from atoll.build import build_image_parts
+from atoll.bench.network import profiled
+from atoll.build import build_image_parts, build_program
+from atoll.demo import SOURCE
 
 PAGE = 4096
 FUNCTION_BYTES_MAX = 65536
 BLOCKS_COMPARED = 50
+WARM_UP_SECONDS, SECONDS = 1, 4
 SHOWN_MIN = 1  # instruction of a request
 
 
@@ -38,17 +40,17 @@ def _load_base(path, blocks):
 
 def profile(system, options, cores):
     """[(instructions of a request, calls of a request, part, function)], the most first."""
-    job = make_network_job()
-    kernel, posix = build_image_parts(net="user")
-    with running(job, system, options, cores, "profile=on") as (client, counters):
-        client.ask(WARM_UP)
+    program = build_program("http", SOURCE)
+    kernel, posix = build_image_parts(net="tap")
+    with profiled(system, options, cores) as (ask, counters):
+        ask(WARM_UP_SECONDS)
         counters.ask(b"p")
-        client.ask(REQUESTS)
+        requests = ask(SECONDS)
         rows = [line.split() for line in counters.ask(b"p")]
     blocks = sorted(((int(address, 16), int(count), bytes.fromhex(first.decode()), int(passes))
                      for address, count, passes, first in rows), key=lambda block: -block[1])
     tables = []
-    for part, path in (("kernel", kernel), ("posix", posix), ("program", job.program)):
+    for part, path in (("kernel", kernel), ("posix", posix), ("program", program)):
         base = _load_base(path, [block for block in blocks if part != "posix" or block[0] >> 39 == 255])
         if base is not None:
             tables.append((part, [(address + base, name) for address, name in _symbols(path)]))
@@ -57,7 +59,7 @@ def profile(system, options, cores):
         *names, begin = _function(tables, address)
         sums[tuple(names)] += count
         calls[tuple(names)] += passes if begin == address else 0
-    return [(count / REQUESTS, calls[names] / REQUESTS, *names) for names, count in sums.most_common()]
+    return [(count / requests, calls[names] / requests, *names) for names, count in sums.most_common()]
 
 
 def _function(tables, address):
