@@ -12,7 +12,7 @@ import threading
 
 from atoll.net import net_arguments
 from lib import PAIRWISE, TestFailure, system_test
-from namespace import add_tap, ip, private_network
+from atoll.namespace import add_tap, ip, private_network
 
 SECONDS_MAX = 50
 PEER, LEASED = "10.9.0.1", "10.9.0.50"
