@@ -225,8 +225,7 @@ void audit_lazy(struct audit_report *report, uint64_t address, uint64_t entry, u
     }
 }
 
-/* Every slot leads to the table that its owner made. Other tables are this core's own, but for the
- * image's alias, which core 0 made and judges. */
+/* Every slot leads to the table that its owner made. Other tables are this core's own. */
 static bool is_table_expected(uint64_t address, uint64_t entry, unsigned level)
 {
     uint64_t slot = address / GATE_SLOT_BYTES;
@@ -235,8 +234,7 @@ static bool is_table_expected(uint64_t address, uint64_t entry, unsigned level)
         return entry_address(entry).value ==
                shared_slot_tables[owner][slot / percpu_core_count].value;
     }
-    return percpu_frame_is_own(entry_address(entry)) ||
-           (level == TABLE_LEVEL_TOP + 1 && address == LAYOUT_IMAGE_BASE && percpu_self.value != 0);
+    return percpu_frame_is_own(entry_address(entry));
 }
 
 /* @impl ATL-LLR-ISOL-0033~1 */

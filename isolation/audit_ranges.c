@@ -60,8 +60,8 @@ static void add_kernel_half(void)
             shared_regions[core].outbox.value);
     }
     add_devices();
-    add(AUDIT_CLASS_image, LAYOUT_IMAGE_BASE, ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES),
-        shared_facts.image_physical);
+    add(AUDIT_CLASS_image, LAYOUT_IMAGE_BASE + shared_facts.image_physical,
+        ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES), shared_facts.image_physical);
     add(AUDIT_CLASS_direct_map, LAYOUT_DIRECT_BASE,
         ALIGN_UP(shared_facts.memory_limit, LARGE_PAGE_BYTES), 0);
 }

@@ -3,6 +3,7 @@
  * private slot. The slots of the other cores are linked in at seal, when all of them exist. */
 #include "cell.h"
 
+#include "audit_internal.h"
 #include "physical.h"
 #include "space.h"
 #include "table.h"
@@ -87,18 +88,9 @@ static enum result map_place(const struct cell *cell, const struct plan_place *p
 /* @impl ATL-LLR-ISOL-0023~1 ATL-LLR-ISOL-0800~1 */
 static enum result private_slot_build(struct cell *cell)
 {
-    static const uint32_t rights[PLAN_PLACES] = {
-        [PLAN_TEXT] = GATE_READ | GATE_EXECUTE,
-        [PLAN_RODATA] = GATE_READ,
-        [PLAN_RELRO] = GATE_READ,
-        [PLAN_DATA] = GATE_READ | GATE_WRITE,
-        [PLAN_GATE] = GATE_READ | GATE_EXECUTE,
-        [PLAN_INFO] = GATE_READ,
-        [PLAN_INDEX] = GATE_READ,
-        [PLAN_NEIGHBOUR] = GATE_READ | GATE_WRITE,
-    };
     for (unsigned i = 0; i < PLAN_PLACES; i++) {
-        TRY(map_place(cell, &shared_plan.places[i], rights[i]));
+        TRY(map_place(cell, &shared_plan.places[i],
+                      audit_classes[AUDIT_CLASS_posix_text + i].rights));
     }
     for (uint32_t core = 0; core < shared_facts.core_count; core++) {
         struct plan_place port = plan_port(core);

@@ -40,7 +40,7 @@ static inline void *physical_own(paddr_t address)
 /* address lies in the image. */
 static inline const void *physical_image(paddr_t address)
 {
-    return (const void *)(LAYOUT_IMAGE_BASE + (address.value - shared_facts.image_physical));
+    return (const void *)(LAYOUT_IMAGE_BASE + address.value);
 }
 
 #endif

@@ -76,7 +76,7 @@ static uint64_t page_up(uint64_t bytes)
 static uint64_t tables_bound(uint64_t mapped)
 {
     return (32 + 2 * shared_facts.core_count + 2 * shared_facts.memory_range_count +
-            mapped / HUGE_PAGE_BYTES + shared_facts.image_bytes / LARGE_PAGE_BYTES) *
+            (mapped + shared_facts.image_bytes) / HUGE_PAGE_BYTES) *
            PAGE_BYTES;
 }
 
@@ -125,9 +125,6 @@ static enum result place(struct region *region, uint64_t share)
     memset((void *)region->port.value, 0, region->threads.value - region->port.value);
     return RESULT_OK;
 }
-
-/* The image's tables: built by the first core, only read by the walkers of all others. */
-static SHARED uint64_t shared_image_tables;
 
 static uint64_t take_table(struct region *region)
 {
@@ -188,17 +185,6 @@ static void map_devices(struct region *region, core_id_t self)
     }
 }
 
-static void map_image(struct region *region, core_id_t self)
-{
-    uint64_t *entry = (uint64_t *)region->root.value + ((LAYOUT_IMAGE_BASE >> 39) & 511);
-    if (self.value == 0 && shared_facts.image_bytes != 0) {
-        map(region, LAYOUT_IMAGE_BASE, shared_facts.image_physical,
-            ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES), KERNEL_READ);
-        shared_image_tables = *entry;
-    }
-    *entry = shared_image_tables;
-}
-
 /* The kernel half of a core's page tables, as kernel/layout.h draws it, behind what its region
  * holds already. All regions are placed. */
 static void build_tables(core_id_t self)
@@ -225,7 +211,8 @@ static void build_tables(core_id_t self)
             KERNEL_WRITE);
     }
     map_devices(region, self);
-    map_image(region, self);
+    map(region, LAYOUT_IMAGE_BASE + shared_facts.image_physical, shared_facts.image_physical,
+        ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES), KERNEL_READ);
 }
 
 enum result memory_regions_build(void)

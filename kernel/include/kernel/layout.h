@@ -5,7 +5,7 @@
  *   PML4  address               what                                        who may write
  *   256   0xffff800000000000    direct map of this core's own memory         this core
  *   508   0xfffffe0000000000    device registers, one page each              the device's owner
- *   509   0xfffffe8000000000    the image, read-only                         nobody
+ *   509   0xfffffe8000000000    the image, read-only (+ physical)            nobody
  *   510   0xffffff0000000000    outbox of core c at + c * 1 GiB              core c
  *   511   0xffffffff80000000    kernel text, rodata, boot facts (+ physical) nobody after seal
  *         0xffffffffc0000000    .percore: variables and stacks               this core

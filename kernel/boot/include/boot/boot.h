@@ -8,6 +8,7 @@
 #define BOOT_BOOT_H
 
 #include <driver/console.h>
+#include <kernel/facts.h>
 #include <kernel/image.h>
 #include <kernel/layout.h>
 #include <percpu/base.h>
@@ -37,7 +38,7 @@ noreturn void boot_end(void);
 /* The header of the payload as every core maps it. Own root only, after it was validated. */
 static inline const struct image_header *boot_image(void)
 {
-    return (const struct image_header *)LAYOUT_IMAGE_BASE;
+    return (const struct image_header *)(LAYOUT_IMAGE_BASE + shared_facts.image_physical);
 }
 
 #endif
