@@ -6,13 +6,8 @@
 #include <gate/gate.h>
 #include <isolation/audit.h>
 
-#define SIGNAL_KILL 9
-
 static noreturn void service_cell_end(uint64_t status, uint64_t signal)
 {
-    if (signal == SIGNAL_KILL) {
-        report_out_of_memory();
-    }
     end_machine(signal != 0 ? CONSOLE_EXIT_SIGNAL : CONSOLE_EXIT_NORMAL, (uint8_t)status,
                 (uint8_t)signal);
 }

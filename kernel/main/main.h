@@ -19,12 +19,6 @@ noreturn void stop_self(void);
 /* An NMI has come: stops if another core wants it. Touches no memory that can fault. */
 void stop_at_nmi(void);
 
-/* The running thread's access to address ends the cell for want of memory: keeps what is to be said
- * about it until core 0 ends the machine. Own core. */
-void note_out_of_memory(uint64_t address);
-/* Core 0: a line for each core that ran out of memory. */
-void report_out_of_memory(void);
-
 /* The audit's verdict on a core. */
 struct audit_report;
 void report_broken_rule(core_id_t core, const struct audit_report *report);

@@ -9,7 +9,6 @@
 #include <driver/console.h>
 #include <driver/power.h>
 #include <kernel/region.h>
-#include <percpu/frames.h>
 #include <percpu/operations.h>
 #include <percpu/scheduler.h>
 
@@ -22,21 +21,9 @@ enum core_state {
 };
 
 /* Written by its core, read by all others. */
-struct last_words {
-    _Atomic uint32_t state;
-    bool is_out_of_memory;
-    uint64_t address, rip, frames_free, frames_total;
-};
-_Static_assert(sizeof(struct last_words) <= REGION_LAST_WORDS_BYTES, "its place");
-
-static struct last_words *words_of_remote(uint32_t core)
+static _Atomic uint32_t *state_of_remote(uint32_t core)
 {
-    return (struct last_words *)(region_staging(core) - REGION_LAST_WORDS_BYTES);
-}
-
-static uint32_t state_of_remote(uint32_t core)
-{
-    return atomic_load(&words_of_remote(core)->state);
+    return (_Atomic uint32_t *)(region_staging(core) - REGION_LAST_WORDS_BYTES);
 }
 
 /* Of several cores that panic the lowest goes on. */
@@ -44,8 +31,8 @@ static bool another_panics(void)
 {
     uint32_t self = percpu_self.value;
     for (uint32_t core = 0; core < percpu_core_count; core++) {
-        bool is_mine = core == self || (core > self && state_of_remote(self) == CORE_PANICS);
-        if (!is_mine && state_of_remote(core) == CORE_PANICS) {
+        bool is_mine = core == self || (core > self && *state_of_remote(self) == CORE_PANICS);
+        if (!is_mine && *state_of_remote(core) == CORE_PANICS) {
             return true;
         }
     }
@@ -55,7 +42,7 @@ static bool another_panics(void)
 static noreturn void halt(void)
 {
     cpu_cli();
-    atomic_store(&words_of_remote(percpu_self.value)->state, CORE_STOPPED);
+    *state_of_remote(percpu_self.value) = CORE_STOPPED;
     for (;;) {
         cpu_hlt();
     }
@@ -78,7 +65,7 @@ void stop_at_nmi(void)
 
 static bool is_another_running(uint32_t core)
 {
-    return core != percpu_self.value && state_of_remote(core) != CORE_STOPPED;
+    return core != percpu_self.value && *state_of_remote(core) != CORE_STOPPED;
 }
 
 /* Sends to every core that has not stopped; true: all have, in time. */
@@ -107,38 +94,13 @@ void stop_others(void)
 {
     cpu_cli();
     if (!cpu_is_on_boot_tables() && percpu_core_count > 0) {
-        if (state_of_remote(percpu_self.value) == CORE_PANICS) {
+        if (*state_of_remote(percpu_self.value) == CORE_PANICS) {
             power_off(); /* a fault while a panic was reported: no second try */
         }
-        atomic_store(&words_of_remote(percpu_self.value)->state, CORE_PANICS);
+        *state_of_remote(percpu_self.value) = CORE_PANICS;
         if (!stop_by(VECTOR_STOP)) {
             (void)stop_by(APIC_COMMAND_NMI);
         }
     }
     console_panic_begin();
-}
-
-/* @impl ATL-LLR-BOOT-0036~1 */
-void note_out_of_memory(uint64_t address)
-{
-    struct last_words *own = words_of_remote(percpu_self.value);
-    own->address = address;
-    own->rip = percpu_current->frame.rip;
-    own->frames_free = percpu_frames_free_count;
-    own->frames_total = percpu_frames_total_count;
-    own->is_out_of_memory = true;
-}
-
-/* @impl ATL-LLR-BOOT-0036~1 */
-void report_out_of_memory(void)
-{
-    for (uint32_t core = 0; core < percpu_core_count; core++) {
-        const struct last_words *words = words_of_remote(core);
-        if (words->is_out_of_memory) {
-            console_log(CONSOLE_ERROR,
-                        "atoll: out of memory: core %u has %lu of %lu frames left, and no other "
-                        "core gave it more, for address 0x%lx (rip 0x%lx)\n",
-                        core, words->frames_free, words->frames_total, words->address, words->rip);
-        }
-    }
 }

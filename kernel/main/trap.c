@@ -24,7 +24,6 @@
 #define FAULT_RESERVED 8ull
 #define FAULT_FETCH 16ull
 
-#define SIGNAL_KILL 9
 #define SIGNAL_SEGV 11
 
 noreturn void trap_from_cell(uint64_t vector, uint64_t error, uint64_t address);
@@ -58,6 +57,14 @@ static enum space_access access_of(uint64_t error)
     return (error & FAULT_WRITE) != 0 ? SPACE_ACCESS_WRITE : SPACE_ACCESS_READ;
 }
 
+static void hand_up(uint64_t vector, uint64_t error, uint64_t address)
+{
+    enum result result = gate_upcall_fault(percpu_current, vector, error, address);
+    if (result != RESULT_OK && result != SPACE_PENDING) {
+        gate_end_by_signal(percpu_current, SIGNAL_SEGV);
+    }
+}
+
 static void page_fault(uint64_t error, uint64_t address)
 {
     enum result resolved = RESULT_FAULT;
@@ -74,13 +81,8 @@ static void page_fault(uint64_t error, uint64_t address)
     if (resolved == RESULT_OK || resolved == SPACE_PENDING) {
         return;
     }
-    if (resolved == RESULT_NO_MEMORY) {
-        note_out_of_memory(address);
-        gate_end_by_signal(percpu_current, SIGNAL_KILL);
-    } else if (gate_upcall_fault(percpu_current, VECTOR_PAGE_FAULT, error, address) ==
-               RESULT_FAULT) {
-        gate_end_by_signal(percpu_current, SIGNAL_SEGV);
-    }
+    error |= resolved == RESULT_NO_MEMORY ? GATE_FAULT_NO_MEMORY : 0;
+    hand_up(VECTOR_PAGE_FAULT, error, address);
 }
 
 noreturn void trap_from_cell(uint64_t vector, uint64_t error, uint64_t address)
@@ -95,8 +97,8 @@ noreturn void trap_from_cell(uint64_t vector, uint64_t error, uint64_t address)
         page_fault(error, address);
     } else if (vector == VECTOR_MACHINE_CHECK) {
         percpu_operation_panic("machine check");
-    } else if (gate_upcall_fault(percpu_current, vector, error, 0) == RESULT_FAULT) {
-        gate_end_by_signal(percpu_current, SIGNAL_SEGV);
+    } else {
+        hand_up(vector, error, 0);
     }
     gate_leave();
 }

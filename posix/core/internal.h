@@ -42,6 +42,9 @@ bool posix_upcall(struct gate_upcall *upcall);
 uint64_t posix_start_stack(void);
 noreturn void posix_deadline_serve(void);
 noreturn void posix_start(struct posix_thread *self);
+/* Ends the cell: no core has memory for what was touched. */
+struct gate_upcall;
+noreturn void posix_out_of_memory(const struct gate_upcall *upcall);
 
 /* One line or a part of it to a console stream, without the prefix; for crash reports. */
 void posix_print(const char *format, ...) __attribute__((format(printf, 1, 2)));

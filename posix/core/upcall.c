@@ -210,6 +210,19 @@ static noreturn void fault_in_posix(const struct gate_upcall *upcall)
     gate_exit(0, SIGABRT);
 }
 
+/* The tool stops here to keep a core file. @impl ATL-LLR-BOOT-0036~1 */
+noreturn void posix_out_of_memory(const struct gate_upcall *upcall)
+{
+    struct gate_core_counts counts = {0};
+    uint32_t core = posix_core();
+    (void)gate_information(GATE_INFORMATION_CORE, core, (uintptr_t)&counts, sizeof(counts));
+    posix_print("atoll: out of memory: core %u has %lu of %lu frames left, and no other core gave "
+                "it more, for address 0x%lx (rip 0x%lx)\n",
+                core, counts.frames_free, counts.frames_total, upcall->address,
+                posix_detour_shown(upcall->frame.rip, upcall->frame.rcx));
+    gate_exit(0, SIGKILL);
+}
+
 /* The application makes single steps, and the last one brought it into posix/ by a detour: the call
  * goes on as if the kernel had reflected it, which clears the flag. */
 static bool is_step_into_call(struct gate_upcall *upcall)
@@ -236,7 +249,16 @@ static bool is_no_step(const struct gate_upcall *upcall)
 bool posix_upcall(struct gate_upcall *upcall)
 {
     struct posix_thread *self = posix_self();
-    if (upcall->reason == GATE_UPCALL_FAULT && posix_is_own_code(upcall->frame.rip)) {
+    bool is_fault = upcall->reason == GATE_UPCALL_FAULT;
+    bool is_own = is_fault && posix_is_own_code(upcall->frame.rip);
+    if (!is_own) {
+        self->frame = &upcall->frame;
+        self->call = POSIX_CALL_NONE;
+    }
+    if (is_fault && (upcall->error & GATE_FAULT_NO_MEMORY) != 0) {
+        posix_out_of_memory(upcall);
+    }
+    if (is_own) {
         if (is_resolved(upcall) || is_step_into_call(upcall)) {
             return false;
         }
@@ -247,9 +269,7 @@ bool posix_upcall(struct gate_upcall *upcall)
         upcall->frame.rip = fixup;
         return false;
     }
-    self->frame = &upcall->frame;
-    self->call = POSIX_CALL_NONE;
-    if (upcall->reason == GATE_UPCALL_FAULT && !is_resolved(upcall) && !is_no_step(upcall)) {
+    if (is_fault && !is_resolved(upcall) && !is_no_step(upcall)) {
         struct posix_signal_info info = signal_of(upcall);
         self->fault = describe_fault(upcall);
         posix_signal_force(&info);

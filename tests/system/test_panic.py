@@ -73,5 +73,5 @@ def test_want_of_memory_is_explained(guest):
     result.expect(status=STATUS_KILLED, stdout=b"")
     line = (rb"out of memory: core (\d+) has \d+ of (\d+) frames left, .*"
             rb"for address 0x[0-9a-f]+ \(rip 0x[0-9a-f]+\)\n")
-    found = re.search(line, result.kernel_errors)
+    found = re.search(line, result.stderr)
     result.expect_that(found and 500 < int(found[2]) < 12288, "core, frames and access are named")

@@ -44,7 +44,7 @@ def nothing_is_refused(guest, kind, n):
     lines = result.stdout.decode("utf-8", "backslashreplace").splitlines()
     failed = [line for line in lines if line.startswith("FAIL ")]
     if result.status == STATUS_KILLED and kind == "frame":
-        result.expect_that(b"atoll: out of memory: core" in result.kernel_errors and not failed,
+        result.expect_that(b"atoll: out of memory: core" in result.stderr and not failed,
                            "the want of memory is explained")
     elif result.status == 1:
         result.expect_that(failed and "unexpected signal (is 11" not in failed[0],

@@ -158,6 +158,7 @@ class Collector:
         base = machine.posix_base
         return {base + machine.posix_symbols["posix_crash_report"]: self._at_signal,
                 base + machine.posix_symbols["gate_exit"]: self._at_exit,
+                base + machine.posix_symbols["posix_out_of_memory"]: self._at_want,
                 machine.kernel_symbols["gate_end_by_signal"]: self._at_kernel_end,
                 machine.kernel_symbols["percpu_assert_failed"]: self._at_assertion,
                 machine.kernel_symbols["percpu_operation_panic"]: self._at_panic,
@@ -174,10 +175,13 @@ class Collector:
             self._collect(machine, monitor, number, made_up(signal.SIGABRT),
                           lambda *_: "SIGABRT: an internal error of the library OS (its report is above)")
 
+    # posix_out_of_memory(upcall)
+    def _at_want(self, machine, monitor, number, _registers):
+        self._collect(machine, monitor, number, made_up(signal.SIGKILL), lambda *_: "SIGKILL: out of memory")
+
     # gate_end_by_signal(thread, signal)
     def _at_kernel_end(self, machine, monitor, number, registers):
-        reason = ("SIGKILL: out of memory" if registers["rsi"] == signal.SIGKILL else
-                  f"{signal_name(registers['rsi'])}: the library OS has no stack left for it")
+        reason = f"{signal_name(registers['rsi'])}: the library OS has no stack left for it"
         self._collect(machine, monitor, number, made_up(registers["rsi"]), lambda *_: reason)
 
     def _at_assertion(self, machine, monitor, number, registers):

@@ -48,9 +48,11 @@ struct gate_upcall {
     struct gate_frame frame;
     uint64_t reason;  /* enum gate_upcall_reason */
     uint64_t vector;  /* 0..31 of a fault */
-    uint64_t error;   /* error code of the exception, 0 if it has none */
+    uint64_t error;   /* error code of the exception, 0 if it has none; and of a page fault: */
     uint64_t address; /* CR2 of a page fault */
 };
+
+#define GATE_FAULT_NO_MEMORY (1ull << 32) /* there was no frame for it on any core */
 
 #define GATE_POSIX_MAGIC 0x5849534f504c5441ull /* "ATLPOSIX" */
 #define GATE_ABI_VERSION 1u
@@ -181,10 +183,10 @@ struct gate_port {
 
 /* console: operations */
 #define GATE_CONSOLE_WRITE 1u /* stream 1 output, 2 error, 6 files; bytes taken, may be short */
-#define GATE_CONSOLE_READ                                                                          \
-    2u                       /* 0 = end of input; -EAGAIN: none yet, the caller is unparked then   \
-                              */
-#define GATE_CONSOLE_POLL 3u /* bytes that a READ would return now, else as READ */
+#define GATE_CONSOLE_READ 2u  /* 0: end of input; -EAGAIN: none yet */
+#define GATE_CONSOLE_POLL 3u  /* bytes that a READ would return now, else as READ */
+/* As POLL; after -EAGAIN the caller is unparked when there is some: the last one that asked so. */
+#define GATE_CONSOLE_LISTEN 4u
 #define GATE_CONSOLE_BYTES_MAX 4096u
 #define GATE_CONSOLE_STREAM_FILES 6u /* files handed back at the end: posix/file/hand_out.c */
 /* kick: flags. A call takes, and completes, at most GATE_KICK_ENTRIES_MAX of each queue. */
@@ -196,7 +198,7 @@ struct gate_port {
 
 /* information: kinds */
 #define GATE_INFORMATION_CORE 1u  /* struct gate_core_counts of core `argument` */
-#define GATE_INFORMATION_AUDIT 2u /* walks all tables now: 0 or -EPERM when it does not hold */
+#define GATE_INFORMATION_AUDIT 2u /* walks this core's tables: 0, or -EPERM if it does not hold */
 
 struct gate_core_counts {
     uint64_t frames_free, frames_total;

@@ -83,6 +83,17 @@ void posix_report(const char *format, ...)
     va_end(arguments);
 }
 
+void posix_print(const char *format, ...)
+{
+    posix_report("%s", format);
+}
+
+int64_t gate_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes)
+{
+    (void)kind, (void)argument, (void)buffer, (void)bytes;
+    return 0;
+}
+
 void posix_signal_force(const struct posix_signal_info *info)
 {
     forced = *info;

@@ -24,8 +24,8 @@ void gate_initialize(void);
 noreturn void gate_leave(void);
 
 /* An exception of the current thread that the kernel does not resolve: prepares its upcall.
- * RESULT_FAULT: posix's stack cannot be written; the caller ends the cell. SPACE_PENDING: the
- * thread waits for a page of that stack, and the exception repeats when it runs again. */
+ * SPACE_PENDING: the thread waits for a page of posix's stack, and the exception repeats when it
+ * runs again; other failures: that stack cannot be written; the caller ends the cell. */
 enum result gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t error,
                               uint64_t address);
 
