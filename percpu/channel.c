@@ -10,8 +10,6 @@
 /* Passes of one drain before a flooded core goes on with its own work. */
 #define DRAIN_PASSES_MAX 4u
 
-PERCORE uint64_t percpu_messages_sent;
-
 static PERCORE struct channel channels[CORE_COUNT_MAX];
 static PERCORE struct handlers {
     percpu_request_handler request, reply;
@@ -72,7 +70,6 @@ static void transmit(core_id_t to, const struct percpu_message *message, bool is
     slot->is_reply = is_reply;
     TRACE(TRACE_SEND, to.value, channel->head, message->kind);
     channel->head++;
-    percpu_messages_sent++;
     PERCPU_PERTURB();
     atomic_store_explicit(&channel->own->head, channel->head, memory_order_release);
     PERCPU_PERTURB();

@@ -10,11 +10,8 @@ static PERCORE struct thread_queue writers;
 /* Bytes on their way from the program to the device. */
 static PERCORE uint8_t staged[GATE_CONSOLE_BYTES_MAX];
 
-/* Handles of the threads that found no input, each once; all are unparked when there is some. When
- * there are more, the oldest is unparked early and asks again. */
-#define READERS_MAX 16u
-static PERCORE uint64_t readers[READERS_MAX]; /* 0: none */
-static PERCORE uint32_t reader_oldest;
+/* Handle of the thread that is unparked when there is input: posix/ has one for all; 0: none. */
+static PERCORE uint64_t listener;
 
 static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
 {
@@ -32,33 +29,14 @@ static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
     return taken;
 }
 
-/* Empties a place. No reader, or one that has gone meanwhile, is no error. */
-static void reader_wake(uint64_t *handle)
-{
-    (void)gate_handle_unpark(*handle, 0, 0, 0, 0);
-    *handle = 0;
-}
-
-static void reader_remember(uint64_t handle)
-{
-    for (uint32_t i = 0; i < READERS_MAX; i++) {
-        if (readers[i] == handle) {
-            return;
-        }
-    }
-    uint64_t *oldest = &readers[reader_oldest++ % READERS_MAX];
-    reader_wake(oldest);
-    *oldest = handle;
-}
-
 static int64_t read(uint64_t operation, uint64_t buffer, uint64_t bytes)
 {
     const uint8_t *input;
     int64_t available = gate_services.console_input(&input);
-    if (available == RESULT_AGAIN) {
-        reader_remember(percpu_thread_handle(percpu_current));
+    if (available == RESULT_AGAIN && operation == GATE_CONSOLE_LISTEN) {
+        listener = percpu_thread_handle(percpu_current);
     }
-    if (available <= 0 || operation == GATE_CONSOLE_POLL) {
+    if (available <= 0 || operation != GATE_CONSOLE_READ) {
         return available;
     }
     uint64_t count = MIN((uint64_t)available, bytes);
@@ -67,15 +45,15 @@ static int64_t read(uint64_t operation, uint64_t buffer, uint64_t bytes)
     return (int64_t)count;
 }
 
-/* @impl ATL-LLR-GATE-0027~2 */
+/* @impl ATL-LLR-GATE-0027~3 */
 int64_t gate_handle_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint64_t bytes,
                             uint64_t)
 {
     if (percpu_self.value != 0) {
         return RESULT_OTHER_CORE;
     }
-    if (operation < GATE_CONSOLE_WRITE || operation > GATE_CONSOLE_POLL ||
-        (operation != GATE_CONSOLE_POLL && (bytes == 0 || bytes > GATE_CONSOLE_BYTES_MAX)) ||
+    if (operation < GATE_CONSOLE_WRITE || operation > GATE_CONSOLE_LISTEN ||
+        (operation <= GATE_CONSOLE_READ && (bytes == 0 || bytes > GATE_CONSOLE_BYTES_MAX)) ||
         (operation != GATE_CONSOLE_WRITE && stream != 0)) {
         return RESULT_INVALID;
     }
@@ -90,9 +68,8 @@ void gate_console_ready(bool has_room)
         percpu_thread_ready(next);
     }
     const uint8_t *input;
-    if (gate_services.console_input(&input) != RESULT_AGAIN) {
-        for (uint32_t i = 0; i < READERS_MAX; i++) {
-            reader_wake(&readers[(reader_oldest + i) % READERS_MAX]);
-        }
+    if (listener != 0 && gate_services.console_input(&input) != RESULT_AGAIN) {
+        (void)gate_handle_unpark(listener, 0, 0, 0, 0); /* it may have gone meanwhile */
+        listener = 0;
     }
 }

@@ -58,26 +58,13 @@ enum result gate_copy_to_user(uint64_t to, const void *from, uint64_t bytes)
 {
     uint64_t fault_address = 0;
     enum result copied = isolation_copy_to_user(to, from, bytes, &fault_address);
-    if (copied != RESULT_OK) {
-        copied = fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
-    }
-    if (copied != SPACE_PENDING) {
-        memset(percpu_current->gate_work, 0, sizeof(percpu_current->gate_work));
-    }
-    return copied;
+    return copied == RESULT_OK ? copied : fetch_and_repeat(fault_address, SPACE_ACCESS_WRITE);
 }
 
 void gate_complete_by_value(struct thread *thread, const struct percpu_message *reply)
 {
     thread->frame.rax = reply->arguments[0];
     thread->resume = RESUME_GATE;
-    percpu_thread_ready(thread);
-}
-
-/* @impl ATL-LLR-GATE-0028~1 */
-void gate_repeat_with_reply(struct thread *thread, const struct percpu_message *reply)
-{
-    memcpy(thread->gate_work, reply->arguments, sizeof(reply->arguments));
     percpu_thread_ready(thread);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The information call: counters of any core, copied by that core into its staging page, and the
- * audit of all cores, one after the other. */
+ * audit of the calling core. */
 #include "internal.h"
 
 #include <cpu/string.h>
@@ -18,47 +18,18 @@ static void counts_publish(void)
     memcpy(gate_staging_own(GATE_STAGING_COUNTS), &gate_counts, sizeof(gate_counts));
 }
 
-/* The answer is not 0: the repeated call finds the page fresh. @impl ATL-LLR-GATE-0028~1 */
+/* @impl ATL-LLR-GATE-0028~2 */
 void gate_information_requested(core_id_t from, const struct percpu_message *request)
 {
     counts_publish();
-    gate_reply(from, request, 1);
+    percpu_channel_reply(from, request);
 }
 
-/* progress[0]: cores done, [1]: the worst answer. */
-static void audit_here(uint64_t *progress)
+/* The repeated call finds the page fresh. */
+static void counts_came(struct thread *thread, const struct percpu_message *)
 {
-    enum result judged = gate_services.audit();
-    progress[0]++;
-    progress[1] = judged == RESULT_OK ? progress[1] : (uint64_t)(int64_t)judged;
-}
-
-/* @impl ATL-LLR-GATE-0028~1 */
-void gate_audit_requested(core_id_t from, const struct percpu_message *request)
-{
-    struct percpu_message reply = *request;
-    audit_here(reply.arguments);
-    percpu_channel_reply(from, &reply);
-}
-
-/* The progress travels through the cores; the call repeats for each next one. */
-static int64_t audit_all(void)
-{
-    struct thread *thread = percpu_current;
-    uint64_t *progress = thread->gate_work;
-    if (progress[0] == percpu_self.value) {
-        audit_here(progress);
-    }
-    if (progress[0] >= percpu_core_count) {
-        int64_t worst = (int64_t)progress[1];
-        progress[0] = progress[1] = 0;
-        return worst;
-    }
-    const struct percpu_message request = {.kind = PERCPU_MESSAGE_AUDIT,
-                                           .arguments = {progress[0], progress[1]}};
-    thread->resume = RESUME_RESTART;
-    return gate_request_or_repeat((core_id_t){(uint16_t)progress[0]}, request,
-                                  gate_repeat_with_reply);
+    thread->is_answered = true;
+    percpu_thread_ready(thread);
 }
 
 static int64_t counts_copy(uint64_t core, uint64_t buffer, uint64_t bytes)
@@ -70,16 +41,18 @@ static int64_t counts_copy(uint64_t core, uint64_t buffer, uint64_t bytes)
     }
     if (target.value == percpu_self.value) {
         counts_publish();
-    } else if (thread->gate_work[0] == 0) {
+    } else if (!thread->is_answered) {
         thread->resume = RESUME_RESTART;
-        return gate_request_or_repeat(target,
-                                      (struct percpu_message){.kind = PERCPU_MESSAGE_INFORMATION},
-                                      gate_repeat_with_reply);
+        return gate_request_or_repeat(
+            target, (struct percpu_message){.kind = PERCPU_MESSAGE_INFORMATION}, counts_came);
     }
-    return gate_copy_to_user(buffer, gate_staging_of_remote(target, GATE_STAGING_COUNTS), bytes);
+    int64_t copied =
+        gate_copy_to_user(buffer, gate_staging_of_remote(target, GATE_STAGING_COUNTS), bytes);
+    thread->is_answered = copied == SPACE_PENDING; /* else the call is over */
+    return copied;
 }
 
-/* @impl ATL-LLR-GATE-0028~1 */
+/* @impl ATL-LLR-GATE-0028~2 */
 int64_t gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes,
                                 uint64_t)
 {
@@ -87,7 +60,7 @@ int64_t gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffe
         return counts_copy(argument, buffer, bytes);
     }
     if (kind == GATE_INFORMATION_AUDIT && argument == 0 && buffer == 0 && bytes == 0) {
-        return audit_all();
+        return gate_services.audit();
     }
     return RESULT_INVALID;
 }

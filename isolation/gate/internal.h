@@ -21,8 +21,7 @@ void gate_handlers_choose(uint32_t calls);
 #undef GATE_CALL
 
 /* Copies between the kernel and the caller's memory. RESULT_OK; SPACE_PENDING: a page is not there,
- * it is fetched and the call repeated; else the failure. To the user is a call's last step: its
- * scratch is zero again unless it is repeated. */
+ * it is fetched and the call repeated; else the failure. */
 enum result gate_copy_from_user(void *to, uint64_t from, uint64_t bytes);
 enum result gate_copy_to_user(uint64_t to, const void *from, uint64_t bytes);
 /* Sends a request, whose token it sets, for the current thread, which waits for the reply, or
@@ -34,8 +33,6 @@ int64_t gate_request_or_repeat(core_id_t to, struct percpu_message request,
  * the wait of the thread and answers its call with it. */
 void gate_reply(core_id_t to, const struct percpu_message *request, int64_t value);
 void gate_complete_by_value(struct thread *thread, const struct percpu_message *reply);
-/* The continuation of a call that is repeated: the answer lies in the thread's scratch then. */
-void gate_repeat_with_reply(struct thread *thread, const struct percpu_message *reply);
 
 /* What other cores ask of this one; given to percpu by gate_initialize. */
 void gate_create_requested(core_id_t from, const struct percpu_message *request);
@@ -43,7 +40,6 @@ void gate_move_requested(core_id_t from, const struct percpu_message *request);
 void gate_set_requested(core_id_t from, const struct percpu_message *request);
 void gate_ask_requested(core_id_t from, const struct percpu_message *question);
 void gate_information_requested(core_id_t from, const struct percpu_message *request);
-void gate_audit_requested(core_id_t from, const struct percpu_message *request);
 
 int64_t gate_move_to(struct thread *thread, core_id_t core);
 

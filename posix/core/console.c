@@ -2,7 +2,7 @@
 /* The console call for threads of every core. The kernel serves core 0 alone, so threads of other
  * cores leave what they ask for with threads of posix/'s own there: one for output, which waits
  * while the device has no room, and one for input (file/console_watch.c), so that nobody who reads
- * waits behind a write. */
+ * waits behind a write; that one waits for input for all, also for core 0's. */
 #include "internal.h"
 
 /* On the stack of the thread that asks. */

@@ -16,22 +16,6 @@ static bool is_nonblocking(const struct posix_file *file)
     return (file->flags & POSIX_O_NONBLOCK) != 0;
 }
 
-/* After -EAGAIN of a read. 0 to try again. */
-static int64_t wait_for_input(const struct posix_file *file)
-{
-    if (is_nonblocking(file)) {
-        return -EAGAIN;
-    }
-    if (posix_core() != POSIX_CONSOLE_CORE) {
-        return console_await_input() == 0 ? 0 : -ERESTARTSYS;
-    }
-    if (posix_signal_is_pending()) {
-        return -ERESTARTSYS;
-    }
-    (void)gate_park(GATE_NEVER, GATE_PARK_KEEP_EXTENDED); /* the gate unparks us */
-    return 0;
-}
-
 /* The kernel copies from and to the application and does not know pages of shared mappings that
  * nobody has touched yet (shared.h): here they are touched. What faults is the kernel's to say. */
 static void touch_shared(uint64_t buffer, uint64_t bytes)
@@ -113,7 +97,7 @@ static int64_t console_read(struct posix_file *file, struct posix_transfer *to)
             }
             return result;
         }
-        int64_t wait = wait_for_input(file);
+        int64_t wait = is_nonblocking(file) ? -EAGAIN : console_await_input();
         if (wait < 0) {
             return wait;
         }

@@ -22,7 +22,7 @@ bool console_watch(struct posix_file *file);
 void console_forget(const struct posix_file *file);
 /* Input that comes, or is left, from now on is news. */
 void console_arm(void);
-/* On a core other than the console's: waits until there may be input. 0 or -EINTR. */
+/* Waits until there may be input. 0, -ERESTARTSYS, or -EAGAIN: no memory. */
 int64_t console_await_input(void);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells the watches of console files, and readers on other cores, that input has come. For a pipe:
- * the gate unparks the thread that asked for input in vain; here that is a thread of posix/'s own
- * on the core that has the console, started for the first thread of another core or when a console
- * file is watched first. It asks once for each time that it is armed: by whoever looked and found
- * no input, and after each read. */
+/* Tells the watches of console files, and readers, that input has come. For a pipe: the gate tells
+ * one thread; here that is one of posix/'s own on the core that has the console, started for the
+ * first thread that waits or is on another core, or when a console file is watched first. It asks
+ * once for each time that it is armed: by whoever looked and found no input, and after each read.
+ */
 #include "console.h"
 
 #include <posix/thread.h>
@@ -14,8 +14,8 @@ static struct posix_lock lock; /* guards the watched files, the readers and hand
 static struct posix_file **files;
 static _Atomic uint32_t file_count;
 static uint32_t capacity;
-static struct posix_wait_queue readers; /* of other cores */
-static _Atomic uint64_t handle;         /* of the service thread; 0: none */
+static struct posix_wait_queue readers;
+static _Atomic uint64_t handle; /* of the service thread; 0: none */
 static _Atomic uint32_t is_armed;
 
 void console_tell(uint32_t events)
@@ -32,7 +32,7 @@ static void serve(void)
 {
     for (;;) {
         posix_console_serve_input();
-        if (is_armed == 0 || gate_console(GATE_CONSOLE_POLL, 0, 0, 0) == -EAGAIN) {
+        if (is_armed == 0 || gate_console(GATE_CONSOLE_LISTEN, 0, 0, 0) == -EAGAIN) {
             gate_park(GATE_NEVER, 0); /* until we are asked or armed, or there is input */
         } else {
             is_armed = 0; /* before the watches are told: who looks then arms again */
@@ -55,14 +55,6 @@ void console_arm(void)
     }
 }
 
-/* Armed under the lock: whoever tells waits for it until we are in the queue. */
-int64_t console_await_input(void)
-{
-    posix_lock_acquire(&lock);
-    arm();
-    return posix_wait(&readers, &lock, GATE_NEVER);
-}
-
 /* Locked. */
 static int64_t start(void)
 {
@@ -71,6 +63,19 @@ static int64_t start(void)
         handle = (uint64_t)started;
     }
     return started < 0 ? started : 0;
+}
+
+/* Armed under the lock: whoever tells waits for it until we are in the queue. */
+int64_t console_await_input(void)
+{
+    posix_lock_acquire(&lock);
+    int64_t started = start();
+    if (started < 0) {
+        posix_lock_release(&lock);
+        return started;
+    }
+    arm();
+    return posix_wait(&readers, &lock, GATE_NEVER) == 0 ? 0 : -ERESTARTSYS;
 }
 
 int64_t posix_console_serve_cores(void)

@@ -53,10 +53,13 @@ static void show_echo(void)
     }
 }
 
-/* Fills the input from the gate. */
+/* Fills the input from the gate, which unparks us when there is some. */
 static enum arrival fetch(void)
 {
-    int64_t got = gate_console(GATE_CONSOLE_READ, 0, (uintptr_t)input, sizeof(input));
+    int64_t got = gate_console(GATE_CONSOLE_LISTEN, 0, 0, 0);
+    if (got > 0) {
+        got = gate_console(GATE_CONSOLE_READ, 0, (uintptr_t)input, sizeof(input));
+    }
     input_begin = 0;
     input_end = got > 0 ? (uint32_t)got : 0;
     return got > 0 ? ARRIVED : got == -EAGAIN ? ARRIVED_NOTHING : ARRIVED_END;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user sees of a program: output, status, arguments, environment, input, files."""
+import queue
 import random
 import re
 import subprocess
@@ -34,11 +35,22 @@ def test_arguments_and_environment(guest):
     result.expect(stdout=expected.encode(), status=0)
 
 
-# @verifies ATL-LLR-TOOL-0011~1 ATL-LLR-GATE-0027~2
+# @verifies ATL-LLR-TOOL-0011~1 ATL-LLR-GATE-0027~3
 @system_test(matrix=FULL)
 def test_input(guest):
     data = random.Random(1).randbytes(20000)
     guest.run(guest.build("streams.c"), stdin=data).expect(stdout=data, stderr=b"20000 bytes\n")
+
+
+# @verifies ATL-LLR-GATE-0027~3 ATL-LLR-FILE-0006~1
+@system_test(matrix=PAIRWISE, libc=("musl",))
+def test_many_readers_wait(guest):
+    """More than wait in any table: none of them spins, and each gets its byte."""
+    keys = queue.Queue()
+    result = guest.run(guest.build("readers.c"), stdin=keys.get, on_output=lambda data: keys.put(bytes(range(20))))
+    result.expect(stderr=b"", status=0)
+    found = re.fullmatch(rb"waiting (\d+)\nsum 190\n", result.stdout)
+    result.expect_that(found and int(found[1]) < 50, "they wait without work, and then read all bytes")
 
 
 # @verifies ATL-LLR-TOOL-0011~1

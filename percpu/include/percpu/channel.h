@@ -49,7 +49,6 @@ enum percpu_message_kind {
     PERCPU_MESSAGE_BLOCK_HOME,  /* a regrant or a return through the home core */
     PERCPU_MESSAGE_CELL_END,
     PERCPU_MESSAGE_INFORMATION,
-    PERCPU_MESSAGE_AUDIT,
     PERCPU_MESSAGE_KINDS,
 };
 
@@ -112,8 +111,6 @@ enum result percpu_signal_send_remote(core_id_t core, uint32_t index, uint32_t g
 
 /* Credits towards all peers that are free now, of PERCPU_REQUESTS_MAX to each. */
 uint64_t percpu_channel_credits_free(void);
-
-extern PERCORE uint64_t percpu_messages_sent; /* requests and replies */
 
 /* TLB state in the outbox: publishes the cell that this core's TLB may hold, 0: none.
  *

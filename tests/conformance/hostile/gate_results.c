@@ -10,7 +10,7 @@
  * @verifies ATL-HLR-CONF-0013~1 @robust
  * @verifies ATL-LLR-GATE-0020~1 ATL-LLR-GATE-0021~1 ATL-LLR-GATE-0022~1 ATL-LLR-GATE-0023~2
  * @verifies ATL-LLR-GATE-0039~1 ATL-LLR-GATE-0800~1 @robust
- * @verifies ATL-LLR-GATE-0024~1 ATL-LLR-GATE-0025~1 ATL-LLR-GATE-0026~1 ATL-LLR-GATE-0027~2 */
+ * @verifies ATL-LLR-GATE-0024~1 ATL-LLR-GATE-0025~1 ATL-LLR-GATE-0026~1 ATL-LLR-GATE-0027~3 */
 #include "gate_raw.h"
 
 #define THREADS_MAX 4096
@@ -92,7 +92,7 @@ static void data_results(uint64_t core)
     expect(GATE_INFORMATION,
            call(GATE_INFORMATION, GATE_INFORMATION_CORE, 0, KERNEL_ADDRESS, bytes, 0), -EFAULT);
     expect(GATE_KICK, call(GATE_KICK, GATE_PORT_NETWORK, 0, 0, 0, 0), -EINVAL);
-    expect(GATE_CONSOLE, call(GATE_CONSOLE, 4, 0, 0, 0, 0), core == 0 ? -EINVAL : -EXDEV);
+    expect(GATE_CONSOLE, call(GATE_CONSOLE, 5, 0, 0, 0, 0), core == 0 ? -EINVAL : -EXDEV);
     expect(GATE_CONSOLE, call(GATE_CONSOLE, GATE_CONSOLE_WRITE, 1, KERNEL_ADDRESS, 8, 0),
            core == 0 ? -EFAULT : -EXDEV);
 }
@@ -280,7 +280,7 @@ static void with_open_console(void)
         return;
     }
     check_pin(0);
-    while (call(GATE_CONSOLE, GATE_CONSOLE_POLL, 0, 0, 0, 0) == -EAGAIN) {
+    while (call(GATE_CONSOLE, GATE_CONSOLE_LISTEN, 0, 0, 0, 0) == -EAGAIN) {
         sched_yield(); /* it is still on its way */
     }
     for (long i = 0; i < check_count(1000); i++) {
@@ -316,7 +316,7 @@ static void every_result_was_seen(void)
                   results[number][kind] >= (uint64_t)check_count(1000));
         }
     }
-    CHECK_EQUAL(call(GATE_INFORMATION, GATE_INFORMATION_AUDIT, 0, 0, 0, 0), 0);
+    check_audits(0);
 }
 
 int main(int argc, char **argv)

@@ -16,7 +16,7 @@ enum refuse_kind {
     REFUSE_KINDS,
     /* Blocks and pages of posix/ that are in use; n means nothing. */
     REFUSE_COUNT_OBJECTS = REFUSE_KINDS,
-    /* Walks all page tables; n means nothing. 0 or -1. */
+    /* Walks the page tables of the calling core; n means nothing. 0 or -1. */
     REFUSE_AUDIT,
     /* n: address of a struct gate_core_counts, whose first word is the core. 0 or an error. */
     REFUSE_COUNT_CORE,

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <isolation/gate_abi.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,20 @@ static int compare(const char *work, long n, const struct use *before)
             fail(work, n, "descriptors", now.descriptors, before->descriptors));
 }
 
+/* Each core judges its own tables. */
+static int audits_hold(void)
+{
+    cpu_set_t all, one;
+    int holds = sched_getaffinity(0, sizeof(all), &all) == 0;
+    for (int core = 0; core < CPU_SETSIZE; core++) {
+        CPU_ZERO(&one);
+        CPU_SET(core, &one);
+        holds = holds && (!CPU_ISSET(core, &all) || (sched_setaffinity(0, sizeof(one), &one) == 0 &&
+                                                     control(REFUSE_AUDIT, 0) == 0));
+    }
+    return sched_setaffinity(0, sizeof(all), &all) == 0 && holds;
+}
+
 static int repeat(int kind, const char *name, int (*run)(void))
 {
     for (int i = 0; i < WARM_UPS; i++) {
@@ -169,7 +184,7 @@ static int repeat(int kind, const char *name, int (*run)(void))
         if (compare(name, n, &before) != 0) {
             return 1;
         }
-        if (is_over && control(REFUSE_AUDIT, 0) != 0) {
+        if (is_over && !audits_hold()) {
             return fail(name, n, "the audit does not hold", 0, 0);
         }
         if (is_over) {

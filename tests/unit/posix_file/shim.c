@@ -278,7 +278,10 @@ int64_t posix_wait(struct posix_wait_queue *queue, struct posix_lock *lock, uint
 {
     (void)queue, (void)deadline;
     posix_lock_release(lock);
-    return -EINTR;
+    bool has_come = shim_input_while_parked[0] != '\0';
+    shim_input = has_come ? shim_input_while_parked : shim_input;
+    shim_input_while_parked = "";
+    return has_come ? 0 : -EINTR;
 }
 
 uint32_t posix_wake(struct posix_wait_queue *queue, uint32_t count)
@@ -291,8 +294,6 @@ int64_t gate_park(uint64_t deadline, uint64_t flags)
 {
     (void)deadline;
     (void)flags;
-    shim_input = shim_input_while_parked;
-    shim_input_while_parked = "";
     return 0;
 }
 
@@ -317,7 +318,7 @@ int64_t gate_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint6
     if (left == 0) {
         return shim_input_ended ? 0 : -EAGAIN;
     }
-    if (operation == GATE_CONSOLE_POLL) {
+    if (operation != GATE_CONSOLE_READ) {
         return (int64_t)left;
     }
     size_t part = left < bytes ? left : bytes;
