@@ -7,6 +7,7 @@
 
 #include <isolation/audit.h>
 #include <isolation/cell.h>
+#include <kernel/facts.h>
 
 /* Rights of a class: GATE_READ and so on, or what the program asked for. */
 #define AUDIT_AS_ASKED 8u
@@ -39,7 +40,7 @@ struct audit_range {
     const struct audit_class *class;
     uint64_t start, end, physical; /* physical: of AUDIT_FRAMES_LINEAR */
 };
-#define AUDIT_RANGES_MAX (2 * CORE_COUNT_MAX + 72u)
+#define AUDIT_RANGES_MAX (2 * CORE_COUNT_MAX + 40u + FACTS_DEVICE_PAGES_MAX)
 extern PERCORE struct audit_range audit_ranges[AUDIT_RANGES_MAX];
 void audit_ranges_build(void);
 /* The range that holds the address; NULL: none. */

@@ -187,8 +187,8 @@ noreturn void kernel_core_main(core_id_t self)
     console_service_initialize(self);
     entropy_start(self);
     perturb_start(self);
+    gate_services.network_kick = virtio_network_start();
     if (self.value == 0) {
-        gate_services.network_kick = virtio_network_start();
         other_cores_start();
     }
     if (self.value == 0 && isolation_cell_build(&gate_cell) != RESULT_OK) {

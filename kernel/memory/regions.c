@@ -179,9 +179,11 @@ static void map_devices(struct region *region, core_id_t self)
         map(region, LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES,
             shared_facts.lapic_physical, PAGE_BYTES, KERNEL_DEVICE);
     }
-    for (uint32_t i = 0; self.value == 0 && i < shared_facts.device_page_count; i++) {
-        map(region, LAYOUT_DEVICE_BASE + (LAYOUT_DEVICE_FIRST + i) * PAGE_BYTES,
-            shared_facts.device_pages[i], PAGE_BYTES, KERNEL_DEVICE);
+    for (uint32_t i = 0; i < shared_facts.device_page_count; i++) {
+        if (shared_facts.device_owners[i] == self.value) {
+            map(region, LAYOUT_DEVICE_BASE + (LAYOUT_DEVICE_FIRST + i) * PAGE_BYTES,
+                shared_facts.device_pages[i], PAGE_BYTES, KERNEL_DEVICE);
+        }
     }
 }
 

@@ -60,9 +60,10 @@ static void write(const struct virtio_device *device, struct name name, uint32_t
                  place->is_pci ? name.pci_bytes : MMIO_BYTES, value);
 }
 
-static void write_address(const struct virtio_device *device, struct name name, const void *own)
+static void write_address(const struct virtio_device *device, struct name name, uint32_t core,
+                          const void *own)
 {
-    uint64_t physical = region_percore_physical(own);
+    uint64_t physical = region_percore_physical(core, own);
     write(device, name, (uint32_t)physical);
     name.pci = (uint8_t)(name.pci + 4);
     name.mmio = (uint8_t)(name.mmio + 4);
@@ -101,7 +102,7 @@ static enum result negotiate(struct virtio_device *device)
     return (read(device, STATUS) & STATUS_FEATURES_OK) != 0 ? RESULT_OK : RESULT_IO;
 }
 
-/* All interrupts of the device to its vector on core 0. */
+/* All interrupts of the device to its vector: on core 0, and those of pairs on their cores. */
 static enum result route(const struct virtio_device *device)
 {
     const struct facts_virtio *place = device->place;
@@ -111,23 +112,28 @@ static enum result route(const struct virtio_device *device)
     if (!place->is_pci) {
         return ioapic_route(&place->interrupt, device->vector);
     }
-    if (place->msix == 0 || shared_facts.apic_id[0] > MSIX_DESTINATION_MAX) {
-        return RESULT_IO;
+    for (uint32_t core = 0; core == 0 || core < device->pairs; core++) {
+        uint64_t entry = place->msix + core * VIRTIO_MSIX_ENTRY_BYTES;
+        uint32_t apic_id = shared_facts.apic_id[core];
+        if (place->msix == 0 || apic_id > MSIX_DESTINATION_MAX) {
+            return RESULT_IO;
+        }
+        device_write(entry, 4, MSIX_ADDRESS | apic_id << MSIX_DESTINATION_SHIFT);
+        device_write(entry + 4, 4, 0);
+        device_write(entry + 8, 4, device->vector);
+        device_write(entry + 12, 4, 0); /* not masked */
     }
-    device_write(place->msix, 4, MSIX_ADDRESS | shared_facts.apic_id[0] << MSIX_DESTINATION_SHIFT);
-    device_write(place->msix + 4, 4, 0);
-    device_write(place->msix + 8, 4, device->vector);
-    device_write(place->msix + 12, 4, 0); /* not masked */
     write(device, CONFIG_VECTOR, 0);
     return read(device, CONFIG_VECTOR) == 0 ? RESULT_OK : RESULT_IO;
 }
 
 /* @impl ATL-LLR-VIRTIO-0004~3 ATL-LLR-VIRTIO-0009~1 */
-static enum result queue_start(struct virtio_device *device, uint32_t index)
+static enum result queue_start(struct virtio_device *device, uint32_t core, uint32_t index)
 {
     const struct facts_virtio *place = device->place;
     struct virtqueue *queue = &device->queues[index];
-    write(device, QUEUE_SELECT, device->queue_number[index]);
+    uint32_t number = device->queue_number[index] + core * VIRTIO_PAIR;
+    write(device, QUEUE_SELECT, number);
     if (queue->size == 0) {
         *queue = (struct virtqueue){.memory = device->memory[index],
                                     .slots = device->slots[index],
@@ -136,22 +142,26 @@ static enum result queue_start(struct virtio_device *device, uint32_t index)
     if (read(device, QUEUE_SIZE_MAX) < queue->size) {
         return RESULT_IO;
     }
-    virtqueue_empty(queue);
+    if (core == 0) {
+        virtqueue_empty(queue); /* each core its own */
+        device->notify[index] = place->notify;
+    }
     write(device, QUEUE_SIZE, queue->size);
-    write_address(device, QUEUE_DESCRIPTORS, queue->memory);
-    write_address(device, QUEUE_AVAILABLE, queue->available);
-    write_address(device, QUEUE_USED, queue->used);
-    device->notify[index] = place->notify;
+    write_address(device, QUEUE_DESCRIPTORS, core, queue->memory);
+    write_address(device, QUEUE_AVAILABLE, core, queue->available);
+    write_address(device, QUEUE_USED, core, queue->used);
     if (place->is_pci) {
-        uint64_t offset = (uint64_t)read(device, NOTIFY_OFFSET) * place->notify_multiplier;
-        device->notify[index] += offset;
-        if (offset + PCI_NOTIFY_BYTES > place->notify_bytes) {
+        uint32_t place_of = read(device, NOTIFY_OFFSET);
+        uint64_t offset = (uint64_t)place_of * place->notify_multiplier;
+        if (offset + PCI_NOTIFY_BYTES > place->notify_bytes ||
+            (device->pairs > 1 && place_of != number)) { /* another core's page */
             return RESULT_IO;
         }
+        device->notify[index] += core == 0 ? offset : 0;
     }
     if (place->is_pci && device->vector != 0) {
-        write(device, QUEUE_VECTOR, 0);
-        if (read(device, QUEUE_VECTOR) != 0) {
+        write(device, QUEUE_VECTOR, core);
+        if (read(device, QUEUE_VECTOR) != core) {
             return RESULT_IO;
         }
     }
@@ -165,7 +175,10 @@ static enum result start(struct virtio_device *device)
     TRY(negotiate(device));
     TRY(route(device));
     for (uint32_t i = 0; i < device->queue_count; i++) {
-        TRY(queue_start(device, i));
+        TRY(queue_start(device, 0, i));
+    }
+    for (uint32_t i = VIRTIO_PAIR; i < VIRTIO_PAIR * device->pairs; i++) {
+        TRY(queue_start(device, i / VIRTIO_PAIR, i % VIRTIO_PAIR));
     }
     write(device, STATUS, STATUS_RUNNING);
     return read(device, STATUS) == STATUS_RUNNING ? RESULT_OK : RESULT_IO;
@@ -192,7 +205,7 @@ void virtio_device_notify(const struct virtio_device *device, uint32_t queue)
 void virtio_device_give(struct virtio_device *device, uint32_t queue, const void *buffer,
                         uint32_t bytes, bool is_for_device_to_write)
 {
-    uint64_t physical = region_percore_physical(buffer);
+    uint64_t physical = region_percore_physical(0, buffer);
     uint16_t flags = is_for_device_to_write ? VIRTQUEUE_WRITE : 0;
     enum result result = virtqueue_give(&device->queues[queue], physical,
                                         (struct virtqueue_descriptor){physical, bytes, flags, 0});

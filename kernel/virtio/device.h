@@ -14,6 +14,8 @@
 #define VIRTIO_CONSOLE 3u
 #define VIRTIO_ENTROPY 4u
 #define VIRTIO_QUEUES_MAX 4u
+#define VIRTIO_PAIR 2u /* queues */
+#define VIRTIO_MSIX_ENTRY_BYTES 16u
 #define VIRTIO_QUEUE_SIZE 4u /* of a queue that brings no memory of its own */
 
 /* PERCORE, so that devices can be given physical addresses. */
@@ -22,6 +24,7 @@ struct virtio_device {
     uint32_t features_wanted; /* of the device's own, bits 0..31 */
     uint32_t features;        /* those of them that it has */
     uint32_t queue_count;
+    uint32_t pairs; /* of the first two queues: so many cores have them, at the same addresses */
     uint8_t queue_number[VIRTIO_QUEUES_MAX]; /* the device's, of each of queues */
     uint8_t vector;                          /* of all its interrupts; 0: it has none */
     uint32_t starts;
@@ -36,9 +39,10 @@ struct virtio_device {
 enum result virtio_device_reset(const struct virtio_device *device);
 
 /* Resets the device and brings it up with empty queues, also after it broke a rule.
- * @device  place, features_wanted, queue_count, queue_number, vector, and queues that have memory
- *          of their own are set; zero else, or as the last start left it
- * Errors:  RESULT_IO it does not follow the protocol, or it was started too often */
+ * @device  place, features_wanted, queue_count, queue_number, vector, pairs, and queues that have
+ *          memory of their own are set; with pairs, other cores have emptied theirs; zero else, or
+ * as the last start left it Errors:  RESULT_IO it does not follow the protocol, or it was started
+ * too often */
 enum result virtio_device_start(struct virtio_device *device);
 
 /* Tells the device that a queue has new buffers. */

@@ -50,6 +50,12 @@ CHECKS = [
     ("neighbour-mutant-head-first", "neighbour", ["MUTATE_HEAD_FIRST"], False),
     ("neighbour-mutant-end-unchecked", "neighbour", ["MUTATE_END_UNCHECKED"], False),
     ("neighbour-mutant-end-after-head", "neighbour", ["MUTATE_END_AFTER_HEAD"], False),
+    ("network", "network", [], True),
+    ("network-two-cores", "network", ["CORES=2", "BREAKS=3"], True),
+    ("network-mutant-no-wait", "network", ["MUTATE_NO_WAIT"], False),
+    ("network-mutant-stop-late", "network", ["MUTATE_STOP_LATE", "BREAKS=2"], False),
+    ("network-mutant-not-told", "network", ["MUTATE_NOT_TOLD"], False),
+    ("network-mutant-give-while-stopped", "network", ["MUTATE_GIVE_WHILE_STOPPED"], False),
 ]
 
 

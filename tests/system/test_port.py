@@ -136,9 +136,9 @@ def test_hostile_entries_change_nothing(guest):
 class Ring:
     """What QEMU and the guest share of the device's receive queue, to be written from outside."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, queue=0):
         self.monitor = Memory(folder)
-        status = self.monitor.rings("virtio-net", 0)
+        status = self.monitor.rings("virtio-net", queue)
         self.used, self.descriptors = status["vring-used"], status["vring-desc"]
 
     def write(self, at, layout, *values):

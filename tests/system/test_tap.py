@@ -7,6 +7,7 @@ from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, serve
 from lib import PAIRWISE, TestFailure, system_test
 
 EXCHANGES = 2500
+CONNECTIONS = 32
 
 
 def datagrams(address):
@@ -54,3 +55,25 @@ def test_each_frame_wakes_its_core(guest):
             exchange(server, address)
 
     serve(guest, scenario, lambda: add_tap("guest", PEER_4, PEER_6))
+
+
+# @verifies ATL-LLR-VIRTIO-0830~1 ATL-LLR-POSIX-0910~1 ATL-LLR-POSIX-0911~1
+@system_test(matrix=PAIRWISE, machine=("q35",), cores=(2, 4), timeout_s=120)
+def test_connections_come_by_the_pairs_of_all_cores(guest):
+    def scenario(server):
+        peers = [server.connect() for _ in range(CONNECTIONS)]
+        for number, peer in enumerate(peers):
+            data = bytes((i + number) % 251 for i in range(20000))
+            peer.sendall(data)
+            got = b""
+            while len(got) < len(data) and (piece := peer.recv(65536)):
+                got += piece
+            if got != data:
+                raise TestFailure(f"connection {number} does not echo")
+        for peer in peers:
+            peer.close()
+        datagrams(ADDRESS_4)
+        datagrams(ADDRESS_6)
+
+    serve(guest, scenario, lambda: add_tap("guest", PEER_4, PEER_6, several=True),
+          setting=f"tap=guest,queues={guest.cores}")

@@ -166,7 +166,7 @@ def net_arguments(setting, mac, machine, capture=None):
         netdev = f"tap,id=net,ifname={name},script=no,downscript=no,vhost=off"
     if queues > 1:
         netdev += f",queues={queues}"
-        settings = ["mq=on"] + ([] if machine == "microvm" else [f"vectors={2 * queues + 2}"])
+        settings = ["mq=on"] + ([] if machine == "microvm" else [f"vectors={2 * queues + 2}", "page-per-vq=on"])
     dump = ["-object", f"filter-dump,id=capture,netdev=net,file={str(capture).replace(',', ',,')}"] if capture else []
     return ["-netdev", netdev, *dump, *net_device("net", mac, machine, *settings)]
 

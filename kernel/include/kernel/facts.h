@@ -8,7 +8,7 @@
 
 #define FACTS_MEMORY_RANGES_MAX 1002u
 #define FACTS_IOAPICS_MAX 4u
-#define FACTS_DEVICE_PAGES_MAX 32u
+#define FACTS_DEVICE_PAGES_MAX 176u
 #define FACTS_SLOTS_MAX 8u
 #define FACTS_NEIGHBOUR_BYTES 65536u
 #define FACTS_CLOCK_REGISTERS 7u /* see struct gate_info */
@@ -38,8 +38,9 @@ struct facts_virtio {
     uint32_t notify_bytes, notify_multiplier; /* PCI */
     uint64_t msix;                            /* PCI: entry 0 of its table; 0: none */
     uint32_t msix_control;                    /* PCI: where in configuration space */
-    uint64_t config;                          /* what belongs to the device's kind; 0: none */
-    struct facts_interrupt interrupt;         /* MMIO */
+    uint32_t pairs;  /* of a network's queues, so many that cores can have one each; else 0 */
+    uint64_t config; /* what belongs to the device's kind; 0: none */
+    struct facts_interrupt interrupt; /* MMIO */
 };
 
 struct facts {
@@ -62,7 +63,8 @@ struct facts {
     struct facts_virtio slots[FACTS_SLOTS_MAX]; /* where virtio-mmio devices may be */
     uint32_t slot_count;
     struct facts_virtio virtio_console, virtio_entropy, virtio_network;
-    uint64_t device_pages[FACTS_DEVICE_PAGES_MAX]; /* core 0's, from LAYOUT_DEVICE_FIRST on */
+    uint64_t device_pages[FACTS_DEVICE_PAGES_MAX]; /* from LAYOUT_DEVICE_FIRST on */
+    uint8_t device_owners[FACTS_DEVICE_PAGES_MAX]; /* the one core that sees each of them */
     uint32_t device_page_count;
     uint64_t neighbour_physical; /* FACTS_NEIGHBOUR_BYTES shared with another machine; 0: none */
     /* power-off: 0 = not known */

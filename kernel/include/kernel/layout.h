@@ -23,7 +23,7 @@
 #define LAYOUT_PERCORE_BASE 0xffffffffc0000000
 
 #define LAYOUT_DEVICE_LAPIC 0 /* page index behind LAYOUT_DEVICE_BASE: every core its own */
-#define LAYOUT_DEVICE_FIRST 1 /* core 0: facts.device_pages */
+#define LAYOUT_DEVICE_FIRST 1 /* facts.device_pages, each on its owner alone */
 
 #define BOOT_OTHER_STACK_BYTES 1024 /* of a core on the boot tables that is not the boot core */
 #define LAYOUT_STACK_BYTES 8192     /* gate stack */

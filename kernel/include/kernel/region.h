@@ -24,7 +24,7 @@ struct region {
 
 /* At the end of the outbox lie the gate's staging pages, and before them a line for what a core
  * says when it cannot go on (kernel/main/stop.c). */
-#define REGION_STAGING_PAGES 2u
+#define REGION_STAGING_PAGES 3u
 #ifdef ATOLL_DEBUG
 #define REGION_DEBUG_PAGES 4u /* behind them */
 #else
@@ -60,10 +60,10 @@ enum result memory_regions_build(void);
  * occupies. Any time; reads boot facts only. */
 void memory_region_free_ranges(core_id_t core, void (*use)(paddr_t start, paddr_t end));
 
-/* Of core 0's instance of a PERCORE variable: its address for devices. */
-static inline uint64_t region_percore_physical(const void *variable)
+/* Of a core's instance of a PERCORE variable: its address for devices. */
+static inline uint64_t region_percore_physical(uint32_t core, const void *variable)
 {
-    return shared_regions[0].percore.value + ((uint64_t)variable - LAYOUT_PERCORE_BASE);
+    return shared_regions[core].percore.value + ((uint64_t)variable - LAYOUT_PERCORE_BASE);
 }
 
 #endif

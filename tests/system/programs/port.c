@@ -15,15 +15,15 @@
 #define WAIT_NS 20000000000ull
 
 static const struct gate_info *info;
-static uint8_t *memory; /* this core's */
-static struct gate_port *port;
+static _Thread_local uint8_t *memory; /* this core's */
+static _Thread_local struct gate_port *port;
 
 /* This side of a queue. */
 struct side {
     struct gate_port_queue *queue;
     uint32_t submitted, seen;
 };
-static struct side receive, transmit;
+static _Thread_local struct side receive, transmit;
 
 static int64_t kick(uint64_t flags)
 {
@@ -153,6 +153,94 @@ static void echo(uint32_t count, int is_polling)
     printf("echoed %u interrupts %s\n", sent, during == 0 ? "none" : "some");
 }
 
+#define CORES_MAX 64
+static uint64_t handles[CORES_MAX]; /* of the threads of serve_pair */
+static _Atomic uint32_t ready_count;
+static volatile int is_over, is_polling;
+
+/* All cores have given all buffers to a device that runs. */
+static void tell_ready(void)
+{
+    if (++ready_count % info->port_queues == 0) {
+        puts("ready");
+        fflush(stdout);
+    }
+}
+
+/* Of a type that IEEE leaves to experiments: it is over. */
+static int is_last(const uint8_t *frame)
+{
+    return frame[12] == 0x88 && frame[13] == 0xb5;
+}
+
+static void end_all(void)
+{
+    is_over = 1;
+    for (unsigned core = 0; core < info->port_queues; core++) {
+        call(GATE_UNPARK, handles[core], 0, 0, 0, 0);
+    }
+}
+
+static void take_frame(const struct gate_port_entry *entry, uint32_t *echoed, uint32_t *returned)
+{
+    if (entry->bytes <= HEADER) {
+        ++*returned;
+        submit(&receive, entry->offset, BUFFER_BYTES);
+    } else if (is_last(memory + entry->offset + HEADER)) {
+        end_all();
+    } else {
+        ++*echoed;
+        memset(memory + entry->offset, 0, HEADER);
+        submit(&transmit, entry->offset, entry->bytes);
+    }
+}
+
+/* Sends back what comes by the pair of one core, on it. When the device was reset all buffers come
+ * back, and are given to it again. */
+static void *serve_pair(void *argument)
+{
+    struct gate_port_entry entry;
+    uint32_t echoed = 0, returned = 0, errors = 0;
+    pin((unsigned)(uintptr_t)argument);
+    find_port();
+    handles[(uintptr_t)argument] = handle();
+    give_all();
+    tell_ready();
+    while (!is_over) {
+        uint32_t taken = atomic_load(&port->receive.taken);
+        int64_t done = kick(is_polling ? 0 : GATE_KICK_ARM);
+        CHECK(done >= 0 || done == -EIO);
+        errors += done == -EIO;
+        while (completion(&transmit, &entry)) {
+            submit(&receive, entry.offset, BUFFER_BYTES);
+        }
+        while (completion(&receive, &entry)) {
+            take_frame(&entry, &echoed, &returned);
+        }
+        if (returned != 0 && atomic_load(&port->receive.taken) == receive.submitted) {
+            returned = 0;
+            tell_ready();
+        }
+        if (done == 0 && !is_polling && taken == atomic_load(&port->receive.taken) && !is_over) {
+            call(GATE_PARK, GATE_NEVER, 0, 0, 0, 0);
+        }
+    }
+    printf("core %u echoed %u errors %u\n", (unsigned)(uintptr_t)argument, echoed, errors);
+    return NULL;
+}
+
+static void serve_pairs(void)
+{
+    pthread_t threads[CORES_MAX];
+    for (unsigned core = 0; core < info->port_queues; core++) {
+        threads[core] = check_thread(serve_pair, (void *)(uintptr_t)core);
+    }
+    for (unsigned core = 0; core < info->port_queues; core++) {
+        check_join(threads[core]);
+    }
+    CHECK_EQUAL(call(GATE_INFORMATION, GATE_INFORMATION_AUDIT, 0, 0, 0, 0), 0);
+}
+
 /* Asks who has 10.0.2.2, which is the gateway of QEMU's user network. */
 static void arp(void)
 {
@@ -224,6 +312,7 @@ static void *rewrite(void *argument)
 {
     unsigned long long random = 5;
     pin(0);
+    find_port();
     while (!stop) {
         struct side *side = check_random(&random) % 2 ? &receive : &transmit;
         uint32_t offset = (uint32_t)(check_random(&random) % (info->port_bytes + 64));
@@ -382,6 +471,7 @@ static void listen_to_all(void)
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
+    check_all_cores_count = check_cores(check_all_cores);
     pin(argc > 3 ? (unsigned)atoi(argv[3]) : 0);
     find_port();
     if (strcmp(what, "info") == 0) {
@@ -415,6 +505,9 @@ int main(int argc, char **argv)
         send_all(argv[2]);
     } else if (strcmp(what, "listen") == 0) {
         listen_to_all();
+    } else if (strcmp(what, "pairs") == 0) {
+        is_polling = argv[2][1] == 'o';
+        serve_pairs();
     } else if (strcmp(what, "poll") == 0 || strcmp(what, "park") == 0) {
         echo((uint32_t)atoi(argv[2]), what[1] == 'o');
     }

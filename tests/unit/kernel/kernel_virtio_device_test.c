@@ -3,6 +3,7 @@
 #include <check.h>
 #include <device.h>
 #include <fake.h>
+#include <kernel/layout.h>
 
 #define VECTOR 0x42u
 
@@ -57,6 +58,46 @@ TEST(interrupts_go_to_core_0)
     fake.refuses_vectors = true; /* none are asked for */
     CHECK_EQUAL(virtio_device_start(&device), RESULT_OK);
     CHECK_EQUAL(fake.msix[2], 0);
+}
+
+/* Core 0's pair, core 1's, and the control queue behind them. */
+static void make_pairs(void)
+{
+    make(true);
+    device.pairs = 2;
+    device.queue_count = 3;
+    memcpy(device.queue_number, (const uint8_t[]){0, 1, 4}, 3);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0830~1 */
+TEST(a_pair_lies_on_its_core)
+{
+    make_pairs();
+    CHECK_EQUAL(virtio_device_start(&device), RESULT_OK);
+    for (uint32_t q = 0; q < FAKE_QUEUES; q++) {
+        CHECK_EQUAL(fake.queues[q].is_enabled, q < 5);
+        CHECK_EQUAL(fake.queues[q].vector, q == 2 || q == 3);
+    }
+    CHECK(fake.msix[4] == 0xfee07000 && fake.msix[6] == VECTOR && fake.msix[7] == 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t own = (uintptr_t)device.memory[i] - LAYOUT_PERCORE_BASE;
+        CHECK_EQUAL(fake.queues[2 + i].address[0], (uint32_t)(FAKE_OTHER_CORE + own));
+        CHECK(fake_memory(i) == device.memory[i]);
+    }
+    CHECK_EQUAL(device.notify[2], FAKE_NOTIFY + 4 * 4);
+}
+
+/* @verifies ATL-LLR-VIRTIO-0830~1 @robust */
+TEST(a_pair_that_would_be_notified_elsewhere_is_refused)
+{
+    for (uint32_t q = 0; q < 5; q++) {
+        make_pairs();
+        fake.queues[q].notify_offset = 5;
+        CHECK_EQUAL(virtio_device_start(&device), RESULT_IO);
+    }
+    make_pairs();
+    shared_facts.apic_id[1] = 255;
+    CHECK_EQUAL(virtio_device_start(&device), RESULT_IO);
 }
 
 /* @verifies ATL-LLR-VIRTIO-0005~1 */

@@ -46,8 +46,9 @@ int64_t gate_thread_start(const struct gate_thread_start *start);
 /* Staging pages at the end of each core's outbox (REGION_STAGING_PAGES): what does not fit a
  * message. */
 enum gate_staging {
-    GATE_STAGING_COUNTS, /* counters for others */
-    GATE_STAGING_MOVE,   /* a thread on its way to another core */
+    GATE_STAGING_COUNTS,  /* counters for others */
+    GATE_STAGING_MOVE,    /* a thread on its way to another core */
+    GATE_STAGING_NETWORK, /* what cores tell each other of the network device */
 };
 /* This core's, writable; another core's, to read. */
 void *gate_staging_own(enum gate_staging page);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Device registers: whole pages behind LAYOUT_DEVICE_BASE, all but the local APIC's owned by core
- * 0.
+ * 0, or by the core that facts.device_owners says.
  *
  * Error policy: an address that cannot be a device's is refused. */
 #ifndef DRIVER_DEVICE_H
@@ -8,7 +8,7 @@
 
 #include <kernel/facts.h>
 
-#define DEVICE_BYTES_MAX (8 * PAGE_BYTES)
+#define DEVICE_BYTES_MAX (130 * PAGE_BYTES)
 
 /* False: RAM, the image or what lies below it, or beyond the processor's addresses.
  * @bytes  1..FACTS_NEIGHBOUR_BYTES. Boot core, memory collected */

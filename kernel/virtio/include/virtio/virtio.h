@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Virtio 1.x devices, all core 0's: a console line, a source of entropy, and in images with a
- * network its device as port 0 of the gate.
+/* Virtio 1.x devices, core 0's: a console line, a source of entropy, and in images with a
+ * network its device as port 0 of the gate, with a pair of queues for each core if it has so many.
  *
  * Error policy: a device that is malformed, old or breaks its rules is left off with a line;
  * nothing here ends the machine. */
@@ -24,8 +24,8 @@ void virtio_entropy_start(void);
 /* The kick of the network's port (isolation/gate/gate.toml). */
 typedef int64_t (*virtio_kick)(uint64_t flags);
 #ifdef ATOLL_NET
-/* Core 0 on its own root, before the information page is made: the kick of its queue pair of a
- * network device; NULL: there is none. Then VECTOR_NETWORK. */
+/* Each core on its own root, core 0 before the others start: the kick of its queue pair of a
+ * network device; NULL: it has none. Then VECTOR_NETWORK, also from other cores that have one. */
 virtio_kick virtio_network_start(void);
 int64_t virtio_network_kick(uint64_t flags);
 void virtio_network_interrupt(void);

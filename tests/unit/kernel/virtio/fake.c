@@ -36,7 +36,9 @@ void fake_make(uint32_t kind, bool is_pci)
                                        .msix = is_pci ? FAKE_MSIX : 0,
                                        .interrupt = {.gsi = 47, .is_level = true}};
     shared_regions[0].percore.value = LAYOUT_PERCORE_BASE; /* physical is virtual */
+    shared_regions[1].percore.value = FAKE_OTHER_CORE;
     shared_facts.apic_id[0] = 3;
+    shared_facts.apic_id[1] = 7;
 }
 
 /* The register that an access means; 0: none. */
@@ -138,7 +140,7 @@ static void write_register(uint32_t name, uint32_t value)
 void device_write(uint64_t address, uint32_t bytes, uint32_t value)
 {
     uint64_t notify = FAKE_NOTIFY + (fake_place.is_pci ? 4 * value : 0);
-    if (address >= FAKE_MSIX && address < FAKE_MSIX + 16 && bytes == 4) {
+    if (address >= FAKE_MSIX && address < FAKE_MSIX + sizeof(fake.msix) && bytes == 4) {
         fake.msix[(address - FAKE_MSIX) / 4] = value;
     } else if (address >= FAKE_NOTIFY && address < FAKE_NOTIFY + FAKE_NOTIFY_BYTES) {
         bool is_right = value < FAKE_QUEUES && address == notify && fake.queues[value].is_enabled &&

@@ -12,6 +12,7 @@
 #define FAKE_NOTIFY_BYTES 64u
 #define FAKE_MSIX 0x30000ull
 #define FAKE_STATUS_RUNNING 15u
+#define FAKE_OTHER_CORE 0x40000000ull /* memory of core 1, which nobody looks at */
 
 struct fake_queue {
     uint32_t size_max, size, vector, notify_offset;
@@ -29,7 +30,7 @@ struct fake {
     uint32_t status, select, driver_select, queue_select, config_vector, interrupt_status;
     uint64_t driver_features;
     struct fake_queue queues[FAKE_QUEUES];
-    uint32_t msix[4], routed_gsi, routed_vector;
+    uint32_t msix[8], routed_gsi, routed_vector;
     unsigned resets, wrong_accesses;
 };
 extern struct fake fake;
