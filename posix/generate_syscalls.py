@@ -13,7 +13,7 @@ STATES = ("implemented", "refused", "later")
 PARTS = ("core", "thread", "signal", "time", "file", "memory", "load", "event", "net")
 OPTIONAL = "net"  # not in every image
 REGISTERS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
-FIELDS = {"number", "name", "state", "arguments", "frame", "part", "errno"}
+FIELDS = {"number", "name", "state", "arguments", "answer", "frame", "part", "errno"}
 
 
 def fail(path, call, text):
@@ -37,6 +37,8 @@ def check(path, call, previous):
             fail(path, call, "frame is true or left out")
         if call.get("part") not in PARTS:
             fail(path, call, f"part is none of {', '.join(PARTS)}")
+    if "answer" in call and (call.get("arguments") != 0 or not 0 <= call["answer"] < 1 << 31):
+        fail(path, call, "answer is a number below 2^31 of a call without arguments")
     if (call["state"] == "refused") != ("errno" in call):
         fail(path, call, "errno belongs to state refused, and only there")
 
@@ -63,7 +65,7 @@ def header(calls):
         lines.append(f"#define SYSCALL_{call['name'].upper()} {call['number']}u")
     lines.append("")
     for call in calls:
-        if call["state"] == "implemented":
+        if call["state"] == "implemented" and "answer" not in call:
             parameters = ", ".join(["uint64_t"] * call["arguments"]) or "void"
             lines.append(f"int64_t posix_{call['name']}({parameters});")
     return "\n".join(lines + ["#endif", "", "#endif", ""])
@@ -77,6 +79,8 @@ def table(calls):
         call = rows.get(number)
         if call is None:
             lines.append("CALL_UNKNOWN")
+        elif "answer" in call:
+            lines.append(f"CALL_ANSWERED({call['answer']})")
         elif call["state"] == "implemented":
             lines.append(f"CALL{'_WITH_FRAME' if call.get('frame') else ''}({call['name']})")
         elif call["state"] == "refused" and call["errno"] != "ENOSYS":
@@ -97,8 +101,14 @@ def not_offered(calls):
 def implemented(calls):
     lines = [f"/* {NOTE} SYSCALL_IMPLEMENTED(number, name, argument count) */"]
     for call in calls:
-        if call["state"] == "implemented":
+        if call["state"] == "implemented" and "answer" not in call:
             lines.append(f"SYSCALL_IMPLEMENTED({call['number']}, {call['name']}, {call['arguments']})")
+    return "\n".join(lines) + "\n"
+
+
+def answers(calls):
+    lines = [f"/* {NOTE} SYSCALL_ANSWER(number, name, answer) */"]
+    lines += [f"SYSCALL_ANSWER({call['number']}, {call['name']}, {call['answer']})" for call in calls if "answer" in call]
     return "\n".join(lines) + "\n"
 
 
@@ -126,6 +136,7 @@ def main():
     write(arguments.out / "posix_not_offered.inc", not_offered(calls))
     write(arguments.out / "posix_net_absent.inc", absent(calls))
     write(arguments.out / "posix_implemented.inc", implemented(calls))
+    write(arguments.out / "posix_answers.inc", answers(calls))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ enum section {
     FILE_READ,
     PIPE_ALONE,
     EPOLL_ROUND,
+    THREAD_CALL,
 };
 
 /* Runs BODY OPERATIONS times between the marks. */
@@ -269,7 +270,8 @@ int main(void)
     struct timespec time;
     long cores = sysconf(_SC_NPROCESSORS_ONLN); /* before pinning: musl counts the affinity mask */
     require(pin(0), "sched_setaffinity");
-    MEASURE(NULL_CALL, 5000, "null call (getppid)", syscall(SYS_getppid));
+    MEASURE(NULL_CALL, 5000, "null call (getppid)", getppid());
+    MEASURE(THREAD_CALL, 5000, "smallest call of a thread (gettid)", syscall(SYS_gettid));
     MEASURE(CLOCK_READ, 5000, "clock_gettime", clock_gettime(CLOCK_MONOTONIC, &time));
     MEASURE(YIELD_ALONE, 2000, "sched_yield, alone", sched_yield());
     MEASURE(MUTEX_ALONE, 5000, "mutex lock and unlock, alone",

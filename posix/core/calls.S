@@ -19,6 +19,7 @@
 posix_calls: /* SYSCALL_COUNT rows, and one for larger numbers */
 #define CALL(name) .long posix_##name - posix_calls;
 #define CALL_WITH_FRAME(name) .long WITH_FRAME(name) - posix_calls;
+#define CALL_ANSWERED(answer) .long posix_answered_##answer - posix_calls;
 #define CALL_REFUSED(error) .long posix_refused_##error - posix_calls;
 #define CALL_NOT_OFFERED .long posix_not_offered - posix_calls;
 #define CALL_UNKNOWN .long posix_unknown - posix_calls;
@@ -27,6 +28,7 @@ posix_calls: /* SYSCALL_COUNT rows, and one for larger numbers */
     .text
 #undef CALL
 #undef CALL_WITH_FRAME
+#undef CALL_ANSWERED
 #undef CALL_REFUSED
 #undef CALL_NOT_OFFERED
 #undef CALL_UNKNOWN
@@ -38,6 +40,11 @@ posix_calls: /* SYSCALL_COUNT rows, and one for larger numbers */
 #undef CALL_WITH_FRAME
 #define CALL_WITH_FRAME(name)
 #endif
+#define CALL_ANSWERED(answer)                                                                      \
+    .ifndef posix_answered_##answer;                                                               \
+    posix_answered_##answer : mov $answer, %eax;                                                   \
+    ret;                                                                                           \
+    .endif;
 #define CALL_REFUSED(error)                                                                        \
     .ifndef posix_refused_##error;                                                                 \
     posix_refused_##error : mov $-error, %rax;                                                     \

@@ -8,6 +8,13 @@
 #define ID_KEEP UINT32_MAX
 #define GROUPS_MAX 65536
 
+enum {
+#define SYSCALL_ANSWER(number, name, value) ANSWER_OF_##name = (value),
+#include <posix_answers.inc>
+};
+_Static_assert(ANSWER_OF_getpid == POSIX_PROCESS_ID && ANSWER_OF_getpgrp == POSIX_PROCESS_ID,
+               "one process, one group");
+
 static int64_t change(uint64_t id)
 {
     return (uint32_t)id == 0 || (uint32_t)id == ID_KEEP ? 0 : -EPERM;
@@ -30,26 +37,6 @@ static int64_t store_zeros(uint64_t a, uint64_t b, uint64_t c)
         return -EFAULT;
     }
     return posix_store_u32(c, 0);
-}
-
-int64_t posix_getuid(void)
-{
-    return 0;
-}
-
-int64_t posix_geteuid(void)
-{
-    return 0;
-}
-
-int64_t posix_getgid(void)
-{
-    return 0;
-}
-
-int64_t posix_getegid(void)
-{
-    return 0;
 }
 
 int64_t posix_getresuid(uint64_t real, uint64_t effective, uint64_t saved)
@@ -134,11 +121,6 @@ static int64_t of_process(uint64_t process)
 {
     int32_t id = (int32_t)process;
     return id == 0 || id == POSIX_PROCESS_ID ? POSIX_PROCESS_ID : -ESRCH;
-}
-
-int64_t posix_getpgrp(void)
-{
-    return POSIX_PROCESS_ID;
 }
 
 int64_t posix_getpgid(uint64_t process)

@@ -12,8 +12,19 @@
 #define DISPLACED_MIN 3u /* with the `syscall` they are as long as the jump */
 #define LEA_RCX_BYTES 7u
 #define JUMP_BY_WORD_BYTES 6u
+#define MOV_EAX_BYTES 5u
+#define OPCODE_MOV_EAX 0xb8u
 #define OPCODE_INT3 0xccu
 #define PROT_READ_WRITE 3u
+
+struct answer {
+    uint32_t number, value;
+};
+/* Linux calls whose answer never changes. */
+static const struct answer answers[] = {
+#define SYSCALL_ANSWER(number, name, value) {number, value},
+#include <posix_answers.inc>
+};
 
 _Static_assert(POSIX_DETOUR_DISPLACED_MAX + LEA_RCX_BYTES + JUMP_BY_WORD_BYTES <=
                    POSIX_DETOUR_TRAMPOLINE_BYTES,
@@ -89,13 +100,29 @@ static bool put_distance(uint8_t *to, uint64_t address, uint64_t target)
     return stored == distance;
 }
 
-/* @impl ATL-LLR-LOAD-0011~1 */
+/* The answer of a site that is `mov $number, %eax` and nothing else; NULL: posix/ is asked. */
+static const struct answer *answer_of(const struct posix_detour_site *site, const uint8_t *code)
+{
+    uint32_t number;
+    __builtin_memcpy(&number, code + 1, sizeof(number));
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        if (site->bytes == MOV_EAX_BYTES && code[0] == OPCODE_MOV_EAX &&
+            number == answers[i].number) {
+            return &answers[i];
+        }
+    }
+    return NULL;
+}
+
+/* @impl ATL-LLR-LOAD-0011~1
+ * @impl ATL-LLR-LOAD-0840~1 */
 bool posix_detour_build(uint8_t trampoline[POSIX_DETOUR_TRAMPOLINE_BYTES],
                         const struct posix_detour_site *site, const uint8_t *code, uint64_t from,
                         uint64_t to, uint64_t word)
 {
     static const uint8_t lea_rcx[] = {0x48, 0x8d, 0x0d};
     static const uint8_t jump_by_word[] = {0xff, 0x25};
+    static const uint8_t jump_by_rcx[] = {0xff, 0xe1};
     __builtin_memset(trampoline, OPCODE_INT3, POSIX_DETOUR_TRAMPOLINE_BYTES);
     __builtin_memcpy(trampoline, code, site->bytes);
     bool fits = true;
@@ -112,6 +139,13 @@ bool posix_detour_build(uint8_t trampoline[POSIX_DETOUR_TRAMPOLINE_BYTES],
     at += sizeof(lea_rcx);
     fits = put_distance(trampoline + at, to + at, from + site->bytes + SYSCALL_BYTES) && fits;
     at += sizeof(int32_t);
+    const struct answer *answer = answer_of(site, code);
+    if (answer != NULL) {
+        trampoline[at] = OPCODE_MOV_EAX;
+        __builtin_memcpy(trampoline + at + 1, &answer->value, sizeof(answer->value));
+        __builtin_memcpy(trampoline + at + MOV_EAX_BYTES, jump_by_rcx, sizeof(jump_by_rcx));
+        return fits;
+    }
     __builtin_memcpy(trampoline + at, jump_by_word, sizeof(jump_by_word));
     at += sizeof(jump_by_word);
     return put_distance(trampoline + at, to + at, word) && fits;
@@ -242,6 +276,9 @@ uint64_t posix_detour_shown(uint64_t rip, uint64_t rcx)
         return rip;
     }
     uint64_t inside = rip - trampoline_of(site);
+    if (inside == site->bytes + LEA_RCX_BYTES + MOV_EAX_BYTES) {
+        return address_of(site) + site->bytes + SYSCALL_BYTES; /* the answer is there */
+    }
     return address_of(site) + (inside < site->bytes ? inside : site->bytes);
 }
 

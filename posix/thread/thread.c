@@ -170,16 +170,6 @@ int64_t posix_gettid(void)
     return posix_self()->id;
 }
 
-int64_t posix_getpid(void)
-{
-    return POSIX_PROCESS_ID;
-}
-
-int64_t posix_getppid(void)
-{
-    return 0; /* nobody started the first process */
-}
-
 int64_t posix_set_tid_address(uint64_t address)
 {
     struct posix_thread *self = posix_self();

@@ -9,18 +9,26 @@
  *     +bytes    lea address behind the `syscall`(%rip), %rcx
  *     +bytes+7  jmp *word(%rip)      the word is posix_detour_entry
  *
+ * If the displaced instruction is `mov $number, %eax` of a call whose answer never changes
+ * (`answer` in syscalls.toml), there is nothing to ask, and nothing of posix/ runs:
+ *
+ *     +12       mov $answer, %eax
+ *     +17       jmp *%rcx
+ *
  * The invariant: the program's own code is all that it ever sees. Whatever posix/ shows of a rip
  * goes through posix_detour_shown, and every rip that it takes back through posix_detour_taken:
  *
  *     where the thread is               shown as                    taken back as
  *     the site's first byte             itself                      itself: the jump is there
  *     trampoline + n, n < bytes         site + n                    trampoline + n
+ *     trampoline + 17, with an answer   behind the `syscall`        itself
  *     trampoline + n, n >= bytes,       site + bytes, the           trampoline + bytes
  *     posix_detour_entry                `syscall`
  *     inside posix/, by that call       behind the `syscall`        itself
  *
- * Only rcx differs where the `syscall` is shown: the call destroys it. Nothing is stored on the
- * program's stack, so no return address ever points into a trampoline. */
+ * Only rcx differs where the `syscall` is shown: the call destroys it. It destroys r11 as well,
+ * which has the flags behind a call of posix/, and behind an answer in place what it had before.
+ * Nothing is stored on the program's stack, so no return address ever points into a trampoline. */
 #ifndef POSIX_DETOUR_H
 #define POSIX_DETOUR_H
 

@@ -165,6 +165,18 @@ TEST(each_call_gets_its_registers_in_order)
     }
 }
 
+/* @verifies ATL-HLR-POSIX-0001~1 */
+TEST(what_never_changes_is_answered_without_a_handler)
+{
+    CHECK_EQUAL(posix_syscall_invoke(39, &arguments), 1);  /* getpid */
+    CHECK_EQUAL(posix_syscall_invoke(110, &arguments), 0); /* getppid */
+    CHECK_EQUAL(posix_syscall_invoke(111, &arguments), 1); /* getpgrp */
+    static const uint64_t ids[] = {102, 104, 107, 108};    /* of the user and the group */
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        CHECK_EQUAL(posix_syscall_invoke(ids[i], &arguments), 0);
+    }
+}
+
 /* @verifies ATL-LLR-POSIX-0004~1 @robust
  * @verifies ATL-LLR-POSIX-0005~1 */
 TEST(other_numbers_are_refused_and_counted)
