@@ -118,7 +118,6 @@ int64_t posix_getrandom(uint64_t to, uint64_t bytes, uint64_t flags)
 #define RLIMIT_RTPRIO 14
 #define RLIMIT_COUNT 16
 #define RLIM_INFINITY UINT64_MAX
-#define FILES_HARD 1048576u
 
 struct limit {
     uint64_t soft, hard;
@@ -143,7 +142,7 @@ static struct limit limit_at_start(uint32_t resource)
     case RLIMIT_NPROC:
         return (struct limit){threads, threads};
     case RLIMIT_NOFILE:
-        return (struct limit){posix_descriptor_limit(), FILES_HARD};
+        return (struct limit){posix_descriptor_limit(), POSIX_FILE_LIMIT_HARD};
     case RLIMIT_SIGPENDING:
         return (struct limit){posix_signal_limit(), POSIX_SIGNAL_LIMIT_MAX};
     default:

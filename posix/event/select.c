@@ -6,7 +6,7 @@
 
 #define SET_COUNT 3u /* for reading, for writing, exceptional */
 #define WORD_BITS 64u
-#define WORDS_MAX (POSIX_FILE_LIMIT_HARD / WORD_BITS)
+#define WORDS_INLINE 16u /* of FD_SETSIZE descriptors */
 
 /* What makes a bit of each set: as Linux has them. */
 static const uint32_t set_events[SET_COUNT] = {
@@ -19,7 +19,8 @@ struct sets {
     uint64_t addresses[SET_COUNT]; /* the application's; 0: none */
     uint64_t count;                /* of descriptors */
     uint64_t word_count;
-    uint64_t words[SET_COUNT][WORDS_MAX];
+    uint64_t *words[SET_COUNT];
+    uint64_t few[SET_COUNT * WORDS_INLINE]; /* what words are unless there are more */
 };
 
 static int64_t load_sets(struct sets *sets)
@@ -139,20 +140,31 @@ static int64_t select_until(struct sets *sets, uint64_t deadline_ns)
     return result;
 }
 
+/* @impl ATL-LLR-POSIX-1030~1 */
 static int64_t select_any(const uint64_t addresses[SET_COUNT], uint64_t wanted,
                           uint64_t deadline_ns)
 {
     struct sets sets;
+    uint64_t *many = NULL;
     int32_t count = (int32_t)wanted;
     if (count < 0) {
         return -EINVAL;
     }
     sets.count = (uint32_t)count < POSIX_FILE_LIMIT_HARD ? (uint32_t)count : POSIX_FILE_LIMIT_HARD;
     sets.word_count = (sets.count + WORD_BITS - 1) / WORD_BITS;
+    if (sets.word_count > WORDS_INLINE) {
+        many = posix_allocate(SET_COUNT * sets.word_count * sizeof(*many));
+        if (many == NULL) {
+            return -ENOMEM;
+        }
+    }
     for (uint32_t s = 0; s < SET_COUNT; s++) {
         sets.addresses[s] = addresses[s];
+        sets.words[s] = (many != NULL ? many : sets.few) + s * sets.word_count;
     }
-    return select_until(&sets, deadline_ns);
+    int64_t result = select_until(&sets, deadline_ns);
+    posix_free(many);
+    return result;
 }
 
 int64_t posix_select(uint64_t count, uint64_t read_set, uint64_t write_set, uint64_t except_set,

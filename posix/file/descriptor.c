@@ -94,7 +94,8 @@ void posix_file_put(struct posix_file *file)
     }
 }
 
-/* Makes number valid in the table. Locked; the table is small, so one allocation under the lock. */
+/* Makes number valid in the table. Locked: it doubles, so seldom.
+ * @impl ATL-LLR-POSIX-1030~1 */
 static int64_t grow(uint64_t number)
 {
     uint64_t wanted = capacity();

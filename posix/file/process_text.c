@@ -352,7 +352,7 @@ int64_t text_limits(struct text *text, uint64_t argument)
         text_string(text, " ");
     }
     text_string(text,
-                "4096                 files     \n"
+                "1048576              files     \n"
                 "Max address space         unlimited            unlimited            bytes     \n");
     return 0;
 }

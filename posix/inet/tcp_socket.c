@@ -4,6 +4,7 @@
 
 #include "abi.h"
 
+/* @impl ATL-LLR-NET-0860~1 */
 struct tcp_socket *tcp_socket_make(uint32_t domain)
 {
     struct tcp_socket *socket = net_memory_allocate(sizeof(*socket));

@@ -35,9 +35,11 @@ static const uint32_t class_bytes[] = {32,  48,  64,   80,   96,   128,  160,  1
 struct heap {
     alignas(64) struct posix_lock lock;
     struct block *free[CLASS_COUNT];
-    uint64_t next, end;             /* the chunk that blocks are cut from */
-    struct block *spare;            /* whole chunks */
-    uint64_t arena_next, arena_end; /* guarded by the home slot's lock */
+    uint64_t next, end;  /* the chunk that blocks are cut from */
+    struct block *spare; /* whole chunks */
+    /* guarded by the home slot's lock */
+    uint64_t arena_next, arena_end;
+    uint64_t large_bytes; /* of mappings of their own */
 };
 static struct heap heaps[HEAP_CORES_MAX];
 
@@ -162,7 +164,8 @@ static void *allocate_large(size_t bytes)
         return NULL;
     }
     uint64_t total = POSIX_PAGE_UP(bytes + sizeof(struct block));
-    struct slot *slot = slot_acquire(slot_of_core(posix_core()));
+    uint32_t core = posix_core();
+    struct slot *slot = slot_acquire(slot_of_core(core));
     if (slot == NULL) {
         return NULL;
     }
@@ -173,12 +176,14 @@ static void *allocate_large(size_t bytes)
                                    .gate_flags = GATE_MAP_POPULATE,
                                    .kind = POSIX_REGION_POSIX};
     int64_t result = place != 0 ? slot_map(slot, &mapping) : -ENOMEM;
+    heaps[core].large_bytes += result < 0 ? 0 : total;
     slot_release(slot);
     if (result < 0) {
         return NULL;
     }
     struct block *block = (struct block *)(uintptr_t)place; /* fresh pages are zero */
     block->state = STATE_LARGE;
+    block->core = (uint16_t)core;
     block->large_bytes = total;
     return block + 1;
 }
@@ -191,6 +196,7 @@ uint64_t posix_heap_bytes(uint32_t core)
     }
     const struct heap *heap = &heaps[core];
     uint64_t bytes = heap->arena_end != 0 ? heap->arena_next + ARENA_BYTES - heap->arena_end : 0;
+    bytes += heap->large_bytes;
     slot_release(slot);
     return bytes;
 }
@@ -209,10 +215,12 @@ static void free_large(struct block *block)
 {
     uint64_t start = (uintptr_t)block;
     uint64_t end = start + block->large_bytes;
+    struct heap *heap = &heaps[block->core];
     struct slot *slot = slot_acquire(slot_index(start));
     if (slot == NULL || slot_unmap(slot, start, end, true) < 0) {
         posix_panic("heap: a large block cannot be unmapped");
     }
+    heap->large_bytes -= end - start;
     slot_release(slot);
 }
 

@@ -3,7 +3,7 @@
  * many descriptors.
  *
  * @verifies ATL-HLR-CONF-0030~1 ATL-LLR-EVENT-0001~1 ATL-LLR-EVENT-0007~1 ATL-LLR-EVENT-0008~1
- * ATL-LLR-EVENT-0009~1 ATL-LLR-EVENT-0010~1 ATL-LLR-EVENT-0012~1 */
+ * ATL-LLR-EVENT-0009~1 ATL-LLR-EVENT-0010~1 ATL-LLR-EVENT-0012~1 ATL-LLR-POSIX-1030~1 */
 #include "check.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -339,6 +339,35 @@ static void many(void)
     CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 
+/* Descriptors beyond FD_SETSIZE: sets of any size, as long as memory is behind them. */
+static void select_beyond(void)
+{
+    enum { LIMIT = 10240, FAR = 10001, WORDS = LIMIT / 64 };
+    static unsigned long in[WORDS], out[WORDS];
+    struct rlimit limit, old;
+    open_pipe();
+    CHECK_EQUAL(getrlimit(RLIMIT_NOFILE, &old), 0);
+    CHECK_ERRNO(dup2(ends[0], (int)old.rlim_cur), EBADF);
+    limit = old;
+    limit.rlim_cur = LIMIT;
+    CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    CHECK_ERRNO(dup2(ends[0], LIMIT), EBADF);
+    CHECK_EQUAL(dup2(ends[0], FAR), FAR);
+    in[FAR / 64] = 1ul << FAR % 64;
+    out[0] = 1ul << ends[1];
+    CHECK_EQUAL(syscall(SYS_select, FAR + 1, in, out, NULL, NULL), 1);
+    CHECK(in[FAR / 64] == 0 && out[0] == 1ul << ends[1]);
+    CHECK_EQUAL(write(ends[1], "x", 1), 1);
+    in[FAR / 64] = 1ul << FAR % 64;
+    CHECK_EQUAL(syscall(SYS_select, LIMIT, in, NULL, NULL, NULL), 1);
+    CHECK(in[FAR / 64] == 1ul << FAR % 64);
+    CHECK_EQUAL(fcntl(ends[0], F_DUPFD, FAR), FAR + 1);
+    CHECK_EQUAL(close(FAR + 1), 0);
+    CHECK_EQUAL(close(FAR), 0);
+    CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &old), 0);
+    close_pipe();
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_case cases[] = {
@@ -351,6 +380,7 @@ int main(int argc, char **argv)
         {"masks", masks},
         {"select_sets", select_sets},
         {"many", many},
+        {"select_beyond", select_beyond},
     };
     return CHECK_MAIN(cases);
 }

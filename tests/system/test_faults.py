@@ -5,6 +5,7 @@ takes the large amounts."""
 import contextlib
 import os
 import random
+import resource
 import selectors
 import socket
 import struct
@@ -19,6 +20,7 @@ from frames import ACK, RST, SYN, TCP, Mutator, Wire, ip_packet, packed, tcp, ud
 from lib import ONE, PAIRWISE, TestFailure, system_test
 
 SEED = 20261121
+CONNECTION_BYTES_MAX = 2048  # of an idle one
 HEAP_BYTES_MAX = 2 << 20  # of all cores, with 1000 small frames waiting for one
 GUEST_MAC = bytes.fromhex("525400123456")  # QEMU's
 OUR_4, OUR_6 = PEER_4.split("/")[0], PEER_6.split("/")[0]
@@ -183,16 +185,19 @@ def close_all(peers):
         peer.close()
 
 
-# @verifies ATL-LLR-POSIX-0972~1 @robust
+# @verifies ATL-LLR-POSIX-0972~1 ATL-LLR-NET-0860~1 @robust
 @system_test(matrix=ONE, timeout_s=1200, **FEW)
 def test_many_peers_that_say_nothing_or_little(guest):
-    """To the limit of descriptors with --full: 4,096."""
-    count = guest.amount(1000, 4050)
+    count = guest.amount(1000, 10000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20000), hard))
 
     def scenario(server):
-        server.ask("limit 4096")
+        server.ask("limit 10240")
         counted = Counted(server)
+        heap_before = server.counts()["heap"]
         peers = idle_connections(count)
+        heap = server.counts()["heap"] - heap_before
         for _ in range(3):  # slowloris: a byte from each, now and then
             for peer in peers[:200]:
                 peer.send(b"x")
@@ -201,6 +206,8 @@ def test_many_peers_that_say_nothing_or_little(guest):
         close_all(peers)
         if descriptors < count:
             raise TestFailure(f"{count} peers are {descriptors} descriptors")
+        if heap > count * CONNECTION_BYTES_MAX:
+            raise TestFailure(f"{count} connections take {heap} bytes")
         counted.expect_same()
 
     serve(guest, scenario, good_wire)

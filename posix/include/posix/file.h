@@ -38,7 +38,7 @@
 #define POSIX_PATH_BYTES_MAX 4096u /* with NUL */
 #define POSIX_NAME_BYTES_MAX 255u
 #define POSIX_FILE_LIMIT_SOFT 1024u
-#define POSIX_FILE_LIMIT_HARD 4096u
+#define POSIX_FILE_LIMIT_HARD 1048576u /* Linux's fs.nr_open */
 
 /* struct stat of the x86-64 ABI */
 struct posix_stat {

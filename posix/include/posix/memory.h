@@ -71,7 +71,7 @@ void posix_page_free(void *page);
 /* How many pages files could still get. */
 uint64_t posix_page_available(void);
 
-/* What a core's heap has taken of the machine's memory for small blocks, which it keeps.
+/* What a core's heap has of the machine's memory: for small blocks, which it keeps, and large ones.
  *
  * Context:    no lock held */
 uint64_t posix_heap_bytes(uint32_t core);

@@ -32,7 +32,7 @@
 #define NAMES_BYTES 65536
 #define MAPS_BYTES 16384
 #define PAGE_BYTES 4096
-#define DESCRIPTORS_MAX 4096
+#define DESCRIPTORS_MAX 10240
 #define LISTENER ((uint64_t)1 << 32)
 #define DATAGRAMS ((uint64_t)2 << 32)
 
