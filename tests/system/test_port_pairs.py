@@ -9,7 +9,7 @@ import tempfile
 import threading
 
 from lib import FULL, PAIRWISE, system_test
-from namespace import add_tap, private_network
+from atoll.namespace import add_tap, private_network
 from test_port import ATTACKS, MAC, Ring, make_device_fail, pack
 
 from atoll.net import net_device
