@@ -31,7 +31,7 @@ static PERCORE ip6_addr_t gateway_6; /* of the image's setting; zero: routers te
 static struct {
     struct posix_lock lock;
     struct posix_wait_queue waiting;
-    bool is_known;
+    bool is_known, is_off;
     ip4_addr_t address, mask, gateway;
     ip_addr_t servers[DNS_MAX_SERVERS];
 } lease;
@@ -223,6 +223,19 @@ static bool has_addresses(struct netif *interface)
                            : (has_4 || setting->prefix_4 == 0) && (has_6 || setting->prefix_6 == 0);
 }
 
+/* Everybody is to look at the lease. */
+static void tell_all(void)
+{
+    for (uint32_t core = 0; core < posix_info.core_count; core++) {
+        struct net_packet *packet =
+            core != posix_core() ? net_memory_allocate(sizeof(*packet)) : NULL;
+        if (packet != NULL) {
+            packet->kind = NET_PACKET_CONFIGURE;
+            net_stack_post(core, packet);
+        }
+    }
+}
+
 /* The first core's address has changed: everybody is to have it. */
 static void on_status(struct netif *interface)
 {
@@ -239,26 +252,40 @@ static void on_status(struct netif *interface)
     }
     posix_wake(&lease.waiting, UINT32_MAX);
     posix_lock_release(&lease.lock);
-    for (uint32_t core = 0; core < posix_info.core_count; core++) {
-        struct net_packet *packet =
-            core != posix_core() ? net_memory_allocate(sizeof(*packet)) : NULL;
-        if (packet != NULL) {
-            packet->kind = NET_PACKET_CONFIGURE;
-            net_stack_post(core, packet);
-        }
-    }
+    tell_all();
 }
 
 void device_configure(void)
 {
     posix_lock_acquire(&lease.lock);
     bool is_known = lease.is_known;
+    bool is_off = lease.is_off;
     ip4_addr_t address = lease.address;
     ip4_addr_t mask = lease.mask;
     ip4_addr_t gateway = lease.gateway;
     posix_lock_release(&lease.lock);
     if (is_known) {
         netif_set_addr(&ethernet, &address, &mask, &gateway);
+    }
+    if (is_off) {
+        netif_set_link_down(&ethernet);
+    }
+}
+
+/* @impl ATL-LLR-NET-0941~1 */
+void device_fails(bool is_off)
+{
+    posix_lock_acquire(&lease.lock);
+    bool is_known = lease.is_off; /* another core has said so */
+    lease.is_off |= is_off;
+    posix_lock_release(&lease.lock);
+    if (is_off) {
+        netif_set_link_down(&ethernet);
+        tell_all();
+    }
+    if (!is_known) {
+        posix_report(is_off ? "the network device broke the rules of virtio too often: it is off"
+                            : "the network device broke a rule of virtio and was started again");
     }
 }
 

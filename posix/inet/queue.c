@@ -18,6 +18,7 @@
 #define ETHERNET_BYTES 14u
 #define PROTOCOL_TCP 6u
 #define TCP_CHECKSUM 16u
+#define RESTARTS_MAX 8u /* the kernel gives up earlier */
 
 struct buffer {
     struct pbuf_custom pbuf; /* first */
@@ -34,6 +35,7 @@ struct queues {
     uint32_t received, transmitted; /* completions that were looked at */
     uint32_t dropping;              /* further buffers of a frame that takes several */
     bool is_watched;                /* the next completion wakes the stack's thread */
+    bool is_off;                    /* the device, for good */
 };
 static PERCORE struct queues queues;
 
@@ -178,6 +180,24 @@ bool queue_send(const struct pbuf *frame)
     return true;
 }
 
+/* A device that breaks a rule is started again by the kernel, and everything that it had comes
+ * back; one that goes on like that is off, and so is this core's network.
+ *
+ * @impl ATL-LLR-NET-0941~1 */
+static int64_t kick(uint64_t flags)
+{
+    int64_t completed = gate_kick(GATE_PORT_NETWORK, flags);
+    if (completed >= 0 || queues.is_off) {
+        return completed;
+    }
+    for (uint32_t i = 0; i < RESTARTS_MAX && completed < 0; i++) {
+        completed = gate_kick(GATE_PORT_NETWORK, flags);
+    }
+    queues.is_off = completed < 0;
+    device_fails(queues.is_off);
+    return completed;
+}
+
 void device_flush(void)
 {
     if (queues.port == NULL) {
@@ -190,7 +210,7 @@ void device_flush(void)
             return;
         }
         queues.is_watched = false; /* for the stack's own thread: who kicks does not wait */
-        if (gate_kick(GATE_PORT_NETWORK, 0) < 0) {
+        if (kick(0) < 0) {
             return;
         }
     }
@@ -284,7 +304,7 @@ bool device_serve(void)
     if (queues.port == NULL) {
         return false;
     }
-    int64_t completed = gate_kick(GATE_PORT_NETWORK, GATE_KICK_ARM);
+    int64_t completed = kick(GATE_KICK_ARM);
     queues.is_watched = completed <= 0;
     bool has_received = receive();
     return has_received || completed > 0;

@@ -25,5 +25,7 @@ void queue_count(struct queue_counts *counts);
 bool device_passes_on(const uint8_t *frame, size_t bytes, bool is_checked);
 /* Takes the frame. */
 void device_deliver(struct pbuf *frame, bool is_checked);
+/* The device has broken a rule; and was so often started again that it is off now. */
+void device_fails(bool is_off);
 
 #endif

@@ -95,13 +95,14 @@ def serve(guest, server, clients):
         return _serve(guest, server, clients, "tap=guest", ip=addresses)
 
 
-def serve_forwarded(guest, server, clients, port):
-    """The same through QEMU's user network: clients(here) with the port of this machine that is the server's port."""
+def serve_forwarded(guest, server, clients, port, qemu=()):
+    """The same through QEMU's user network: clients(here) with the port of this machine that is the server's port. qemu:
+    more arguments of the machine."""
     here = free_port()
-    return _serve(guest, server, lambda: clients(here), f"user,forward={here}:{port}")
+    return _serve(guest, server, lambda: clients(here), f"user,forward={here}:{port}", qemu)
 
 
-def _serve(guest, server, clients, net, **settings):
+def _serve(guest, server, clients, net, qemu=(), **settings):
     keys, wrong = queue.Queue(), []
 
     def run_clients():
@@ -117,5 +118,6 @@ def _serve(guest, server, clients, net, **settings):
                        environment=real.ENVIRONMENT, **settings)
     threading.Thread(target=run_clients, daemon=True).start()
     result = guest.boot(image, memory=server.memory, on_output=server.console.add,
-                        on_error=server.console.add, stdin=keys.get, qemu=net_arguments(net, None, guest.machine))
+                        on_error=server.console.add, stdin=keys.get,
+                        qemu=(*net_arguments(net, None, guest.machine), *qemu))
     return result.expect_that(not wrong, f"the clients are content: {wrong}")

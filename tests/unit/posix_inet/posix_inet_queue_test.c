@@ -20,6 +20,8 @@
 static _Alignas(4096) uint8_t memory[PORT_BYTES];
 static struct gate_port *const port = (struct gate_port *)(void *)memory;
 static uint32_t delivered, taken; /* frames; receive buffers that the device has had */
+static uint32_t failures;         /* calls of the port to come in which the device breaks a rule */
+static uint32_t restarts, offs;
 
 const struct gate_info posix_info = {.core_count = 1,
                                      .port_queues = 1,
@@ -51,7 +53,7 @@ int64_t gate_kick(uint64_t which, uint64_t flags)
 {
     (void)which;
     (void)flags;
-    return 0;
+    return failures != 0 && failures-- != 0 ? -5 : 0;
 }
 
 /* A program that reads each frame at once. */
@@ -69,6 +71,11 @@ void device_deliver(struct pbuf *frame, bool is_checked)
     (void)frame;
     (void)is_checked;
     CHECK(false);
+}
+
+void device_fails(bool is_off)
+{
+    (is_off ? offs : restarts)++;
 }
 
 struct pbuf *pbuf_alloced_custom(pbuf_layer layer, u16_t bytes, pbuf_type type,
@@ -166,6 +173,25 @@ TEST(a_count_that_cannot_be_costs_its_own_frame)
     complete(65535, HEADER_BYTES + FRAME_BYTES);
     complete(1, HEADER_BYTES + FRAME_BYTES);
     CHECK_EQUAL(serve(), 1);
+}
+
+/* @verifies ATL-LLR-NET-0941~1 @robust */
+TEST(a_device_that_fails_is_told_of_and_one_that_goes_on_is_off)
+{
+    failures = 1;
+    CHECK(!device_serve());
+    CHECK(restarts == 1 && offs == 0 && failures == 0);
+    complete(1, HEADER_BYTES + FRAME_BYTES);
+    CHECK_EQUAL(serve(), 1);
+    failures = 4;
+    CHECK(!device_serve());
+    CHECK(restarts == 2 && offs == 0 && failures == 0);
+    failures = UINT32_MAX;
+    CHECK(!device_serve());
+    uint32_t left = failures;
+    CHECK(restarts == 2 && offs == 1 && left > UINT32_MAX - 20);
+    CHECK(!device_serve());
+    CHECK(offs == 1 && failures == left - 1); /* once is enough */
 }
 
 CHECK_MAIN()
