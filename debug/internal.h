@@ -315,6 +315,8 @@ bool debug_server_must_wait(void);
 /* GDB's number of Linux's signal, and back; 0: there is none. */
 uint32_t debug_signal_number(uint64_t signal);
 uint32_t debug_signal_of_number(uint32_t number);
+/* Linux's number of one that an exception becomes. */
+bool debug_signal_is_of_exception(uint64_t signal);
 
 /* ---- list.c, core 0, stopped: the threads of all cores, as GDB numbers them */
 #define DEBUG_THREADS_MAX 1024u

@@ -112,14 +112,13 @@ noreturn void __wrap_stop_self(void)
  * for one that exceptions have. @impl ATL-LLR-DEBUG-0709~1 */
 void debug_record_signal(uint32_t signal)
 {
-    const uint32_t of_exceptions = 1u << 4 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 11;
     struct debug_fault fault = {0};
     struct line text = {.used = 0};
     put(&text, "the program was ended by signal ");
     put_number(&text, signal);
-    for (uint32_t core = 0; core < percpu_core_count && signal < 32; core++) {
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
         const struct debug_fault *last = &debug_page_of_remote(core)->fault;
-        if ((of_exceptions >> signal & 1) != 0 && last->time_ns > fault.time_ns) {
+        if (debug_signal_is_of_exception(signal) && last->time_ns > fault.time_ns) {
             fault = *last;
         }
     }

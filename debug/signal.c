@@ -31,6 +31,12 @@ uint32_t debug_signal_number(uint64_t signal)
     return signal < LINUX_SIGNALS ? (uint32_t)signal + 12 : 78; /* SIG33 is 45 */
 }
 
+bool debug_signal_is_of_exception(uint64_t signal)
+{
+    const uint32_t of_exceptions = 1u << 4 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 11;
+    return signal < 32 && (of_exceptions >> signal & 1) != 0;
+}
+
 uint32_t debug_signal_of_number(uint32_t number)
 {
     for (uint32_t signal = 1; signal <= LINUX_SIGNALS && number != 0; signal++) {

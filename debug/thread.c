@@ -221,7 +221,7 @@ static bool is_canonical(uint64_t address)
 }
 
 /* Inside posix/ or the kernel a thread cannot be sent elsewhere: its stack there would be lost.
- * @impl ATL-LLR-DEBUG-0009~1 */
+ * @impl ATL-LLR-DEBUG-0009~1 ATL-LLR-DEBUG-0870~1 */
 enum result debug_registers_write(struct thread *thread, const struct debug_registers *registers)
 {
     struct thread_frame *frame = frame_of(thread);
@@ -235,6 +235,10 @@ enum result debug_registers_write(struct thread *thread, const struct debug_regi
     }
     for (uint32_t i = 0; i < ARRAY_COUNT(registers->general); i++) {
         *places.at[i] = registers->general[i];
+    }
+    if (is_moved && debug_is_at_signal(thread) && debug_signal_is_of_exception(thread->frame.rdi)) {
+        thread->frame.rax =
+            0; /* what faulted is not what goes on: a debugger that leaves means none */
     }
     *places.at[16] = registers->rip;
     *places.at[17] =

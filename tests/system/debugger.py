@@ -11,6 +11,8 @@ import time
 from lib import ROOT
 
 from atoll.debug import debug_line
+from atoll.live.line import Line
+from atoll.live.tables import STATES
 from atoll.testing.results import TestFailure
 
 GDB_SECONDS = 100
@@ -31,6 +33,7 @@ class Session:
                            seed=seed)
         self._result = None
         self._error = None
+        self.is_judged = False  # the test has asked how it ended
         self._thread = threading.Thread(target=self._boot, args=(image,))
         self._thread.start()
         deadline = time.monotonic() + guest.timeout_s
@@ -61,8 +64,9 @@ class Session:
         return Said(done.stdout + done.stderr)
 
     def end(self):
-        """Waits for the machine; its Result."""
+        """Waits for the machine; its Result, of which the test must say what it shall be."""
         self._thread.join()
+        self.is_judged = True
         if self._error is not None:
             raise self._error
         return self._result
@@ -87,14 +91,30 @@ class Said:
 
 
 @contextlib.contextmanager
-def debugged(guest, *arguments, source="debugged.c", wait=True):
+def debugged(guest, *arguments, source="debugged.c", wait=True, **boot):
     program = guest.build(source, "-g", "-O0")
     with tempfile.TemporaryDirectory(prefix="atoll-gdb-") as folder:
-        session = Session(guest, folder, program, arguments, wait)
+        session = Session(guest, folder, program, arguments, wait, **boot)
         try:
             yield session
         finally:
             session._thread.join()
+        if not session.is_judged:
+            raise TestFailure("the test does not say how the machine ends")
+
+
+def settle(session, count):
+    """Waits until so many threads of the program are parked, and have called nothing between two looks."""
+    def look():
+        with Line(str(session.line)) as line:
+            cores = range(line.core_count())
+            calls = [line.core(core)["gate_calls"] for core in cores]
+            parked = [t for core in cores for t in line.threads(core) if t["name"] and STATES[t["state"]] == "parked"]
+            return calls, len(parked)
+    before = None
+    while (now := look()) != before or now[1] < count:
+        before = now
+        time.sleep(0.2)
 
 
 def line_of(mark, source="debugged.c"):

@@ -11,7 +11,7 @@ The axis calls=("detoured", "reflected") says whether the program's system-call 
 without it they are.
 
 `matrix`: FULL boots every combination of ring, cores, machine and libc, PAIRWISE a few that cover
-each pair of values, ONE a single one, FULL_ONLY none. `./atoll test --full` makes every matrix full.
+each pair of values, EACH fewer that cover each value, ONE a single one, FULL_ONLY none. `./atoll test --full` makes every matrix full.
 @host_test marks a test that boots nothing; its function takes a Guest as well."""
 import dataclasses
 import hashlib
@@ -37,7 +37,7 @@ from atoll.run import exit_status  # noqa: E402
 from atoll.testing.parts import frozen_parts  # noqa: E402
 from atoll.testing.results import TestFailure  # noqa: E402
 
-FULL, PAIRWISE, ONE, FULL_ONLY = "full", "pairwise", "one", "full only"
+FULL, PAIRWISE, EACH, ONE, FULL_ONLY = "full", "pairwise", "each", "one", "full only"
 AXES = {"ring": (3, 0), "cores": (2, 1, 4), "machine": ("microvm", "q35"), "libc": ("musl", "glibc")}
 COMPILERS = {("musl", ".c"): "musl-gcc", ("glibc", ".c"): "gcc", ("glibc", ".cpp"): "g++"}
 SOURCE_FOLDERS = (ROOT / "tests/system/programs", ROOT / "tests/conformance")

@@ -51,12 +51,13 @@ def exchange(server, address, bytes_count, seed):
         sender.join()
 
 
-# What is large with --full is so in few configurations.
-FEW = {"ring": (3, 0), "cores": (2,), "machine": ("q35",), "libc": ("musl",)}
+def few(ring, cores, machine):
+    """What is large with --full is so in both rings of one machine, another for each test; ring: usually this one alone."""
+    return {"ring": (ring, 3 - ring), "cores": (cores,), "machine": (machine,), "libc": ("musl",)}
 
 
 # @verifies ATL-LLR-POSIX-0972~1
-@system_test(matrix=ONE, timeout_s=3600, **FEW)
+@system_test(matrix=ONE, timeout_s=3600, **few(3, 4, "microvm"))
 def test_bytes_are_exact_behind_a_bad_wire(guest):
     wires = []
 
@@ -110,7 +111,7 @@ def is_extended(frame):
 
 
 # @verifies ATL-LLR-POSIX-0972~1 @robust
-@system_test(matrix=ONE, timeout_s=3600, **FEW)
+@system_test(matrix=ONE, timeout_s=3600, **few(0, 2, "microvm"))
 def test_frames_of_any_kind_do_no_harm(guest):
     def frames(wire):
         mutator = Mutator(SEED, wire, ((OUR_4, ADDRESS_4), (OUR_6, ADDRESS_6)), PORT)
@@ -137,7 +138,7 @@ def strangers(count):
 
 
 # @verifies ATL-LLR-POSIX-0972~1 @robust
-@system_test(matrix=ONE, timeout_s=1200, **FEW)
+@system_test(matrix=ONE, timeout_s=1200, **few(0, 4, "q35"))
 def test_floods_of_connections_that_begin_and_break(guest):
     def segments(wire, flags, count):
         generator = random.Random(SEED + flags)
@@ -186,7 +187,7 @@ def close_all(peers):
 
 
 # @verifies ATL-LLR-POSIX-0972~1 ATL-LLR-NET-0860~1 @robust
-@system_test(matrix=ONE, timeout_s=1200, **FEW)
+@system_test(matrix=ONE, timeout_s=1200, **few(3, 2, "q35"))
 def test_many_peers_that_say_nothing_or_little(guest):
     count = guest.amount(1000, 10000)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -214,7 +215,7 @@ def test_many_peers_that_say_nothing_or_little(guest):
 
 
 # @verifies ATL-LLR-POSIX-0972~1 @robust
-@system_test(matrix=ONE, timeout_s=600, **FEW)
+@system_test(matrix=ONE, timeout_s=600, **few(0, 1, "microvm"))
 def test_no_descriptor_is_left(guest):
     def scenario(server):
         counted = Counted(server)
@@ -228,7 +229,7 @@ def test_no_descriptor_is_left(guest):
 
 
 # @verifies ATL-LLR-POSIX-0972~1 ATL-LLR-POSIX-0973~1 @robust
-@system_test(matrix=ONE, timeout_s=600, **FEW)
+@system_test(matrix=ONE, timeout_s=600, **few(0, 1, "q35"))
 def test_peers_that_send_and_do_not_read(guest):
     """The program does not read, and then the peers do not: all buffers are full, and segments are lost while windows
     are closed."""
@@ -267,7 +268,7 @@ def test_peers_that_send_and_do_not_read(guest):
 
 
 # @verifies ATL-LLR-POSIX-0972~1 @robust
-@system_test(matrix=ONE, timeout_s=300, **FEW)
+@system_test(matrix=ONE, timeout_s=300, **few(3, 4, "microvm"))
 def test_frames_of_any_size(guest):
     def scenario(server):
         counted = Counted(server)

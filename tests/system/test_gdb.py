@@ -9,7 +9,7 @@ import time
 
 from atoll.inspect import inspect_image
 from debugger import GDB_SECONDS, NO_LIBRARIES, Said, debugged, line_of
-from lib import ONE, PAIRWISE, system_test
+from lib import EACH, ONE, PAIRWISE, system_test
 
 from atoll.live.line import Line
 from atoll.testing.results import TestFailure
@@ -33,17 +33,18 @@ def test_gdb_break_main(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0018~1 ATL-LLR-DEBUG-0008~1 ATL-LLR-DEBUG-0015~1
-@system_test(matrix=ONE, timeout_s=200, cores=(2,), ring=(3, 0))
+@system_test(matrix=EACH, timeout_s=200, cores=(2,))
 def test_gdb_sees_posix_and_kernel(guest):
     """Nothing but `target remote`: symbols of all three come over the line."""
     with debugged(guest, "idle") as session:
-        said = session.gdb("info sharedlibrary", "break posix_nanosleep", "continue", "bt", "delete",
+        call = {"musl": "posix_nanosleep", "glibc": "posix_clock_nanosleep"}[guest.libc]
+        said = session.gdb("info sharedlibrary", f"break {call}", "continue", "bt", "delete",
                            "break isolation_gate_unknown", "break gate_handle_park", "continue", "bt 1",
                            "print percpu_self.value", "delete", "set var must_end = 1", "continue",
                            libraries=True)
         said.has(r"^0x[0-9a-f]+ .* Yes +target:/proc/.atoll/posix.elf$")
         said.has(r"^0xffffffff8[0-9a-f]+ .* Yes +target:/proc/.atoll/kernel.elf$")
-        said.has(r"Breakpoint 1, posix_nanosleep \(").has(r"^#\d+ +<signal handler called>$")
+        said.has(rf"Breakpoint 1, {call} \(").has(r"^#\d+ +<signal handler called>$")
         said.has(r" in clock_nanosleep \(").has(r"Breakpoint \d, gate_handle_park \(deadline=")
         said.has(r"^#0  gate_handle_park \(").has(r"^\$1 = 0$").has(r"exited with code 06\]$")
         session.end().expect(status=6)
@@ -95,23 +96,26 @@ def test_gdb_signals(guest):
         session.end().expect(stdout=b"handler 11\n", status=9)
 
 
-# @verifies ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0012~1 ATL-LLR-DEBUG-0014~1 ATL-LLR-DEBUG-0009~1
-@system_test(matrix=PAIRWISE, timeout_s=60, libc=("musl",), ring=(3,), cores=(2,), machine=("microvm",),
-             verb=("finish", "return", "awatch", "thread", "signal", "share"))
+# @verifies ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0012~1 ATL-LLR-DEBUG-0014~1 ATL-LLR-DEBUG-0009~1 ATL-LLR-DEBUG-0870~1
+@system_test(matrix=EACH, timeout_s=60, libc=("musl",),
+             verb=("finish", "until", "return", "awatch", "thread", "signal", "share"))
 def test_gdb_verbs(guest):
-    """What docs/DEBUGGING.md names beside the ways of the other tests."""
-    mode, commands, wanted = {
-        "finish": ("plain", ("break twice", "continue", "finish", "until", "bt"),
-                   (r"^Value returned is \$1 = 42$", r"^#0  main \(argc=2, ")),
+    """What docs/DEBUGGING.md names beside the ways of the other tests; detached, the program goes on to its end."""
+    mode, commands, wanted, status, output = {
+        "finish": ("plain", ("break twice", "continue", "finish", "next", "print local"),
+                   (rf"^{line_of('main')}\t.*mark: main", r"^Value returned is \$1 = 42$", r"^\$2 = 42$"), 5, b"local 42 0\n"),
+        "until": ("write", (f"break {line_of('write')}", "continue", "delete", "print watched", "until", "until",
+                            "print watched"),  # behind the loop, not back at its beginning
+                  (r"^\$1 = 0$", r"^\d+\t    return NULL;$", r"^\$2 = 15$"), 15, b""),
         "return": ("plain", ("break twice", "continue", "return 5", "delete", "next", "print local", "call twice(local)"),
-                   (r"^\$1 = 5$", r"^\$2 = 10$")),
+                   (r"^\$1 = 5$", r"^\$2 = 10$"), 5, b"local 5 0\n"),
         "awatch": ("write", ("awatch watched", "continue"),
-                   (r"hit Hardware access \(read/write\) watchpoint 1: watched$",)),
+                   (r"hit Hardware access \(read/write\) watchpoint 1: watched$",), 15, b""),
         "thread": ("spin", ("break meet", "continue", "print number == own_number", "delete",
-                            "set var must_end = 1"), (r"^\$1 = 1$",)),
-        "share": ("share", ("continue",), (r"^\[Inferior 1 \(Remote target\) exited with code 010\]$",)),
+                            "set var must_end = 1"), (r"^\$1 = 1$",), 7, b"spins\n"),
+        "share": ("share", ("continue",), (r"^\[Inferior 1 \(Remote target\) exited with code 010\]$",), 8, b""),
         "signal": ("fault", ("continue", "signal 0", "continue"),
-                   (r"received signal SIGSEGV(.|\n)*received signal SIGSEGV",)),
+                   (r"received signal SIGSEGV(.|\n)*received signal SIGSEGV",), 9, b"handler 11\n"),
     }[guest.verb]
     with debugged(guest, mode) as session:
         said = session.gdb(*commands, "detach")
@@ -119,6 +123,7 @@ def test_gdb_verbs(guest):
             said.has(pattern)
         if guest.verb == "share":
             said.has_not("received signal")
+        session.end().expect(status=status, stdout=output)
 
 
 # @verifies ATL-LLR-DEBUG-0760~1 ATL-LLR-DEBUG-0761~1 ATL-LLR-DEBUG-0762~1
@@ -139,7 +144,7 @@ def test_gdb_raised_signals(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0760~1
-@system_test(matrix=ONE, timeout_s=120, libc=("musl",))
+@system_test(matrix=EACH, timeout_s=120, libc=("musl",))
 def test_gdb_passed_signals(guest):
     """What GDB does not want to hear of stops nothing; a signal that it catches does, and its handler can be met."""
     with debugged(guest, "raise") as session:
@@ -151,7 +156,7 @@ def test_gdb_passed_signals(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0022~1
-@system_test(matrix=ONE, timeout_s=120)
+@system_test(matrix=EACH, timeout_s=120)
 def test_gdb_death_by_signal(guest):
     with debugged(guest, "abort") as session:
         said = session.gdb("continue", "bt", "print $_siginfo.si_code", "continue")
@@ -223,7 +228,7 @@ def test_gdb_conditions(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0010~1
-@system_test(matrix=ONE, timeout_s=100, libc=("musl",), cores=(2,))
+@system_test(matrix=EACH, timeout_s=100, libc=("musl",), cores=(2, 4))
 def test_gdb_services_run_beside_a_thread_alone(guest):
     """The console is another core's: a write there is done for this one though all others stand still."""
     with debugged(guest, "tell") as session:
@@ -282,7 +287,7 @@ def test_gdb_interrupt(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0763~1
-@system_test(matrix=ONE, timeout_s=120, cores=(2,), ring=(3, 0), libc=("glibc",))
+@system_test(matrix=EACH, timeout_s=120, cores=(2,), libc=("glibc",))
 def test_lldb_attaches(guest):
     with debugged(guest, "spin", 2, wait=False) as session:
         session.begun.wait(guest.timeout_s)

@@ -7,7 +7,7 @@ import re
 import tempfile
 
 from debugger import Said, Session
-from lib import ONE, PAIRWISE, system_test
+from lib import EACH, PAIRWISE, system_test
 from test_gdb import converse, packet
 
 from atoll.live.line import Line
@@ -88,7 +88,7 @@ def test_live_stops_nothing(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0750~1 @robust
-@system_test(matrix=ONE, timeout_s=100, libc=("musl",), cores=(2,), ring=(3, 0))
+@system_test(matrix=EACH, timeout_s=100, libc=("musl",), cores=(2,))
 def test_live_hostile_packets(guest):
     with beating(guest) as session:
         for text in (b"1,2,8,0", b"1,ffffffffffffffff,8,0", b"1,0,0,0", b"1,0,ff,0", b"1,0,ffffffffffffffff,0",

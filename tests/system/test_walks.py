@@ -2,13 +2,10 @@
 """The sessions of docs/DEBUGGING.md: the same commands, and each line that is shown there comes."""
 import re
 import tempfile
-import time
 
-from debugger import Session
-from lib import PAIRWISE, ROOT, system_test
+from debugger import Session, settle
+from lib import EACH, ROOT, system_test
 
-from atoll.live.line import Line
-from atoll.live.tables import STATES
 from atoll.testing.results import TestFailure
 
 SESSION = re.compile(r"^    \$ (\./atoll run .*?) \./walked (\w+)\n((?:    .*\n)*)", re.M)
@@ -27,22 +24,8 @@ def pattern_of(line):
                        for word in line.split())
 
 
-def settle(session):
-    """Waits until both threads of the program are parked, and have called nothing between two looks."""
-    def look():
-        with Line(str(session.line)) as line:
-            cores = range(line.core_count())
-            calls = [line.core(core)["gate_calls"] for core in cores]
-            parked = [t for core in cores for t in line.threads(core) if t["name"] and STATES[t["state"]] == "parked"]
-            return calls, len(parked)
-    before = None
-    while (now := look()) != before or now[1] < 2:
-        before = now
-        time.sleep(0.2)
-
-
 # @verifies ATL-HLR-DEBUG-0001~1 ATL-LLR-DEBUG-0751~1
-@system_test(matrix=PAIRWISE, timeout_s=100, cores=(2,), ring=(3,), machine=("microvm",), libc=("glibc",),
+@system_test(matrix=EACH, timeout_s=100, cores=(2, 4), libc=("glibc",),
              mode=("hang", "crash", "slow", "wrong"))
 def test_walks(guest):
     waits, lines = sessions()[guest.mode]
@@ -53,17 +36,20 @@ def test_walks(guest):
             if not waits and not session.begun.wait(guest.timeout_s):
                 raise TestFailure("the program does not begin")
             if guest.mode == "hang":
-                settle(session)
+                settle(session, 2)
             said = ["begins"]
             for line in lines:
                 if line.startswith("$ ./atoll live 1234 "):
                     done = guest.tool("live", session.line, line.split()[4])
                     said.append(done.stdout.decode() + done.stderr.decode())
             commands = [line.removeprefix("(gdb) ") for line in lines if line.startswith("(gdb) ")]
-            said.append(session.gdb(*commands, libraries=guest.mode == "hang").text)
-        finally:
+            said.append(session.gdb(*commands, "kill", libraries=guest.mode == "hang").text)
+        except TestFailure:
             session.gdb("kill")
+            raise
+        finally:
             session._thread.join()
+        session.end().expect(status=137)  # killed
     text = "\n".join(said)
     for line in lines:
         if not line.startswith(("$ ./", "$ gdb", "(gdb) ")) and not re.search(pattern_of(line), text):

@@ -12,7 +12,7 @@ import support
 from atoll.options import add_image_options, add_machine_options, split_command
 from atoll.packages import read_packages
 from atoll.testing.lines import run_lines
-from atoll.testing.pairwise import full, pairwise
+from atoll.testing.pairwise import each, full, pairwise
 from atoll.testing.results import Reporter
 
 
@@ -95,6 +95,12 @@ class PairwiseTest(unittest.TestCase):
         for (a, values), (b, others) in itertools.combinations(axes.items(), 2):
             for pair in itertools.product(values, others):
                 self.assertIn(pair, [(row[a], row[b]) for row in rows])
+
+    # @verifies ATL-LLR-TOOL-1041~1
+    def test_each_value_is_there(self):
+        axes = {"ring": (3, 0), "cores": (2, 1, 4), "libc": ("musl",)}
+        self.assertEqual(each(axes), [{"ring": 3, "cores": 2, "libc": "musl"}, {"ring": 0, "cores": 1, "libc": "musl"},
+                                      {"ring": 3, "cores": 4, "libc": "musl"}])
 
     def test_one_axis(self):
         self.assertEqual(pairwise({"a": (1, 2)}), [{"a": 1}, {"a": 2}])

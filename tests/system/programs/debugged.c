@@ -127,6 +127,15 @@ static int tell(void)
     return 8;
 }
 
+/* Waits in one call until somebody types. */
+static int listen_to_input(void)
+{
+    char typed;
+    puts("listens");
+    fflush(stdout);
+    return read(STDIN_FILENO, &typed, 1) == 1 ? 6 : 1;
+}
+
 /* Until the debugger says so. */
 static int spin(int count)
 {
@@ -152,6 +161,9 @@ int main(int argc, char **argv)
     }
     if (strcmp(mode, "tell") == 0) {
         return tell();
+    }
+    if (strcmp(mode, "listen") == 0) {
+        return listen_to_input();
     }
     if (strcmp(mode, "idle") == 0) {
         while (!must_end) {

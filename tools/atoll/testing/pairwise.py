@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choices of configurations: all of them, or few that still cover every pair of values."""
+"""Choices of configurations: all of them, or few that still cover every pair of values, or every value."""
 import itertools
 
 
@@ -7,6 +7,13 @@ def full(axes):
     """Every combination. `axes` is {name: values}."""
     names = list(axes)
     return [dict(zip(names, values)) for values in itertools.product(*axes.values())]
+
+
+# @impl ATL-LLR-TOOL-1041~1
+def each(axes):
+    """As many combinations as the longest axis has values: row i has the i-th value of each, beginning again."""
+    count = max(len(values) for values in axes.values())
+    return [{name: values[i % len(values)] for name, values in axes.items()} for i in range(count)]
 
 
 def _pairs(row):

@@ -8,7 +8,7 @@ import traceback
 
 from atoll.errors import ToolError
 from atoll.paths import ROOT
-from atoll.testing.pairwise import full, pairwise
+from atoll.testing.pairwise import each, full, pairwise
 from atoll.testing.parts import frozen_parts
 from atoll.testing.results import TestFailure
 
@@ -36,8 +36,11 @@ def configurations(test, want_full):
         return [{}]
     if test.matrix == "full only" and not want_full:
         return []
-    rows = pairwise(axes) if test.matrix == "pairwise" and not want_full else full(axes)
-    return rows[:1] if test.matrix == "one" and not want_full else rows
+    if want_full:
+        return full(axes)
+    if test.matrix == "one":
+        return full(axes)[:1]
+    return {"pairwise": pairwise, "each": each}.get(test.matrix, full)(axes)
 
 
 def cases(want_full):
