@@ -184,7 +184,7 @@ static uint64_t need_pages(struct pipe *pipe, uint64_t bytes)
     while (done < bytes) {
         uint64_t index = ((pipe->head + done) & (pipe->bytes_max - 1)) / PIPE_PAGE_BYTES;
         if (pipe->pages[index] == NULL) {
-            pipe->pages[index] = posix_allocate(PIPE_PAGE_BYTES);
+            pipe->pages[index] = posix_allocate_buffer(PIPE_PAGE_BYTES);
             if (pipe->pages[index] == NULL) {
                 break;
             }

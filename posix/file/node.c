@@ -182,7 +182,8 @@ struct bounce {
 static struct bounce make_bounce(uint8_t *stack, uint64_t wanted)
 {
     if (wanted > STACK_CHUNK_BYTES) {
-        uint8_t *memory = posix_allocate(wanted < HEAP_CHUNK_BYTES ? wanted : HEAP_CHUNK_BYTES);
+        uint8_t *memory =
+            posix_allocate_buffer(wanted < HEAP_CHUNK_BYTES ? wanted : HEAP_CHUNK_BYTES);
         if (memory != NULL) {
             return (struct bounce){memory, wanted < HEAP_CHUNK_BYTES ? wanted : HEAP_CHUNK_BYTES,
                                    memory};

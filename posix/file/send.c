@@ -45,7 +45,7 @@ static int64_t store_offset(const struct side *side)
 static int64_t copy_bytes(struct side *from, struct side *to, uint64_t bytes)
 {
     uint64_t capacity = bytes < CHUNK_BYTES ? bytes : CHUNK_BYTES;
-    void *buffer = posix_allocate(capacity);
+    void *buffer = posix_allocate_buffer(capacity);
     if (buffer == NULL) {
         return -ENOMEM;
     }

@@ -227,7 +227,7 @@ static int64_t load_text(struct path *path, uint64_t text)
     path->text = path->small;
     path->allocated = NULL;
     if (bytes == -ENAMETOOLONG) {
-        path->allocated = posix_allocate(POSIX_PATH_BYTES_MAX);
+        path->allocated = posix_allocate_buffer(POSIX_PATH_BYTES_MAX);
         if (path->allocated == NULL) {
             return -ENOMEM;
         }

@@ -43,11 +43,6 @@ struct heap {
 };
 static struct heap heaps[HEAP_CORES_MAX];
 
-static void *zeroed(struct block *block, size_t bytes)
-{
-    return __builtin_memset(block + 1, 0, bytes);
-}
-
 /* One by one: most blocks are small. */
 static uint32_t class_for(size_t bytes)
 {
@@ -201,14 +196,22 @@ uint64_t posix_heap_bytes(uint32_t core)
     return bytes;
 }
 
-/* @impl ATL-LLR-MEMORY-0012~1 */
-void *posix_allocate(size_t bytes)
+/* @impl ATL-LLR-POSIX-1021~1 */
+void *posix_allocate_buffer(size_t bytes)
 {
     if (bytes > class_bytes[CLASS_COUNT - 1] - sizeof(struct block)) {
         return allocate_large(bytes);
     }
     struct block *block = allocate_small(class_for(bytes + sizeof(struct block)));
-    return block != NULL ? zeroed(block, bytes) : NULL;
+    return block != NULL ? block + 1 : NULL;
+}
+
+/* @impl ATL-LLR-MEMORY-0012~1 */
+void *posix_allocate(size_t bytes)
+{
+    struct block *memory = posix_allocate_buffer(bytes);
+    bool is_used_again = memory != NULL && memory[-1].state != STATE_LARGE;
+    return is_used_again ? __builtin_memset(memory, 0, bytes) : memory;
 }
 
 static void free_large(struct block *block)

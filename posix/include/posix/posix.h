@@ -88,6 +88,8 @@ bool posix_signal_is_pending(void);
 
 /* ---- posix's own memory (memory/): populated, shared, in slots of the calling core */
 void *posix_allocate(size_t bytes); /* 16-aligned, zeroed; NULL: no memory */
+/* As posix_allocate, but not cleared: for what is written before it is read. */
+void *posix_allocate_buffer(size_t bytes);
 void posix_free(void *memory);
 void *posix_stack_allocate(uint32_t core); /* POSIX_STACK_BYTES, aligned, guard pages around */
 void posix_stack_free(void *stack);

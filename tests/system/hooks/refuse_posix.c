@@ -9,6 +9,7 @@
 /* The original and what takes its place have one type: a change of it does not go unnoticed. */
 #define WRAPPED(function_) typeof(function_) __real_##function_, __wrap_##function_
 WRAPPED(posix_allocate);
+WRAPPED(posix_allocate_buffer);
 WRAPPED(posix_free);
 WRAPPED(posix_page_allocate);
 WRAPPED(posix_page_free);
@@ -36,6 +37,11 @@ static void *counted(void *object)
 void *__wrap_posix_allocate(size_t bytes)
 {
     return is_refused() ? NULL : counted(__real_posix_allocate(bytes));
+}
+
+void *__wrap_posix_allocate_buffer(size_t bytes)
+{
+    return is_refused() ? NULL : counted(__real_posix_allocate_buffer(bytes));
 }
 
 void __wrap_posix_free(void *memory)

@@ -141,6 +141,13 @@ void *posix_allocate(size_t bytes)
     return calloc(1, bytes != 0 ? bytes : 1);
 }
 
+/* Filled, as what was freed is. */
+void *posix_allocate_buffer(size_t bytes)
+{
+    void *memory = posix_allocate(bytes);
+    return memory != NULL ? memset(memory, 0xa5, bytes) : NULL;
+}
+
 void posix_free(void *memory)
 {
     shim_allocations -= memory != NULL ? 1 : 0;

@@ -74,4 +74,24 @@ TEST(a_few_writable_pages_have_their_frames_at_once_unless_there_are_none)
     CHECK_EQUAL(posix_munmap((uint64_t)mapped, PAGE), 0);
 }
 
+/* @verifies ATL-LLR-POSIX-1021~1 */
+TEST(only_what_must_be_zero_is_cleared)
+{
+    start();
+    uint8_t *first = posix_allocate_buffer(4000);
+    uint8_t *other = posix_allocate_buffer(4000);
+    CHECK(first != NULL && (uintptr_t)first % 16 == 0);
+    CHECK(other != NULL && (other >= first + 4000 || first >= other + 4000));
+    memset(first, 7, 4000);
+    posix_free(first);
+    CHECK(posix_allocate_buffer(4000) == first && first[100] == 7);
+    posix_free(first);
+    CHECK(posix_allocate(4000) == first && first[100] == 0);
+    posix_free(first);
+    posix_free(other);
+    shim_fail_map = 1;
+    CHECK(posix_allocate_buffer(1 << 20) == NULL);
+    shim_fail_map = 0;
+}
+
 CHECK_MAIN()
