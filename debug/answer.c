@@ -168,6 +168,14 @@ int64_t debug_answer(const struct debug_question *question, const uint8_t *data,
         return trace_keep(answer);
     case DEBUG_QUESTION_TRACE:
         return trace_piece(question->address, answer);
+    case DEBUG_QUESTION_CALLS_BEGIN:
+        return debug_calls_begin(question->address);
+    case DEBUG_QUESTION_CALLS_SELECT:
+        return debug_calls_select(question->address);
+    case DEBUG_QUESTION_CALLS_TAKE:
+        return debug_calls_take(question->address, answer);
+    case DEBUG_QUESTION_CALLS_OPEN:
+        return debug_calls_open(question->address, answer);
     case DEBUG_QUESTION_KINDS:
         break;
     }

@@ -93,12 +93,16 @@ enum debug_question_kind {
     DEBUG_QUESTION_AUDIT,
     /* From here on also of a core that runs. The answer is that many bytes, little-endian, as
      * tools/atoll/live reads them. */
-    DEBUG_QUESTION_CORE,       /* struct debug_core */
-    DEBUG_QUESTION_LISTED,     /* struct debug_listed of pool indices from address on */
-    DEBUG_QUESTION_CHANNELS,   /* for each peer: struct debug_channel */
-    DEBUG_QUESTION_INTERRUPTS, /* for each vector: how many, uint64_t */
-    DEBUG_QUESTION_TRACE_KEEP, /* keeps a copy of the trace ring: struct debug_trace */
-    DEBUG_QUESTION_TRACE,      /* records of the copy from number address on */
+    DEBUG_QUESTION_CORE,         /* struct debug_core */
+    DEBUG_QUESTION_LISTED,       /* struct debug_listed of pool indices from address on */
+    DEBUG_QUESTION_CHANNELS,     /* for each peer: struct debug_channel */
+    DEBUG_QUESTION_INTERRUPTS,   /* for each vector: how many, uint64_t */
+    DEBUG_QUESTION_TRACE_KEEP,   /* keeps a copy of the trace ring: struct debug_trace */
+    DEBUG_QUESTION_TRACE,        /* records of the copy from number address on */
+    DEBUG_QUESTION_CALLS_BEGIN,  /* from here on: calls.c. A session with number address; 0: none */
+    DEBUG_QUESTION_CALLS_SELECT, /* which calls are noted: 32 of them, low half, high half: which */
+    DEBUG_QUESTION_CALLS_TAKE,   /* struct debug_calls_answer and slots from position address on */
+    DEBUG_QUESTION_CALLS_OPEN,   /* struct debug_open_call of pool indices from address on */
     DEBUG_QUESTION_KINDS,
 };
 
@@ -143,6 +147,8 @@ struct debug_server_page {
     struct debug_question asked;
     _Atomic uint64_t live_question; /* number of live_asked, which goes to cores that run */
     struct debug_question live_asked;
+    uint64_t calls_session; /* of core 0's ring of calls; 0: nobody looks */
+    uint64_t ended;         /* DEBUG_CALLS_ENDED, and how: the record's kind, status, signal */
     alignas(8) uint8_t data[DEBUG_DATA_BYTES]; /* that goes with it */
 };
 _Static_assert(sizeof(struct debug_page) + sizeof(struct debug_server_page) <=
@@ -298,8 +304,39 @@ bool debug_live_take(struct debug_text *text, bool is_stopped);
 void debug_live_poll(void);
 /* Core 0, as all stop: an open question gets no answer; what the line still has is sent. */
 void debug_live_cancel(void);
+/* Core 0, stopped for good: what the line still has is sent, and an open question answered. */
+void debug_live_settle(void);
+
+/* ---- calls.c: the system calls that posix/ has noted; each core its own */
+#define DEBUG_CALLS_ENDED (1ull << 63)
+struct debug_calls_answer {
+    uint64_t first; /* position of the first slot here */
+    uint64_t lost;  /* calls and signals of this session for which there was no room */
+    uint64_t ended; /* 0: the program runs */
+    uint64_t now_ns;
+};
+_Static_assert(sizeof(struct debug_calls_answer) == 32, "tools/atoll/live");
+
+struct debug_open_call {
+    uint64_t number, arguments[6];
+    uint32_t index; /* in the core's pool */
+    int32_t id;
+    char name[DEBUG_NAME_BYTES];
+};
+_Static_assert(sizeof(struct debug_open_call) == 80, "tools/atoll/live");
+
+/* Each is a question's answer: bytes, or RESULT_*. */
+int64_t debug_calls_begin(uint64_t session);
+int64_t debug_calls_select(uint64_t what);
+int64_t debug_calls_take(uint64_t from, uint8_t *answer);
+int64_t debug_calls_open(uint64_t first, uint8_t *answer);
+/* The cell has ended: who notes calls takes what is left. */
+void debug_calls_end(uint8_t kind, uint8_t status, uint8_t signal);
 
 /* ---- server.c, core 0 */
+
+/* Stopped for good: answers one live question if it has come whole. True: a byte has come. */
+bool debug_server_answer(void);
 
 /* Everybody has stopped: serves the debugger until it lets the machine go on. */
 void debug_serve(void);

@@ -129,7 +129,8 @@ bool debug_table_read(struct debug_table *table)
            table->stack_bytes >= PAGE_BYTES && table->stack_bytes <= STACK_BYTES_MAX &&
            (table->stack_bytes & (table->stack_bytes - 1)) == 0 && record <= RECORD_BYTES_MAX &&
            table->id_offset <= record && record - table->id_offset >= sizeof(uint32_t) &&
-           table->name_offset <= record && record - table->name_offset >= DEBUG_NAME_BYTES;
+           table->name_offset <= record && record - table->name_offset >= DEBUG_NAME_BYTES &&
+           table->call_offset <= record && record - table->call_offset >= sizeof(uint64_t);
 }
 
 /* A thread in the application has its empty posix stack in the words, just below its record; one in

@@ -139,6 +139,18 @@ void debug_live_poll(void)
     }
 }
 
+/* @impl ATL-LLR-DEBUG-0803~1 */
+void debug_live_settle(void)
+{
+    const uint8_t *answer;
+    debug_line_flush();
+    if (asked.is_open) {
+        int64_t result = debug_ask(&debug_server()->live_asked, NULL, &answer);
+        finish(result, answer);
+        debug_line_flush();
+    }
+}
+
 void debug_live_cancel(void)
 {
     asked.is_open = false;

@@ -518,6 +518,21 @@ void debug_serve(void)
     debug_release();
 }
 
+/* @impl ATL-LLR-DEBUG-0803~1 */
+bool debug_server_answer(void)
+{
+    uint8_t byte;
+    if (!debug_line_receive(&byte)) {
+        return false;
+    }
+    if (debug_receiver_take(&receiver, byte) == DEBUG_INPUT_PACKET) {
+        struct debug_text text = {receiver.body, receiver.bytes};
+        (void)debug_live_take(&text, true);
+        debug_line_flush();
+    }
+    return true;
+}
+
 /* @impl ATL-LLR-DEBUG-0022~1 */
 void debug_server_ended(uint32_t kind, uint32_t status, uint32_t signal)
 {

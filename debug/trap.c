@@ -287,6 +287,7 @@ noreturn void __wrap_end_machine(uint8_t kind, uint8_t status, uint8_t signal)
     if (kind == CONSOLE_EXIT_SIGNAL && percpu_self.value == 0) {
         debug_record_signal(signal);
     }
+    debug_calls_end(kind, status, signal);
     debug_server_ended(kind, status, signal);
     __real_end_machine(kind, status, signal);
 }

@@ -8,6 +8,9 @@ import re
 import sys
 import tomllib
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+from atoll.live.takes import Takes  # noqa: E402
+
 NOTE = "Generated from posix/syscalls.toml by posix/generate_syscalls.py; do not edit."
 STATES = ("implemented", "refused", "later")
 PARTS = ("core", "thread", "signal", "time", "file", "memory", "load", "event", "net")
@@ -118,6 +121,27 @@ def absent(calls):
     return "\n".join(lines) + "\n"
 
 
+# @impl ATL-LLR-POSIX-1001~1
+def noted(calls, path):
+    """What posix/core/noted.c copies of each call's arguments: rows, and where each number's begin."""
+    takes = Takes(path)
+    rows, first = [], []
+    names = {call["number"]: call["name"] for call in calls if call["state"] == "implemented"}
+    for number in range(calls[-1]["number"] + 3):
+        first.append(str(len(rows)))
+        rows += [f"    {{{p.position}, {p.when}, {p.kind}, {p.count}, {p.unit}, {p.limit}}}, /* {names[number]} */"
+                 for p in takes.pointers(names.get(number))]
+    return "\n".join([
+        f"/* {NOTE} */",
+        "enum { NOTED_BEFORE = 1, NOTED_BEHIND = 2 };",
+        "enum { NOTED_DATA, NOTED_STRING, NOTED_VECTORS, NOTED_MESSAGE };",
+        "/* count: NOTED_ONE, NOTED_RESULT, else an argument from 1 on, from NOTED_AT on what it points to */",
+        "enum { NOTED_ONE = 0, NOTED_RESULT = 7, NOTED_AT = 8 };",
+        "struct noted_argument { uint8_t argument, when, kind, count; uint16_t unit, limit; };",
+        "static const struct noted_argument noted_arguments[] = {", *rows, "};",
+        f"static const uint16_t noted_first[] = {{{', '.join(first)}}};", ""])
+
+
 def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:
@@ -137,6 +161,7 @@ def main():
     write(arguments.out / "posix_net_absent.inc", absent(calls))
     write(arguments.out / "posix_implemented.inc", implemented(calls))
     write(arguments.out / "posix_answers.inc", answers(calls))
+    write(arguments.out / "posix_noted.inc", noted(calls, arguments.definition))
 
 
 if __name__ == "__main__":

@@ -15,14 +15,36 @@
 
     .section .rodata
     .balign 4
+#ifdef ATOLL_DEBUG /* each row leads to noted.S, which calls the handler */
+#define HANDLERS posix_handlers
+#undef WITH_FRAME
+#define WITH_FRAME(name) posix_##name
     .globl posix_calls
-posix_calls: /* SYSCALL_COUNT rows, and one for larger numbers */
-#define CALL(name) .long posix_##name - posix_calls;
-#define CALL_WITH_FRAME(name) .long WITH_FRAME(name) - posix_calls;
-#define CALL_ANSWERED(answer) .long posix_answered_##answer - posix_calls;
-#define CALL_REFUSED(error) .long posix_refused_##error - posix_calls;
-#define CALL_NOT_OFFERED .long posix_not_offered - posix_calls;
-#define CALL_UNKNOWN .long posix_unknown - posix_calls;
+posix_calls:
+#define CALL(name) .long posix_noted - posix_calls;
+#define CALL_WITH_FRAME(name) .long posix_noted_with_frame - posix_calls;
+#define CALL_ANSWERED(answer) .long posix_noted - posix_calls;
+#define CALL_REFUSED(error) .long posix_noted - posix_calls;
+#define CALL_NOT_OFFERED .long posix_noted - posix_calls;
+#define CALL_UNKNOWN .long posix_noted - posix_calls;
+#include <posix_calls.inc>
+#undef CALL
+#undef CALL_WITH_FRAME
+#undef CALL_ANSWERED
+#undef CALL_REFUSED
+#undef CALL_NOT_OFFERED
+#undef CALL_UNKNOWN
+#else
+#define HANDLERS posix_calls
+#endif
+    .globl HANDLERS
+HANDLERS: /* SYSCALL_COUNT rows, and one for larger numbers */
+#define CALL(name) .long posix_##name - HANDLERS;
+#define CALL_WITH_FRAME(name) .long WITH_FRAME(name) - HANDLERS;
+#define CALL_ANSWERED(answer) .long posix_answered_##answer - HANDLERS;
+#define CALL_REFUSED(error) .long posix_refused_##error - HANDLERS;
+#define CALL_NOT_OFFERED .long posix_not_offered - HANDLERS;
+#define CALL_UNKNOWN .long posix_unknown - HANDLERS;
 #include <posix_calls.inc>
 
     .text

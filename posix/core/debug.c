@@ -12,6 +12,7 @@ struct debug_table posix_debug_table = {
     .record_bytes = POSIX_RECORD_BYTES,
     .id_offset = offsetof(struct posix_thread, id),
     .name_offset = offsetof(struct posix_thread, name),
+    .call_offset = offsetof(struct posix_thread, call),
 };
 _Static_assert(POSIX_THREAD_NAME_BYTES == DEBUG_NAME_BYTES, "the stub reads names");
 

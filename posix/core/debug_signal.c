@@ -3,6 +3,7 @@
  * or dropped by it (debug/include/debug/table.h). In place of posix_signal_take_to_deliver; the
  * linker sees to it. */
 #include "internal.h"
+#include "noted.h"
 
 bool __wrap_posix_signal_take_to_deliver(struct posix_thread *self, uint64_t set,
                                          struct posix_signal_info *info);
@@ -26,10 +27,12 @@ bool __wrap_posix_signal_take_to_deliver(struct posix_thread *self, uint64_t set
     while (posix_signal_take(self, set, info)) {
         uint64_t wanted = ask(info, self->frame);
         if (wanted == (uint64_t)info->signal) {
+            posix_note_signal(info);
             return true;
         }
         if (wanted > 0 && wanted <= POSIX_SIGNAL_COUNT) {
             *info = (struct posix_signal_info){.signal = (int32_t)wanted, .code = SI_USER};
+            posix_note_signal(info);
             return true;
         }
     }

@@ -23,14 +23,14 @@ class Session:
     """A machine with a program, running beside the test, and debuggers that come and go. boot: options
     of guest.boot."""
 
-    def __init__(self, guest, folder, program, arguments, wait, seed=None, **boot):
+    def __init__(self, guest, folder, program, arguments, wait, seed=None, monitor=False, **boot):
         self._guest = guest
         self._options = boot
         self.program = program
         self.begun = threading.Event()  # it has said something
         self.line = pathlib.Path(folder) / "gdb"
         image = guest.pack(program, *map(str, arguments), variant="debug", debug=True, debug_wait=wait,
-                           seed=seed)
+                           seed=seed, monitor=monitor)
         self._result = None
         self._error = None
         self.is_judged = False  # the test has asked how it ended

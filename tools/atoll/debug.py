@@ -13,7 +13,7 @@ from atoll.tree import Entry
 
 # Hidden from the program: posix/ puts its own /proc there.
 FOLDER = "/proc/.atoll/"
-PLACES = struct.Struct("<8sQQQ")
+PLACES = struct.Struct("<8sQQQQ")
 PLACES_MAGIC = b"DBGPLACE"
 
 
@@ -32,11 +32,12 @@ def _compressed(path):
 def _places(data, name):
     elf = Elf(data, name)
     symbols = elf.symbols()
-    for symbol in ("posix_debug_table", "posix_debug_signal"):
+    for symbol in ("posix_debug_table", "posix_debug_signal", "posix_noted_calls"):
         if symbol not in symbols:
             raise ToolError(f"{name}: the symbol {symbol} is missing", "build it again")
     dynamic = next((s.address for s in elf.sections if s.kind == 6), 0)
-    return PLACES.pack(PLACES_MAGIC, symbols["posix_debug_table"], dynamic, symbols["posix_debug_signal"])
+    return PLACES.pack(PLACES_MAGIC, symbols["posix_debug_table"], dynamic, symbols["posix_debug_signal"],
+                       symbols["posix_noted_calls"])
 
 
 # @impl ATL-LLR-DEBUG-0025~1

@@ -31,6 +31,7 @@ class Settings:
     allow_write_execute: bool = False
     debug: bool = False                                          # with the debugger's stub
     watchdog: int | None = None                                  # milliseconds
+    monitor: bool = False                                        # its line is to look at it: the program runs as ever
     debug_wait: bool = False                                     # which waits at the program's start
     gate: list | None = None                                     # names; None: all calls
     detour: bool = True
@@ -173,6 +174,9 @@ def add_machine_options(parser):
                           help="the program's streams are pipes, whatever this command's are")
     add("--gdb", type=port_number, metavar="PORT",
         help="make a debug image and let GDB connect to PORT of this machine (implies --debug)")
+    add("--monitor", type=port_number, metavar="PORT",
+        help="make a debug image and let ./atoll live PORT look at it while it runs; as --gdb, but the program's "
+             "system calls stay rewritten")
     add("--pcap", metavar="FILE", help="write the frames of the machine's network to FILE, for tcpdump")
     add("--crash", metavar="DIR",
         help="make a debug image; when a signal or a panic ends the program, put a core file for GDB "
@@ -232,12 +236,15 @@ def settings_from(arguments, program):
     settings.seed, settings.verbose = arguments.seed, arguments.verbose
     settings.kernel, settings.posix = arguments.kernel, arguments.posix
     is_collected = getattr(arguments, "crash", None) is not None
+    settings.monitor = getattr(arguments, "monitor", None) is not None
+    if settings.monitor and (is_collected or arguments.gdb is not None):
+        raise ToolError("--monitor, and --gdb or --crash: the machine has one line", "choose one")
     if is_collected and (arguments.gdb_wait or arguments.gdb is not None):
         raise ToolError("--crash and GDB: the machine has one line for a debugger", "choose one")
     settings.watchdog = arguments.watchdog
     settings.debug |= settings.watchdog is not None
     settings.debug_wait = arguments.gdb_wait or is_collected
-    settings.debug |= settings.debug_wait or getattr(arguments, "gdb", None) is not None
+    settings.debug |= settings.debug_wait or settings.monitor or getattr(arguments, "gdb", None) is not None
     settings.ip = arguments.ip or manifest.get("ip", [])
     if settings.mac and not has_device(settings.net):
         raise ToolError("a MAC address, but no network", "add --net user or --net tap=NAME")

@@ -101,7 +101,8 @@ def _add_program(tree, program, settings):
         tree.add(guest, Entry(PROGRAM, data))
     # The library OS cannot rewrite pages whose rights it may not change.
     # A debugger shows the program's own code.
-    if settings.detour and not settings.debug and (settings.gate is None or "protect" in settings.gate):
+    is_shown = settings.debug and not settings.monitor
+    if settings.detour and not is_shown and (settings.gate is None or "protect" in settings.gate):
         _add_detours(tree, elf, settings.verbose)
     return guest, first, elf
 

@@ -61,7 +61,8 @@ def _line(arguments, command, settings):
     """What is at the other end of a debug image's second serial line: QEMU's arguments for it."""
     if arguments.crash is not None:
         return collecting(arguments.crash, command, settings)
-    return contextlib.nullcontext(debug_line(tcp_address(arguments.gdb)) if arguments.gdb is not None else ())
+    port = arguments.gdb if arguments.gdb is not None else arguments.monitor
+    return contextlib.nullcontext(debug_line(tcp_address(port)) if port is not None else ())
 
 
 def run_program(command, arguments, settings, extra=(), sinks=None):

@@ -19,7 +19,7 @@ struct debug_table {
     uint32_t record_bytes; /* from the record to the stack's end */
     uint32_t id_offset;    /* in the record: int32_t, the Linux thread id */
     uint32_t name_offset;  /* in the record: DEBUG_NAME_BYTES, NUL-terminated */
-    uint32_t reserved;
+    uint32_t call_offset;  /* in the record: uint64_t, number of the call that it is in */
     uint64_t stack; /* of the program's start: argc, arguments, environment, auxiliary vector */
     uint64_t entry; /* where the program starts; written last, 0 before */
 };
@@ -33,6 +33,7 @@ struct debug_places {
     uint64_t table;
     uint64_t dynamic; /* posix's dynamic section, which tells a debugger that symbols fit */
     uint64_t signal;  /* INT3 by which posix/ asks about a signal */
+    uint64_t calls;   /* per-core: what calls.h says */
 };
 
 /* At that INT3: rdi the signal, rsi its siginfo_t (128 bytes), rdx the frame with which the thread

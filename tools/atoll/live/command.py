@@ -7,6 +7,7 @@ import time
 
 from atoll.errors import ToolError
 from atoll.live.line import Line
+from atoll.live.strace import add_options, strace
 from atoll.live.tables import TABLES, Top
 from atoll.options import port_number
 from atoll.trace.command import duration, write_trace
@@ -20,6 +21,7 @@ HELP = """what to show:
   channels  messages between cores
   gate      how often each core's kernel was entered
   irqs      interrupts and exceptions of each core
+  strace    the program's system calls as they are made, until it ends or Ctrl-C (-e, -p, -c, --start)
   trace     the cores' trace rings, into a new folder (-o DIR), as ./atoll trace writes one
 """
 
@@ -31,10 +33,11 @@ def live_parser():
         epilog=HELP)
     parser.add_argument("address", metavar="PORT", type=_address,
                         help="of ./atoll run --gdb, or the path of the line's socket")
-    parser.add_argument("what", choices=(*TABLES, "top", "trace"), metavar="WHAT", help="see below")
+    parser.add_argument("what", choices=(*TABLES, "top", "trace", "strace"), metavar="WHAT", help="see below")
     parser.add_argument("--every", type=duration, metavar="TIME", help="look again after TIME, until Ctrl-C")
     parser.add_argument("--count", type=int, metavar="N", help="as --every, but N looks only")
     parser.add_argument("-o", "--output", metavar="DIR", help="of trace: where it goes; must not exist")
+    add_options(parser)
     return parser
 
 
@@ -50,6 +53,8 @@ def live_command(words):
         parser.error("trace, and nothing else, goes to -o DIR")
     if arguments.count is not None and arguments.count < 1:
         parser.error("--count: give 1 or more")
+    if arguments.what == "strace":
+        return strace(arguments)
     with Line(arguments.address) as line:
         count = line.core_count()
         if arguments.what == "trace":
