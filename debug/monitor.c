@@ -8,6 +8,7 @@
 
 #define LINE_BYTES 80u
 #define WORD_BYTES_MAX 32u
+#define TOP_THREADS_MAX 20u
 
 struct line {
     char text[LINE_BYTES + 1];
@@ -59,8 +60,11 @@ static void help(struct debug_reply *reply)
 {
     say(reply, "monitor cores    what each core does");
     say(reply, "monitor threads  all threads, by core");
-    say(reply, "monitor memory   frames of each core");
+    say(reply, "monitor top      threads by processor time since boot");
+    say(reply, "monitor mem      frames of each core");
+    say(reply, "monitor channels messages between cores");
     say(reply, "monitor gate     how often the kernel was entered, by core");
+    say(reply, "monitor irqs     interrupts and exceptions, by core and vector");
     say(reply, "monitor audit    judges the page tables of all cores now");
 }
 
@@ -164,6 +168,91 @@ static void gate(struct debug_reply *reply)
     }
 }
 
+/* The threads that ran longest. @impl ATL-LLR-DEBUG-0804~1 */
+static void top(struct debug_reply *reply)
+{
+    uint64_t now_ns = MAX(percpu_operation_now(), 100ull), below = UINT64_MAX;
+    say(reply, "thread   core  cpu %   cpu ms       name");
+    for (uint32_t shown = 0; shown < TOP_THREADS_MAX;) {
+        uint64_t longest = 0;
+        for (uint32_t i = 0; i < debug_list_count(); i++) {
+            uint64_t run_ns = debug_list_at(i)->thread.run_ns;
+            longest = run_ns < below ? MAX(longest, run_ns) : longest;
+        }
+        for (uint32_t i = 0; longest != 0 && i < debug_list_count(); i++) {
+            const struct debug_listed *entry = debug_list_at(i);
+            if (entry->thread.run_ns == longest && shown++ < TOP_THREADS_MAX) {
+                struct line line = {.used = 0};
+                put_number(&line, entry->id, 10);
+                column(&line, 9);
+                put_number(&line, entry->thread.core, 10);
+                column(&line, 15);
+                put_number(&line, longest / (now_ns / 100), 10);
+                column(&line, 23);
+                put_number(&line, longest / 1000000, 10);
+                column(&line, 36);
+                put(&line, entry->name);
+                end_line(&line, reply);
+            }
+        }
+        if (longest == 0) {
+            return;
+        }
+        below = longest;
+    }
+}
+
+/* Messages that one core's ring to each other one has carried, and those not taken yet.
+ * @impl ATL-LLR-DEBUG-0804~1 */
+static void channels(struct debug_reply *reply)
+{
+    static PERCORE struct debug_channel rows[CORE_COUNT_MAX][CORE_COUNT_MAX];
+    memset(rows, 0, sizeof(rows));
+    say(reply, "from  to           messages     not taken");
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        struct debug_question question = {.kind = DEBUG_QUESTION_CHANNELS, .core = core};
+        const uint8_t *answer;
+        int64_t bytes = debug_ask(&question, NULL, &answer);
+        memcpy(rows[core], answer, bytes > 0 ? MIN((size_t)bytes, sizeof(rows[core])) : 0);
+    }
+    for (uint32_t from = 0; from < percpu_core_count; from++) {
+        for (uint32_t to = 0; to < percpu_core_count; to++) {
+            uint32_t sent = rows[from][to].sent;
+            if (sent != 0) {
+                struct line line = {.used = 0};
+                const uint64_t values[] = {to, sent, sent - rows[to][from].taken};
+                put_number(&line, from, 10);
+                row(&line, values, ARRAY_COUNT(values));
+                end_line(&line, reply);
+            }
+        }
+    }
+}
+
+/* @impl ATL-LLR-DEBUG-0804~1 */
+static void irqs(struct debug_reply *reply)
+{
+    static PERCORE uint64_t counts[DEBUG_VECTORS];
+    say(reply, "core  vector       count");
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        struct debug_question question = {.kind = DEBUG_QUESTION_INTERRUPTS, .core = core};
+        const uint8_t *answer;
+        if (debug_ask(&question, NULL, &answer) != (int64_t)sizeof(counts)) {
+            continue;
+        }
+        memcpy(counts, answer, sizeof(counts));
+        for (uint32_t vector = 0; vector < DEBUG_VECTORS; vector++) {
+            if (counts[vector] != 0) {
+                struct line line = {.used = 0};
+                const uint64_t values[] = {vector, counts[vector]};
+                put_number(&line, core, 10);
+                row(&line, values, ARRAY_COUNT(values));
+                end_line(&line, reply);
+            }
+        }
+    }
+}
+
 static void audit(struct debug_reply *reply)
 {
     for (uint32_t core = 0; core < percpu_core_count; core++) {
@@ -186,11 +275,9 @@ void debug_monitor(struct debug_text *packet, struct debug_reply *reply)
     static const struct {
         const char *name;
         void (*write)(struct debug_reply *reply);
-    } commands[] = {{"cores", cores},
-                    {"threads", threads},
-                    {"memory", memory},
-                    {"gate", gate},
-                    {"audit", audit}};
+    } commands[] = {{"cores", cores},   {"threads", threads}, {"top", top},
+                    {"memory", memory}, {"mem", memory},      {"channels", channels},
+                    {"gate", gate},     {"irqs", irqs},       {"audit", audit}};
     uint8_t word[WORD_BYTES_MAX];
     struct debug_text text = {word, (uint32_t)debug_text_hex(packet, word, sizeof(word))};
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {

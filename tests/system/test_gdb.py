@@ -182,17 +182,22 @@ def test_gdb_registers_and_memory(guest):
         session.end().expect(stdout=b"local 100 4\n", status=5)
 
 
-# @verifies ATL-LLR-DEBUG-0023~1 ATL-LLR-DEBUG-0007~1
+# @verifies ATL-LLR-DEBUG-0023~1 ATL-LLR-DEBUG-0007~1 ATL-LLR-DEBUG-0804~1
 @system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",))
 def test_gdb_monitor(guest):
     with debugged(guest, "spin", guest.cores) as session:
         said = session.gdb("break meet", "continue",
-                           *(f"monitor {w}" for w in ("help", "cores", "threads", "memory", "gate",
-                                                      "audit", "nonsense")),
+                           *(f"monitor {w}" for w in ("help", "cores", "threads", "memory", "mem", "gate", "top",
+                                                      "channels", "irqs", "audit", "nonsense")),
                            "delete", "set var must_end = 1", "continue")
         said.has(r"^core \d: holds$", guest.cores).has(r"^\d +(thread|idle)", guest.cores)
         said.has(r"^monitor cores ", 2).has(r"^1 +0 +[a-z]+ +1 +0x[0-9a-f]+ +debugged$")
-        tables = [line for line in said.text.splitlines() if re.match(r"\d|core|thread|monitor", line)]
+        # A thread that spins has run longest; the timer's and the stub's interrupts have come.
+        said.has(r"^thread   core  cpu %   cpu ms       name\n\d+ +\d +\d+ +\d+ +debugged$")
+        said.has(r"^\d +(64|252|253) +\d+$", guest.cores).has(r"^core  free", 2)
+        if guest.cores > 1:
+            said.has(r"^1 +0 +[1-9]\d* +\d+$").has(r"^0 +1 +[1-9]\d* +\d+$")
+        tables = [line for line in said.text.splitlines() if re.match(r"\d|core|thread|monitor|from", line)]
         if any(len(line) > 80 for line in tables):
             raise TestFailure("a line is longer than 80 columns", said.text)
         session.end().expect(status=7)

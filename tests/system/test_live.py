@@ -49,7 +49,9 @@ def test_live_tables(guest):
         live(guest, session, "cores").has(r"^ +\d+  (thread|idle) +\d", guest.cores).has(r" 0$", guest.cores)
         live(guest, session, "ps").has(r"^ +1 +0  parked .* 0x[0-9a-f]+ +heartbeat$").has(
             r" (running|ready) .* compute$").has(" heart$")
-        live(guest, session, "memory").has(r"^ +\d+ +\d+ +\d+ +\d+$", guest.cores)
+        for name in ("memory", "mem"):
+            live(guest, session, name).has(r"^ +\d+ +\d+ +\d+ +\d+$", guest.cores)
+        live(guest, session, "threads").has(r" (running|ready) .* compute$")
         live(guest, session, "gate").has(r"^ +\d( +\d+){5}$", guest.cores)
         live(guest, session, "irqs").has(r"^ +0 +252 +\d+  debug line$").has(r"^ +\d +64 +\d+  timer$")
         channels = live(guest, session, "channels")

@@ -8,7 +8,8 @@ import subprocess
 import tempfile
 
 from broken import JUMP_TO_SELF, UD2, put
-from lib import FULL, ONE, PAIRWISE, ROOT, system_test
+from chrome_rules import wrong_in
+from lib import FULL, ONE, PAIRWISE, ROOT, host_test, system_test
 
 from atoll.elf import PT_LOAD, Elf
 from atoll.testing.results import TestFailure
@@ -133,7 +134,9 @@ def test_what_was_pushed_out_is_counted(guest):
 @system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2), timeout_s=60)
 def test_json_has_tracks_and_arrows(guest):
     with Trace(guest, "create", "6") as trace:
-        rows = json.loads((trace.folder / "trace.json").read_text())["traceEvents"]
+        text = (trace.folder / "trace.json").read_text()
+        fail_unless(wrong_in(text) is None, f"Chrome's format: {wrong_in(text)}")
+        rows = json.loads(text)["traceEvents"]
         names = {(row["pid"], row["name"], row["args"]["name"]) for row in rows if row["ph"] == "M"}
         for core in range(guest.cores):
             fail_unless({(core, "process_name", f"core {core}"), (core, "thread_name", "kernel")} <= names,
@@ -147,6 +150,34 @@ def test_json_has_tracks_and_arrows(guest):
         fail_unless(starts.keys() == ends.keys() and (len(starts) > 0) == (guest.cores > 1), "arrows")
         for number, start in starts.items():
             fail_unless(start["pid"] != ends[number]["pid"] and start["ts"] <= ends[number]["ts"], "its way")
+
+
+@host_test
+def test_the_rules_find_what_is_wrong(_):
+    """Each rule of chrome_rules.py, broken once."""
+    def document(*rows):
+        return json.dumps({"traceEvents": [{"ph": "M", "pid": 0, "tid": t, "name": "thread_name", "args": {"name": "x"}}
+                                           for t in (0, 1)] + list(rows)})
+
+    def event(phase, time, tid=0, **fields):
+        return {"ph": phase, "pid": 0, "tid": tid, "name": "n", "ts": time, **fields}
+    around = event("X", 0, dur=10), event("X", 0, tid=1, dur=10)
+    start, end = event("s", 1, id=1, cat="c"), event("f", 2, tid=1, id=1, cat="c", bp="e")
+    fail_unless(wrong_in(document(*around, event("X", 2, dur=3), start, end)) is None, "a good one")
+    for name, broken in {
+            "no object": "[]", "unit": json.dumps({"traceEvents": [], "displayTimeUnit": "us"}),
+            "phase": document(event("?", 1)), "name": document({**event("X", 1, dur=1), "name": ""}),
+            "pid": document({**event("X", 1, dur=1), "pid": "0"}), "no duration": document(event("X", 1)),
+            "negative": document(event("X", 1, dur=-1)), "no time": document({**event("X", 1, dur=1), "ts": None}),
+            "crossing": document(event("X", 0, dur=5), event("X", 3, dur=5)),
+            "no B": document(event("E", 1)), "no E": document(event("B", 1)),
+            "track without a name": document(event("X", 1, tid=7, dur=1)),
+            "flow in no slice": document(around[0], start, end), "flow at a slice's end": document(
+                *around, {**start, "ts": 10}, {**end, "ts": 10}),
+            "flow without an end": document(*around, start), "flow without a start": document(*around, end),
+            "backwards": document(*around, {**start, "ts": 3}, end), "no category": document(*around, {**start, "cat": ""}),
+            "unbound": document(*around, start, {**end, "bp": ""})}.items():
+        fail_unless(wrong_in(broken) is not None, f"the rules take what is wrong: {name}")
 
 
 # @verifies ATL-LLR-TOOL-0603~1 ATL-LLR-DEBUG-0600~1

@@ -15,9 +15,9 @@ from atoll.trace.records import HEADER, MAGIC
 
 HELP = """what to show:
   cores     what each core does, for how long it did something and nothing
-  ps        all threads: state, priority, processor time, where they are
+  ps, threads  all threads: state, priority, processor time, where they are
   top       use of each core and thread between two looks (--every, default 1s)
-  memory    frames of each core
+  mem, memory  frames of each core
   channels  messages between cores
   gate      how often each core's kernel was entered
   irqs      interrupts and exceptions of each core

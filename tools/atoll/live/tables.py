@@ -140,5 +140,5 @@ class Top:
                 + [text for _, _, text in sorted(thread_lines)])
 
 
-TABLES = {"cores": cores, "ps": threads, "memory": memory, "channels": channels, "gate": gate,
-          "irqs": interrupts}
+TABLES = {"cores": cores, "ps": threads, "threads": threads, "memory": memory, "mem": memory,
+          "channels": channels, "gate": gate, "irqs": interrupts}
