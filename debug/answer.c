@@ -127,6 +127,10 @@ static int64_t registers(const struct debug_question *question, const uint8_t *d
     if (question->kind == DEBUG_QUESTION_REGISTERS_SET) {
         return debug_registers_write(thread, (const struct debug_registers *)data);
     }
+    if (question->kind == DEBUG_QUESTION_DELIVER) {
+        memcpy(&thread->frame.rax, data, sizeof(thread->frame.rax));
+        return RESULT_OK;
+    }
     struct debug_context context = debug_context;
     if (question->kind == DEBUG_QUESTION_FRAME) {
         debug_context.trap = NULL;
@@ -153,6 +157,7 @@ int64_t debug_answer(const struct debug_question *question, const uint8_t *data,
     case DEBUG_QUESTION_REGISTERS:
     case DEBUG_QUESTION_REGISTERS_SET:
     case DEBUG_QUESTION_FRAME:
+    case DEBUG_QUESTION_DELIVER:
         return registers(question, data, answer);
     case DEBUG_QUESTION_AUDIT:
         return isolation_audit(&report);

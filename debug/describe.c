@@ -169,7 +169,6 @@ static void attribute(struct document *document, const char *value)
 
 static void threads(struct document *document)
 {
-    static const char *const states[] = {"free", "ready", "running", "parked", "waiting"};
     text(document, "<?xml version=\"1.0\"?><threads>");
     for (uint32_t i = 0; i < debug_list_count(); i++) {
         const struct debug_listed *entry = debug_list_at(i);
@@ -184,8 +183,7 @@ static void threads(struct document *document)
         text(document, "\">core ");
         number(document, entry->thread.core, 10);
         text(document, ", ");
-        text(document,
-             entry->thread.state < ARRAY_COUNT(states) ? states[entry->thread.state] : "?");
+        text(document, debug_state_name(entry));
         text(document, ", priority ");
         number(document, entry->thread.priority, 10);
         text(document, "</thread>");
@@ -262,11 +260,9 @@ static void memory(struct document *document)
 /* Of the thread that stopped. */
 static void signal_information(struct document *document)
 {
-    uint64_t id;
     struct debug_siginfo information;
-    const struct debug_event *event = debug_told(&id);
-    const struct debug_listed *selected = debug_selected();
-    if (selected != NULL && selected->id == id && debug_signal_information(event, &information)) {
+    const struct debug_event *event = debug_told();
+    if (event != NULL && debug_signal_information(event, &information)) {
         put(document, &information, sizeof(information));
     }
 }

@@ -21,6 +21,7 @@
 #define DEBUG_ACTIONS_MAX 16u
 #define DEBUG_WATCHES 4u
 #define DEBUG_CONDITION_BYTES 512u
+#define DEBUG_THREADS_MAX 1024u
 
 /* Numbers of GDB, which are not Linux's throughout. */
 enum debug_signal {
@@ -69,7 +70,7 @@ struct debug_plan {
     struct debug_action actions[DEBUG_ACTIONS_MAX];
     uint32_t action_count;
     enum debug_action_kind others; /* threads that no action names */
-    uint32_t reported;             /* core whose event the debugger has seen; or none */
+    uint64_t reported;             /* a bit for each core whose event is known to the debugger */
     uint64_t watch[DEBUG_WATCHES]; /* DR0..3 */
     uint64_t control;              /* DR7 */
     bool is_memory[DEBUG_WATCHES]; /* stands for a breakpoint in memory, for its conditions */
@@ -90,6 +91,7 @@ enum debug_question_kind {
     DEBUG_QUESTION_REGISTERS,     /* of the thread with pool index address */
     DEBUG_QUESTION_REGISTERS_SET, /* the same, from data */
     DEBUG_QUESTION_FRAME,         /* the same, as it left for the kernel */
+    DEBUG_QUESTION_DELIVER, /* thread address, at a signal: goes on with Linux's signal data */
     DEBUG_QUESTION_AUDIT,
     /* From here on also of a core that runs. The answer is that many bytes, little-endian, as
      * tools/atoll/live reads them. */
@@ -140,9 +142,12 @@ struct debug_server_page {
     _Atomic uint64_t epoch;    /* odd: everybody is to stop */
     _Atomic uint64_t urgent;   /* the last one for which it has sent NMIs */
     _Atomic uint64_t question; /* its number */
-    bool is_attached;
+    bool is_attached, is_nonstop;
     uint64_t passed_signals[DEBUG_SIGNAL_WORDS]; /* GDB's signals that are delivered at once */
     struct debug_plan plan;
+    /* Non-stop mode: handles of the threads that stand still, while all others run. */
+    uint64_t stopped[DEBUG_THREADS_MAX];
+    uint32_t stopped_count;
     struct debug_breakpoint breakpoints[DEBUG_BREAKPOINTS_MAX];
     struct debug_question asked;
     _Atomic uint64_t live_question; /* number of live_asked, which goes to cores that run */
@@ -184,10 +189,13 @@ bool debug_stop_is_under_way(void);
 /* The next time that this core's scheduler is asked, debug_live_poll, and before it, if the core
  * must stop, debug_stop(NULL): its kernel is halted now. */
 void debug_look_soon(bool must_stop);
+void debug_look(void);
 /* Stopped: waits for an interrupt of the stub's, which may have come already. */
 void debug_halt(void);
-/* What the plan says of a thread of this core. */
-struct debug_action debug_action_of(const struct thread *thread);
+/* Non-stop mode, in the kernel, which goes on: this core stops with the event where it leaves its
+ * kernel. */
+void debug_stop_later(const struct debug_event *event);
+bool debug_stop_is_put_off(void);
 /* Core 0, stopped: stops the others; false: at least one did not. Lets them go on. */
 bool debug_stop_all(void);
 void debug_release(void);
@@ -196,6 +204,13 @@ void debug_release(void);
  * question->bytes, at most DEBUG_DATA_BYTES; else NULL */
 int64_t debug_ask(const struct debug_question *question, const void *data, const uint8_t **answer);
 bool debug_is_stopped_remote(uint32_t core);
+
+/* ---- freeze.c: threads of this core that are not to run */
+
+/* What the plan says of a thread of this core. */
+struct debug_action debug_action_of(const struct thread *thread);
+/* The plan may be another one. */
+void debug_freeze_refresh(void);
 
 /* ---- answer.c: the core that is asked */
 int64_t debug_answer(const struct debug_question *question, const uint8_t *data,
@@ -356,7 +371,6 @@ uint32_t debug_signal_of_number(uint32_t number);
 bool debug_signal_is_of_exception(uint64_t signal);
 
 /* ---- list.c, core 0, stopped: the threads of all cores, as GDB numbers them */
-#define DEBUG_THREADS_MAX 1024u
 struct debug_listed {
     struct debug_thread thread;
     uint32_t id;
@@ -371,6 +385,8 @@ uint32_t debug_list_count(void);
 const struct debug_listed *debug_list_at(uint32_t position);
 const struct debug_listed *debug_list_find(uint64_t id);          /* NULL: none */
 const struct debug_listed *debug_list_of_handle(uint64_t handle); /* NULL: none */
+const char *debug_state_name(const struct debug_listed *thread);
+uint64_t debug_list_running(void); /* id of one that runs, or of any; 0: none */
 /* Memory of the program and, per core, of posix/ and the kernel: bytes done from the front on. */
 uint32_t debug_reach_read(uint32_t core, uint64_t address, void *to, uint32_t bytes);
 uint32_t debug_reach_write(uint32_t core, uint64_t address, const void *from, uint32_t bytes);

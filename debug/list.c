@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The threads of all cores as the debugger sees them, and memory by core. Ids are Linux's where
  * posix/ tells them: they stay when a thread moves. */
-#include "internal.h"
+#include "server.h"
 
 #include "../isolation/cell.h"
 #include "../isolation/gate/internal.h"
@@ -232,6 +232,23 @@ const struct debug_listed *debug_list_find(uint64_t id)
         }
     }
     return NULL;
+}
+
+const char *debug_state_name(const struct debug_listed *thread)
+{
+    static const char *const names[] = {"free", "ready", "running", "parked", "waiting"};
+    bool is_stopped = debug_server()->is_nonstop && debug_nonstop_event(thread->id) != NULL;
+    return is_stopped ? "stopped" : names[MIN(thread->thread.state, ARRAY_COUNT(names) - 1)];
+}
+
+uint64_t debug_list_running(void)
+{
+    for (uint32_t i = 0; i < listed_count; i++) {
+        if (listed[i].thread.is_current) {
+            return listed[i].id;
+        }
+    }
+    return listed_count > 0 ? listed[0].id : 0;
 }
 
 const struct debug_listed *debug_list_of_handle(uint64_t handle)

@@ -94,7 +94,6 @@ static void cores(struct debug_reply *reply)
 
 static void threads(struct debug_reply *reply)
 {
-    static const char *const states[] = {"free", "ready", "running", "parked", "waiting"};
     say(reply, "thread   core  state    priority  rip                 name");
     for (uint32_t i = 0; i < debug_list_count(); i++) {
         const struct debug_listed *entry = debug_list_at(i);
@@ -103,7 +102,7 @@ static void threads(struct debug_reply *reply)
         column(&line, 9);
         put_number(&line, entry->thread.core, 10);
         column(&line, 15);
-        put(&line, states[MIN(entry->thread.state, ARRAY_COUNT(states) - 1)]);
+        put(&line, debug_state_name(entry));
         column(&line, 24);
         put_number(&line, entry->thread.priority, 10);
         column(&line, 34);

@@ -11,7 +11,6 @@
 
 #define NOBODY UINT32_MAX
 #define SIGNAL_KILL 9u
-#define FOOTER_BYTES 3u
 
 static PERCORE struct debug_receiver receiver;
 static PERCORE struct debug_reply reply;
@@ -32,11 +31,23 @@ static void send_byte(uint8_t byte)
     debug_line_send(&byte, 1);
 }
 
-static void send_reply(void)
+void debug_reply_footer(struct debug_reply *finished, uint8_t footer[DEBUG_FOOTER_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
-    uint8_t sum = debug_reply_finish(&reply);
-    uint8_t footer[FOOTER_BYTES] = {'#', (uint8_t)digits[sum >> 4], (uint8_t)digits[sum & 15]};
+    uint8_t sum = debug_reply_finish(finished);
+    footer[0] = '#';
+    footer[1] = (uint8_t)digits[sum >> 4];
+    footer[2] = (uint8_t)digits[sum & 15];
+}
+
+static void send_reply(void)
+{
+    uint8_t footer[DEBUG_FOOTER_BYTES];
+    if (debug_server()->is_nonstop) {
+        debug_nonstop_reply(&reply);
+        return;
+    }
+    debug_reply_footer(&reply, footer);
     send_byte('$');
     debug_line_send(reply.body, reply.bytes);
     debug_line_send(footer, sizeof(footer));
@@ -53,28 +64,33 @@ const struct debug_listed *debug_selected(void)
 
 /* ---- stops */
 
-static void put_stop(void)
+void debug_stop_put(struct debug_reply *to, const struct debug_event *event,
+                    const struct debug_listed *thread)
 {
-    const struct debug_listed *thread = debug_list_find(stopped_id);
-    debug_reply_text(&reply, "T");
-    uint8_t signal = (uint8_t)told.signal;
-    debug_reply_hex(&reply, &signal, 1);
-    if (told.kind == DEBUG_EVENT_BREAKPOINT) {
-        debug_reply_text(&reply, "swbreak:;");
-    } else if (told.kind == DEBUG_EVENT_HARDWARE) {
-        debug_reply_text(&reply, "hwbreak:;");
-    } else if (told.kind == DEBUG_EVENT_WATCH) {
-        debug_reply_text(&reply, "watch:");
-        debug_reply_number(&reply, told.address);
-        debug_reply_text(&reply, ";");
+    debug_reply_text(to, "T");
+    uint8_t signal = (uint8_t)event->signal;
+    debug_reply_hex(to, &signal, 1);
+    if (event->kind == DEBUG_EVENT_BREAKPOINT) {
+        debug_reply_text(to, "swbreak:;");
+    } else if (event->kind == DEBUG_EVENT_HARDWARE) {
+        debug_reply_text(to, "hwbreak:;");
+    } else if (event->kind == DEBUG_EVENT_WATCH) {
+        debug_reply_text(to, "watch:");
+        debug_reply_number(to, event->address);
+        debug_reply_text(to, ";");
     }
     if (thread != NULL) {
-        debug_reply_text(&reply, "thread:");
-        debug_reply_number(&reply, thread->id);
-        debug_reply_text(&reply, ";core:");
-        debug_reply_number(&reply, thread->thread.core);
-        debug_reply_text(&reply, ";");
+        debug_reply_text(to, "thread:");
+        debug_reply_number(to, thread->id);
+        debug_reply_text(to, ";core:");
+        debug_reply_number(to, thread->thread.core);
+        debug_reply_text(to, ";");
     }
+}
+
+static void put_stop(void)
+{
+    debug_stop_put(&reply, &told, debug_list_find(stopped_id));
 }
 
 /* The core whose event is told now: the lowest that has one. */
@@ -90,36 +106,30 @@ static uint32_t trapped_core(void)
     return NOBODY;
 }
 
-/* After Ctrl-C: a thread that runs, or any. */
-static uint64_t running_thread(void)
-{
-    for (uint32_t i = 0; i < debug_list_count(); i++) {
-        if (debug_list_at(i)->thread.is_current) {
-            return debug_list_at(i)->id;
-        }
-    }
-    return debug_list_count() > 0 ? debug_list_at(0)->id : 0;
-}
-
+/* Of a core or, after Ctrl-C, of a thread that runs, or any. */
 static void choose_event(uint32_t core)
 {
-    debug_server()->plan.reported = core;
+    debug_server()->plan.reported = core != NOBODY ? 1ull << core : 0;
     if (core != NOBODY) {
         told = debug_page_of_remote(core)->event;
         const struct debug_listed *thread = debug_list_of_handle(told.thread);
-        stopped_id = thread != NULL ? thread->id : running_thread();
+        stopped_id = thread != NULL ? thread->id : debug_list_running();
     } else {
         told = (struct debug_event){.signal = is_interrupted ? DEBUG_SIGNAL_INTERRUPT
                                                              : DEBUG_SIGNAL_TRAP};
-        stopped_id = running_thread();
+        stopped_id = debug_list_running();
     }
     selected_id = 0;
 }
 
-const struct debug_event *debug_told(uint64_t *id)
+const struct debug_event *debug_told(void)
 {
-    *id = stopped_id;
-    return &told;
+    const struct debug_listed *selected = debug_selected();
+    if (selected == NULL) {
+        return NULL;
+    }
+    const struct debug_event *told_now = selected->id == stopped_id ? &told : NULL;
+    return debug_server()->is_nonstop ? debug_nonstop_event(selected->id) : told_now;
 }
 
 /* ---- packets */
@@ -142,9 +152,10 @@ static void session_begin(const struct debug_text *greeting)
     debug_breakpoints_clear_all();
     has_acknowledgement_off = false;
     debug_server()->is_attached = true;
+    debug_server()->is_nonstop = false; /* until this one asks for it, too */
     memset(debug_server()->passed_signals, 0, sizeof(debug_server()->passed_signals));
     debug_reply_text(&reply, "PacketSize=3f00;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;"
-                             "ConditionalBreakpoints+;QPassSignals+;qXfer:features:read+;"
+                             "ConditionalBreakpoints+;QPassSignals+;QNonStop+;qXfer:features:read+;"
                              "qXfer:threads:read+;qXfer:exec-file:read+;qXfer:auxv:read+;"
                              "qXfer:libraries-svr4:read+;qXfer:siginfo:read+;binary-upload+;"
                              "xmlRegisters=i386");
@@ -155,6 +166,7 @@ static void session_end(void)
 {
     debug_breakpoints_clear_all();
     debug_server()->is_attached = false;
+    debug_nonstop_end();
     debug_plan_simple(NULL, DEBUG_ACTION_CONTINUE, DEBUG_ACTION_CONTINUE, 0);
     goes_on = true;
 }
@@ -188,7 +200,6 @@ static void put_ids(void)
 
 static void put_extra(struct debug_text *text)
 {
-    static const char *const states[] = {"free", "ready", "running", "parked", "waiting"};
     uint64_t id = 0;
     (void)debug_text_number(text, &id);
     const struct debug_listed *entry = debug_list_find(id);
@@ -206,7 +217,7 @@ static void put_extra(struct debug_text *text)
     for (const char *at = ", "; *at != '\0'; at++) {
         line[used++] = *at;
     }
-    for (const char *at = states[MIN(entry->thread.state, 4)]; *at != '\0'; at++) {
+    for (const char *at = debug_state_name(entry); *at != '\0'; at++) {
         line[used++] = *at;
     }
     for (const char *at = ", priority "; *at != '\0'; at++) {
@@ -283,7 +294,9 @@ static void breakpoint(struct debug_text *text, bool is_set)
     const struct debug_listed *selected = debug_selected();
     uint32_t core = selected != NULL ? selected->thread.core : 0;
     enum result result;
-    if (kind == 0) {
+    if (!debug_nonstop_may_break((uint32_t)kind, address)) {
+        result = RESULT_PERMISSION;
+    } else if (kind == 0) {
         result = is_set ? debug_breakpoint_set(core, address, &conditions)
                         : debug_breakpoint_clear(address);
     } else {
@@ -296,6 +309,7 @@ static void breakpoint(struct debug_text *text, bool is_set)
 static void go_on(bool is_planned)
 {
     if (is_planned) {
+        debug_nonstop_end();
         is_stop_due = goes_on = true;
     } else {
         ok(false);
@@ -305,9 +319,18 @@ static void go_on(bool is_planned)
 static void verbose(struct debug_text *text)
 {
     if (debug_text_word(text, "Cont?")) {
-        debug_reply_text(&reply, "vCont;c;C;s;S;r");
+        debug_reply_text(&reply, "vCont;c;C;s;S;r;t");
     } else if (debug_text_word(text, "Cont;")) {
-        go_on(debug_plan_parse(text));
+        if (debug_server()->is_nonstop) {
+            ok(debug_plan_apply(*text));
+        } else {
+            go_on(debug_plan_parse(text));
+        }
+    } else if (debug_text_word(text, "Stopped") && debug_server()->is_nonstop) {
+        debug_nonstop_next(&reply);
+    } else if (debug_text_word(text, "CtrlC") && debug_server()->is_nonstop) {
+        debug_nonstop_interrupt();
+        ok(true);
     } else if (debug_text_word(text, "File:")) {
         debug_file(text, &reply);
     } else if (debug_text_word(text, "Kill")) {
@@ -331,6 +354,12 @@ static void set(struct debug_text *text)
         ok(true);
     } else if (debug_text_word(text, "PassSignals:")) {
         pass_signals(text);
+    } else if (debug_text_word(text, "NonStop:1")) {
+        debug_nonstop_begin();
+        ok(true);
+    } else if (debug_text_word(text, "NonStop:0")) {
+        debug_server()->is_nonstop = false;
+        ok(true);
     }
 }
 
@@ -345,7 +374,11 @@ static void packet(uint8_t kind, struct debug_text *text)
 {
     switch (kind) {
     case '?':
-        put_stop();
+        if (debug_server()->is_nonstop) {
+            debug_nonstop_again(&reply);
+        } else {
+            put_stop();
+        }
         break;
     case 'q':
         query(text);
@@ -388,6 +421,10 @@ static void packet(uint8_t kind, struct debug_text *text)
         break;
     case 'c':
     case 's':
+        if (debug_server()->is_nonstop) {
+            ok(false);
+            break;
+        }
         simple(kind == 'c' ? DEBUG_ACTION_CONTINUE : DEBUG_ACTION_STEP);
         break;
     case 'D':
@@ -486,27 +523,50 @@ static void say_stop(void)
     }
 }
 
+/* In non-stop mode: for one packet, or for what happened. */
+static void serve_briefly(void)
+{
+    (void)debug_nonstop_collect();
+    if (is_interrupted) {
+        debug_nonstop_interrupt();
+    }
+    if (is_called) {
+        serve(DEBUG_INPUT_PACKET);
+    }
+    if (debug_server()->is_nonstop) {
+        debug_nonstop_notify();
+    }
+}
+
+static void serve_stopped(void)
+{
+    choose_event(trapped_core());
+    say_stop();
+    if (is_called) {
+        serve(DEBUG_INPUT_PACKET);
+    }
+}
+
 /* @impl ATL-LLR-DEBUG-0021~1 */
 void debug_serve(void)
 {
     debug_live_cancel();
     (void)debug_stop_all();
-    uint32_t core = trapped_core();
-    if (core == NOBODY && !is_interrupted && !is_called) {
-        debug_server()->plan.reported = NOBODY;
+    if (trapped_core() == NOBODY && !is_interrupted && !is_called) {
+        debug_server()->plan.reported = 0;
         debug_release(); /* what somebody wanted to say has been said */
         return;
     }
     debug_list_build();
     debug_breakpoints_lift();
-    choose_event(core);
-    say_stop();
     goes_on = false;
-    if (is_called) {
-        serve(DEBUG_INPUT_PACKET);
+    if (debug_server()->is_nonstop) {
+        serve_briefly();
+    } else {
+        serve_stopped();
     }
     is_interrupted = is_called = false;
-    while (!goes_on) {
+    while (!goes_on && !debug_server()->is_nonstop) {
         uint8_t byte;
         if (debug_line_receive(&byte)) {
             serve(debug_receiver_take(&receiver, byte));
@@ -516,6 +576,7 @@ void debug_serve(void)
     }
     debug_breakpoints_drop();
     debug_release();
+    debug_nonstop_send();
 }
 
 /* @impl ATL-LLR-DEBUG-0803~1 */
@@ -545,5 +606,12 @@ void debug_server_ended(uint32_t kind, uint32_t status, uint32_t signal)
     debug_reply_clear(&reply);
     debug_reply_text(&reply, kind == CONSOLE_EXIT_NORMAL ? "W" : "X");
     debug_reply_hex(&reply, &code, 1);
-    send_reply();
+    if (debug_server()->is_nonstop) {
+        if (kind != CONSOLE_EXIT_PANIC) {
+            (void)debug_stop_all(); /* nothing of the program outlives it */
+        }
+        debug_nonstop_ended(&reply, &receiver);
+    } else {
+        send_reply();
+    }
 }

@@ -9,8 +9,40 @@
  * is no thread at all. */
 const struct debug_listed *debug_selected(void);
 
-/* The event that was told last, and its thread's id. */
-const struct debug_event *debug_told(uint64_t *id);
+/* What the thread that the debugger looks at stopped for; NULL: it did not stop for anything. */
+const struct debug_event *debug_told(void);
+/* A stop reply. @thread NULL: unknown */
+void debug_stop_put(struct debug_reply *reply, const struct debug_event *event,
+                    const struct debug_listed *thread);
+#define DEBUG_FOOTER_BYTES 3u
+/* What ends a packet. */
+void debug_reply_footer(struct debug_reply *reply, uint8_t footer[DEBUG_FOOTER_BYTES]);
+
+/* nonstop.c */
+void debug_nonstop_begin(void);
+/* All threads go on. */
+void debug_nonstop_end(void);
+/* Lists the threads whose cores have events. False: there is none. */
+bool debug_nonstop_collect(void);
+const struct debug_event *debug_nonstop_event(uint64_t id); /* NULL: it runs */
+bool debug_nonstop_is_service(const struct debug_listed *thread);
+/* False: a breakpoint of this kind of packet Z is refused there. */
+bool debug_nonstop_may_break(uint32_t kind, uint64_t address);
+/* One that does not stand still yet does now. False: too many do. */
+bool debug_nonstop_stop(const struct debug_listed *thread, uint32_t signal);
+void debug_nonstop_interrupt(void);
+/* Its stop has been told: it may be let go. */
+bool debug_nonstop_can_go(const struct debug_listed *thread);
+void debug_nonstop_go(const struct debug_listed *thread, const struct debug_action *action);
+void debug_nonstop_next(struct debug_reply *reply);  /* vStopped */
+void debug_nonstop_again(struct debug_reply *reply); /* ? */
+/* What goes over the line when the machine runs again: a packet's answer; then a notification, if
+ * there is something to tell. */
+void debug_nonstop_reply(struct debug_reply *reply);
+void debug_nonstop_notify(void);
+void debug_nonstop_send(void);
+/* The machine ends, and with it the session. */
+void debug_nonstop_ended(struct debug_reply *end, struct debug_receiver *receiver);
 
 /* signal.c: siginfo_t of an event; false: posix/ shows none. */
 struct debug_siginfo {
@@ -21,6 +53,8 @@ bool debug_signal_information(const struct debug_event *event, struct debug_sigi
 
 /* vcont.c: behind "vCont;". True: the plan is made and the machine goes on. */
 bool debug_plan_parse(struct debug_text *text);
+/* The same, in non-stop mode: what it names is done. False: nothing is. */
+bool debug_plan_apply(struct debug_text text);
 /* One action for one thread (NULL: none) and another for the rest. */
 void debug_plan_simple(const struct debug_listed *thread, enum debug_action_kind kind,
                        enum debug_action_kind others, uint32_t signal);

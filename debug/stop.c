@@ -3,9 +3,7 @@
  * epoch in its own page and stays in a loop that only answers questions, until the epoch is even
  * again. A core that has an event of its own interrupts core 0 and waits there as well. Who does
  * not come within ANSWER_NS_MAX gets an NMI; who does not come then is shown as not answering.
- *
- * Threads that are not to go on are not held in the loop: their core runs its kernel as ever, so
- * that what another core asks it for is done, and only never chooses them (debug_schedule). */
+ */
 #include "internal.h"
 
 #include "../isolation/gate/internal.h"
@@ -20,18 +18,12 @@
 #include <main.h>
 
 #define ANSWER_NS_MAX 1000000000ull /* once for the interrupt, once for the NMI */
-#define NOBODY UINT32_MAX
 
-/* Threads that the scheduler has chosen and the plan stops: WAITING, for nobody. */
-static PERCORE bool held[PERCPU_THREADS_MAX];
-static PERCORE uint32_t held_count;
 /* What this core still has to tell: something else was told first. */
 static PERCORE struct debug_event kept;
+static PERCORE struct debug_event put_off;
 static PERCORE uint64_t questions;
 static PERCORE bool is_under_way, is_stop_soon, is_poll_soon;
-
-struct thread *__real_percpu_schedule(void);
-struct thread *__wrap_percpu_schedule(void);
 
 bool debug_stop_is_wanted(void)
 {
@@ -56,39 +48,6 @@ bool debug_stop_is_urgent(void)
     return false;
 }
 
-/* ---- threads that are not to run */
-
-struct debug_action debug_action_of(const struct thread *thread)
-{
-    const struct debug_plan *plan = &debug_server()->plan;
-    uint64_t handle = percpu_thread_handle(thread);
-    for (uint32_t i = 0; i < plan->action_count; i++) {
-        if (plan->actions[i].thread == handle) {
-            return plan->actions[i];
-        }
-    }
-    return (struct debug_action){.thread = handle, .kind = plan->others};
-}
-
-/* Services of posix/, on which the thread that goes on may depend, are no threads of the program;
- * none of those has their priority. */
-static bool is_frozen(const struct thread *thread)
-{
-    return debug_action_of(thread).kind == DEBUG_ACTION_STOP &&
-           thread->priority != GATE_PRIORITY_COUNT - 1;
-}
-
-static void thaw(void)
-{
-    for (uint32_t i = 0; held_count > 0 && i < PERCPU_THREADS_MAX; i++) {
-        if (held[i] && !is_frozen(debug_thread_at(i))) {
-            held[i] = false;
-            held_count--;
-            percpu_thread_ready(debug_thread_at(i));
-        }
-    }
-}
-
 bool debug_stop_is_under_way(void)
 {
     return is_under_way;
@@ -100,9 +59,7 @@ void debug_look_soon(bool must_stop)
     is_poll_soon = true;
 }
 
-/* In place of percpu_schedule: the linker sees to it.
- * @impl ATL-LLR-DEBUG-0010~1 */
-struct thread *__wrap_percpu_schedule(void)
+void debug_look(void)
 {
     if (is_stop_soon) {
         is_stop_soon = false;
@@ -113,16 +70,6 @@ struct thread *__wrap_percpu_schedule(void)
         is_poll_soon = false;
         debug_live_poll();
     }
-    debug_watchdog_pass();
-    thaw();
-    struct thread *thread = __real_percpu_schedule();
-    while (thread != NULL && is_frozen(thread)) {
-        held[thread->index] = true;
-        held_count++;
-        percpu_thread_wait(thread, NULL);
-        thread = __real_percpu_schedule();
-    }
-    return thread;
 }
 
 /* ---- a core that stops */
@@ -179,6 +126,7 @@ static void stop_end(void)
     if (debug_context.trap == NULL) {
         debug_memory_prepare();
     }
+    debug_freeze_refresh();
     steps_set(true);
     debug_write_dr0(plan->watch[0]);
     debug_write_dr1(plan->watch[1]);
@@ -237,7 +185,7 @@ static void follow(void)
  * its thread stands still, nor when nobody asks for it any more. */
 static void keep(const struct debug_event *event)
 {
-    bool is_told = debug_server()->plan.reported == percpu_self.value;
+    bool is_told = (debug_server()->plan.reported >> percpu_self.value & 1) != 0;
     bool is_once = event->kind == DEBUG_EVENT_WATCH || event->kind == DEBUG_EVENT_STEP;
     if (event->kind != DEBUG_EVENT_NONE) {
         kept = is_once && !is_told ? *event : (struct debug_event){0};
@@ -284,11 +232,27 @@ static void stop_once(const struct debug_event *event)
     stop_end();
 }
 
+void debug_stop_later(const struct debug_event *event)
+{
+    if (put_off.kind == DEBUG_EVENT_NONE) {
+        put_off = *event;
+    }
+    cpu_apic_send(percpu_self, DEBUG_VECTOR);
+}
+
+bool debug_stop_is_put_off(void)
+{
+    return put_off.kind != DEBUG_EVENT_NONE;
+}
+
 /* @impl ATL-LLR-DEBUG-0007~1 */
 void debug_stop(const struct debug_event *event)
 {
-    struct debug_event now = event != NULL ? *event : (struct debug_event){0};
+    struct debug_event now = event != NULL ? *event : put_off;
     bool is_again;
+    if (event == NULL) {
+        put_off.kind = DEBUG_EVENT_NONE;
+    }
     do {
         stop_once(&now);
         keep(&now);

@@ -55,7 +55,11 @@ static struct debug_event event_make(enum debug_event_kind kind, uint32_t signal
 static void stop_with(enum debug_event_kind kind, uint32_t signal, uint64_t address)
 {
     struct debug_event event = event_make(kind, signal, address);
-    debug_stop(&event);
+    if (debug_context.trap != NULL && debug_server()->is_nonstop) {
+        debug_stop_later(&event);
+    } else {
+        debug_stop(&event);
+    }
 }
 
 /* When the program has been loaded its start is in posix/'s table. QEMU 7.2 has been seen to report
@@ -79,6 +83,11 @@ static bool is_in_range(const struct debug_action *action, uint64_t rip)
 static bool is_execution(uint32_t slot)
 {
     return (debug_server()->plan.control >> (16 + 4 * slot) & 3) == 0;
+}
+
+static bool is_reported(void)
+{
+    return (debug_server()->plan.reported >> percpu_self.value & 1) != 0;
 }
 
 /* #DB. Stops if it was for the debugger; false: it was not. @rflags where RF has to be set before
@@ -109,7 +118,7 @@ static bool debug_exception(uint64_t rip, uint64_t *rflags)
                                          : is_before           ? DEBUG_EVENT_HARDWARE
                                                                : DEBUG_EVENT_WATCH;
             stop_with(kind, DEBUG_SIGNAL_TRAP, plan->watch[slot]);
-            if (is_before && plan->reported == percpu_self.value) {
+            if (is_before && is_reported()) {
                 *rflags |= RFLAGS_RF;
             }
             return true;
@@ -120,7 +129,8 @@ static bool debug_exception(uint64_t rip, uint64_t *rflags)
         action = debug_action_of(percpu_current);
     }
     bool is_stray = percpu_current != NULL && debug_step_is_stray(percpu_current);
-    if ((status & DR6_STEP) == 0 || action.kind != DEBUG_ACTION_STEP) {
+    bool is_put_off = debug_context.trap != NULL && debug_server()->is_nonstop;
+    if ((status & DR6_STEP) == 0 || action.kind != DEBUG_ACTION_STEP || is_put_off) {
         *rflags &= is_stray ? ~(uint64_t)RFLAGS_TF : UINT64_MAX;
         return (status & DR6_STEP) != 0 && is_stray;
     }
@@ -139,7 +149,8 @@ static bool is_passed(uint32_t signal)
            (server->passed_signals[signal / 64] >> signal % 64 & 1) != 0;
 }
 
-/* posix/ asks what to deliver. If something else was told, it asks again.
+/* posix/ asks what to deliver. If something else was told, it asks again. In non-stop mode it is
+ * answered when its thread goes on (DEBUG_QUESTION_DELIVER).
  * @impl ATL-LLR-DEBUG-0012~1 ATL-LLR-DEBUG-0760~1 */
 static void asked_about_signal(struct thread *thread)
 {
@@ -151,10 +162,10 @@ static void asked_about_signal(struct thread *thread)
     if (!debug_server()->is_attached) {
         return;
     }
-    if (debug_server()->plan.reported == percpu_self.value) {
-        thread->frame.rax = debug_signal_of_number(debug_action_of(thread).signal);
-    } else {
+    if (!is_reported()) {
         thread->frame.rip--;
+    } else if (!debug_server()->is_nonstop) {
+        thread->frame.rax = debug_signal_of_number(debug_action_of(thread).signal);
     }
 }
 
@@ -167,6 +178,9 @@ static bool interrupt(uint64_t vector)
     }
     if (debug_stop_is_under_way()) {
         return false;
+    }
+    if (debug_stop_is_put_off()) {
+        return true;
     }
     if (percpu_self.value != 0) {
         return debug_stop_is_wanted();

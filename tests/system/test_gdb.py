@@ -343,7 +343,7 @@ def test_gdb_hostile_packets(guest):
                      b"Hg7777", b"T7777", b"qThreadExtraInfo,7777", b"G00", b"qGetTLSAddr:9,0,0",
                      b"qXfer:auxv:read::zz", b"qAtollMap:", b"qAtollFrame:7777", b"m" * 100):
             converse(session.line, packet(text), b"$E")
-        for text in (b"vMustReplyEmpty", b"QNonStop:1", b"", b"\x01\xff", b"qUnknown", b"vFile:unknown:1", b"!"):
+        for text in (b"vMustReplyEmpty", b"QNonStop:2", b"", b"\x01\xff", b"qUnknown", b"vFile:unknown:1", b"!"):
             converse(session.line, packet(text), b"$#00")
         converse(session.line, packet(b"vFile:open:2f6e6f,0,0"), b"$F-1,2#")
         converse(session.line, packet(b"vFile:open:2f6e6f,1,0"), b"$F-1,1e#")

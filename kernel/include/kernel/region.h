@@ -26,7 +26,7 @@ struct region {
  * says when it cannot go on (kernel/main/stop.c). */
 #define REGION_STAGING_PAGES 3u
 #ifdef ATOLL_DEBUG
-#define REGION_DEBUG_PAGES 4u /* behind them */
+#define REGION_DEBUG_PAGES 6u /* behind them */
 #else
 #define REGION_DEBUG_PAGES 0u
 #endif
