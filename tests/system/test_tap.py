@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest on a tap: TCP and UDP of IPv4 and IPv6 with this machine's own stack, at addresses of its image."""
+import pathlib
 import socket
+import struct
+import tempfile
 
 from atoll.namespace import add_tap
+from bridge import internet_checksum
 from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, serve
 from lib import PAIRWISE, TestFailure, system_test
 
 EXCHANGES = 2500
 CONNECTIONS = 32
+PCAP_HEADER, RECORD = 24, struct.Struct("<IIII")
 
 
 def datagrams(address):
@@ -77,3 +82,37 @@ def test_connections_come_by_the_pairs_of_all_cores(guest):
 
     serve(guest, scenario, lambda: add_tap("guest", PEER_4, PEER_6, several=True),
           setting=f"tap=guest,queues={guest.cores}")
+
+
+def captured(path):
+    """The frames of a file of tcpdump's."""
+    data, at, frames = path.read_bytes(), PCAP_HEADER, []
+    while at + RECORD.size <= len(data):
+        bytes_there = RECORD.unpack_from(data, at)[2]
+        frames.append(data[at + RECORD.size:at + RECORD.size + bytes_there])
+        at += RECORD.size + bytes_there
+    return frames
+
+
+# @verifies ATL-LLR-TOOL-0954~1
+@system_test(matrix=PAIRWISE, cores=(2,), libc=("musl",), timeout_s=60)
+def test_captured_frames_are_those_of_the_wire(guest):
+    with tempfile.TemporaryDirectory(prefix="atoll-test-") as folder:
+        path = pathlib.Path(folder) / "frames.pcap"
+
+        def scenario(server):
+            if not server.echoes(ADDRESS_4, b"a line of its own"):
+                raise TestFailure("it does not echo")
+
+        serve(guest, scenario, lambda: add_tap("guest", PEER_4, PEER_6), capture=path)
+        frames = captured(path)
+        strange = [frame[:20].hex() for frame in frames if frame[12:14] not in (b"\x08\0", b"\x08\x06", b"\x86\xdd")]
+        if strange:
+            raise TestFailure(f"no frames of Ethernet: {strange[:3]}")
+        lines = [frame for frame in frames if b"a line of its own" in frame]
+        if len(lines) < 2:
+            raise TestFailure(f"of {len(frames)} frames {len(lines)} have the line that went there and back")
+        for frame in lines:  # what is in the file must be right, not to be completed by a device
+            segment = frame[34:34 + int.from_bytes(frame[16:18], "big") - 20]
+            if internet_checksum(frame[26:34] + struct.pack("!HH", 6, len(segment)) + segment) not in (0, 0xFFFF):
+                raise TestFailure("the checksum of a segment in the file is wrong")

@@ -164,6 +164,8 @@ def net_arguments(setting, mac, machine, capture=None):
     else:
         name, queues = _tap(setting)
         netdev = f"tap,id=net,ifname={name},script=no,downscript=no,vhost=off"
+        # What is written down are the frames of the wire, without QEMU's header before each.
+        netdev += ",vnet_hdr=off" if capture else ""
     if queues > 1:
         netdev += f",queues={queues}"
         settings = ["mq=on"] + ([] if machine == "microvm" else [f"vectors={2 * queues + 2}", "page-per-vq=on"])
