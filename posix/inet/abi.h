@@ -40,7 +40,19 @@ _Static_assert(sizeof(struct linux_sockaddr_in6) == 28, "struct sockaddr_in6");
 #define IP_TTL 2u
 #define IP_MTU_DISCOVER 10u
 #define IP_RECVERR 11u
+#define IP_MULTICAST_IF 32u
+#define IP_MULTICAST_TTL 33u
+#define IP_MULTICAST_LOOP 34u
+#define IP_ADD_MEMBERSHIP 35u
+#define IP_DROP_MEMBERSHIP 36u
+#define IP_MULTICAST_ALL 49u
+#define IP_MREQ_BYTES 8u /* struct ip_mreq */
 #define IPV6_UNICAST_HOPS 16u
+#define IPV6_MULTICAST_IF 17u
+#define IPV6_MULTICAST_HOPS 18u
+#define IPV6_MULTICAST_LOOP 19u
+#define IPV6_JOIN_GROUP 20u
+#define IPV6_LEAVE_GROUP 21u
 #define IPV6_RECVERR 25u
 #define IPV6_V6ONLY 26u
 #define IPV6_TCLASS 67u

@@ -4,8 +4,10 @@
 #include "device.h"
 
 #include "lwip_hooks.h"
+#include "multicast.h"
 #include "queue.h"
 #include "setting.h"
+#include "timers.h"
 
 #include <lwip/dhcp.h>
 #include <lwip/dns.h>
@@ -16,10 +18,13 @@
 
 #define MTU_MAX 1500u
 #define ETHERNET_BYTES 14u
+#define IP4_HEADER_BYTES 20u
 #define TYPE_IP4 0x0800u
 #define TYPE_ARP 0x0806u
 #define TYPE_IP6 0x86ddu
 #define ARP_REPLY 2u
+#define NEXT_OPTIONS 0u /* what IPv6 has before it speaks of groups */
+#define NEXT_IGMP 2u
 #define NEXT_ICMP6 58u
 #define ROUTER_ADVERTISEMENT 134u
 #define NEIGHBOUR_ADVERTISEMENT 136u
@@ -53,12 +58,23 @@ static bool is_for_all(const uint8_t *frame, size_t bytes)
            (packet[40] == ROUTER_ADVERTISEMENT || packet[40] == NEIGHBOUR_ADVERTISEMENT);
 }
 
+/* What routers and hosts say of groups; the first core speaks for the machine. */
+static bool is_of_groups(const uint8_t *packet, size_t bytes)
+{
+    return bytes >= IP4_HEADER_BYTES &&
+           (packet[0] >> 4 == 4 ? packet[9] == NEXT_IGMP : packet[6] == NEXT_OPTIONS);
+}
+
 static uint32_t steer(const uint8_t *frame, size_t bytes)
 {
+    const uint8_t *packet = frame + ETHERNET_BYTES;
+    size_t packet_bytes = bytes - ETHERNET_BYTES;
     uint32_t type = type_of(frame);
-    return type == TYPE_IP4 || type == TYPE_IP6
-               ? net_port_steer(frame + ETHERNET_BYTES, bytes - ETHERNET_BYTES, posix_core())
-               : posix_core();
+    if (type != TYPE_IP4 && type != TYPE_IP6) {
+        return posix_core();
+    }
+    return is_of_groups(packet, packet_bytes) ? 0
+                                              : net_port_steer(packet, packet_bytes, posix_core());
 }
 
 /* Another core for a frame that this core was to have; this one: it is here. */
@@ -113,19 +129,39 @@ bool device_passes_on(const uint8_t *frame, size_t bytes, bool is_checked)
 }
 
 /* What the device has checked is not checked again. */
+static void set_checks(bool is_checked)
+{
+    uint16_t checks = NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
+    uint16_t others = ethernet.chksum_flags & (uint16_t)~checks;
+    NETIF_SET_CHECKSUM_CTRL(&ethernet, is_checked ? others : others | checks);
+}
+
 void device_deliver(struct pbuf *frame, bool is_checked)
 {
     const uint8_t *data = frame->payload;
     uint32_t type = type_of(data);
     net_stack_note(NET_COUNT_PROCESSED);
-    uint16_t checks = NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
-    uint16_t others = ethernet.chksum_flags & (uint16_t)~checks;
-    NETIF_SET_CHECKSUM_CTRL(&ethernet, is_checked ? others : others | checks);
-    if (type == TYPE_IP4 || type == TYPE_IP6) {
+    set_checks(is_checked);
+    bool is_ip = type == TYPE_IP4 || type == TYPE_IP6;
+    bool is_query = is_ip && is_of_groups(data + ETHERNET_BYTES, frame->len - ETHERNET_BYTES);
+    if (is_ip) {
         net_port_hear(data + ETHERNET_BYTES, frame->len - ETHERNET_BYTES);
     }
     if (ethernet.input(frame, &ethernet) != ERR_OK) {
         pbuf_free(frame);
+    }
+    if (is_query) {
+        timers_groups_needed();
+    }
+}
+
+void device_input_whole(struct net_packet *packet)
+{
+    net_stack_note(NET_COUNT_PROCESSED);
+    set_checks(false);
+    struct pbuf *buffer = net_packet_wrap(packet);
+    if (ip_input(buffer, &ethernet) != ERR_OK) {
+        pbuf_free(buffer);
     }
 }
 
@@ -162,18 +198,42 @@ void device_transmit(struct net_packet *packet)
     pbuf_free(frame);
 }
 
+/* What goes to a group may go to this machine's own members of it as well. False: the packet is not
+ * to leave, as the first core speaks of groups for all. */
+static bool leaves(const struct pbuf *chain)
+{
+    if ((chain->flags & PBUF_FLAG_MCASTLOOP) != 0) {
+        struct net_packet *copy = net_packet_copy(chain, NET_PACKET_WHOLE);
+        if (copy != NULL) {
+            net_stack_post(net_port_steer(copy->data, copy->bytes, posix_core()), copy);
+        }
+    }
+    return posix_core() == 0 || !is_of_groups(chain->payload, chain->len);
+}
+
+static err_t output_4(struct netif *interface, struct pbuf *chain, const ip4_addr_t *to)
+{
+    return leaves(chain) ? etharp_output(interface, chain, to) : ERR_OK;
+}
+
+static err_t output_6(struct netif *interface, struct pbuf *chain, const ip6_addr_t *to)
+{
+    return leaves(chain) ? ethip6_output(interface, chain, to) : ERR_OK;
+}
+
 static err_t initialize(struct netif *interface)
 {
     interface->name[0] = 'e';
     interface->name[1] = 'n';
-    interface->output = etharp_output;
-    interface->output_ip6 = ethip6_output;
+    interface->output = output_4;
+    interface->output_ip6 = output_6;
     interface->linkoutput = send;
     interface->mtu = posix_info.port_mtu < MTU_MAX ? posix_info.port_mtu : MTU_MAX;
     interface->mtu6 = interface->mtu;
     interface->hwaddr_len = ETH_HWADDR_LEN;
     __builtin_memcpy(interface->hwaddr, posix_info.port_mac, ETH_HWADDR_LEN);
-    interface->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+    interface->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET |
+                       NETIF_FLAG_IGMP | NETIF_FLAG_MLD6;
     uint16_t checksums = NETIF_CHECKSUM_ENABLE_ALL;
     if ((posix_info.port_features & GATE_PORT_CHECKSUM) != 0) {
         checksums &= (uint16_t)~NETIF_CHECKSUM_GEN_TCP; /* queue.c leaves it to the device */
@@ -314,6 +374,14 @@ void device_start(void)
     } else {
         device_configure();
     }
+}
+
+bool device_has_address(uint32_t address)
+{
+    posix_lock_acquire(&lease.lock);
+    bool is_ours = lease.is_known && lease.address.addr == address;
+    posix_lock_release(&lease.lock);
+    return is_ours;
 }
 
 bool device_wait(uint64_t deadline_ns)

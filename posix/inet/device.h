@@ -30,6 +30,8 @@ void device_configure(void);
  * packet's memory. */
 void device_input(struct net_packet *packet);
 void device_transmit(struct net_packet *packet);
+/* A packet of the device's without its frame: one that came in pieces, or to a group from here. */
+void device_input_whole(struct net_packet *packet);
 
 /* Waits, at most so long, until the machine has an address; true at once if it has no network. */
 bool device_wait(uint64_t deadline_ns);

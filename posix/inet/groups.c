@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ports of TCP that several cores share (SO_REUSEPORT): each core that listens has a part of the
- * peers, by a hash of their address and port, so that a connection is one core's from its first
- * packet on. When who listens changes, peers move to other cores, and connections stay: from then
- * on a packet of a connection that its core does not know is passed on from core to core. */
+/* Ports that several cores share (SO_REUSEPORT): each core that listens, or has a socket of UDP
+ * there, has a part of the peers, by a hash of their address and port, so that a connection is one
+ * core's from its first packet on. When who listens changes, peers move to other cores, and
+ * connections stay: from then on a packet of a connection that its core does not know is passed on
+ * from core to core. */
 #include "stack.h"
 
 #include <lwip/priv/tcp_priv.h>
@@ -26,10 +27,10 @@ static struct net_group groups[GROUPS_MAX];
 static _Atomic uint32_t group_count; /* of most programs 0 */
 static struct posix_lock lock;       /* guards what is not atomic */
 
-bool net_group_make(uint16_t port, uint32_t home, bool has_connections)
+bool net_group_make(enum net_protocol protocol, uint16_t port, uint32_t home, bool has_connections)
 {
     posix_lock_acquire(&lock);
-    bool is_there = net_port_group(port) != NULL;
+    bool is_there = net_port_group(protocol, port) != NULL;
     if (!is_there && group_count < GROUPS_MAX) {
         struct net_group *group = &groups[group_count++];
         group->home = home;
@@ -38,7 +39,7 @@ bool net_group_make(uint16_t port, uint32_t home, bool has_connections)
             group->cores[i] = (uint8_t)home;
         }
         group->is_used = has_connections;
-        net_port_share(port, group);
+        net_port_share(protocol, port, group);
         is_there = true;
     }
     posix_lock_release(&lock);
@@ -63,9 +64,9 @@ static void deal(struct net_group *group)
     }
 }
 
-void net_group_join(uint16_t port, uint32_t core)
+void net_group_join(enum net_protocol protocol, uint16_t port, uint32_t core)
 {
-    struct net_group *group = net_port_group(port);
+    struct net_group *group = net_port_group(protocol, port);
     posix_lock_acquire(&lock);
     if (group->listeners[core]++ == 0) {
         deal(group);
@@ -73,9 +74,9 @@ void net_group_join(uint16_t port, uint32_t core)
     posix_lock_release(&lock);
 }
 
-void net_group_leave(uint16_t port, uint32_t core)
+void net_group_leave(enum net_protocol protocol, uint16_t port, uint32_t core)
 {
-    struct net_group *group = net_port_group(port);
+    struct net_group *group = net_port_group(protocol, port);
     posix_lock_acquire(&lock);
     if (--group->listeners[core] == 0) {
         deal(group);
@@ -83,9 +84,21 @@ void net_group_leave(uint16_t port, uint32_t core)
     posix_lock_release(&lock);
 }
 
+bool net_group_is_elsewhere(enum net_protocol protocol, uint16_t port, uint32_t core)
+{
+    const struct net_group *group = net_port_group(protocol, port);
+    uint32_t count = 0;
+    posix_lock_acquire(&lock);
+    for (uint32_t i = 0; group != NULL && i < posix_info.core_count; i++) {
+        count += i != core ? group->listeners[i] : 0;
+    }
+    posix_lock_release(&lock);
+    return count != 0;
+}
+
 void net_group_connects(uint16_t port)
 {
-    struct net_group *group = net_port_group(port);
+    struct net_group *group = net_port_group(NET_TCP, port);
     if (group != NULL) {
         atomic_store(&group->is_mixed, true);
     }
@@ -159,7 +172,7 @@ uint32_t net_group_pass_on(const uint8_t *packet, size_t bytes, uint32_t passes)
         passes + 1 >= posix_info.core_count || !net_port_segment(packet, bytes, &segment)) {
         return here; /* at the last core it is refused */
     }
-    struct net_group *group = net_port_group(segment.port);
+    struct net_group *group = net_port_group(NET_TCP, segment.port);
     if (group == NULL || (segment.is_opening ? is_listened_for(&segment)
                                              : !group->is_mixed || is_connected(&segment))) {
         return here;

@@ -103,6 +103,15 @@ void inet_end_complete(struct inet_end *end)
     }
 }
 
+bool inet_overlap(const ip_addr_t *one, const ip_addr_t *other)
+{
+    bool is_any = ip_addr_isany_val(*one) || ip_addr_isany_val(*other);
+    if (IP_IS_ANY_TYPE_VAL(*one) || IP_IS_ANY_TYPE_VAL(*other)) {
+        return true; /* all addresses of both families */
+    }
+    return IP_GET_TYPE(one) == IP_GET_TYPE(other) && (is_any || ip_addr_eq(one, other));
+}
+
 int64_t inet_name(struct socket *base, enum socket_end end, struct socket_address *name)
 {
     struct inet_socket *socket = (struct inet_socket *)base;

@@ -32,6 +32,8 @@ struct inet_settings {
         quick_ack, user_timeout_ms;
     int32_t service, time_to_live, path_mtu, receives_errors;
     int32_t is_only_6, hops, traffic_class, receives_errors_6;
+    int32_t multicast_hops, multicast_loop, multicast_all, multicast_hops_6, multicast_loop_6;
+    int32_t multicast_interface, multicast_address, multicast_interface_6; /* multicast.c */
 };
 
 struct inet_socket {
@@ -43,6 +45,7 @@ struct inet_socket {
     _Atomic uint32_t references; /* the file's or the accept queue's, and the stack's */
     struct posix_wait_queue readers, writers;
     struct inet_turn reading, writing;
+    struct inet_membership *memberships; /* multicast.c */
 };
 
 /* -EINVAL too short | -EAFNOSUPPORT. IPv4 in IPv6 becomes IPv4. */
@@ -52,6 +55,8 @@ void inet_address_store(const struct inet_socket *socket, const struct inet_end 
                         struct socket_address *name);
 /* To nobody's address means, as on Linux, to the machine itself. */
 void inet_end_complete(struct inet_end *end);
+/* Whether some packet could be for sockets that are bound to one and to the other. */
+bool inet_overlap(const ip_addr_t *one, const ip_addr_t *other);
 /* The operation of either protocol. */
 int64_t inet_name(struct socket *base, enum socket_end end, struct socket_address *name);
 int64_t inet_pair(struct socket *one, struct socket *other);

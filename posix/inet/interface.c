@@ -71,6 +71,7 @@ static err_t initialize(struct netif *interface)
     interface->output_ip6 = send_6;
     interface->mtu = LOOPBACK_MTU;
     interface->mtu6 = LOOPBACK_MTU;
+    interface->flags = NETIF_FLAG_IGMP | NETIF_FLAG_MLD6;
     /* Memory does not garble. */
     NETIF_SET_CHECKSUM_CTRL(interface, NETIF_CHECKSUM_DISABLE_ALL);
     return ERR_OK;
@@ -123,6 +124,9 @@ void net_packet_serve(struct net_packet *packet)
         break;
     case NET_PACKET_FRAME:
         device_input(packet);
+        break;
+    case NET_PACKET_WHOLE:
+        device_input_whole(packet);
         break;
     case NET_PACKET_TRANSMIT:
         device_transmit(packet);

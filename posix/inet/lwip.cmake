@@ -19,7 +19,8 @@ foreach(name
         core/init core/def core/dns core/inet_chksum core/ip core/mem core/memp core/netif core/pbuf
         core/tcp core/tcp_in core/tcp_out core/udp
         core/ipv4/dhcp core/ipv4/etharp core/ipv4/icmp core/ipv4/ip4 core/ipv4/ip4_addr
-        core/ipv4/ip4_frag core/ipv6/ethip6 core/ipv6/icmp6 core/ipv6/inet6 core/ipv6/ip6
+        core/ipv4/igmp
+        core/ipv4/ip4_frag core/ipv6/mld6 core/ipv6/ethip6 core/ipv6/icmp6 core/ipv6/inet6 core/ipv6/ip6
         core/ipv6/ip6_addr core/ipv6/ip6_frag core/ipv6/nd6 netif/ethernet)
     list(APPEND LWIP_FILES ${LWIP_SOURCE}/src/${name}.c)
 endforeach()

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options of IP, IPv6 and TCP. */
 #include "inet.h"
+#include "multicast.h"
 
 #include "abi.h"
 
@@ -19,7 +20,12 @@ const struct inet_settings inet_settings_default = {.max_segment = 536,
                                                     .quick_ack = 1,
                                                     .time_to_live = IP_DEFAULT_TTL,
                                                     .path_mtu = 1,
-                                                    .hops = IP_DEFAULT_TTL};
+                                                    .hops = IP_DEFAULT_TTL,
+                                                    .multicast_hops = 1,
+                                                    .multicast_loop = 1,
+                                                    .multicast_all = 1,
+                                                    .multicast_hops_6 = 1,
+                                                    .multicast_loop_6 = 1};
 
 /* Kept as they are between two bounds. */
 static const struct option {
@@ -49,6 +55,11 @@ static const struct option {
     OPTION(IPPROTO_IP, IP_TTL, DEFAULT, 255, time_to_live),
     OPTION(IPPROTO_IP, IP_MTU_DISCOVER, 0, 5, path_mtu),
     SWITCH(IPPROTO_IP, IP_RECVERR, receives_errors),
+    OPTION(IPPROTO_IP, IP_MULTICAST_TTL, DEFAULT, 255, multicast_hops),
+    SWITCH(IPPROTO_IP, IP_MULTICAST_LOOP, multicast_loop),
+    OPTION(IPPROTO_IP, IP_MULTICAST_ALL, 0, 1, multicast_all),
+    OPTION(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, DEFAULT, 255, multicast_hops_6),
+    OPTION(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, 1, multicast_loop_6),
     SWITCH(IPPROTO_IPV6, IPV6_V6ONLY, is_only_6),
     OPTION(IPPROTO_IPV6, IPV6_UNICAST_HOPS, DEFAULT, 255, hops),
     OPTION(IPPROTO_IPV6, IPV6_TCLASS, DEFAULT, 255, traffic_class),
@@ -97,7 +108,7 @@ int64_t inet_set_option(struct socket *base, int32_t level, uint32_t number, con
     const struct option *option = find(socket, level, number);
     int32_t wanted;
     if (option == NULL) {
-        return -ENOPROTOOPT;
+        return inet_multicast_set(socket, level, number, value, bytes);
     }
     int64_t result = load(level, value, bytes, &wanted);
     if (result < 0) {
@@ -123,12 +134,19 @@ int64_t inet_get_option(struct socket *base, int32_t level, uint32_t number, voi
 {
     struct inet_socket *socket = (struct inet_socket *)base;
     const struct option *option = find(socket, level, number);
+    int32_t found = 0;
     if (option == NULL) {
-        return -ENOPROTOOPT;
+        int64_t result = inet_multicast_get(socket, level, number, &found);
+        if (result < 0) {
+            return result;
+        }
+    } else {
+        found = *place_of(socket, option);
     }
-    int32_t found = *place_of(socket, option);
-    if (found == DEFAULT && level != IPPROTO_TCP) {
-        found = number == IPV6_TCLASS ? 0 : IP_DEFAULT_TTL;
+    if (found == DEFAULT && option != NULL && level != IPPROTO_TCP) {
+        bool is_multicast =
+            level == IPPROTO_IP ? number == IP_MULTICAST_TTL : number == IPV6_MULTICAST_HOPS;
+        found = is_multicast ? 1 : number == IPV6_TCLASS ? 0 : IP_DEFAULT_TTL;
     }
     __builtin_memcpy(value, &found, sizeof(found));
     *bytes = sizeof(found);

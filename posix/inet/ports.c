@@ -40,16 +40,16 @@ uint32_t net_port_core(enum net_protocol protocol, uint16_t port)
     return name != 0 ? core_named(name) : port % posix_info.core_count;
 }
 
-struct net_group *net_port_group(uint16_t port)
+struct net_group *net_port_group(enum net_protocol protocol, uint16_t port)
 {
-    uint8_t name = atomic_load_explicit(&named[NET_TCP][port], memory_order_acquire);
+    uint8_t name = atomic_load_explicit(&named[protocol][port], memory_order_acquire);
     return name > NET_CORES_MAX ? groups[name - NET_CORES_MAX - 1] : NULL;
 }
 
-void net_port_share(uint16_t port, struct net_group *group)
+void net_port_share(enum net_protocol protocol, uint16_t port, struct net_group *group)
 {
     groups[group_count++] = group;
-    atomic_store_explicit(&named[NET_TCP][port], (uint8_t)(NET_CORES_MAX + group_count),
+    atomic_store_explicit(&named[protocol][port], (uint8_t)(NET_CORES_MAX + group_count),
                           memory_order_release);
 }
 
@@ -153,13 +153,12 @@ bool net_port_segment(const uint8_t *packet, size_t bytes, struct net_segment *s
 
 static uint32_t core_of(uint8_t protocol, uint16_t port, const struct net_peer *peer, uint32_t here)
 {
-    if (protocol == PROTOCOL_UDP) {
-        return net_port_core(NET_UDP, port);
+    if (protocol != PROTOCOL_UDP && protocol != PROTOCOL_TCP) {
+        return here;
     }
-    struct net_group *group = protocol == PROTOCOL_TCP ? net_port_group(port) : NULL;
-    return group != NULL              ? net_group_core(group, peer)
-           : protocol == PROTOCOL_TCP ? net_port_core(NET_TCP, port)
-                                      : here;
+    enum net_protocol kind = protocol == PROTOCOL_UDP ? NET_UDP : NET_TCP;
+    struct net_group *group = net_port_group(kind, port);
+    return group != NULL ? net_group_core(group, peer) : net_port_core(kind, port);
 }
 
 /* @impl ATL-LLR-POSIX-0903~1 */

@@ -35,6 +35,7 @@ void net_call(uint32_t core, void (*run)(void *argument), void *argument);
 enum net_packet_kind {
     NET_PACKET_LOOPBACK,  /* an IP packet to the machine itself */
     NET_PACKET_FRAME,     /* what the device gave to another core */
+    NET_PACKET_WHOLE,     /* an IP packet of the network's interface, as a whole */
     NET_PACKET_TRANSMIT,  /* a frame to send, of a core without queues */
     NET_PACKET_CONFIGURE, /* no data: the machine's address has changed */
 };
@@ -100,11 +101,11 @@ uint16_t net_port_ephemeral(enum net_protocol protocol, uint32_t core);
 uint32_t net_port_steer(const uint8_t *packet, size_t bytes, uint32_t here);
 
 /* The group of a port, which cores share; NULL: it is one core's. */
-struct net_group *net_port_group(uint16_t port);
+struct net_group *net_port_group(enum net_protocol protocol, uint16_t port);
 /* From here on the port is the group's: whose it was has had it so far. */
-void net_port_share(uint16_t port, struct net_group *group);
+void net_port_share(enum net_protocol protocol, uint16_t port, struct net_group *group);
 
-/* ---- ports of TCP that several cores share (groups.c): each has connections of its own */
+/* ---- ports that several cores share (groups.c): each has peers of its own */
 
 /* One end of a connection, as a packet names it. */
 struct net_peer {
@@ -115,11 +116,13 @@ struct net_peer {
 
 /* Makes the port one that cores may share, if it is none yet; so far all of it is home's. False:
  * there are too many. In home's stack, which knows whether it has connections. */
-bool net_group_make(uint16_t port, uint32_t home, bool has_connections);
+bool net_group_make(enum net_protocol protocol, uint16_t port, uint32_t home, bool has_connections);
 /* From here on the core has a part of the peers, among all who listen; and the other way round.
  * Once for each socket that listens. Any thread. */
-void net_group_join(uint16_t port, uint32_t core);
-void net_group_leave(uint16_t port, uint32_t core);
+void net_group_join(enum net_protocol protocol, uint16_t port, uint32_t core);
+void net_group_leave(enum net_protocol protocol, uint16_t port, uint32_t core);
+/* Whether another core than this one has joined the port's group, if there is one. Any thread. */
+bool net_group_is_elsewhere(enum net_protocol protocol, uint16_t port, uint32_t core);
 /* A socket of the port connects by itself: its peer may be one of another core's. */
 void net_group_connects(uint16_t port);
 /* Where the port was first. */

@@ -28,16 +28,6 @@ void tcp_port_share(const struct tcp_socket *socket, struct tcp_pcb *pcb)
     pcb->so_options |= socket_has(base, SO_REUSEPORT) ? SHARES_PORT : 0;
 }
 
-/* Whether some packet could be for both. */
-static bool overlap(const ip_addr_t *one, const ip_addr_t *other)
-{
-    bool is_any = ip_addr_isany_val(*one) || ip_addr_isany_val(*other);
-    if (IP_IS_ANY_TYPE_VAL(*one) || IP_IS_ANY_TYPE_VAL(*other)) {
-        return true; /* all addresses of both families */
-    }
-    return IP_GET_TYPE(one) == IP_GET_TYPE(other) && (is_any || ip_addr_eq(one, other));
-}
-
 /* Whether both have said that they share the port. What listens shares by SO_REUSEPORT alone. */
 static bool is_shared(const struct tcp_pcb *pcb, const struct tcp_pcb *other, bool is_listening)
 {
@@ -56,7 +46,7 @@ static bool is_taken_in(const struct tcp_pcb *list, const struct tcp_pcb *pcb,
 {
     for (const struct tcp_pcb *other = list; other != NULL; other = other->next) {
         if (other != pcb && other->local_port == port && other->state != SYN_RCVD &&
-            overlap(address, &other->local_ip) &&
+            inet_overlap(address, &other->local_ip) &&
             !(may_share && is_shared(pcb, other, listens(other)))) {
             return true;
         }

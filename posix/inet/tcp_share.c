@@ -25,7 +25,7 @@ bool tcp_share_may(const struct tcp_socket *socket)
 {
     uint16_t port = socket->pcb->local_port;
     return socket_has(&socket->inet.base, SO_REUSEPORT) &&
-           net_group_make(port, socket->inet.core, has_connections(port));
+           net_group_make(NET_TCP, port, socket->inet.core, has_connections(port));
 }
 
 struct share_request {
@@ -77,7 +77,7 @@ static void start_in_stack(void *argument)
     }
     if (!socket->has_joined) {
         socket->has_joined = true;
-        net_group_join(socket->inet.own.port, socket->listens_at);
+        net_group_join(NET_TCP, socket->inet.own.port, socket->listens_at);
     }
 }
 
@@ -108,7 +108,7 @@ static void stop_in_stack(void *argument)
     struct tcp_pcb *shadow = socket->shadow;
     if (socket->has_joined) {
         socket->has_joined = false;
-        net_group_leave(socket->inet.own.port, socket->listens_at);
+        net_group_leave(NET_TCP, socket->inet.own.port, socket->listens_at);
     }
     if (shadow != NULL) {
         socket->shadow = NULL;

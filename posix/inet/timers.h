@@ -11,4 +11,7 @@ void timers_run(uint64_t now_ms);
 /* When something is due next, in the milliseconds of timers_run. */
 uint64_t timers_next(void);
 
+/* lwIP may have to speak of a group soon (multicast.c). In the stack. */
+void timers_groups_needed(void);
+
 #endif

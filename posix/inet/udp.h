@@ -17,6 +17,8 @@ struct udp_datagram {
 struct udp_socket {
     struct inet_socket inet; /* first */
     struct udp_pcb *pcb;     /* in the stack only */
+    bool is_sharing;         /* SO_REUSEPORT, when it was bound */
+    bool has_joined;         /* the port's group */
     /* guarded by the lock */
     struct udp_datagram *first, *last;
     uint32_t received_bytes; /* with what datagrams cost */

@@ -3,16 +3,47 @@
 #include "udp.h"
 
 #include "abi.h"
+#include "multicast.h"
 
 #define DATAGRAM_BYTES_MAX 65507u
+#define HASH_FACTOR 0x9e3779b97f4a7c15ull
 #define DATAGRAM_COST 512u /* of one against SO_RCVBUF, besides its bytes */
+
+/* Of the sockets of this core that share a port: a peer's datagrams are one socket's, whichever
+ * lwIP finds first, and as many peers the others'. */
+static struct udp_socket *choose(struct udp_socket *found, const struct udp_pcb *pcb,
+                                 const ip_addr_t *address, uint16_t port)
+{
+    uint64_t best = 0;
+    uint64_t peer = port;
+    uint32_t words[4] = {0};
+    if (!found->is_sharing || (pcb->flags & UDP_FLAGS_CONNECTED) != 0 ||
+        ip_addr_ismulticast(ip_current_dest_addr())) {
+        return found;
+    }
+    __builtin_memcpy(words, address, IP_IS_V6(address) ? sizeof(words) : sizeof(words[0]));
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        peer = (peer ^ words[i]) * HASH_FACTOR;
+    }
+    for (struct udp_pcb *other = udp_pcbs; other != NULL; other = other->next) {
+        struct udp_socket *socket = other->recv_arg;
+        if (other->recv == udp_on_receive && other->local_port == pcb->local_port &&
+            socket->is_sharing && (other->flags & UDP_FLAGS_CONNECTED) == 0 &&
+            ip_addr_eq(&other->local_ip, &pcb->local_ip)) {
+            uint64_t weight = (peer ^ peer >> 32 ^ socket->inet.base.number) * HASH_FACTOR;
+            weight ^= weight >> 32;
+            found = weight >= best ? socket : found;
+            best = weight >= best ? weight : best;
+        }
+    }
+    return found;
+}
 
 void udp_on_receive(void *argument, struct udp_pcb *pcb, struct pbuf *packet,
                     const ip_addr_t *address, uint16_t port)
 {
-    struct udp_socket *socket = argument;
+    struct udp_socket *socket = choose(argument, pcb, address, port);
     struct udp_datagram *datagram = net_memory_allocate(sizeof(*datagram));
-    (void)pcb;
     if (datagram == NULL) {
         pbuf_free(packet);
         return;
@@ -178,6 +209,13 @@ static void send_in_stack(void *argument)
     if (request->result == 0) {
         struct inet_end *to = &request->to;
         inet_end_complete(to);
+        if (ip_addr_ismulticast(&to->address) &&
+            !inet_multicast_apply(&request->socket->inet, &to->address, request->socket->pcb)) {
+            request->result = -ENETUNREACH;
+        }
+    }
+    if (request->result == 0) {
+        const struct inet_end *to = &request->to;
         request->result =
             net_error(udp_sendto(request->socket->pcb, request->packet, &to->address, to->port));
     }

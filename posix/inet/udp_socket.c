@@ -3,13 +3,14 @@
 #include "udp.h"
 
 #include "abi.h"
+#include "multicast.h"
 
 #define EPHEMERAL_TRIES 28233u /* the ports that there are */
 
 struct udp_request {
     struct udp_socket *socket;
     struct inet_end end;
-    enum socket_shut ends;
+    bool is_sharing;
     int64_t result;
 };
 
@@ -22,16 +23,40 @@ static ip_addr_t local_address(const struct udp_socket *socket, const struct ine
                                                                                  : end->address;
 }
 
+/* Whether both have said that they share the port. */
+static bool is_shared(const struct udp_socket *one, const struct udp_socket *other)
+{
+    return (socket_has(&one->inet.base, SO_REUSEADDR) &&
+            socket_has(&other->inet.base, SO_REUSEADDR)) ||
+           (one->is_sharing && other->is_sharing);
+}
+
+/* Who may have a port beside whom is judged here: lwIP knows no SO_REUSEPORT, so every pcb tells it
+ * that it shares. */
+static bool is_taken(const struct udp_socket *socket, const ip_addr_t *address, uint16_t port,
+                     bool may_share)
+{
+    for (const struct udp_pcb *other = udp_pcbs; other != NULL; other = other->next) {
+        if (other != socket->pcb && other->local_port == port &&
+            inet_overlap(address, &other->local_ip) &&
+            !(may_share && other->recv == udp_on_receive && is_shared(socket, other->recv_arg))) {
+            return true;
+        }
+    }
+    return !socket->is_sharing && net_group_is_elsewhere(NET_UDP, port, socket->inet.core);
+}
+
 static int64_t bind_pcb(struct udp_socket *socket, struct udp_pcb *pcb, const ip_addr_t *address,
                         uint16_t port)
 {
     if (port != 0) {
-        return net_error(udp_bind(pcb, address, port));
+        return is_taken(socket, address, port, true) ? -EADDRINUSE
+                                                     : net_error(udp_bind(pcb, address, port));
     }
     for (uint32_t i = 0; i < EPHEMERAL_TRIES; i++) {
         port = net_port_ephemeral(NET_UDP, socket->inet.core);
-        if (udp_bind(pcb, address, port) == ERR_OK) {
-            return 0;
+        if (!is_taken(socket, address, port, false)) {
+            return net_error(udp_bind(pcb, address, port));
         }
     }
     return -EADDRINUSE;
@@ -39,8 +64,7 @@ static int64_t bind_pcb(struct udp_socket *socket, struct udp_pcb *pcb, const ip
 
 static void apply(struct udp_socket *socket, struct udp_pcb *pcb)
 {
-    pcb->so_options &= (uint8_t)~SOF_REUSEADDR;
-    pcb->so_options |= socket_has(&socket->inet.base, SO_REUSEADDR) ? SOF_REUSEADDR : 0;
+    pcb->so_options |= SOF_REUSEADDR;
     inet_apply(&socket->inet, &pcb->tos, &pcb->ttl);
 }
 
@@ -80,26 +104,76 @@ static void bind_in_stack(void *argument)
     struct udp_socket *socket = request->socket;
     if (socket->pcb != NULL) {
         request->result = -EINVAL;
-    } else if (!inet_address_is_own(&request->end.address)) {
+    } else if (!inet_address_is_own(&request->end.address) &&
+               !ip_addr_ismulticast(&request->end.address)) {
         request->result = -EADDRNOTAVAIL;
     } else {
+        socket->is_sharing = request->is_sharing;
         request->result = make_pcb(socket, &request->end);
     }
+}
+
+/* In the stack of the port's home: whose sockets are there alone. */
+static void join_in_stack(void *argument)
+{
+    struct udp_request *request = argument;
+    struct udp_socket *socket = request->socket;
+    uint16_t port = request->end.port;
+    if (socket->inet.core != posix_core() &&
+        is_taken(socket, &socket->inet.own.address, port, true)) {
+        request->result = -EADDRINUSE;
+    } else if (!net_group_make(NET_UDP, port, posix_core(), false)) {
+        request->result = -ENOBUFS;
+    } else {
+        net_group_join(NET_UDP, port, socket->inet.core);
+        socket->has_joined = true;
+    }
+}
+
+static void unbind_in_stack(void *argument)
+{
+    struct udp_socket *socket = argument;
+    udp_remove(socket->pcb);
+    socket->pcb = NULL;
+    posix_lock_acquire(&socket->inet.base.lock);
+    socket->inet.own = (struct inet_end){0};
+    posix_lock_release(&socket->inet.base.lock);
+}
+
+/* A port that sockets of several cores share: this one has a part of the peers on its own core.
+ *
+ * @impl ATL-LLR-NET-0864~1 */
+static int64_t join_port(struct udp_request *request)
+{
+    uint32_t home = net_port_claim(NET_UDP, request->end.port, posix_core());
+    int64_t result = net_stack_start(home);
+    if (result == 0) {
+        net_call(home, join_in_stack, request);
+        result = request->result;
+    }
+    if (result < 0) {
+        net_call(request->socket->inet.core, unbind_in_stack, request->socket);
+    }
+    return result;
 }
 
 /* @impl ATL-LLR-POSIX-0907~1 */
 static int64_t udp_op_bind(struct socket *base, const struct socket_address *name)
 {
     struct udp_request request = {.socket = udp_of(base)};
-    int64_t result = inet_address_load(&request.socket->inet, name, &request.end);
+    struct udp_socket *socket = request.socket;
+    int64_t result = inet_address_load(&socket->inet, name, &request.end);
+    bool is_sharing = socket_has(base, SO_REUSEPORT);
     if (result == 0) {
-        result = inet_settle(&request.socket->inet, NET_UDP, request.end.port);
+        result = inet_settle(&socket->inet, NET_UDP, is_sharing ? 0 : request.end.port);
     }
     if (result == 0) {
-        net_call(request.socket->inet.core, bind_in_stack, &request);
+        request.is_sharing = is_sharing;
+        net_call(socket->inet.core, bind_in_stack, &request);
         result = request.result;
     }
-    return result;
+    request.end.port = socket->inet.own.port;
+    return result == 0 && is_sharing && posix_info.core_count > 1 ? join_port(&request) : result;
 }
 
 static void connect_in_stack(void *argument)
@@ -193,6 +267,10 @@ static void udp_op_release(struct socket *base)
     posix_lock_acquire(&base->lock);
     base->file = NULL;
     posix_lock_release(&base->lock);
+    inet_multicast_leave_all(&socket->inet);
+    if (socket->has_joined) {
+        net_group_leave(NET_UDP, socket->inet.own.port, socket->inet.core);
+    }
     if (socket->inet.has_core) {
         net_call(socket->inet.core, close_in_stack, socket);
     }

@@ -2,7 +2,7 @@
 /* UDP over the loopback: names, datagrams between cores, truncation, readiness, shutting down.
  * Fault injection: --break CASE.
  *
- * @verifies ATL-HLR-CONF-0900~1 ATL-LLR-POSIX-0907~1 */
+ * @verifies ATL-HLR-CONF-0900~1 ATL-LLR-POSIX-0907~1 ATL-LLR-NET-0863~1 ATL-LLR-NET-0864~1 */
 #include "check.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -260,6 +260,147 @@ static void both_protocols(void)
     CHECK_EQUAL(close(six), 0);
 }
 
+static void set(int socket_, int level, int option, int value)
+{
+    CHECK_EQUAL(setsockopt(socket_, level, option, &value, sizeof(value)), 0);
+}
+
+static int get(int socket_, int level, int option)
+{
+    int value = -1;
+    socklen_t bytes = sizeof(value);
+    CHECK_EQUAL(getsockopt(socket_, level, option, &value, &bytes), 0);
+    return value;
+}
+
+static int bind_to(int socket_, int port)
+{
+    struct sockaddr_in address = local(port);
+    return bind(socket_, (struct sockaddr *)&address, sizeof(address));
+}
+
+/* Sockets that share a port: each peer is one socket's, and every socket has some. */
+static void shared_port(void)
+{
+    enum { SHARERS = 3, PEERS = 48 };
+    int sharers[SHARERS], seen[SHARERS] = {0}, port, other = make();
+    char text[8];
+    for (int i = 0; i < SHARERS; i++) {
+        sharers[i] = make();
+        set(sharers[i], SOL_SOCKET, SO_REUSEPORT, 1);
+        CHECK_EQUAL(bind_to(sharers[i], i == 0 ? 0 : port), 0);
+        port = port_of(sharers[i]);
+    }
+    CHECK_ERRNO(bind_to(other, port), EADDRINUSE);
+    set(other, SOL_SOCKET, SO_REUSEADDR, 1);
+    CHECK_ERRNO(bind_to(other, port), EADDRINUSE);
+    for (int i = 0; i < PEERS; i++) {
+        int peer_port, peer = bound(&peer_port), whose = -1;
+        for (int k = 0; k < 3; k++) {
+            CHECK_EQUAL(send_to(peer, "hello", port), 5);
+            for (int n = 0; whose < 0 && n < SHARERS; n++) {
+                whose = ready(sharers[n], POLLIN, n == SHARERS - 1 ? 5000 : 0) == POLLIN ? n : -1;
+            }
+            CHECK_EQUAL(recv(sharers[whose], text, sizeof(text), 0), 5);
+        }
+        seen[whose]++;
+        CHECK_EQUAL(close(peer), 0);
+    }
+    for (int i = 0; i < SHARERS; i++) {
+        CHECK(seen[i] != 0);
+        CHECK_EQUAL(ready(sharers[i], POLLIN, 0), 0);
+        CHECK_EQUAL(close(sharers[i]), 0);
+    }
+    CHECK_EQUAL(bind_to(other, port), 0); /* nobody is there any more */
+    CHECK_EQUAL(close(other), 0);
+}
+
+static struct ip_mreq membership(const char *group)
+{
+    struct ip_mreq request = {.imr_interface.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK_EQUAL(inet_pton(AF_INET, group, &request.imr_multiaddr), 1);
+    return request;
+}
+
+/* A group on the loopback: who has joined gets what is sent to it. */
+static void groups(void)
+{
+    struct ip_mreq group = membership("239.1.2.3"), none = membership("10.1.2.3");
+    struct ip_mreqn by_number = {.imr_multiaddr = group.imr_multiaddr, .imr_ifindex = 77};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = group.imr_multiaddr};
+    struct in_addr here = {htonl(INADDR_LOOPBACK)}, found = {0};
+    socklen_t bytes = sizeof(found);
+    char text[8];
+    int one = make(), other = make(), sender = make(), stream = socket(AF_INET, SOCK_STREAM, 0);
+    set(one, SOL_SOCKET, SO_REUSEADDR, 1);
+    set(other, SOL_SOCKET, SO_REUSEADDR, 1);
+    CHECK_EQUAL(bind(one, (struct sockaddr *)&to, sizeof(to)), 0);
+    to.sin_port = htons((uint16_t)port_of(one));
+    CHECK_EQUAL(bind(other, (struct sockaddr *)&to, sizeof(to)), 0);
+    CHECK_ERRNO(setsockopt(one, IPPROTO_IP, IP_ADD_MEMBERSHIP, &none, sizeof(none)), EINVAL);
+    CHECK_ERRNO(setsockopt(one, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, 4), EINVAL);
+    CHECK_ERRNO(setsockopt(one, IPPROTO_IP, IP_ADD_MEMBERSHIP, &by_number, sizeof(by_number)),
+                ENODEV);
+    CHECK_ERRNO(setsockopt(stream, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)), EPROTO);
+    CHECK_ERRNO(setsockopt(one, IPPROTO_IP, IP_DROP_MEMBERSHIP, &group, sizeof(group)),
+                EADDRNOTAVAIL);
+    CHECK_EQUAL(setsockopt(one, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)), 0);
+    CHECK_ERRNO(setsockopt(one, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)), EADDRINUSE);
+    CHECK_EQUAL(setsockopt(other, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)), 0);
+    CHECK_EQUAL(setsockopt(sender, IPPROTO_IP, IP_MULTICAST_IF, &here, sizeof(here)), 0);
+    CHECK_EQUAL(getsockopt(sender, IPPROTO_IP, IP_MULTICAST_IF, &found, &bytes), 0);
+    CHECK(bytes == sizeof(found) && found.s_addr == here.s_addr);
+    CHECK_EQUAL(sendto(sender, "hello", 5, 0, (struct sockaddr *)&to, sizeof(to)), 5);
+    CHECK_EQUAL(ready(one, POLLIN, 5000), POLLIN);
+    CHECK_EQUAL(ready(other, POLLIN, 5000), POLLIN); /* both have it */
+    CHECK_EQUAL(recv(one, text, sizeof(text), 0), 5);
+    CHECK_EQUAL(recv(other, text, sizeof(text), 0), 5);
+    CHECK_EQUAL(close(other), 0);
+    CHECK_EQUAL(sendto(sender, "again", 5, 0, (struct sockaddr *)&to, sizeof(to)), 5);
+    CHECK_EQUAL(recv(one, text, sizeof(text), 0), 5); /* still a member */
+    CHECK_EQUAL(setsockopt(one, IPPROTO_IP, IP_DROP_MEMBERSHIP, &group, sizeof(group)), 0);
+    CHECK_EQUAL(sendto(sender, "gone", 4, 0, (struct sockaddr *)&to, sizeof(to)), 4);
+    CHECK_EQUAL(ready(one, POLLIN, 50), 0);
+    CHECK_EQUAL(close(one), 0);
+    CHECK_EQUAL(close(sender), 0);
+    CHECK_EQUAL(close(stream), 0);
+}
+
+static void group_options(void)
+{
+    struct ipv6_mreq six = {.ipv6mr_interface = 1};
+    int one = make(), other = socket(AF_INET6, SOCK_DGRAM, 0), value = 256;
+    unsigned char byte = 7;
+    CHECK_EQUAL(get(one, IPPROTO_IP, IP_MULTICAST_TTL), 1);
+    CHECK_EQUAL(get(one, IPPROTO_IP, IP_MULTICAST_LOOP), 1);
+    CHECK_EQUAL(get(one, IPPROTO_IP, IP_MULTICAST_ALL), 1);
+    CHECK_EQUAL(get(one, IPPROTO_IP, IP_MULTICAST_IF), 0);
+    CHECK_EQUAL(setsockopt(one, IPPROTO_IP, IP_MULTICAST_TTL, &byte, 1), 0);
+    CHECK_EQUAL(get(one, IPPROTO_IP, IP_MULTICAST_TTL), 7);
+    set(one, IPPROTO_IP, IP_MULTICAST_TTL, -1);
+    CHECK_EQUAL(get(one, IPPROTO_IP, IP_MULTICAST_TTL), 1);
+    CHECK_ERRNO(setsockopt(one, IPPROTO_IP, IP_MULTICAST_TTL, &value, sizeof(value)), EINVAL);
+    set(one, IPPROTO_IP, IP_MULTICAST_LOOP, 5);
+    CHECK_EQUAL(get(one, IPPROTO_IP, IP_MULTICAST_LOOP), 1);
+    CHECK_ERRNO(setsockopt(one, IPPROTO_IPV6, IPV6_JOIN_GROUP, &six, sizeof(six)), ENOPROTOOPT);
+    CHECK_EQUAL(get(other, IPPROTO_IPV6, IPV6_MULTICAST_HOPS), 1);
+    set(other, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 9);
+    CHECK_EQUAL(get(other, IPPROTO_IPV6, IPV6_MULTICAST_HOPS), 9);
+    CHECK_ERRNO(setsockopt(other, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, &value, sizeof(value)),
+                EINVAL);
+    set(other, IPPROTO_IPV6, IPV6_MULTICAST_IF, 1);
+    CHECK_EQUAL(get(other, IPPROTO_IPV6, IPV6_MULTICAST_IF), 1);
+    CHECK_ERRNO(setsockopt(other, IPPROTO_IPV6, IPV6_JOIN_GROUP, &six, sizeof(six)), EINVAL);
+    CHECK_EQUAL(inet_pton(AF_INET6, "ff15::1234", &six.ipv6mr_multiaddr), 1);
+    CHECK_ERRNO(setsockopt(other, IPPROTO_IPV6, IPV6_LEAVE_GROUP, &six, sizeof(six)),
+                EADDRNOTAVAIL);
+    CHECK_EQUAL(setsockopt(other, IPPROTO_IPV6, IPV6_JOIN_GROUP, &six, sizeof(six)), 0);
+    CHECK_ERRNO(setsockopt(other, IPPROTO_IPV6, IPV6_JOIN_GROUP, &six, sizeof(six)), EADDRINUSE);
+    CHECK_EQUAL(setsockopt(other, IPPROTO_IPV6, IPV6_LEAVE_GROUP, &six, sizeof(six)), 0);
+    CHECK_EQUAL(close(one), 0);
+    CHECK_EQUAL(close(other), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_case cases[] = {
@@ -270,6 +411,9 @@ int main(int argc, char **argv)
         {"shut", shut},
         {"between_cores", between_cores},
         {"both_protocols", both_protocols},
+        {"shared_port", shared_port},
+        {"groups", groups},
+        {"group_options", group_options},
     };
     return CHECK_MAIN(cases);
 }

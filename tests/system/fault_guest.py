@@ -115,12 +115,12 @@ def not_free(counts):
     return {name: value for name, value in counts.items() if name not in ("free", "heap")}
 
 
-def serve(guest, scenario, prepare=None, setting="tap=guest", memory=256, capture=None, device=(), **settings):
+def serve(guest, scenario, prepare=None, setting="tap=guest", memory=256, capture=None, device=(), program="fault_server.c",
+          arguments=(str(PORT),), ip=(f"{ADDRESS_4}/24", f"{ADDRESS_6}/64"), **settings):
     """Boots the server in a network of its own, which prepare() furnishes, and plays scenario(server) meanwhile."""
-    program = guest.build("fault_server.c")
-    addresses = [ip_setting(f"{ADDRESS_4}/24"), ip_setting(f"{ADDRESS_6}/64")]
+    addresses = [ip_setting(word) for word in ip]
     server, failures = Server(), []
-    image = guest.pack(program, str(PORT), net=setting, memory=memory, ip=addresses, **settings)
+    image = guest.pack(guest.build(program), *arguments, net=setting, memory=memory, ip=addresses, **settings)
 
     def play():
         try:
@@ -135,9 +135,9 @@ def serve(guest, scenario, prepare=None, setting="tap=guest", memory=256, captur
         prepare()
         player = threading.Thread(target=play, daemon=True)
         player.start()
-        arguments = net_arguments(setting, None, guest.machine, capture)
+        network = net_arguments(setting, None, guest.machine, capture)
         result = guest.boot(image, memory=memory, stdin=server.next_command, on_output=server.on_output,
-                            qemu=(*arguments, *device))
+                            qemu=(*network, *device))
         player.join()
     for failure in failures:
         result.fail(f"{type(failure).__name__}: {failure}")

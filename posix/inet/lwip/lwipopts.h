@@ -25,7 +25,7 @@
 #define LWIP_IPV6 1
 #define LWIP_ARP 1
 #define LWIP_ICMP 1
-#define LWIP_RAW 0
+#define LWIP_RAW 1 /* raw_input is whole.c's; there are no raw sockets */
 #define LWIP_UDP 1
 #define LWIP_TCP 1
 #define LWIP_DHCP 1
@@ -33,7 +33,8 @@
 #define LWIP_DHCP_DOES_ACD_CHECK 0
 #define LWIP_DNS 1 /* keeps the servers that DHCP names; libraries of C ask them themselves */
 #define DNS_MAX_SERVERS 3
-#define LWIP_IPV6_MLD 0
+#define LWIP_IGMP 1
+#define LWIP_IPV6_MLD 1
 #define LWIP_IPV6_DHCP6 0
 #define LWIP_IPV6_FORWARD 0
 #define IPV6_FRAG_COPYHEADER 1
@@ -41,6 +42,11 @@
 #define LWIP_ND6_ALLOW_RA_UPDATES 1
 #define IP_DEFAULT_TTL 64
 #define IP_REASS_MAX_PBUFS 128
+/* Neighbours that a core knows at a time, nearly as many as Linux's gc_thresh1.
+ * @impl ATL-LLR-NET-0861~1 */
+#define ARP_TABLE_SIZE 120
+#define LWIP_ND6_NUM_NEIGHBORS 120
+#define LWIP_ND6_NUM_DESTINATIONS 120
 #define ARP_QUEUEING 1
 /* Packets until a neighbour's address is known, as many as Linux's.
  * @impl ATL-LLR-NET-0830~1 */

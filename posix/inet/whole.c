@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packets that came in pieces: all pieces go to the first core, for only the first of them tells
+ * the port. Whole again, a packet goes on to the core of its port. lwIP shows each packet to
+ * raw_input before its protocol gets it. */
+#include "device.h"
+#include "stack.h"
+
+#include <lwip/ip6.h>
+#include <lwip/priv/raw_priv.h>
+
+/* The header of a whole packet of IPv6 says 8 bytes too few, the header of a piece; lwIP itself
+ * does not look at it again. */
+static void set_length(struct net_packet *packet)
+{
+    if (packet->data[0] >> 4 == 6) {
+        uint32_t bytes = packet->bytes - IP6_HLEN;
+        packet->data[4] = (uint8_t)(bytes >> 8);
+        packet->data[5] = (uint8_t)bytes;
+    }
+}
+
+/* @impl ATL-LLR-NET-0862~1 */
+raw_input_state_t raw_input(struct pbuf *packet, struct netif *interface)
+{
+    (void)interface;
+    if (packet->next == NULL) {
+        return RAW_INPUT_NONE; /* what comes at once is one buffer */
+    }
+    uint32_t core = net_port_steer(packet->payload, packet->len, posix_core());
+    if (core == posix_core()) {
+        return RAW_INPUT_NONE;
+    }
+    struct net_packet *copy = net_packet_copy(packet, NET_PACKET_WHOLE);
+    if (copy != NULL) {
+        set_length(copy);
+        net_stack_post(core, copy);
+    } else {
+        net_stack_note(NET_COUNT_DROPPED);
+    }
+    pbuf_free(packet);
+    return RAW_INPUT_EATEN;
+}
+
+/* No raw socket is bound to an address. */
+void raw_netif_ip_addr_changed(const ip_addr_t *before, const ip_addr_t *now)
+{
+    (void)before;
+    (void)now;
+}
