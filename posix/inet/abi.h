@@ -34,7 +34,9 @@ _Static_assert(sizeof(struct linux_sockaddr_in6) == 28, "struct sockaddr_in6");
 #define TCP_KEEPINTVL 5u
 #define TCP_KEEPCNT 6u
 #define TCP_DEFER_ACCEPT 9u
+#define TCP_INFO 11u
 #define TCP_QUICKACK 12u
+#define TCP_CONGESTION 13u
 #define TCP_USER_TIMEOUT 18u
 #define IP_TOS 1u
 #define IP_TTL 2u
@@ -56,6 +58,26 @@ _Static_assert(sizeof(struct linux_sockaddr_in6) == 28, "struct sockaddr_in6");
 #define IPV6_RECVERR 25u
 #define IPV6_V6ONLY 26u
 #define IPV6_TCLASS 67u
+
+#define TCPI_OPT_SACK 2u
+#define TCPI_OPT_WSCALE 4u
+struct linux_tcp_info {
+    uint8_t state, congestion_state, retransmits, probes, backoff, options, window_scales, limits;
+    uint32_t rto_us, ato_us, send_mss, receive_mss;
+    uint32_t unacknowledged, sacked, lost, retransmitted, forward_acknowledged;
+    uint32_t last_data_sent_ms, last_ack_sent_ms, last_data_received_ms, last_ack_received_ms;
+    uint32_t path_mtu, receive_threshold, rtt_us, rtt_variance_us, slow_start_threshold;
+    uint32_t congestion_window, advertised_mss, reordering;
+    uint32_t receive_rtt_us, receive_space, total_retransmitted;
+    uint64_t pacing_rate, pacing_rate_max, bytes_acknowledged, bytes_received;
+    uint32_t segments_sent, segments_received, unsent_bytes, rtt_us_min;
+    uint32_t data_segments_received, data_segments_sent;
+    uint64_t delivery_rate, busy_us, window_limited_us, buffer_limited_us;
+    uint32_t delivered, delivered_marked;
+    uint64_t bytes_sent, bytes_retransmitted;
+    uint32_t duplicates, reorderings, out_of_order, send_window;
+};
+_Static_assert(sizeof(struct linux_tcp_info) == 232, "struct tcp_info");
 
 #define FIONREAD 0x541bu
 #define TIOCOUTQ 0x5411u

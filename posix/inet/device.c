@@ -349,7 +349,7 @@ void device_fails(bool is_off)
     }
 }
 
-/* @impl ATL-LLR-POSIX-0909~1 */
+/* @impl ATL-LLR-POSIX-0909~1 @impl ATL-LLR-NET-0865~1 */
 void device_start(void)
 {
     if (posix_info.port_queues == 0) {

@@ -121,6 +121,12 @@ int64_t tcp_op_receive(struct socket *socket, struct socket_message *message);
 /* Frees what nobody will read. Locked, in the stack. */
 void tcp_drop_received(struct tcp_socket *socket);
 
+/* ---- tcp_info.c: as inet_set_option and inet_get_option */
+int64_t tcp_op_set_option(struct socket *socket, int32_t level, uint32_t option, const void *value,
+                          uint32_t bytes);
+int64_t tcp_op_get_option(struct socket *socket, int32_t level, uint32_t option, void *value,
+                          uint32_t *bytes);
+
 /* ---- tcp_event.c: what lwIP tells; all in the stack */
 /* Binds a pcb and the socket to each other; the pcb takes a reference. */
 void tcp_attach(struct tcp_socket *socket, struct tcp_pcb *pcb);

@@ -45,7 +45,8 @@ void tcp_acknowledge(struct tcp_socket *socket, uint32_t bytes)
         socket->oldest = chunk->next;
         net_memory_free(chunk);
     }
-    if (!had_room && tcp_has_room(socket)) {
+    bool is_lingering = socket->is_closed && socket->queued_bytes == 0;
+    if ((!had_room && tcp_has_room(socket)) || is_lingering) {
         inet_tell(&socket->inet, POSIX_POLL_WRITABLE);
     }
 }

@@ -4,6 +4,8 @@
 
 #include "abi.h"
 
+#include <posix/time.h>
+
 /* @impl ATL-LLR-NET-0860~1 */
 struct tcp_socket *tcp_socket_make(uint32_t domain)
 {
@@ -133,6 +135,7 @@ static void close_connection(struct tcp_socket *socket)
     bool is_reset = socket->received_bytes != 0 || socket->phase != TCP_CONNECTED ||
                     (linger->is_on != 0 && linger->seconds == 0);
     socket->is_finishing = true;
+    socket->phase = is_reset ? TCP_ENDED : socket->phase;
     tcp_drop_received(socket);
     tcp_unlock(socket);
     if (pcb != NULL && is_reset) {
@@ -154,6 +157,25 @@ static void close_in_stack(void *argument)
     }
 }
 
+/* Waits, for as long as SO_LINGER says, until all that was sent is acknowledged.
+ *
+ * @impl ATL-LLR-POSIX-1032~1 */
+static void linger(struct tcp_socket *socket)
+{
+    tcp_lock(socket);
+    const struct linux_linger *setting = &socket->inet.base.linger;
+    uint64_t deadline_ns = setting->is_on != 0 && setting->seconds > 0
+                               ? posix_deadline_after((uint64_t)setting->seconds * POSIX_NS_PER_S)
+                               : 0;
+    int64_t result = 0;
+    while (deadline_ns != 0 && result == 0 && socket->queued_bytes != 0 &&
+           socket->phase == TCP_CONNECTED) {
+        result = socket_wait(&socket->inet.writers, &socket->inet.base, deadline_ns);
+        tcp_lock(socket);
+    }
+    tcp_unlock(socket);
+}
+
 /* @impl ATL-LLR-POSIX-0904~1 */
 static void tcp_op_release(struct socket *base)
 {
@@ -166,6 +188,8 @@ static void tcp_op_release(struct socket *base)
         net_call(socket->inet.core, close_in_stack, socket);
         if (was_listening) {
             drop_pending(socket);
+        } else {
+            linger(socket);
         }
     }
     tcp_socket_put(socket);
@@ -269,8 +293,8 @@ const struct socket_operations tcp_operations = {
     .shutdown = tcp_op_shutdown,
     .ioctl = tcp_op_ioctl,
     .poll = tcp_op_poll,
-    .set_option = inet_set_option,
-    .get_option = inet_get_option,
+    .set_option = tcp_op_set_option,
+    .get_option = tcp_op_get_option,
     .settings_changed = tcp_op_settings_changed,
     .release = tcp_op_release,
 };

@@ -13,7 +13,7 @@
 
 #include <posix/file.h>
 
-#define SOCKET_OPTION_BYTES_MAX 64u
+#define SOCKET_OPTION_BYTES_MAX 256u
 #define SOCKET_BUFFER_BYTES 212992u /* Linux's default of either direction, and its limit */
 
 struct socket_address {

@@ -8,7 +8,7 @@ import struct
 from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, serve
 from frames import ICMP6, TYPE_ARP, UDP, Wire, arp, ip_packet, packed, udp
 from lib import ONE, PAIRWISE, TestFailure, system_test
-from namespace import add_tap
+from namespace import add_tap, ip
 
 SECONDS_MAX = 30
 SHARED = PORT + 100
@@ -191,3 +191,46 @@ def test_a_port_is_shared_by_cores(guest):
                 raise TestFailure(f"{address}: a peer is another core's when it asks again")
 
     serve(guest, scenario, tap, program="datagrams.c")
+
+
+ROUTER, PREFIX, BEYOND = "fe80::1", "fd0a::", "fd0b::1"
+FORMED = "fd0a::5054:ff:fe12:3456"  # of the prefix and the guest's MAC
+
+
+def advertisement(wire):
+    """RFC 4861: a router for half an hour, with a prefix for an hour, of which hosts form addresses."""
+    prefix = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 3600, 3600, 0) + packed(PREFIX)
+    text = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + b"\1\1" + wire.mac + prefix
+    return ip_packet(packed(ROUTER), packed("ff02::1"), ICMP6, text, hops=255)
+
+
+def ask_from(address, to, port):
+    """Whether somebody answers."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as peer:
+        peer.bind((address, 0))
+        peer.settimeout(1)
+        try:
+            peer.sendto(b"are you there?", (to, port))
+            return peer.recv(65536)[1:] == b"are you there?"
+        except OSError:
+            return False
+
+
+# @verifies ATL-LLR-NET-0865~1
+@system_test(matrix=PAIRWISE, cores=(2, 1), libc=("musl",), timeout_s=60)
+def test_a_router_tells_the_prefix(guest):
+    """The guest forms an address, and reaches by the router who is not on the link. Until it has looked whether
+    somebody else has the address, nobody answers."""
+    def prepare():
+        add_tap("guest", PEER_4, f"{ROUTER}/64", f"{PREFIX}1/64")
+        ip("addr", "add", f"{BEYOND}/128", "dev", "lo")
+
+    def scenario(server):
+        wire = Wire("guest", GUEST_MAC)
+        wire.send_packet(advertisement(wire), b"\x33\x33\0\0\0\1")
+        for core in range(guest.cores):
+            for source in (f"{PREFIX}1", BEYOND):
+                if not any(ask_from(source, FORMED, PORT + core) for _ in range(SECONDS_MAX)):
+                    raise TestFailure(f"core {core} does not answer {source}")
+
+    serve(guest, scenario, prepare, program="datagrams.c", ip=("10.9.0.2/24",))
