@@ -79,6 +79,69 @@ struct linux_tcp_info {
 };
 _Static_assert(sizeof(struct linux_tcp_info) == 232, "struct tcp_info");
 
+/* AF_PACKET */
+#define SOL_PACKET 263
+#define PACKET_ADD_MEMBERSHIP 1u
+#define PACKET_DROP_MEMBERSHIP 2u
+#define PACKET_STATISTICS 6u
+#define PACKET_IGNORE_OUTGOING 23u
+#define PACKET_HOST 0u
+#define PACKET_BROADCAST 1u
+#define PACKET_MULTICAST 2u
+#define PACKET_OTHERHOST 3u
+#define PACKET_OUTGOING 4u
+#define ETH_P_ALL 3u
+#define ARPHRD_ETHER 1u
+#define ARPHRD_LOOPBACK 772u
+#define ETHERNET_ADDRESS_BYTES 6u
+#define ETHERNET_HEADER_BYTES 14u
+#define ETHERNET_MTU 1500u
+
+struct linux_sockaddr_ll {
+    uint16_t family, protocol;
+    int32_t device;
+    uint16_t hardware;
+    uint8_t kind, address_bytes;
+    uint8_t address[8];
+};
+_Static_assert(sizeof(struct linux_sockaddr_ll) == 20, "struct sockaddr_ll");
+
+struct linux_packet_mreq {
+    int32_t device;
+    uint16_t kind, address_bytes;
+    uint8_t address[8];
+};
+_Static_assert(sizeof(struct linux_packet_mreq) == 16, "struct packet_mreq");
+
+struct linux_tpacket_stats {
+    uint32_t packets, drops;
+};
+
+/* Questions to an interface */
+#define SIOCGIFNAME 0x8910u
+#define SIOCGIFFLAGS 0x8913u
+#define SIOCGIFMTU 0x8921u
+#define SIOCGIFHWADDR 0x8927u
+#define SIOCGIFINDEX 0x8933u
+#define INTERFACE_NAME_BYTES 16u
+#define INTERFACE_FLAGS_LOOPBACK 0x0049u /* up, loopback, running */
+#define INTERFACE_FLAGS_ETHERNET 0x1043u /* up, broadcast, running, multicast */
+#define LOOPBACK_MTU 65535
+
+struct linux_ifreq {
+    char name[INTERFACE_NAME_BYTES];
+    union {
+        int32_t number;
+        uint16_t flags;
+        struct {
+            uint16_t family;
+            uint8_t address[14];
+        } hardware;
+        uint64_t rest[3];
+    };
+};
+_Static_assert(sizeof(struct linux_ifreq) == 40, "struct ifreq");
+
 #define FIONREAD 0x541bu
 #define TIOCOUTQ 0x5411u
 

@@ -5,6 +5,7 @@
 
 #include "lwip_hooks.h"
 #include "multicast.h"
+#include "packet.h"
 #include "queue.h"
 #include "setting.h"
 #include "timers.h"
@@ -177,9 +178,22 @@ void device_input(struct net_packet *packet)
     device_deliver(net_packet_wrap(packet), is_checked);
 }
 
+/* Who listens to frames gets this one in one piece. */
+static void hear_sent(const struct pbuf *chain)
+{
+    struct net_packet *whole = net_packet_copy(chain, NET_PACKET_TRANSMIT);
+    if (whole != NULL) {
+        packet_hear(whole->data, whole->bytes, true);
+        net_memory_free(whole);
+    }
+}
+
 static err_t send(struct netif *interface, struct pbuf *chain)
 {
     (void)interface;
+    if (atomic_load_explicit(&packet_hearers, memory_order_relaxed) != 0) {
+        hear_sent(chain);
+    }
     if (queue_is_here()) {
         return queue_send(chain) ? ERR_OK : ERR_MEM;
     }

@@ -7,10 +7,16 @@
 
 #define AF_INET 2u
 #define AF_INET6 10u
+#define AF_PACKET 17u
 
 struct socket;
 /* -ENOBUFS | -EPROTONOSUPPORT | -ESOCKTNOSUPPORT | -EAFNOSUPPORT: not in this image */
 int64_t inet_create_4(uint32_t type, uint32_t protocol, struct socket **socket);
 int64_t inet_create_6(uint32_t type, uint32_t protocol, struct socket **socket);
+int64_t inet_create_packet(uint32_t type, uint32_t protocol, struct socket **socket);
+
+/* What a network interface says of itself to any socket: struct ifreq at the argument. -ENOTTY |
+ * -ENODEV | -EFAULT */
+int64_t inet_interface_ioctl(uint64_t what, uint64_t argument);
 
 #endif

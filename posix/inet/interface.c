@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The loopback of the machine: a packet to one of its own addresses goes to the core that has its
  * port, this one or another, and arrives there on that core's loopback. */
+#include "abi.h"
 #include "device.h"
 #include "inet.h"
 #include "lwip_hooks.h"
@@ -8,8 +9,6 @@
 #include <lwip/ip.h>
 #include <lwip/netif.h>
 #include <lwip/tcp.h>
-
-#define LOOPBACK_MTU 65535u
 
 static PERCORE struct netif loopback;
 

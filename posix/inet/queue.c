@@ -5,6 +5,7 @@
 #include "queue.h"
 
 #include "device.h"
+#include "packet.h"
 
 #define BUFFER_BYTES 2048u
 #define HEADER_BYTES GATE_PORT_ENTRY_BYTES_MIN /* virtio 1.2, 5.1.6: struct virtio_net_hdr */
@@ -154,12 +155,12 @@ static void leave_checksum(uint8_t *header, uint8_t *frame, size_t bytes)
     header[HEADER_CHECKSUM_OFFSET] = TCP_CHECKSUM;
 }
 
-/* @impl ATL-LLR-POSIX-0910~1 */
-bool queue_send(const struct pbuf *frame)
+/* Takes a free transmit buffer for so many bytes, with a header that asks for nothing; NULL: there
+ * is none. */
+static uint8_t *take_buffer(size_t bytes, uint32_t *index)
 {
-    size_t bytes = frame->tot_len;
     if (queues.port == NULL || bytes > BUFFER_BYTES - HEADER_BYTES) {
-        return false;
+        return NULL;
     }
     reap();
     if (queues.free_transmit_count == 0) {
@@ -167,15 +168,39 @@ bool queue_send(const struct pbuf *frame)
         reap();
     }
     if (queues.free_transmit_count == 0) {
+        return NULL;
+    }
+    *index = queues.free_transmit[--queues.free_transmit_count];
+    uint8_t *buffer = buffer_at(*index);
+    __builtin_memset(buffer, 0, HEADER_BYTES);
+    return buffer;
+}
+
+/* @impl ATL-LLR-POSIX-0910~1 */
+bool queue_send(const struct pbuf *frame)
+{
+    uint32_t index;
+    size_t bytes = frame->tot_len;
+    uint8_t *buffer = take_buffer(bytes, &index);
+    if (buffer == NULL) {
         return false;
     }
-    uint32_t index = queues.free_transmit[--queues.free_transmit_count];
-    uint8_t *buffer = buffer_at(index);
-    __builtin_memset(buffer, 0, HEADER_BYTES);
     pbuf_copy_partial(frame, buffer + HEADER_BYTES, (uint16_t)bytes, 0);
     if ((posix_info.port_features & GATE_PORT_CHECKSUM) != 0) {
         leave_checksum(buffer, buffer + HEADER_BYTES, bytes);
     }
+    submit(&queues.port->transmit, index, (uint32_t)(bytes + HEADER_BYTES));
+    return true;
+}
+
+bool queue_send_bytes(const void *frame, size_t bytes)
+{
+    uint32_t index;
+    uint8_t *buffer = take_buffer(bytes, &index);
+    if (buffer == NULL) {
+        return false;
+    }
+    __builtin_memcpy(buffer + HEADER_BYTES, frame, bytes);
     submit(&queues.port->transmit, index, (uint32_t)(bytes + HEADER_BYTES));
     return true;
 }
@@ -288,8 +313,11 @@ static bool receive(void)
         uint8_t flags = buffer[0];
         bool is_checked = (flags & (HEADER_NEEDS_CHECKSUM | HEADER_DATA_VALID)) != 0;
         uint32_t bytes = entry->bytes - HEADER_BYTES;
-        if (is_frame(buffer, entry->bytes) &&
-            !device_passes_on(buffer + HEADER_BYTES, bytes, is_checked)) {
+        bool is_whole = is_frame(buffer, entry->bytes);
+        if (is_whole) {
+            packet_hear(buffer + HEADER_BYTES, bytes, false);
+        }
+        if (is_whole && !device_passes_on(buffer + HEADER_BYTES, bytes, is_checked)) {
             deliver(index, buffer + HEADER_BYTES, bytes, is_checked);
         } else {
             submit(&queues.port->receive, index, BUFFER_BYTES);

@@ -12,6 +12,8 @@ void queue_start(void);
 bool queue_is_here(void);
 /* Copies a frame into a buffer for the device; false: none is free. */
 bool queue_send(const struct pbuf *frame);
+/* The same of bytes that are right as they are: the device adds nothing to them. */
+bool queue_send_bytes(const void *frame, size_t bytes);
 
 /* Buffers: all that receive, those of them that lwIP or the program holds, and those that the
  * device has to send. */

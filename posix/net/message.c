@@ -224,11 +224,14 @@ int64_t posix_sendmmsg(uint64_t descriptor, uint64_t from, uint64_t count, uint6
     uint32_t done = 0;
     while (done < wanted && result >= 0) {
         uint64_t at = from + done * sizeof(struct linux_mmsghdr);
-        result = send_one(file, at, (uint32_t)flags);
+        result = send_one(file, at, (uint32_t)flags | MSG_BATCH);
         if (result >= 0) {
             result = store_bytes(at, result);
         }
         done += result >= 0 ? 1 : 0;
+    }
+    if (socket->operations->flush != NULL) {
+        socket->operations->flush(socket);
     }
     posix_file_put(file);
     return done != 0 ? done : result;

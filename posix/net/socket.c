@@ -17,6 +17,7 @@ static const struct socket_family {
     {AF_UNIX, unix_create},
     {AF_INET, inet_create_4},
     {AF_INET6, inet_create_6},
+    {AF_PACKET, inet_create_packet},
 };
 
 static _Atomic uint64_t last_number;
@@ -123,7 +124,8 @@ static int64_t socket_stat(struct posix_file *file, struct posix_stat *stat)
 static int64_t socket_ioctl(struct posix_file *file, uint64_t request, uint64_t argument)
 {
     struct socket *socket = file->context;
-    return socket->operations->ioctl(socket, request, argument);
+    int64_t result = socket->operations->ioctl(socket, request, argument);
+    return result == -ENOTTY ? inet_interface_ioctl(request, argument) : result;
 }
 
 static uint32_t socket_poll(struct posix_file *file)

@@ -67,6 +67,8 @@ struct socket_operations {
     int64_t (*name)(struct socket *socket, enum socket_end end, struct socket_address *name);
     /* Bytes moved. What is in message->rights after it, the caller gives back. */
     int64_t (*send)(struct socket *socket, struct socket_message *message);
+    /* Sends what messages with MSG_BATCH left; NULL: they leave nothing. */
+    void (*flush)(struct socket *socket);
     int64_t (*receive)(struct socket *socket, struct socket_message *message);
     int64_t (*shutdown)(struct socket *socket, enum socket_shut ends);
     int64_t (*ioctl)(struct socket *socket, uint64_t request, uint64_t argument);

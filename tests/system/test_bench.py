@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """./atoll bench asks real servers: each of them once, with little load; nothing is said of the figures."""
-# @verifies ATL-LLR-TOOL-1020~1 ATL-LLR-TOOL-0971~2
+# @verifies ATL-LLR-TOOL-1020~1 ATL-LLR-TOOL-0971~2 ATL-LLR-TOOL-1022~1
 import dataclasses
 
 from atoll.bench.measure import Options
@@ -8,7 +8,7 @@ from atoll.bench.network import BUSIEST, CROSSINGS, RATE, SERVERS, measure_serve
 from lib import PAIRWISE, system_test
 
 LITTLE = {"http": (1, 1, 1), "nginx": (1, 1, 1), "memcached": (32, 320, 160), "redis": (32, 320, 160),
-          "iperf3": (64, 1024, 512)}
+          "iperf3": (64, 1024, 512), "forwarder": (100, 1000, 500)}
 CALLS_MAX = 100  # of an operation: more are none of a request's
 
 

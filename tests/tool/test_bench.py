@@ -167,7 +167,7 @@ class BenchTest(unittest.TestCase):
 
     # @verifies ATL-LLR-TOOL-1021~1 @robust
     def test_what_load_generators_say(self):
-        self.assertEqual(load.parse_wrk(WRK), Done(8000, 2.01, 940.0, 1520000.0))
+        self.assertEqual(load.parse_wrk(WRK.replace("1.52s", "1.52s  ")), Done(8000, 2.01, 940.0, 1520000.0))
         self.assertEqual(load.parse_redis(REDIS, 500), Done(500, 0.25, 1500.0, 2500.0))
         self.assertEqual(load.parse_memcached(MEMCACHED), Done(2500, 0.07))
         self.assertEqual(load.parse_iperf3('{"end": {"sum_received": {"bytes": 4096, "seconds": 0.5}}}'), Done(4, 0.5))
@@ -176,6 +176,11 @@ class BenchTest(unittest.TestCase):
                             (lambda text: load.parse_redis(text, 5), ""), (load.parse_memcached, ""),
                             (load.parse_iperf3, '{"error": "refused"}')):
             self.assertRaises(ToolError, parse, text)
+
+    # @verifies ATL-LLR-TOOL-1022~1 @robust
+    def test_lost_frames(self):
+        self.assertEqual(load.parse_frames("1000 frames in 0.5 s, 9 lost\n"), Done(1000, 0.5))
+        self.assertRaises(ToolError, load.parse_frames, "1000 frames in 0.5 s, 90 lost\n")
 
     # @verifies ATL-LLR-TOOL-0083~2
     def test_tables_of_servers_are_by_metric(self):

@@ -7,10 +7,14 @@ import json
 import re
 import subprocess
 
+from atoll.build import build_program
 from atoll.errors import ToolError
+from atoll.paths import ROOT
 
+FRAMES = ROOT / "bench" / "network" / "frames.c"
 CONNECTIONS = 16
 CLIENT_SECONDS_MAX = 300
+LOST_MAX = 0.05  # of the frames to a forwarder
 MICROSECONDS = {"us": 1, "ms": 1000, "s": 1000000}
 KIB = 1024
 
@@ -51,7 +55,7 @@ def _run(*words):
 def parse_wrk(text):
     """ToolError if any answer was bad."""
     latencies = {int(match[1]): float(match[2]) * MICROSECONDS[match[3]]
-                 for match in re.finditer(r"^ +(50|99)% +([\d.]+)(us|ms|s)$", text, re.M)}
+                 for match in re.finditer(r"^ +(50|99)% +([\d.]+)(us|ms|s) *$", text, re.M)}
     total = re.search(r"(\d+) requests in ([\d.]+)(s|m)", text)
     if total is None or len(latencies) != 2 or "errors" in text or "Non-2xx" in text:
         raise ToolError(f"wrk is not content:\n{text[-1000:]}")
@@ -102,6 +106,22 @@ def parse_iperf3(text):
         raise ToolError(f"iperf3: {report['error']}")
     received = report["end"]["sum_received"]
     return Done(round(received["bytes"] / KIB), received["seconds"])
+
+
+# @impl ATL-LLR-TOOL-1022~1
+def parse_frames(text):
+    count, seconds, lost = re.fullmatch(r"(\d+) frames in ([\d.]+) s, (\d+) lost\n", text).groups()
+    if int(lost) > LOST_MAX * int(count):
+        raise ToolError(f"too many frames are lost: {text}")
+    return Done(int(count), float(seconds))
+
+
+def frames(interface, mac, one, other):
+    """From one of the forwarder's neighbours to the other."""
+    def run(count, address):
+        program = build_program("frames", FRAMES)
+        return parse_frames(_run(program, interface, mac, one, other, count))
+    return run
 
 
 def iperf3(*options):

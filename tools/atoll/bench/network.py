@@ -7,7 +7,7 @@ import dataclasses
 from atoll.bench import load
 from atoll.bench.load import Load
 from atoll.bench.measure import Job
-from atoll.bench.serve import ADDRESS, Server, serving
+from atoll.bench.serve import ADDRESS, MAC, TAP, Server, serving
 from atoll.build import build_program
 from atoll.demo import SOURCE
 from atoll.paths import ROOT
@@ -16,7 +16,9 @@ from atoll.recipes import build
 FOLDER = ROOT / "bench" / "network"
 CLOSE = "Connection: close"
 # Seconds, requests, KiB, by what the generator counts: to warm up, counted, timed.
-SECONDS, REQUESTS, KIB = (1, 4, 3), (1600, 8000, 16000), (4096, 32768, 65536)
+SECONDS, REQUESTS, KIB, FRAMES = (1, 4, 3), (1600, 8000, 16000), (4096, 32768, 65536), (2000, 20000, 40000)
+FORWARDER = ROOT / "apps" / "forwarder" / "forwarder.c"
+NEIGHBOURS = ("02:00:00:00:00:0a", "02:00:00:00:00:0b")
 # Of an operation; the first is the row's own.
 CROSSINGS, RATE, MEDIAN, SLOW, BUSIEST = ("gate crossings", "a second", "microseconds, median",
                                           "microseconds, 99 of 100", "per cent of the busiest core")
@@ -53,6 +55,10 @@ def _iperf3(cores):
     return _real("iperf3", ("5201",), b"Server listening", 5201)
 
 
+def _forwarder(cores):
+    return Server(build_program("forwarder", FORWARDER), tuple(f"eth0={each}" for each in NEIGHBOURS), b"forwarding", None)
+
+
 # Name for --program -> (the Server for so many cores, its loads).
 SERVERS = {
     "http": (_http, (Load("own server: request", load.http("/hello"), *SECONDS),
@@ -65,6 +71,7 @@ SERVERS = {
                        Load("redis: get", load.redis("get"), *REQUESTS))),
     "iperf3": (_iperf3, (Load("iperf3: KiB to the guest", load.iperf3(), *KIB),
                          Load("iperf3: KiB from the guest", load.iperf3("-R"), *KIB))),
+    "forwarder": (_forwarder, (Load("forwarder: frame of 64 bytes", load.frames(TAP, MAC, *NEIGHBOURS), *FRAMES),)),
 }
 
 

@@ -24,7 +24,7 @@ from atoll.paths import ROOT, build_directory
 
 INIT = ROOT / "bench" / "network" / "init.c"
 ADDRESS, PEER = "10.9.0.2", "10.9.0.1/24"
-TAP = "guest"
+TAP, MAC = "guest", "52:54:00:12:34:56"
 MEMORY_MIB = 256
 SECONDS_MAX = 120
 TRY_SECONDS = 0.1
@@ -39,7 +39,7 @@ class Server:
     program: pathlib.Path
     arguments: tuple
     ready: bytes | None
-    port: int
+    port: int | None
     files: tuple = ()
 
 
@@ -136,14 +136,14 @@ def _guest_command(server, system, options, cores, net, image):
         files = [(str(linux_modules() / f"{name}.ko"), f"/{name}.ko") for name in MODULES]
         image.write_bytes(initial_files(_build_init(), [*files, (str(server.program), "/server"), *server.files]))
         arguments = [*(path for _, path in files), "become", ADDRESS, "/server", *server.arguments]
-        return linux_command(linux_kernel(), image, cores, arguments, net_arguments(net, None, "q35")), []
+        return linux_command(linux_kernel(), image, cores, arguments, net_arguments(net, MAC, "q35")), []
     kernel, posix = build_image_parts(net=net.partition("=")[0])
-    settings = Settings(ring=int(system[-1]), cores=cores, memory=MEMORY_MIB, machine="q35", seed=SEED, net=net,
+    settings = Settings(ring=int(system[-1]), cores=cores, memory=MEMORY_MIB, machine="q35", seed=SEED, net=net, mac=MAC,
                         ip=[ip_setting(f"{ADDRESS}/24")], environment=dict(DEFAULT_ENVIRONMENT),
                         files=list(server.files), kernel=options.kernel or str(kernel),
                         posix=options.posix or str(posix))
     image.write_bytes(pack(server.program, list(server.arguments), settings, framed=False))
-    return qemu_command(MachineOptions(cores, MEMORY_MIB, "q35", net=net), image), [f"entry={_entry(settings.kernel)}"]
+    return qemu_command(MachineOptions(cores, MEMORY_MIB, "q35", net=net, mac=MAC), image), [f"entry={_entry(settings.kernel)}"]
 
 
 def _entry(kernel):

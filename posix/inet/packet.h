@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sockets of AF_PACKET: frames as they are on the wire of the one network device, eth0. A socket is
+ * no core's: each frame that any core's queue receives is copied to all sockets that hear its
+ * protocol, and goes on to lwIP as if nobody had heard it; what waits is guarded by the socket's
+ * lock. A frame that is sent goes out by the calling core's queue, or if it has none by another's.
+ */
+#ifndef POSIX_INET_PACKET_H
+#define POSIX_INET_PACKET_H
+
+#include "../net/socket.h"
+#include "families.h"
+
+#define PACKET_DEVICE 2 /* index of eth0; 1 is the loopback's, whose packets are no frames */
+
+struct packet_frame {
+    struct packet_frame *next;
+    uint32_t bytes;
+    uint8_t kind; /* sll_pkttype */
+    uint8_t data[];
+};
+
+struct packet_socket {
+    struct socket base; /* first */
+    /* guarded by the lock */
+    uint32_t device;   /* 0: any */
+    uint16_t protocol; /* as on the wire; 0: hears nothing */
+    bool is_deaf_to_sent;
+    struct posix_wait_queue readers;
+    struct packet_frame *first, *last;
+    uint32_t received_bytes; /* with what frames cost */
+    uint32_t heard, dropped; /* since they were asked for */
+    /* Frames of sendmmsg that are not with the device yet. */
+    struct net_packet *pending, *last_pending;
+    uint32_t pending_count;
+    /* guarded by the lock of the list */
+    struct packet_socket *next;
+    bool is_listed;
+};
+
+/* Sockets that hear, so far: most programs have none. */
+extern _Atomic uint32_t packet_hearers;
+
+/* Copies a frame to who hears it. @sender  who sends it; NULL: not sent by a socket of AF_PACKET.
+ * In the stack. */
+void packet_note(const uint8_t *frame, size_t bytes, bool is_sent,
+                 const struct packet_socket *sender);
+/* A frame that was received, or is sent by lwIP. In the stack. */
+static inline void packet_hear(const uint8_t *frame, size_t bytes, bool is_sent)
+{
+    if (atomic_load_explicit(&packet_hearers, memory_order_relaxed) != 0) {
+        packet_note(frame, bytes, is_sent, NULL);
+    }
+}
+
+/* Bytes of a frame behind its header, at most. */
+uint32_t packet_mtu(void);
+
+/* ---- packet_data.c */
+/* Hears from now on what its protocol and device say, or nothing more. No lock held. */
+void packet_listen(struct packet_socket *socket);
+void packet_stop_listening(struct packet_socket *socket);
+void packet_drop_received(struct packet_socket *socket);
+int64_t packet_op_send(struct socket *base, struct socket_message *message);
+void packet_op_flush(struct socket *base);
+int64_t packet_op_receive(struct socket *base, struct socket_message *message);
+
+#endif
