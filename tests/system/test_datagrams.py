@@ -8,7 +8,7 @@ import struct
 from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, serve
 from frames import ICMP6, TYPE_ARP, UDP, Wire, arp, ip_packet, packed, udp
 from lib import ONE, PAIRWISE, TestFailure, system_test
-from namespace import add_tap, ip
+from atoll.namespace import add_tap, ip
 
 SECONDS_MAX = 30
 SHARED = PORT + 100

@@ -202,13 +202,14 @@ TEST(peers_are_dealt_among_who_listens)
     uint32_t of[CORES];
     static uint8_t first[PEERS], second[PEERS];
     CHECK(net_port_claim(NET_TCP, SHARED_PORT, 2) == 2);
-    CHECK(net_port_group(SHARED_PORT) == NULL);
-    CHECK(net_group_make(SHARED_PORT, 2, false) && net_group_make(SHARED_PORT, 2, false));
+    CHECK(net_port_group(NET_TCP, SHARED_PORT) == NULL);
+    CHECK(net_group_make(NET_TCP, SHARED_PORT, 2, false) &&
+          net_group_make(NET_TCP, SHARED_PORT, 2, false));
     count(of, first);
     CHECK(of[2] == PEERS && net_port_core(NET_TCP, SHARED_PORT) == 2);
     CHECK(net_port_claim(NET_TCP, SHARED_PORT, 0) == 2);
     for (uint32_t core = 0; core < CORES; core++) {
-        net_group_join(SHARED_PORT, core);
+        net_group_join(NET_TCP, SHARED_PORT, core);
     }
     count(of, first);
     for (uint32_t core = 0; core < CORES; core++) {
@@ -216,15 +217,15 @@ TEST(peers_are_dealt_among_who_listens)
     }
     count(of, second);
     CHECK(memcmp(first, second, sizeof(first)) == 0);
-    net_group_join(SHARED_PORT, 1);
-    net_group_leave(SHARED_PORT, 1); /* it has another */
+    net_group_join(NET_TCP, SHARED_PORT, 1);
+    net_group_leave(NET_TCP, SHARED_PORT, 1); /* it has another */
     count(of, second);
     CHECK(memcmp(first, second, sizeof(first)) == 0);
-    net_group_leave(SHARED_PORT, 1);
+    net_group_leave(NET_TCP, SHARED_PORT, 1);
     count(of, second);
     CHECK(of[1] == 0 && of[0] > 0 && of[2] > 0);
-    net_group_leave(SHARED_PORT, 0);
-    net_group_leave(SHARED_PORT, 2);
+    net_group_leave(NET_TCP, SHARED_PORT, 0);
+    net_group_leave(NET_TCP, SHARED_PORT, 2);
     count(of, second);
     CHECK(of[2] == PEERS);
 }
@@ -234,8 +235,8 @@ TEST(peers_are_dealt_among_who_listens)
 TEST(errors_find_the_core_of_their_peer)
 {
     uint8_t packet[PACKET_BYTES], error[PACKET_BYTES];
-    net_group_join(SHARED_PORT, 0);
-    net_group_join(SHARED_PORT, 1);
+    net_group_join(NET_TCP, SHARED_PORT, 0);
+    net_group_join(NET_TCP, SHARED_PORT, 1);
     for (uint32_t peer = 0; peer < 100; peer++) {
         make_segment(packet, peer, 16);
         make_4(error, 1, 0, 0);
@@ -244,8 +245,8 @@ TEST(errors_find_the_core_of_their_peer)
         memcpy(error + 28 + 16, packet + 12, 4);
         CHECK(steer(error, 56) == steer(packet, 40));
     }
-    net_group_leave(SHARED_PORT, 0);
-    net_group_leave(SHARED_PORT, 1);
+    net_group_leave(NET_TCP, SHARED_PORT, 0);
+    net_group_leave(NET_TCP, SHARED_PORT, 1);
 }
 
 // @verifies ATL-LLR-POSIX-0982~1 @robust
@@ -255,7 +256,7 @@ TEST(what_a_core_does_not_know_is_passed_on)
     struct tcp_pcb connection = {.local_port = SHARED_PORT, .remote_port = 1031};
     uint8_t opening[PACKET_BYTES], later[PACKET_BYTES];
     CHECK(net_port_claim(NET_TCP, SHARED_PORT + 1, 0) == 0 &&
-          net_group_make(SHARED_PORT + 1, 0, false));
+          net_group_make(NET_TCP, SHARED_PORT + 1, 0, false));
     make_segment(opening, 7, 2);
     make_segment(later, 7, 16);
     put_port(opening + 22, SHARED_PORT + 1);
@@ -291,12 +292,12 @@ TEST(what_a_core_does_not_know_is_passed_on)
 TEST(there_are_only_so_many)
 {
     uint16_t port = 20000;
-    while (net_group_make(port, 0, false)) {
+    while (net_group_make(NET_TCP, port, 0, false)) {
         port++;
         CHECK(port < 21000);
     }
-    CHECK(net_port_group(port) == NULL && net_port_core(NET_TCP, port) == port % CORES);
-    CHECK(net_port_core(NET_TCP, 20000) == 0 && net_group_make(20000, 0, false));
+    CHECK(net_port_group(NET_TCP, port) == NULL && net_port_core(NET_TCP, port) == port % CORES);
+    CHECK(net_port_core(NET_TCP, 20000) == 0 && net_group_make(NET_TCP, 20000, 0, false));
 }
 
 CHECK_MAIN()

@@ -84,7 +84,8 @@ void packet_note(const uint8_t *frame, size_t bytes, bool is_sent,
 
 void device_fails(bool is_off)
 {
-    (is_off ? offs : restarts)++;
+    offs += is_off;
+    restarts += !is_off;
 }
 
 struct pbuf *pbuf_alloced_custom(pbuf_layer layer, u16_t bytes, pbuf_type type,
