@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* System calls whose strace is known; the argument chooses:
  *     files, memory, waits, sockets, signals     one thread, the same calls on every Linux
+ *     interrupted                                 calls that a signal interrupts
  *     threads     two threads that take turns, each on a core of its own if there are two
  *     many N      two threads that call getppid N times each, then "made"
  * What is made in vain is made on purpose. */
@@ -23,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -181,9 +183,30 @@ static void sockets(void)
     getpeername(datagram, (struct sockaddr *)&address, &size);
 }
 
+static int fed[2]; /* a pipe that the handler writes to */
+
 static void handle(int number)
 {
-    (void)number;
+    if (number == SIGALRM) {
+        write(fed[1], "x", 1);
+    }
+}
+
+/* A call that begins again after its handler, and one that does not. The signal may come before
+ * its call on a machine that is busy: many times, and nobody waits for ever. */
+static void interrupted(void)
+{
+    const struct itimerval soon = {.it_value = {0, 20000}};
+    struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
+    pipe(fed);
+    sigaction(SIGALRM, &action, NULL);
+    for (int i = 0; i < 10; i++) {
+        setitimer(ITIMER_REAL, &soon, NULL);
+        read(fed[0], bytes, 1);
+        setitimer(ITIMER_REAL, &soon, NULL);
+        nanosleep(&(struct timespec){0, 50000000}, NULL);
+        read(fed[0], bytes, 1);
+    }
 }
 
 static void signals(void)
@@ -268,8 +291,13 @@ int main(int argument_count, char **arguments)
     static const struct {
         const char *name;
         void (*make)(void);
-    } modes[] = {{"files", files},     {"memory", memory},   {"waits", waits},
-                 {"sockets", sockets}, {"signals", signals}, {"threads", threads}};
+    } modes[] = {{"files", files},
+                 {"memory", memory},
+                 {"waits", waits},
+                 {"sockets", sockets},
+                 {"signals", signals},
+                 {"threads", threads},
+                 {"interrupted", interrupted}};
     for (int i = 1; i < argument_count; i++) {
         for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
             if (strcmp(arguments[i], modes[m].name) == 0) {
