@@ -181,6 +181,9 @@ int64_t debug_answer(const struct debug_question *question, const uint8_t *data,
         return debug_calls_take(question->address, answer);
     case DEBUG_QUESTION_CALLS_OPEN:
         return debug_calls_open(question->address, answer);
+    case DEBUG_QUESTION_GATE:
+        memcpy(answer, debug_gate_counts, sizeof(debug_gate_counts));
+        return sizeof(debug_gate_counts);
     case DEBUG_QUESTION_KINDS:
         break;
     }

@@ -105,6 +105,7 @@ enum debug_question_kind {
     DEBUG_QUESTION_CALLS_SELECT, /* which calls are noted: 32 of them, low half, high half: which */
     DEBUG_QUESTION_CALLS_TAKE,   /* struct debug_calls_answer and slots from position address on */
     DEBUG_QUESTION_CALLS_OPEN,   /* struct debug_open_call of pool indices from address on */
+    DEBUG_QUESTION_GATE,         /* for each call of the gate: how many, uint64_t */
     DEBUG_QUESTION_KINDS,
 };
 
@@ -235,6 +236,10 @@ struct debug_trace {
 #define DEBUG_VECTORS 256u
 /* Interrupts and exceptions of this core, by vector. */
 extern PERCORE uint64_t debug_vector_counts[DEBUG_VECTORS];
+
+/* ---- gate.c: calls of the gate on this core, by number; their names */
+extern PERCORE uint64_t debug_gate_counts[GATE_CALL_COUNT];
+const char *debug_gate_name(uint32_t number);
 
 /* ---- memory.c */
 

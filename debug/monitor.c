@@ -63,7 +63,7 @@ static void help(struct debug_reply *reply)
     say(reply, "monitor top      threads by processor time since boot");
     say(reply, "monitor mem      frames of each core");
     say(reply, "monitor channels messages between cores");
-    say(reply, "monitor gate     how often the kernel was entered, by core");
+    say(reply, "monitor gate     how often the kernel was entered, by core and call");
     say(reply, "monitor irqs     interrupts and exceptions, by core and vector");
     say(reply, "monitor audit    judges the page tables of all cores now");
 }
@@ -151,6 +151,32 @@ static void memory(struct debug_reply *reply)
     }
 }
 
+/* A row for each call that was made. @impl ATL-LLR-DEBUG-0805~1 */
+static void gate_calls(struct debug_reply *reply)
+{
+    static PERCORE uint64_t counts[GATE_CALL_COUNT];
+    say(reply, "core  call         count");
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        struct debug_question question = {.kind = DEBUG_QUESTION_GATE, .core = core};
+        const uint8_t *answer;
+        if (debug_ask(&question, NULL, &answer) != (int64_t)sizeof(counts)) {
+            continue;
+        }
+        memcpy(counts, answer, sizeof(counts));
+        for (uint32_t number = 0; number < GATE_CALL_COUNT; number++) {
+            if (counts[number] != 0) {
+                struct line line = {.used = 0};
+                put_number(&line, core, 10);
+                column(&line, 6);
+                put(&line, debug_gate_name(number));
+                column(&line, 19);
+                put_number(&line, counts[number], 10);
+                end_line(&line, reply);
+            }
+        }
+    }
+}
+
 static void gate(struct debug_reply *reply)
 {
     say(reply, "core  gate calls   Linux calls  interrupts   faults       switches");
@@ -165,6 +191,7 @@ static void gate(struct debug_reply *reply)
         }
         end_line(&line, reply);
     }
+    gate_calls(reply);
 }
 
 /* The threads that ran longest. @impl ATL-LLR-DEBUG-0804~1 */

@@ -195,6 +195,7 @@ def test_gdb_monitor(guest):
         # A thread that spins has run longest; the timer's and the stub's interrupts have come.
         said.has(r"^thread   core  cpu %   cpu ms       name\n\d+ +\d +\d+ +\d+ +debugged$")
         said.has(r"^\d +(64|252|253) +\d+$", guest.cores).has(r"^core  free", 2)
+        said.has(r"^0 +thread_create +[1-9]\d*$")
         if guest.cores > 1:
             said.has(r"^1 +0 +[1-9]\d* +\d+$").has(r"^0 +1 +[1-9]\d* +\d+$")
         tables = [line for line in said.text.splitlines() if re.match(r"\d|core|thread|monitor|from", line)]

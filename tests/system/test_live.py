@@ -43,6 +43,7 @@ def live(guest, session, *words):
 
 
 # @verifies ATL-LLR-TOOL-0930~1 ATL-LLR-TOOL-0931~1 ATL-LLR-TOOL-0932~1 ATL-LLR-DEBUG-0751~1
+# @verifies ATL-LLR-DEBUG-0805~1
 @system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",))
 def test_live_tables(guest):
     with beating(guest) as session:
@@ -52,7 +53,8 @@ def test_live_tables(guest):
         for name in ("memory", "mem"):
             live(guest, session, name).has(r"^ +\d+ +\d+ +\d+ +\d+$", guest.cores)
         live(guest, session, "threads").has(r" (running|ready) .* compute$")
-        live(guest, session, "gate").has(r"^ +\d( +\d+){5}$", guest.cores)
+        live(guest, session, "gate").has(r"^ +\d( +\d+){5}$", guest.cores).has(r"^ +\d  park +[1-9]\d*$").has(
+            r"^ +0  thread_create +[1-9]\d*$").has_not(r"^ +\d  exit ")
         live(guest, session, "irqs").has(r"^ +0 +252 +\d+  debug line$").has(r"^ +\d +64 +\d+  timer$")
         channels = live(guest, session, "channels")
         if guest.cores > 1:

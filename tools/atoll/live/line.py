@@ -23,6 +23,7 @@ THREAD_FIELDS = ("handle", "rip", "rsp", "stack", "run_ns", "state", "priority",
                  "id", "name")
 CHANNEL = struct.Struct("<II")
 VECTORS = struct.Struct("<256Q")
+COUNT = struct.Struct("<Q")
 TRACE = struct.Struct("<QQ")
 INDEX_BITS = 16  # of a thread's handle: GATE_THREAD_INDEX
 
@@ -156,6 +157,11 @@ class Line:
         """How many of each vector; None: no answer."""
         data = self.ask(core, "INTERRUPTS", size=VECTORS.size)
         return VECTORS.unpack(data) if data and len(data) == VECTORS.size else None
+
+    def gate(self, core):
+        """How often each call of the gate was made; None: no answer."""
+        data = self.ask(core, "GATE", size=COUNT.size)
+        return [value for value, in COUNT.iter_unpack(data)] if data else None
 
     def trace(self, core):
         """The core's trace ring as one moment left it: (made, bytes of records, oldest first)."""

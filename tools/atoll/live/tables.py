@@ -3,6 +3,7 @@
 import functools
 import re
 
+from atoll.gate import gate_calls
 from atoll.paths import ROOT
 
 COLUMNS = 80
@@ -45,7 +46,17 @@ def gate(line, count):
     def row(said):
         return "".join(f"{said[name]:>13}" for name in
                        ("gate_calls", "linux_calls", "interrupts", "faults", "switches"))
-    return _for_cores(line, count, "core     gate calls  Linux calls   interrupts       faults     switches", row)
+    lines = _for_cores(line, count, "core     gate calls  Linux calls   interrupts       faults     switches", row)
+    names = {fields["number"]: name for name, fields in gate_calls().items()}
+    lines += ["", "core  call                  count"]
+    for core in range(count):
+        counts = line.gate(core)
+        if counts is None:
+            lines.append(f"{core:>4}  {NO_ANSWER}")
+            continue
+        lines += [_row(f"{core:>4}  {names.get(number, '?'):<14}{made:>13}")
+                  for number, made in enumerate(counts) if made]
+    return lines
 
 
 def threads(line, count):
