@@ -134,7 +134,8 @@ static uint32_t sum_words(const uint8_t *bytes, size_t count)
     return sum;
 }
 
-/* The device completes the checksum of a TCP segment, which holds that of the pseudo header. */
+/* The device completes the checksum of a TCP segment, which holds that of the pseudo header.
+ * @impl ATL-LLR-NET-0931~1 */
 static void leave_checksum(uint8_t *header, uint8_t *frame, size_t bytes)
 {
     uint8_t *packet = frame + ETHERNET_BYTES;

@@ -71,6 +71,22 @@ def test_gdb_threads_meet(guest):
         session.end().expect(status=7)
 
 
+# @verifies ATL-LLR-DEBUG-0011~1
+@system_test(matrix=EACH, timeout_s=120, libc=("musl",), cores=(2, 4))
+def test_gdb_steps_over_a_breakpoint_while_others_run(guest):
+    """One thread meets it in each turn, and none of its turns is missed; the others go on meanwhile."""
+    with debugged(guest, "spin", guest.cores) as session:
+        said = session.gdb("break meet if number == 0", "continue", "print turns", *["continue"] * 5, "print turns",
+                           "delete", "set var must_end = 1", "continue")
+        said.has(r"hit Breakpoint 1, meet \(number=0, turn=", 6)
+        before, after = ([int(word) for word in text.split(",")[:guest.cores]]
+                         for text in re.findall(r"^\$\d = \{(.*?)(?: <.*)?\}$", said.text, re.M))
+        done = [new - old for old, new in zip(before, after)]
+        if done[0] != 5 or not sum(done[1:]) > 0:
+            raise TestFailure(f"the turns of the threads are {done}", said.text)
+        session.end().expect(status=7)
+
+
 # @verifies ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0014~1
 @system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",))
 def test_gdb_watch(guest):
@@ -80,6 +96,8 @@ def test_gdb_watch(guest):
                            "detach")
         said.has(r"^Thread \d+ .*hit Hardware watchpoint 1: watched$", 2)
         said.has(r"^Old value = 0\nNew value = 5$").has(r"^Old value = 5\nNew value = 10$")
+        # It was set on the first core, and the last one wrote.
+        said.has(rf'^\* \d+ +Thread \d+ "debugged" \(core {guest.cores - 1}, .*\) writer \(')
         session.end().expect(status=15)
 
 
@@ -98,7 +116,7 @@ def test_gdb_signals(guest):
 
 # @verifies ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0012~1 ATL-LLR-DEBUG-0014~1 ATL-LLR-DEBUG-0009~1 ATL-LLR-DEBUG-0870~1
 @system_test(matrix=EACH, timeout_s=60, libc=("musl",),
-             verb=("finish", "until", "return", "awatch", "thread", "signal", "share"))
+             verb=("finish", "until", "return", "awatch", "thread", "signal", "share", "range", "realtime", "memory"))
 def test_gdb_verbs(guest):
     """What docs/DEBUGGING.md names beside the ways of the other tests; detached, the program goes on to its end."""
     mode, commands, wanted, status, output = {
@@ -114,6 +132,12 @@ def test_gdb_verbs(guest):
         "thread": ("spin", ("break meet", "continue", "print number == own_number", "delete",
                             "set var must_end = 1"), (r"^\$1 = 1$",), 7, b"spins\n"),
         "share": ("share", ("continue",), (r"^\[Inferior 1 \(Remote target\) exited with code 010\]$",), 8, b""),
+        # A line is one order to the machine: it steps by itself until the line is left.
+        "range": ("plain", ("break main", "continue", "set debug remote 1", "next", "set debug remote 0"),
+                  (r"Sending packet: \$vCont;r[0-9a-f]+,[0-9a-f]+:p?[0-9a-f.]+",), 5, b"local 42 0\n"),
+        "realtime": ("realtime", ("handle SIG63 nostop noprint pass", "continue"), (r"exited with code 037\]$",), 31, b""),
+        "memory": ("plain", ("info mem",), (r"^Using memory regions provided by the target\.$",
+                                            r"0x0000000000000000\s+0x0000800000000000\s+rw "), 5, b"local 42 0\n"),
         "signal": ("fault", ("continue", "signal 0", "continue"),
                    (r"received signal SIGSEGV(.|\n)*received signal SIGSEGV",), 9, b"handler 11\n"),
     }[guest.verb]
@@ -121,7 +145,7 @@ def test_gdb_verbs(guest):
         said = session.gdb(*commands, "detach")
         for pattern in wanted:
             said.has(pattern)
-        if guest.verb == "share":
+        if guest.verb in ("share", "realtime"):
             said.has_not("received signal")
         session.end().expect(status=status, stdout=output)
 
@@ -346,6 +370,8 @@ def test_gdb_hostile_packets(guest):
             converse(session.line, packet(text), b"$E")
         for text in (b"vMustReplyEmpty", b"QNonStop:2", b"", b"\x01\xff", b"qUnknown", b"vFile:unknown:1", b"!"):
             converse(session.line, packet(text), b"$#00")
+        converse(session.line, packet(b"x400000,4"), b"$b\x7fELF#")  # newer GDBs read memory so
+        converse(session.line, packet(b"x10,4"), b"$E0e#")
         converse(session.line, packet(b"vFile:open:2f6e6f,0,0"), b"$F-1,2#")
         converse(session.line, packet(b"vFile:open:2f6e6f,1,0"), b"$F-1,1e#")
         converse(session.line, packet(b"vFile:pread:ffff,10,0"), b"$F-1,9#")

@@ -20,12 +20,13 @@ def firmware(folder):
 
 
 def boot(guest, is_uefi):
+    """The program's output and its status come, and the machine goes off by itself."""
     kernel, posix = guest.parts()
     with tempfile.TemporaryDirectory(prefix="atoll-iso-") as name:
         folder = pathlib.Path(name)
         iso = folder / "hello.iso"
         made = guest.tool("pack", "--iso", "--kernel", kernel, "--posix", posix, "--ring", guest.ring,
-                          "--cores", guest.cores, "-o", iso, guest.build("hello.c"))
+                          "--cores", guest.cores, "-o", iso, guest.build("exit_status.c"), "7")
         if made.returncode != 0:
             raise TestFailure("pack --iso failed", made.stderr.decode())
         medium = [word.format(iso) for word in MEDIA[guest.medium]]
@@ -33,8 +34,8 @@ def boot(guest, is_uefi):
             ["qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-m", "256", "-smp", str(guest.cores),
              *(firmware(folder) if is_uefi else []), *medium, "-serial", "stdio", "-display", "none",
              "-no-reboot"], capture_output=True, stdin=subprocess.DEVNULL, timeout=guest.timeout_s)
-    if b"Hello, world!" not in done.stdout:
-        raise TestFailure("the program did not run", done.stdout.decode("utf-8", "backslashreplace")
+    if not done.stdout.replace(b"\r", b"").endswith(b"status 7 by return\nexit handlers ran\natoll: exit status 7\n"):
+        raise TestFailure("the program did not run to its end", done.stdout.decode("utf-8", "backslashreplace")
                           + done.stderr.decode())
 
 

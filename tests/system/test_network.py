@@ -2,11 +2,14 @@
 """TCP and names between a guest and this machine, through QEMU's user network: DHCP, a web server that
 clients here reach by a forwarded port, a guest that connects to a server here."""
 import http.client
+import pathlib
 import socket
+import struct
+import tempfile
 import threading
 
 from atoll.net import net_arguments, net_device
-from lib import ONE, PAIRWISE, ROOT, system_test
+from lib import EACH, ONE, PAIRWISE, ROOT, TestFailure, system_test
 
 SECONDS_MAX = 20
 CLIENTS, REQUESTS = 4, 25
@@ -137,3 +140,71 @@ def test_program_starts_though_nobody_gives_an_address(guest):
     result = guest.boot(image, qemu=silence).expect(status=1)
     result.expect_that(b"nobody gives this machine an address" in result.stderr, "it is told")
     result.expect_that(b"/etc/resolv.conf: No such file" in result.stderr, "the program runs")
+
+
+def frames_of(path):
+    """The frames of a file in pcap's format, of Ethernet."""
+    data = path.read_bytes()
+    magic, _, _, _, _, _, link = struct.unpack_from("<IHHiIII", data)
+    if (magic, link) != (0xa1b2c3d4, 1):
+        raise TestFailure(f"this is no pcap of Ethernet: {data[:24]}")
+    place = 24
+    while place < len(data):
+        _, _, kept, length = struct.unpack_from("<IIII", data, place)
+        if kept != length:
+            raise TestFailure(f"{kept} bytes of a frame of {length}")
+        yield data[place + 16:place + 16 + kept]
+        place += 16 + kept
+
+
+def sent_to(frames, port):
+    """What TCP of IPv4 carried to a port, put together: {place in the stream: bytes}, which begin at 1."""
+    first, pieces = None, {}
+    for frame in frames:
+        if frame[12:14] == b"\x08\0" and frame[23] == 6:
+            segment = frame[14 + (frame[14] & 15) * 4:14 + struct.unpack_from("!H", frame, 16)[0]]
+            _, to, sequence, _, offset = struct.unpack_from("!HHIIB", segment)
+            if to == port:
+                first = sequence if segment[13] & 2 else first
+                pieces[(sequence - first) % 2**32] = segment[offset // 16 * 4:]
+    return pieces
+
+
+# @verifies ATL-LLR-TOOL-0954~1
+@system_test(matrix=EACH, libc=("musl",), timeout_s=60)
+def test_pcap_has_what_was_sent(guest):
+    received, kernel, posix = bytearray(), *guest.parts(net="user")
+    threads = Threads()
+    with tempfile.TemporaryDirectory(prefix="atoll-test-") as folder, socket.create_server(("127.0.0.1", 0)) as server:
+        path = pathlib.Path(folder, "a,b.pcap")
+        server.settimeout(SECONDS_MAX)
+
+        def echo():
+            peer, _ = server.accept()
+            while data := peer.recv(65536):
+                received.extend(data)
+                peer.sendall(data)
+            peer.close()
+
+        threads.start(echo)
+        port = server.getsockname()[1]
+        done = guest.tool("run", "--ring", guest.ring, "--cores", guest.cores, "--machine", guest.machine, "--net", "user",
+                          "--kernel", kernel, "--posix", posix, "--pcap", path, guest.build("network_client.c"), port, 1)
+        threads.join()
+        if done.returncode != 0 or not done.stdout.endswith(b"echoed\n") or threads.wrong:
+            raise TestFailure(f"status {done.returncode}, {threads.wrong}", (done.stdout + done.stderr).decode())
+        frames = list(frames_of(path))
+    pieces = sent_to(frames, port)
+    if bytes(received) != b"".join(stream_of(pieces)) or len(received) == 0:
+        raise TestFailure(f"{len(frames)} frames do not have the {len(received)} bytes that came")
+    if not any(frame[36:38] == struct.pack("!H", 67) and frame[12:14] == b"\x08\0" for frame in frames):
+        raise TestFailure("there is no question of DHCP")
+
+
+def stream_of(pieces):
+    """The pieces in order, without what was sent twice."""
+    behind = 1
+    for place, piece in sorted(pieces.items()):
+        if piece and place + len(piece) > behind:
+            yield piece[behind - place:]
+            behind = place + len(piece)

@@ -8,7 +8,7 @@ import tempfile
 from atoll.namespace import add_tap
 from bridge import internet_checksum
 from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, serve
-from lib import PAIRWISE, TestFailure, system_test
+from lib import EACH, PAIRWISE, TestFailure, system_test
 
 EXCHANGES = 2500
 CONNECTIONS = 32
@@ -34,6 +34,44 @@ def test_both_protocols_of_both_families(guest):
             if not server.echoes(address, bytes(i % 251 for i in range(200000))):
                 raise TestFailure(f"{address} does not echo")
             datagrams(address)
+
+    serve(guest, scenario, lambda: add_tap("guest", PEER_4, PEER_6))
+
+
+SOL_PACKET, PACKET_AUXDATA, TP_STATUS_CSUMNOTREADY = 263, 8, 8  # <linux/if_packet.h>
+
+
+def tcp_frames(capture):
+    """(type of the frame's protocol, whether it is this machine's, whether its checksum was left to be completed) of
+    what a packet socket has got."""
+    capture.setblocking(False)
+    while True:
+        try:
+            frame, control, _, origin = capture.recvmsg(2048, 256)
+        except BlockingIOError:
+            return
+        kind = struct.unpack_from("!H", frame, 12)[0]
+        if frame[{0x0800: 23, 0x86dd: 20}.get(kind, 0)] == socket.IPPROTO_TCP and kind in (0x0800, 0x86dd):
+            status, = struct.unpack_from("I", next(data for level, *_, data in control if level == SOL_PACKET))
+            yield kind, origin[2] == socket.PACKET_OUTGOING, bool(status & TP_STATUS_CSUMNOTREADY)
+
+
+# @verifies ATL-LLR-NET-0931~1
+@system_test(matrix=EACH, libc=("musl",), timeout_s=60)
+def test_checksums_are_left_to_the_device(guest):
+    """Of each segment of the guest, and of ours but for those that Linux sums up itself, as its last words to a
+    connection that is gone."""
+    def scenario(server):
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as capture:
+            capture.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+            capture.bind(("guest", 3))
+            server.expect_service()
+            frames = list(tcp_frames(capture))
+        for kind in (0x0800, 0x86dd):
+            for is_ours in (False, True):
+                left = [is_left for a, b, is_left in frames if (a, b) == (kind, is_ours)]
+                if not (any if is_ours else all)(left or [False]):
+                    raise TestFailure(f"type {kind:#x}, ours {is_ours}: of {len(left)} sums {sum(left)} are left")
 
     serve(guest, scenario, lambda: add_tap("guest", PEER_4, PEER_6))
 

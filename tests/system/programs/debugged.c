@@ -40,9 +40,18 @@ static void *worker(void *argument)
     return NULL;
 }
 
+static void go_to_last_core(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((int)sysconf(_SC_NPROCESSORS_ONLN) - 1, &set);
+    sched_setaffinity(0, sizeof(set), &set);
+}
+
 static void *writer(void *argument)
 {
     (void)argument;
+    go_to_last_core();
     for (int i = 0; i < 3; i++) {
         usleep(1000);
         watched += 5; /* mark: write */
@@ -89,6 +98,13 @@ static void on_user(int number)
     alarms += number == SIGALRM;
 }
 
+static volatile int real_times;
+
+static void on_real_time(int number)
+{
+    real_times += number == 63;
+}
+
 /* Signals that the program sends itself, and one of a timer. */
 static int raised(void)
 {
@@ -104,6 +120,14 @@ static int raised(void)
     return 20 + users;
 }
 
+/* A signal that GDB has beyond its first 64: SIG63 is its 75. */
+static int real_time(void)
+{
+    signal(63, on_real_time);
+    raise(63);
+    return 30 + real_times;
+}
+
 /* On as many cores as there are. */
 static void start(void *(*body)(void *), int count, pthread_t *threads)
 {
@@ -117,10 +141,7 @@ static void start(void *(*body)(void *), int count, pthread_t *threads)
 /* On the last core, which does not have the console. */
 static int tell(void)
 {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((int)sysconf(_SC_NPROCESSORS_ONLN) - 1, &set);
-    sched_setaffinity(0, sizeof(set), &set);
+    go_to_last_core();
     watched = 1; /* mark: tell */
     (void)!write(STDOUT_FILENO, "told\n", 5);
     watched = 2;
@@ -184,6 +205,9 @@ int main(int argc, char **argv)
     }
     if (strcmp(mode, "raise") == 0) {
         return raised();
+    }
+    if (strcmp(mode, "realtime") == 0) {
+        return real_time();
     }
     if (strcmp(mode, "abort") == 0) {
         abort();
