@@ -43,7 +43,7 @@ static enum result read_multiboot2(uint64_t info, struct handover *handover)
     TRY(boot_physical_read(header, info, sizeof(header)));
     uint32_t bytes = bytes_u32(header);
     if (bytes > MULTIBOOT2_BYTES_MAX) {
-        return RESULT_TOO_BIG;
+        return RESULT_RANGE;
     }
     TRY(boot_physical_read(boot_buffer, info, bytes));
     return handover_parse_multiboot2(boot_buffer, bytes, info, handover);

@@ -12,10 +12,6 @@
 #define PM1_SLEEP_ENABLE (1u << 13)
 #define SLEEP_CONTROL_TYPE_SHIFT 2
 #define SLEEP_CONTROL_ENABLE (1u << 5)
-#define RESET_PORT 0xcf9
-#define RESET_FULL 0x0eu
-#define KEYBOARD_PORT 0x64
-#define KEYBOARD_RESET 0xfeu
 /* The machine goes on for a moment after it was told to stop. A read of the delay port takes about
  * a microsecond, and in an emulator it hands the processor to who must stop it; looking at the
  * clock instead kept a busy host from it for 60 million instructions. */
@@ -58,9 +54,7 @@ noreturn void power_off(void)
     cpu_cli();
     console_panic_begin();
     soft_off();
-    cpu_out8(RESET_PORT, RESET_FULL);
-    cpu_out8(KEYBOARD_PORT, KEYBOARD_RESET);
-    /* Without handlers any fault becomes a triple fault, which resets the processor. */
+    /* Without handlers any fault becomes a triple fault, which resets the machine. */
     cpu_lidt(&(struct cpu_descriptor_table){0});
     for (;;) {
         __builtin_trap();

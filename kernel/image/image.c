@@ -20,16 +20,15 @@ static enum result check_layout(const struct image_header *header, uint64_t byte
     return RESULT_OK;
 }
 
-/* The index counts with its own checksum field as zero.
+/* The index counts with its own checksum field, which the other one follows, as zero.
  * @impl ATL-LLR-IMAGE-0002~1 */
 static enum result check_sums(const struct image_header *header, image_crc32c_update crc,
                               const char **reason)
 {
-    static const uint32_t zero = 0;
     uint64_t field = offsetof(struct image_header, crc_index);
-    uint64_t behind = field + sizeof(header->crc_index);
+    uint64_t sums = (uint64_t)header->crc_posix << 32, behind = field + sizeof(sums);
     uint32_t state = crc(UINT32_MAX, header, field);
-    state = crc(state, &zero, sizeof(zero));
+    state = crc(state, &sums, sizeof(sums));
     state = crc(state, image_at(header, behind), header->index_bytes - behind);
     IMAGE_REQUIRE(~state == header->crc_index, "checksum of the index differs");
     state = crc(UINT32_MAX, image_at(header, header->index_bytes),

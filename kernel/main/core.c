@@ -187,7 +187,7 @@ noreturn void kernel_core_main(core_id_t self)
     console_service_initialize(self);
     entropy_start(self);
     perturb_start(self);
-    gate_services.network_kick = virtio_network_start();
+    virtio_network_start();
     if (self.value == 0) {
         other_cores_start();
     }

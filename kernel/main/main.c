@@ -13,13 +13,10 @@
 /* @impl ATL-LLR-IMAGE-0002~1 */
 static uint32_t crc_by_instruction(uint32_t state, const void *bytes, uint64_t count)
 {
-    const uint8_t *at = bytes;
+    const uint64_t *words = bytes;
     uint64_t crc = state;
-    for (; count >= sizeof(uint64_t); count -= sizeof(uint64_t), at += sizeof(uint64_t)) {
-        crc = cpu_crc32q(crc, *(const uint64_t *)(const void *)at);
-    }
-    for (; count > 0; count--, at++) {
-        crc = cpu_crc32b(crc, *at);
+    for (uint64_t i = 0; i < count / sizeof(*words); i++) {
+        crc = cpu_crc32q(crc, words[i]);
     }
     return (uint32_t)crc;
 }

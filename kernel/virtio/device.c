@@ -39,8 +39,8 @@ struct name {
 #define QUEUE_VECTOR ((struct name){0x1a, 2, 0})
 #define QUEUE_ENABLE ((struct name){0x1c, 2, 0x44})
 #define NOTIFY_OFFSET ((struct name){0x1e, 2, 0})
-#define QUEUE_DESCRIPTORS                                                                          \
-    ((struct name){0x20, 4, 0x80}) /* 64 bits in two pieces, as the next two */
+/* 64 bits in two pieces, as the next two */
+#define QUEUE_DESCRIPTORS ((struct name){0x20, 4, 0x80})
 #define QUEUE_AVAILABLE ((struct name){0x28, 4, 0x90})
 #define QUEUE_USED ((struct name){0x30, 4, 0xa0})
 #define INTERRUPT_STATUS ((struct name){0, 0, 0x60})

@@ -23,7 +23,6 @@
 #define SLOT_FUNCTIONS 8u
 #define COMMAND_ON 0x406u /* memory, bus master, no INTx */
 #define COMMAND_MEMORY 0x402u
-#define PCI_COMMAND_MEMORY 2u
 #define MSIX_ENABLE 0x80000000u
 #define MSIX_MASKED 0x40000000u
 #define REGISTERS_BYTES 0x100u
@@ -42,6 +41,24 @@
 #define MMIO_CONFIG 0x100u
 #define MMIO_VERSION_MODERN 2u
 
+/* How many pairs of queues a network device has, if each core can have the notification pages of
+ * one alone; else 0. The validator: nobody reads it again. Registers that are not switched on read
+ * as all ones.
+ *
+ * @impl ATL-LLR-VIRTIO-0830~1 */
+static uint32_t pairs_of(const struct facts_virtio *device)
+{
+    if (device->kind != VIRTIO_NETWORK || device->msix == 0 ||
+        device->notify_multiplier != PAGE_BYTES || !IS_ALIGNED(device->notify, PAGE_BYTES) ||
+        device->config >= BOOT_SHOWN || !device_may_be_at(device->config, VIRTIO_CONFIG_BYTES)) {
+        return 0;
+    }
+    uint32_t pairs = device_read(device->config + CONFIG_PAIRS, 2);
+    return pairs > 1 && pairs <= CORE_COUNT_MAX && PAIRS_NOTIFY_BYTES(pairs) <= device->notify_bytes
+               ? pairs
+               : 0;
+}
+
 /* Keeps a device if it is one that the kernel drives, the first of its kind, and its registers can
  * be shown. */
 static bool keep(struct facts_virtio device)
@@ -53,6 +70,7 @@ static bool keep(struct facts_virtio device)
                                      : NULL;
     bool is_kept = false;
     if (place != NULL && place->kind == 0) {
+        device.pairs = pairs_of(&device);
         uint64_t notify_bytes = device.pairs > 0 ? PAIRS_NOTIFY_BYTES(device.pairs) : NOTIFY_BYTES;
         device.notify_bytes = (uint32_t)MIN(device.notify_bytes, notify_bytes);
         device.registers = device_show(device.registers, REGISTERS_BYTES);
@@ -111,23 +129,6 @@ static void look_at_neighbour(uint32_t function, const uint32_t *words)
                 is_kept ? "" : ": left off");
 }
 
-/* How many pairs of queues a network device has, if each core can have the notification pages of
- * one alone; else 0. The validator: nobody reads it again.
- *
- * @impl ATL-LLR-VIRTIO-0830~1 */
-static uint32_t pairs_of(const struct facts_virtio *device)
-{
-    if (device->kind != VIRTIO_NETWORK || device->msix == 0 ||
-        device->notify_multiplier != PAGE_BYTES || !IS_ALIGNED(device->notify, PAGE_BYTES) ||
-        device->config >= BOOT_SHOWN || !device_may_be_at(device->config, VIRTIO_CONFIG_BYTES)) {
-        return 0;
-    }
-    uint32_t pairs = device_read(device->config + CONFIG_PAIRS, 2);
-    return pairs > 1 && pairs <= CORE_COUNT_MAX && PAIRS_NOTIFY_BYTES(pairs) <= device->notify_bytes
-               ? pairs
-               : 0;
-}
-
 /* @impl ATL-LLR-VIRTIO-0008~2 */
 static void look_at_function(uint32_t function)
 {
@@ -137,11 +138,7 @@ static void look_at_function(uint32_t function)
         words[i] = config_read(function, 4 * i);
     }
     look_at_neighbour(function, words);
-    if (pci_parse_virtio(words, &device) != RESULT_OK) {
-        return;
-    }
-    device.pairs = (words[PCI_COMMAND / 4] & PCI_COMMAND_MEMORY) != 0 ? pairs_of(&device) : 0;
-    if (!keep(device)) {
+    if (pci_parse_virtio(words, &device) != RESULT_OK || !keep(device)) {
         return;
     }
     config_write(function, PCI_COMMAND, (words[PCI_COMMAND / 4] & 0xffff) | COMMAND_ON);

@@ -241,23 +241,6 @@ static void start(void)
                 is_on ? "is port 0" : "does not follow the protocol: left off", guard.policy.count);
 }
 
-/* @impl ATL-LLR-VIRTIO-0803~1 ATL-LLR-VIRTIO-0004~3 */
-virtio_kick virtio_network_start(void)
-{
-    uint32_t core = percpu_self.value;
-    if (shared_facts.virtio_network.kind == 0) {
-        return NULL;
-    }
-    prepare(core);
-    if (core == 0) {
-        start();
-    } else if (core < shared_facts.port_queues) {
-        look();
-    }
-    __builtin_memcpy(guard.policy.mac, shared_facts.port_mac, sizeof(guard.policy.mac));
-    return core < shared_facts.port_queues ? virtio_network_kick : NULL;
-}
-
 static enum result collect(uint32_t *count)
 {
     for (uint32_t i = 0; i < DIRECTIONS; i++) {
@@ -267,7 +250,7 @@ static enum result collect(uint32_t *count)
 }
 
 /* @impl ATL-LLR-VIRTIO-0805~1 */
-int64_t virtio_network_kick(uint64_t flags)
+static int64_t kick(uint64_t flags)
 {
     struct port_batch batches[DIRECTIONS];
     uint32_t count = 0;
@@ -311,6 +294,23 @@ int64_t virtio_network_kick(uint64_t flags)
         return result;
     }
     return count;
+}
+
+/* @impl ATL-LLR-VIRTIO-0803~1 ATL-LLR-VIRTIO-0004~3 */
+void virtio_network_start(void)
+{
+    uint32_t core = percpu_self.value;
+    if (shared_facts.virtio_network.kind == 0) {
+        return;
+    }
+    prepare(core);
+    if (core == 0) {
+        start();
+    } else if (core < shared_facts.port_queues) {
+        look();
+    }
+    __builtin_memcpy(guard.policy.mac, shared_facts.port_mac, sizeof(guard.policy.mac));
+    gate_services.network_kick = core < shared_facts.port_queues ? kick : NULL;
 }
 
 /* @impl ATL-LLR-VIRTIO-0805~1 */

@@ -112,8 +112,8 @@ struct image_file {
     uint32_t group;
 };
 
-/* CRC-32C (Castagnoli, reflected) of bytes, continuing from state: the register before the final
- * inversion, 0xffffffff at the start. */
+/* CRC-32C (Castagnoli, reflected) of bytes, 8-aligned and so many words of 8, continuing from
+ * state: the register before the final inversion, 0xffffffff at the start. */
 typedef uint32_t (*image_crc32c_update)(uint32_t state, const void *bytes, uint64_t bytes_count);
 
 /* Checks a payload as a whole, once, before anything of it is used, but for the strings and the

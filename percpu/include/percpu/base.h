@@ -27,7 +27,6 @@ enum [[nodiscard]] result{
     RESULT_PERMISSION = -1,  /* EPERM: the operation is not for this caller */
     RESULT_NO_THREAD = -3,   /* ESRCH: the handle names no live thread */
     RESULT_IO = -5,          /* EIO: a device failed */
-    RESULT_TOO_BIG = -7,     /* E2BIG */
     RESULT_FORMAT = -8,      /* ENOEXEC: malformed input */
     RESULT_AGAIN = -11,      /* EAGAIN: no credit, queue full or pool empty: try later */
     RESULT_NO_MEMORY = -12,  /* ENOMEM */

@@ -151,12 +151,6 @@ CPU_DEFINE_RANDOM(cpu_rdrand, "rdrand %0")
 CPU_DEFINE_RANDOM(cpu_rdseed, "rdseed %0")
 
 /* CRC-32C: needs SSE4.2; works on general registers. */
-static inline uint64_t cpu_crc32b(uint64_t crc, uint8_t value)
-{
-    __asm__("crc32b %1, %0" : "+r"(crc) : "rm"(value));
-    return crc;
-}
-
 static inline uint64_t cpu_crc32q(uint64_t crc, uint64_t value)
 {
     __asm__("crc32q %1, %0" : "+r"(crc) : "rm"(value));

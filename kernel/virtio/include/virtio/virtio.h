@@ -21,16 +21,14 @@ void virtio_console_attach(void);
  * generator, waiting a bounded time, and again with each reseed. Without a device: nothing. */
 void virtio_entropy_start(void);
 
-/* The kick of the network's port (isolation/gate/gate.toml). */
-typedef int64_t (*virtio_kick)(uint64_t flags);
 #ifdef ATOLL_NET
-/* Each core on its own root, core 0 before the others start: the kick of its queue pair of a
- * network device; NULL: it has none. Then VECTOR_NETWORK, also from other cores that have one. */
-virtio_kick virtio_network_start(void);
-int64_t virtio_network_kick(uint64_t flags);
+/* Each core on its own root, core 0 before the others start: the gate's kick becomes that of its
+ * queue pair of a network device, if it has one. Then VECTOR_NETWORK, also from other cores that
+ * have one. */
+void virtio_network_start(void);
 void virtio_network_interrupt(void);
 #else
-#define virtio_network_start() NULL
+#define virtio_network_start() ((void)0)
 #define virtio_network_interrupt() ((void)0)
 #endif
 
