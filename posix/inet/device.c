@@ -78,6 +78,13 @@ static uint32_t steer(const uint8_t *frame, size_t bytes)
                                               : net_port_steer(packet, packet_bytes, posix_core());
 }
 
+static bool is_kept(const uint8_t *frame, size_t bytes)
+{
+    uint32_t type = type_of(frame);
+    return (type == TYPE_IP4 || type == TYPE_IP6) &&
+           net_group_keeps(frame + ETHERNET_BYTES, bytes - ETHERNET_BYTES);
+}
+
 /* Another core for a frame that this core was to have; this one: it is here. */
 static uint32_t elsewhere(const uint8_t *frame, size_t bytes, uint32_t passes)
 {
@@ -118,6 +125,9 @@ bool device_passes_on(const uint8_t *frame, size_t bytes, bool is_checked)
                 post_copy(core, frame, bytes, is_checked, 0);
             }
         }
+        return false;
+    }
+    if (is_kept(frame, bytes)) {
         return false;
     }
     uint32_t core = steer(frame, bytes);

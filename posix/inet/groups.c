@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ports that several cores share (SO_REUSEPORT): each core that listens, or has a socket of UDP
  * there, has a part of the peers, by a hash of their address and port, so that a connection is one
- * core's from its first packet on. When who listens changes, peers move to other cores, and
- * connections stay: from then on a packet of a connection that its core does not know is passed on
- * from core to core. */
+ * core's from its first packet on; where each core has a queue, the device says by the queue of a
+ * connection's first packet whose it is. When who listens changes, or the device has said otherwise
+ * than the hash, a packet of a connection that its core does not know is passed on from core to
+ * core. */
 #include "stack.h"
 
 #include <lwip/priv/tcp_priv.h>
@@ -159,6 +160,28 @@ static bool is_listened_for(const struct net_segment *segment)
         }
     }
     return false;
+}
+
+/* Only a connection that did not go by the hash is looked for.
+ *
+ * @impl ATL-LLR-NET-0840~1 */
+bool net_group_keeps(const uint8_t *packet, size_t bytes)
+{
+    struct net_segment segment;
+    if (atomic_load_explicit(&group_count, memory_order_relaxed) == 0 ||
+        posix_info.port_queues != posix_info.core_count ||
+        !net_port_segment(packet, bytes, &segment)) {
+        return false;
+    }
+    struct net_group *group = net_port_group(segment.port);
+    if (group == NULL || !segment.is_opening) {
+        return group != NULL && group->is_mixed && is_connected(&segment);
+    }
+    bool keeps = is_listened_for(&segment);
+    if (keeps && net_group_core(group, &segment.peer) != posix_core()) {
+        atomic_store(&group->is_mixed, true);
+    }
+    return keeps;
 }
 
 /* Whose listener is of another family or address, or has gone, has connections of others.

@@ -129,6 +129,10 @@ void net_group_connects(uint16_t port);
 uint32_t net_group_home(const struct net_group *group);
 /* Whose a peer is. */
 uint32_t net_group_core(struct net_group *group, const struct net_peer *peer);
+/* Whether this core has an IP packet that came by its queue, of a port that it shares: where each
+ * core has a queue, a new connection belongs where the device has put its first packet, as the
+ * device does with the next ones. In the stack. */
+bool net_group_keeps(const uint8_t *packet, size_t bytes);
 /* Where else an IP packet for this core has to be looked at, which so many cores have had in vain;
  * this core: nowhere. In the stack. */
 uint32_t net_group_pass_on(const uint8_t *packet, size_t bytes, uint32_t passes);

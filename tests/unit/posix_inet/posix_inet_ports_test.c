@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which core has a port, and packets of any kind and length on the way to it. */
 #include "check.h"
+#include "machine.h"
 #include "stack.h"
 
 #include <lwip/priv/tcp_priv.h>
@@ -9,11 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CORES 3u
 #define HERE 1u
 #define PACKET_BYTES 128
-
-const struct gate_info posix_info = {.core_count = CORES};
 
 uint64_t posix_memory_random(void)
 {
@@ -286,6 +284,37 @@ TEST(what_a_core_does_not_know_is_passed_on)
     tcp_listen_pcbs.listen_pcbs = NULL;
     put_port(later + 22, SHARED_PORT + 2); /* a port of one core */
     CHECK(net_group_pass_on(later, 40, 0) == HERE);
+}
+
+// @verifies ATL-LLR-NET-0840~1
+TEST(a_connection_is_where_its_first_packet_came)
+{
+    const uint16_t port = SHARED_PORT + 3;
+    struct tcp_pcb_listen listening = {.local_port = port, .state = LISTEN};
+    struct tcp_pcb connection = {.local_port = port, .remote_port = 1024 + 7};
+    uint8_t opening[PACKET_BYTES], later[PACKET_BYTES];
+    CHECK(net_port_claim(NET_TCP, port, 0) == 0 && net_group_make(port, 0, false));
+    make_segment(opening, 7, 2);
+    make_segment(later, 7, 16);
+    put_port(opening + 22, port);
+    put_port(later + 22, port);
+    ip_addr_set_ip4_u32(&connection.remote_ip, PP_HTONL(0x0a000007));
+    here = HERE;
+    CHECK(!net_group_keeps(opening, 40)); /* nobody listens here */
+    tcp_listen_pcbs.listen_pcbs = &listening;
+    machine_has_queues(CORES - 1);
+    CHECK(!net_group_keeps(opening, 40)); /* not each core has a queue */
+    machine_has_queues(CORES);
+    CHECK(!net_group_keeps(later, 40));
+    CHECK(net_group_keeps(opening, 40)); /* though its hash says core 0 */
+    CHECK(!net_group_keeps(later, 40) && net_group_pass_on(later, 40, 0) == HERE + 1);
+    tcp_active_pcbs = &connection;
+    CHECK(net_group_keeps(later, 40) && net_group_pass_on(later, 40, 0) == HERE);
+    tcp_active_pcbs = NULL;
+    tcp_listen_pcbs.listen_pcbs = NULL;
+    put_port(opening + 22, SHARED_PORT + 2); /* a port of one core */
+    CHECK(!net_group_keeps(opening, 40) && !net_group_keeps(opening, 10));
+    machine_has_queues(0);
 }
 
 // @verifies ATL-LLR-POSIX-0980~1 @robust

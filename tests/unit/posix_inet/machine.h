@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machine of the tests of posix/inet. */
+#ifndef POSIX_INET_MACHINE_H
+#define POSIX_INET_MACHINE_H
+
+#include <isolation/gate_abi.h>
+
+#define CORES 3u
+
+void machine_has_queues(uint32_t queues);
+
+#endif
