@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef PACKET_IGNORE_OUTGOING
@@ -97,11 +98,12 @@ static int sender_of(const struct interface *from, const unsigned char *frame, s
     return -1;
 }
 
-/* Sends all, also what the device has no room for yet; a frame that cannot be sent is lost. */
+/* A frame that cannot be sent is lost. The call itself: musl has a call for each frame of a
+ * sendmmsg. */
 static void send_all(int to, struct mmsghdr *messages, unsigned count)
 {
     for (unsigned done = 0; done < count;) {
-        int sent = sendmmsg(to, messages + done, count - done, 0);
+        long sent = syscall(SYS_sendmmsg, to, messages + done, count - done, 0);
         atomic_fetch_add(sent > 0 ? &forwarded : &lost, sent > 0 ? (unsigned)sent : 1);
         done += sent > 0 ? (unsigned)sent : 1;
     }
