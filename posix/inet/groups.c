@@ -173,7 +173,7 @@ bool net_group_keeps(const uint8_t *packet, size_t bytes)
         !net_port_segment(packet, bytes, &segment)) {
         return false;
     }
-    struct net_group *group = net_port_group(segment.port);
+    struct net_group *group = net_port_group(NET_TCP, segment.port);
     if (group == NULL || !segment.is_opening) {
         return group != NULL && group->is_mixed && is_connected(&segment);
     }

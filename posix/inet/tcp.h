@@ -104,6 +104,8 @@ bool tcp_port_is_listened_on(const struct tcp_pcb *pcb);
 void tcp_port_lend(struct tcp_pcb *pcb);
 /* As tcp_listen_with_backlog_and_err. ERR_USE: somebody listens there. */
 struct tcp_pcb *tcp_port_listen(struct tcp_pcb *pcb, uint8_t backlog, err_t *error);
+/* lwIP's timer of TCP; and of the connections that both have closed, those beyond a number go. */
+void tcp_port_timer(void);
 
 /* ---- tcp_send.c */
 int64_t tcp_op_send(struct socket *socket, struct socket_message *message);

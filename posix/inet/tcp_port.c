@@ -8,6 +8,9 @@
 #include <lwip/ip.h>
 #include <lwip/priv/tcp_priv.h>
 
+/* Connections of a core that wait because both have closed them. lwIP looks at each when somebody
+ * opens one. */
+#define ENDED_MAX 1024u
 #define EPHEMERAL_TRIES 28233u /* the ports that there are */
 
 /* Bits of so_options that lwIP does not use: what the socket's options say. */
@@ -133,6 +136,26 @@ err_t net_listener_reached(struct tcp_pcb *listening)
     *place = moved;
     moved->next = NULL;
     return ERR_OK;
+}
+
+/* @impl ATL-LLR-NET-0905~1 */
+void tcp_port_timer(void)
+{
+    tcp_tmr();
+    struct tcp_pcb *newest = tcp_tw_pcbs, *last = newest;
+    for (uint32_t count = 1; last != NULL && count < ENDED_MAX; count++) {
+        last = last->next;
+    }
+    if (last == NULL || last->next == NULL) {
+        return;
+    }
+    /* What goes is the whole list for as long: lwIP looks for each from its front. */
+    tcp_tw_pcbs = last->next;
+    last->next = NULL;
+    while (tcp_tw_pcbs != NULL) {
+        tcp_abort(tcp_tw_pcbs);
+    }
+    tcp_tw_pcbs = newest;
 }
 
 static bool is_port_listened_on(uint16_t port)

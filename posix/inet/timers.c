@@ -4,6 +4,7 @@
 
 #include "multicast.h"
 #include "stack.h"
+#include "tcp.h"
 
 #include <lwip/dhcp.h>
 #include <lwip/dns.h>
@@ -31,7 +32,7 @@ static const struct timer {
     uint32_t interval_ms;
     void (*run)(void);
 } timers[] = {
-    {TCP_TMR_INTERVAL, tcp_tmr},
+    {TCP_TMR_INTERVAL, tcp_port_timer},
     {IGMP_TMR_INTERVAL, run_groups},
     {IP_TMR_INTERVAL, ip_reass_tmr},
     {ARP_TMR_INTERVAL, etharp_tmr},

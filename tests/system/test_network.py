@@ -208,3 +208,10 @@ def stream_of(pieces):
         if piece and place + len(piece) > behind:
             yield piece[behind - place:]
             behind = place + len(piece)
+
+
+# @verifies ATL-LLR-NET-0905~1 @robust
+@system_test(matrix=PAIRWISE, cores=(1,), machine=("microvm",), libc=("musl",), timeout_s=60)
+def test_closed_connections_do_not_pile_up(guest):
+    result = guest.run(guest.build("many_ends.c"), "1500", memory=256)
+    result.expect(stdout=b"1024 wait, as many as may\n", status=0)

@@ -13,6 +13,7 @@ from atoll.paths import ROOT
 
 FRAMES = ROOT / "bench" / "network" / "frames.c"
 CONNECTIONS = 16
+WEB_CONNECTIONS = 64  # as users of wrk have; few are dealt unevenly to cores by their hash
 CLIENT_SECONDS_MAX = 300
 LOST_MAX = 0.05  # of the frames to a forwarder
 MICROSECONDS = {"us": 1, "ms": 1000, "s": 1000000}
@@ -66,7 +67,7 @@ def http(path, *headers):
     """wrk's run()."""
     words = [word for header in headers for word in ("-H", header)]
     return lambda seconds, address: parse_wrk(_run(
-        "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "--timeout", "30", "--latency", *words,
+        "wrk", "-t1", f"-c{WEB_CONNECTIONS}", f"-d{seconds}", "--timeout", "30", "--latency", *words,
         f"http://{address}:80{path}"))
 
 
