@@ -20,6 +20,8 @@
 #define MTU_MAX 1500u
 #define ETHERNET_BYTES 14u
 #define IP4_HEADER_BYTES 20u
+#define IP6_HEADER_BYTES 40u
+#define IP6_ADDRESS_BYTES 16u
 #define TYPE_IP4 0x0800u
 #define TYPE_ARP 0x0806u
 #define TYPE_IP6 0x86ddu
@@ -112,11 +114,42 @@ static void post_copy(uint32_t core, const uint8_t *frame, size_t bytes, bool is
     }
 }
 
-/* @impl ATL-LLR-POSIX-0911~1 */
+static bool is_own_6(const uint8_t *address)
+{
+    for (uint32_t i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
+        if (ip6_addr_isvalid(netif_ip6_addr_state(&ethernet, i)) &&
+            __builtin_memcmp(netif_ip6_addr(&ethernet, i)->addr, address, IP6_ADDRESS_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a packet claims to be of this machine itself, which nobody on the network is: what
+ * answers it would answer itself, for ever. Who has our address of IPv6 by mistake may say so.
+ *
+ * @impl ATL-LLR-NET-0867~1 */
+static bool is_forged(const uint8_t *frame, size_t bytes)
+{
+    static const uint8_t loopback_6[IP6_ADDRESS_BYTES] = {[IP6_ADDRESS_BYTES - 1] = 1};
+    const uint8_t *packet = frame + ETHERNET_BYTES;
+    size_t packet_bytes = bytes - ETHERNET_BYTES;
+    const ip4_addr_t *own = netif_ip4_addr(&ethernet);
+    if (type_of(frame) == TYPE_IP4 && packet_bytes >= IP4_HEADER_BYTES) {
+        return packet[12] == IP_LOOPBACKNET || packet[16] == IP_LOOPBACKNET ||
+               (!ip4_addr_isany(own) && __builtin_memcmp(packet + 12, own, sizeof(*own)) == 0);
+    }
+    return type_of(frame) == TYPE_IP6 && packet_bytes >= IP6_HEADER_BYTES &&
+           (__builtin_memcmp(packet + 8, loopback_6, sizeof(loopback_6)) == 0 ||
+            __builtin_memcmp(packet + 24, loopback_6, sizeof(loopback_6)) == 0 ||
+            (packet[6] != NEXT_ICMP6 && is_own_6(packet + 8)));
+}
+
+/* @impl ATL-LLR-POSIX-0911~1 @impl ATL-LLR-NET-0866~1 */
 bool device_passes_on(const uint8_t *frame, size_t bytes, bool is_checked)
 {
     uint32_t here = posix_core();
-    if (bytes <= ETHERNET_BYTES) {
+    if (bytes <= ETHERNET_BYTES || is_forged(frame, bytes)) {
         return true; /* and nobody hears of it */
     }
     if (is_for_all(frame, bytes)) {

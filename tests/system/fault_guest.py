@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest that runs fault_server.c on a tap, and what tests ask of it while it runs."""
+import contextlib
 import queue
 import socket
 import threading
@@ -13,6 +14,8 @@ from lib import TestFailure
 PORT = 7
 ADDRESS_4, ADDRESS_6 = "10.9.0.2", "fd09::2"
 PEER_4, PEER_6 = "10.9.0.1/24", "fd09::1/64"
+OUR_4, OUR_6 = PEER_4.split("/")[0], PEER_6.split("/")[0]
+GUEST_MAC = bytes.fromhex("525400123456")  # QEMU's
 ANSWER_SECONDS = 60    # of the console, under load
 FRAME, TABLE_SPAN, CORES_MAX = 4096, 2 << 20, 4
 QUIESCE_SECONDS = 150  # until the last connection of a peer that says nothing any more is given up
@@ -81,6 +84,22 @@ class Server:
                 raise TestFailure(f"still in use: {now}")
             time.sleep(0.2)
         return now
+
+
+def probe(wire):
+    """Waits until the guest has taken all frames that were sent before: says where this machine is, asks for an
+    echo by UDP, and does so again until it comes."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.settimeout(0.2)
+        for number in range(300):
+            wire.announce(OUR_4, OUR_6)
+            text = f"probe {number}".encode()
+            peer.sendto(text, (ADDRESS_4, PORT))
+            with contextlib.suppress(OSError):  # of what came before there may be an error, or an echo
+                while peer.recv(65536) != text:
+                    pass
+                return
+    raise TestFailure("the guest does not answer any more")
 
 
 class Counted:

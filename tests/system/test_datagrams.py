@@ -5,7 +5,7 @@ import select
 import socket
 import struct
 
-from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, serve
+from fault_guest import ADDRESS_4, ADDRESS_6, GUEST_MAC, OUR_4, PEER_4, PEER_6, PORT, serve
 from frames import ICMP6, TYPE_ARP, UDP, Wire, arp, ip_packet, packed, udp
 from lib import ONE, PAIRWISE, TestFailure, system_test
 from atoll.namespace import add_tap, ip
@@ -13,7 +13,6 @@ from atoll.namespace import add_tap, ip
 SECONDS_MAX = 30
 SHARED = PORT + 100
 GROUP_4, GROUP_6 = "239.9.0.1", "ff15::9"
-GUEST_MAC = bytes.fromhex("525400123456")  # QEMU's
 IGMP = 2
 ALL_SYSTEMS = "224.0.0.1"
 ETH_P_ALL = 3
@@ -127,7 +126,7 @@ def query_4():
     from bridge import internet_checksum
     text = struct.pack("!BBHI", 0x11, 10, 0, 0)
     text = text[:2] + struct.pack("!H", internet_checksum(text)) + text[4:]
-    return ip_packet(packed(PEER_4.split("/")[0]), packed(ALL_SYSTEMS), IGMP, text, hops=1)
+    return ip_packet(packed(OUR_4), packed(ALL_SYSTEMS), IGMP, text, hops=1)
 
 
 def query_6(wire):
@@ -148,7 +147,7 @@ def ask_group(group, port):
         if ":" in group:
             peer.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface)
         else:
-            peer.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, packed(PEER_4.split("/")[0]))
+            peer.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, packed(OUR_4))
         peer.settimeout(SECONDS_MAX)
         peer.sendto(b"all of you", (group, port))
         got = peer.recv(65536)

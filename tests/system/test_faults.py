@@ -15,15 +15,14 @@ import threading
 from atoll.monitor import Monitor, monitor_arguments
 from atoll.namespace import add_tap, ip
 from bad_wire import BadWire
-from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, Counted, serve
+from fault_guest import (ADDRESS_4, ADDRESS_6, GUEST_MAC, OUR_4, OUR_6, PEER_4, PEER_6, PORT, Counted, probe,
+                         serve)
 from frames import ACK, RST, SYN, TCP, Mutator, Wire, ip_packet, packed, tcp, udp, UDP
 from lib import ONE, PAIRWISE, TestFailure, system_test
 
 SEED = 20261121
 CONNECTION_BYTES_MAX = 2048  # of an idle one
 HEAP_BYTES_MAX = 2 << 20  # of all cores, with 1000 small frames waiting for one
-GUEST_MAC = bytes.fromhex("525400123456")  # QEMU's
-OUR_4, OUR_6 = PEER_4.split("/")[0], PEER_6.split("/")[0]
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # struct linger
 
 
@@ -78,22 +77,6 @@ def test_bytes_are_exact_behind_a_bad_wire(guest):
 
 def good_wire():
     add_tap("guest", PEER_4, PEER_6)
-
-
-def probe(wire):
-    """Waits until the guest has taken all frames that were sent before: says where this machine is, asks for an
-    echo by UDP, and does so again until it comes."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
-        peer.settimeout(0.2)
-        for number in range(300):
-            wire.announce(OUR_4, OUR_6)
-            text = f"probe {number}".encode()
-            peer.sendto(text, (ADDRESS_4, PORT))
-            with contextlib.suppress(OSError):  # of what came before there may be an error, or an echo
-                while peer.recv(65536) != text:
-                    pass
-                return
-    raise TestFailure("the guest does not answer any more")
 
 
 def send_all(wire, frames):
