@@ -10,7 +10,7 @@ from fault_guest import (ADDRESS_4, ADDRESS_6, GUEST_MAC, OUR_4, OUR_6, PEER_4, 
                          serve)
 from frames import Wire
 from lib import ONE, TestFailure, system_test
-from namespace import add_tap
+from atoll.namespace import add_tap
 
 ONE_GUEST = {"ring": (3, 0), "cores": (2,), "machine": ("q35",), "libc": ("musl",)}
 SEED = 20261122

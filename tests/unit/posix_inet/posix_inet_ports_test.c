@@ -293,7 +293,7 @@ TEST(a_connection_is_where_its_first_packet_came)
     struct tcp_pcb_listen listening = {.local_port = port, .state = LISTEN};
     struct tcp_pcb connection = {.local_port = port, .remote_port = 1024 + 7};
     uint8_t opening[PACKET_BYTES], later[PACKET_BYTES];
-    CHECK(net_port_claim(NET_TCP, port, 0) == 0 && net_group_make(port, 0, false));
+    CHECK(net_port_claim(NET_TCP, port, 0) == 0 && net_group_make(NET_TCP, port, 0, false));
     make_segment(opening, 7, 2);
     make_segment(later, 7, 16);
     put_port(opening + 22, port);
