@@ -93,6 +93,14 @@ void debug_line_queue(const uint8_t *bytes, uint32_t count)
     cpu_out8(PORT + REGISTER_INTERRUPT_ENABLE, CONSOLE_LINE_RECEIVE | INTERRUPT_SEND);
 }
 
+/* @impl ATL-LLR-DEBUG-0847~1 */
+void debug_line_settle(void)
+{
+    cpu_out8(PORT + REGISTER_INTERRUPT_ENABLE, 0);
+    cpu_out8(PORT + REGISTER_INTERRUPT_ENABLE,
+             CONSOLE_LINE_RECEIVE | (queued_count != 0 ? INTERRUPT_SEND : 0));
+}
+
 bool debug_line_is_sending(void)
 {
     return queued_count != 0;

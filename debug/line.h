@@ -16,6 +16,10 @@ bool debug_line_receive(uint8_t *byte);
 void debug_line_queue(const uint8_t *bytes, uint32_t count);
 void debug_line_service(void);
 bool debug_line_is_sending(void);
+/* Where the line's interrupt is waited for next: what has come, or can be sent, interrupts anew.
+ * The interrupt is an edge, and there is none where the line of one cause stays up for another. Not
+ * while bytes are left unread on purpose: they would interrupt for ever. */
+void debug_line_settle(void);
 /* The rest at once, polled. */
 void debug_line_flush(void);
 /* Polled; gives up on a line that takes nothing for ten seconds. */

@@ -571,6 +571,7 @@ void debug_serve(void)
         if (debug_line_receive(&byte)) {
             serve(debug_receiver_take(&receiver, byte));
         } else {
+            debug_line_settle();
             debug_halt();
         }
     }

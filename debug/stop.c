@@ -8,6 +8,7 @@
 
 #include "../isolation/gate/internal.h"
 #include "instructions.h"
+#include "line.h"
 #include "record.h"
 
 #include <cpu/apic.h>
@@ -263,6 +264,9 @@ void debug_stop(const struct debug_event *event)
         is_again =
             is_due || (percpu_self.value != 0 ? debug_stop_is_wanted() : debug_server_listen());
     } while (is_again);
+    if (percpu_self.value == 0) {
+        debug_line_settle();
+    }
 }
 
 /* ---- core 0 */

@@ -186,8 +186,17 @@ static bool interrupt(uint64_t vector)
         return debug_stop_is_wanted();
     }
     /* A debugger that comes before the program is there is served when it is. */
-    return vector == DEBUG_LINE_VECTOR ? waiting == WAIT_NOT && debug_server_listen()
-                                       : debug_server_must_wait();
+    if (vector != DEBUG_LINE_VECTOR) {
+        return debug_server_must_wait();
+    }
+    if (waiting != WAIT_NOT) {
+        return false;
+    }
+    bool must_stop = debug_server_listen();
+    if (!must_stop) {
+        debug_line_settle();
+    }
+    return must_stop;
 }
 
 static bool is_ours(uint64_t vector)

@@ -49,18 +49,18 @@ class Session:
         except TestFailure as error:
             self._error = error
 
-    def gdb(self, *commands, libraries=False):
+    def gdb(self, *commands, libraries=False, seconds=GDB_SECONDS):
         """Runs GDB with commands after `target remote`; what it printed."""
         words = ["gdb", "-q", "-nx", "-batch", "-ex", "set pagination off", "-ex", "set width 0"]
         for command in ([] if libraries else [NO_LIBRARIES]) + [f"target remote {self.line}",
                                                                 *commands]:
             words += ["-ex", command]
         try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=GDB_SECONDS,
+            done = subprocess.run(words, capture_output=True, text=True, timeout=seconds,
                                   stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired as error:
             said = (error.stdout or b"").decode("utf-8", "replace")
-            raise TestFailure(f"GDB did not end within {GDB_SECONDS} s", said) from None
+            raise TestFailure(f"GDB did not end within {seconds} s", said) from None
         return Said(done.stdout + done.stderr)
 
     def end(self):

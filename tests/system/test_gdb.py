@@ -269,10 +269,12 @@ def test_gdb_services_run_beside_a_thread_alone(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0010~1 ATL-LLR-DEBUG-0011~1
-@system_test(matrix=ONE, timeout_s=300, libc=("musl",), cores=(1, 2))
-def test_gdb_thousand_steps(guest):
+@system_test(matrix=ONE, timeout_s=600, libc=("musl",), cores=(1, 2))
+def test_gdb_many_steps(guest):
+    steps = guest.amount(1000, 10000)
     with debugged(guest, "spin", 2) as session:
-        said = session.gdb("break meet", "continue", "delete", "stepi 1000", "bt 1", "set var must_end = 1", "detach")
+        said = session.gdb("break meet", "continue", "delete", f"stepi {steps}", "bt 1", "set var must_end = 1", "detach",
+                           seconds=guest.amount(GDB_SECONDS, 5 * GDB_SECONDS))
         said.has(r"^\[Inferior 1 \(Remote target\) detached\]$").has(r"^#0 ")
         session.end().expect(status=7)
 
@@ -392,7 +394,7 @@ def test_gdb_comes_and_goes(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0764~1 @robust
-@system_test(matrix=PAIRWISE, timeout_s=50, libc=("musl",), cores=(2,), machine=("microvm",))
+@system_test(matrix=PAIRWISE, timeout_s=150, libc=("musl",), cores=(2,), machine=("microvm",))
 def test_gdb_killed(guest):
     """A debugger that goes in the middle of a packet, to a machine that runs or stands still, and
     one that is killed: the next one is served, and what was half said has stopped nothing."""
@@ -443,7 +445,7 @@ def test_gdb_attaches_often(guest):
     with debugged(guest, "idle") as session:
         commands = [f"target remote {session.line}", "print must_end", "detach"] * guest.times
         session.gdb("detach", f"file {session.program}", "set sysroot /", *commands, "target remote " + str(session.line), "set var must_end = 1",
-                    "detach").has(r"^\$\d+ = 0$", guest.times)
+                    "detach", seconds=guest.timeout_s).has(r"^\$\d+ = 0$", guest.times)
         session.end().expect(status=6)
 
 

@@ -4,6 +4,7 @@ asks the program is answered whatever the debugger does."""
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import tempfile
 import threading
@@ -16,6 +17,8 @@ from test_gdb import converse, packet
 from atoll.testing.results import TestFailure
 
 SOURCE = "served.c"
+ANSWERS = 100
+CONVERSE_SECONDS = 20
 
 
 class Talk:
@@ -364,3 +367,27 @@ def test_nonstop_packets(guest):
         converse(line, b"\x03", b"%Stop:T02thread:")
         converse(line, packet(b"D"), b"$OK#9a")
         machine.ask()
+
+
+# @verifies ATL-LLR-DEBUG-0847~1
+@system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",), cores=(1, 2), machine=("microvm",))
+def test_nonstop_line_in_both_directions(guest):
+    """Bytes come while an answer is sent: it goes on, and what comes is heard."""
+    with served(guest, 0) as machine, socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(machine.session.line))
+        line.settimeout(CONVERSE_SECONDS)
+        line.sendall(b"".join(packet(text) for text in (b"qSupported:swbreak+", b"QStartNoAckMode", b"QNonStop:1")))
+        said = b""
+        while said.count(b"$OK#9a") < 2:
+            said += line.recv(65536)
+        for turn in range(ANSWERS):
+            line.sendall(packet(b"m400000,%x" % (800 + turn)))
+            said = b""
+            while not re.search(rb"#..$", said):
+                said += line.recv(64)
+                line.sendall(b"+")
+            if len(said) != 2 * (800 + turn) + 4:
+                raise TestFailure(f"{len(said)} bytes of an answer", repr(said))
+        line.sendall(packet(b"D"))
+        while not said.endswith(b"$OK#9a"):
+            said += line.recv(65536)
