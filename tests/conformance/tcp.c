@@ -371,11 +371,15 @@ static void peek_and_wait(void)
     CHECK_EQUAL(close(ends[1]), 0);
 }
 
+static volatile sig_atomic_t is_over;
+
+/* Until the call has ended: a signal that comes before it ends nothing. */
 static void *interrupt(void *argument)
 {
-    pthread_t *thread = argument;
-    check_sleep_ms(20);
-    pthread_kill(*thread, SIGUSR1);
+    while (!is_over) {
+        pthread_kill(*(pthread_t *)argument, SIGUSR1);
+        check_sleep_ms(1);
+    }
     return NULL;
 }
 
@@ -387,14 +391,18 @@ static void interrupted(void)
     pthread_t self = pthread_self();
     pair(ends);
     install(SIGUSR1, 0);
+    is_over = 0;
     pthread_t thread = check_thread(interrupt, &self);
     CHECK_ERRNO(recv(ends[1], &byte, 1, 0), EINTR);
+    is_over = 1;
     check_join(thread);
     int server = listener(&port);
+    is_over = 0;
     thread = check_thread(interrupt, &self);
     CHECK_ERRNO(accept(server, NULL, NULL), EINTR);
+    is_over = 1;
     check_join(thread);
-    CHECK_EQUAL(handled, 1 + 1);
+    CHECK(handled >= 2);
     CHECK_EQUAL(close(server), 0);
     CHECK_EQUAL(close(ends[0]), 0);
     CHECK_EQUAL(close(ends[1]), 0);
