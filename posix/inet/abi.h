@@ -42,6 +42,7 @@ _Static_assert(sizeof(struct linux_sockaddr_in6) == 28, "struct sockaddr_in6");
 #define IP_TTL 2u
 #define IP_MTU_DISCOVER 10u
 #define IP_RECVERR 11u
+#define IP_PKTINFO 8u
 #define IP_MULTICAST_IF 32u
 #define IP_MULTICAST_TTL 33u
 #define IP_MULTICAST_LOOP 34u
@@ -57,6 +58,8 @@ _Static_assert(sizeof(struct linux_sockaddr_in6) == 28, "struct sockaddr_in6");
 #define IPV6_LEAVE_GROUP 21u
 #define IPV6_RECVERR 25u
 #define IPV6_V6ONLY 26u
+#define IPV6_RECVPKTINFO 49u
+#define IPV6_PKTINFO 50u
 #define IPV6_TCLASS 67u
 
 #define TCPI_OPT_SACK 2u

@@ -32,6 +32,7 @@ struct inet_settings {
         quick_ack, user_timeout_ms;
     int32_t service, time_to_live, path_mtu, receives_errors;
     int32_t is_only_6, hops, traffic_class, receives_errors_6;
+    int32_t packet_info, packet_info_6;
     int32_t multicast_hops, multicast_loop, multicast_all, multicast_hops_6, multicast_loop_6;
     int32_t multicast_interface, multicast_address, multicast_interface_6; /* multicast.c */
 };

@@ -55,6 +55,8 @@ static const struct option {
     OPTION(IPPROTO_IP, IP_TTL, DEFAULT, 255, time_to_live),
     OPTION(IPPROTO_IP, IP_MTU_DISCOVER, 0, 5, path_mtu),
     SWITCH(IPPROTO_IP, IP_RECVERR, receives_errors),
+    SWITCH(IPPROTO_IP, IP_PKTINFO, packet_info),
+    SWITCH(IPPROTO_IPV6, IPV6_RECVPKTINFO, packet_info_6),
     OPTION(IPPROTO_IP, IP_MULTICAST_TTL, DEFAULT, 255, multicast_hops),
     SWITCH(IPPROTO_IP, IP_MULTICAST_LOOP, multicast_loop),
     OPTION(IPPROTO_IP, IP_MULTICAST_ALL, 0, 1, multicast_all),

@@ -5,6 +5,7 @@
 #define POSIX_INET_UDP_H
 
 #include "inet.h"
+#include "packet_info.h"
 
 #include <lwip/udp.h>
 
@@ -12,6 +13,7 @@ struct udp_datagram {
     struct udp_datagram *next;
     struct pbuf *packet;
     struct inet_end from;
+    struct packet_info info;
 };
 
 struct udp_socket {

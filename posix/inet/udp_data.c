@@ -49,6 +49,7 @@ void udp_on_receive(void *argument, struct udp_pcb *pcb, struct pbuf *packet,
         return;
     }
     *datagram = (struct udp_datagram){.packet = packet, .from = {*address, port}};
+    packet_info_note(&datagram->info);
     posix_lock_acquire(&socket->inet.base.lock);
     uint32_t cost = packet->tot_len + DATAGRAM_COST;
     bool fits = socket->received_bytes + cost <= socket->inet.base.receive_bytes_max &&
@@ -191,6 +192,7 @@ int64_t udp_op_receive(struct socket *base, struct socket_message *message)
     if (result >= 0 && message->name != NULL) {
         inet_address_store(&socket->inet, &datagram->from, message->name);
     }
+    packet_info_store(&socket->inet, &datagram->info, message);
     end(socket, datagram, (message->flags & MSG_PEEK) == 0);
     return result;
 }
@@ -199,8 +201,24 @@ struct send_request {
     struct udp_socket *socket;
     struct pbuf *packet;
     struct inet_end to;
+    ip_addr_t source; /* any: the machine's */
     int64_t result;
 };
+
+/* From an address that the message names. */
+static int64_t send_from(struct send_request *request)
+{
+    const struct inet_end *to = &request->to;
+    struct netif *interface = ip_route(&request->source, &to->address);
+    if (IP_GET_TYPE(&request->source) != IP_GET_TYPE(&to->address)) {
+        return -EINVAL;
+    }
+    bool is_own = inet_address_is_own(&request->source);
+    return interface == NULL || !is_own
+               ? -ENETUNREACH
+               : net_error(udp_sendto_if_src(request->socket->pcb, request->packet, &to->address,
+                                             to->port, interface, &request->source));
+}
 
 static void send_in_stack(void *argument)
 {
@@ -216,8 +234,10 @@ static void send_in_stack(void *argument)
     }
     if (request->result == 0) {
         const struct inet_end *to = &request->to;
-        request->result =
-            net_error(udp_sendto(request->socket->pcb, request->packet, &to->address, to->port));
+        bool is_any = ip_addr_isany_val(request->source) || ip_addr_ismulticast(&to->address);
+        request->result = is_any ? net_error(udp_sendto(request->socket->pcb, request->packet,
+                                                        &to->address, to->port))
+                                 : send_from(request);
     }
     pbuf_free(request->packet);
 }
@@ -259,7 +279,10 @@ int64_t udp_op_send(struct socket *base, struct socket_message *message)
     if ((message->flags & MSG_OOB) != 0) {
         return -EOPNOTSUPP;
     }
-    int64_t result = choose_peer(request.socket, message, &request.to);
+    int64_t result = packet_info_load(message, &request.source);
+    if (result == 0) {
+        result = choose_peer(request.socket, message, &request.to);
+    }
     if (result == 0) {
         result = failure(base);
     }

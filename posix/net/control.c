@@ -100,9 +100,9 @@ struct place {
     uint64_t at, room;
 };
 
-static int64_t store_header(struct place *place, int32_t type, uint64_t bytes)
+static int64_t store_header(struct place *place, uint32_t level, uint32_t type, uint64_t bytes)
 {
-    struct linux_cmsghdr header = {HEADER_BYTES + bytes, SOL_SOCKET, type};
+    struct linux_cmsghdr header = {HEADER_BYTES + bytes, (int32_t)level, (int32_t)type};
     return posix_copy_out(place->at, &header, sizeof(header));
 }
 
@@ -115,9 +115,10 @@ static void advance(struct place *place, uint64_t bytes)
 }
 
 /* Cut to the room there is. */
-static void store_credentials(struct place *place, struct socket_message *message)
+static void store_entry(struct place *place, struct socket_message *message,
+                        const struct socket_entry *entry)
 {
-    uint64_t bytes = sizeof(message->credentials);
+    uint64_t bytes = entry->bytes;
     if (place->room < HEADER_BYTES) {
         message->result_flags |= MSG_CTRUNC;
         return;
@@ -126,10 +127,17 @@ static void store_credentials(struct place *place, struct socket_message *messag
         message->result_flags |= MSG_CTRUNC;
         bytes = place->room - HEADER_BYTES;
     }
-    if (store_header(place, SCM_CREDENTIALS, bytes) == 0 &&
-        posix_copy_out(place->at + HEADER_BYTES, &message->credentials, bytes) == 0) {
+    if (store_header(place, entry->level, entry->type, bytes) == 0 &&
+        posix_copy_out(place->at + HEADER_BYTES, entry->data, bytes) == 0) {
         advance(place, bytes);
     }
+}
+
+static void store_credentials(struct place *place, struct socket_message *message)
+{
+    struct socket_entry entry = {SOL_SOCKET, SCM_CREDENTIALS, sizeof(message->credentials), {0}};
+    __builtin_memcpy(entry.data, &message->credentials, sizeof(message->credentials));
+    store_entry(place, message, &entry);
 }
 
 /* Gives one file a descriptor and stores that. */
@@ -161,7 +169,7 @@ static void store_rights(struct place *place, struct socket_message *message)
                       place->at + HEADER_BYTES + done * sizeof(int32_t)) == 0) {
         done++;
     }
-    if (done != 0 && store_header(place, SCM_RIGHTS, done * sizeof(int32_t)) == 0) {
+    if (done != 0 && store_header(place, SOL_SOCKET, SCM_RIGHTS, done * sizeof(int32_t)) == 0) {
         advance(place, done * sizeof(int32_t));
     }
     if (done < rights->count) {
@@ -175,11 +183,15 @@ uint64_t control_store(const struct socket *socket, struct socket_message *messa
 {
     struct place place = {to, bytes};
     bool wants_credentials = socket_has(socket, SO_PASSCRED);
-    if (to == 0 && (wants_credentials || message->rights != NULL)) {
+    bool has_entry = message->entry.bytes != 0;
+    if (to == 0 && (wants_credentials || has_entry || message->rights != NULL)) {
         message->result_flags |= MSG_CTRUNC;
     } else if (to != 0) {
         if (wants_credentials) {
             store_credentials(&place, message);
+        }
+        if (has_entry) {
+            store_entry(&place, message, &message->entry);
         }
         if (message->rights != NULL) {
             store_rights(&place, message);

@@ -39,6 +39,13 @@ struct socket_rights {
     struct posix_file *files[];
 };
 
+/* What a family tells of a received message in its control data. */
+#define SOCKET_ENTRY_BYTES_MAX 20u
+struct socket_entry {
+    uint32_t level, type, bytes; /* bytes of data; 0: nothing */
+    uint8_t data[SOCKET_ENTRY_BYTES_MAX];
+};
+
 struct socket_message {
     struct posix_transfer data;
     uint32_t flags;              /* MSG_* of the call */
@@ -47,6 +54,7 @@ struct socket_message {
     struct socket_address *name; /* send: to whom, or bytes == 0; receive: out, NULL: not wanted */
     uint8_t *control;            /* send: the application's, copied, for the family to parse */
     uint64_t control_bytes;
+    struct socket_entry entry; /* receive: out */
     struct socket_rights *rights;
     struct socket_credentials credentials;
     bool has_credentials; /* send: they were given; receive: of the first byte */

@@ -2,7 +2,8 @@
 /* UDP over the loopback: names, datagrams between cores, truncation, readiness, shutting down.
  * Fault injection: --break CASE.
  *
- * @verifies ATL-HLR-CONF-0900~1 ATL-LLR-POSIX-0907~1 ATL-LLR-NET-0863~1 ATL-LLR-NET-0864~1 */
+ * @verifies ATL-HLR-CONF-0900~1 ATL-LLR-POSIX-0907~1 ATL-LLR-NET-0863~1 ATL-LLR-NET-0864~1
+ * ATL-LLR-POSIX-1033~1 */
 #include "check.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -401,6 +402,66 @@ static void group_options(void)
     CHECK_EQUAL(close(other), 0);
 }
 
+/* One byte comes, and tells by control data to which address. */
+static struct cmsghdr *receive_info(int socket_, struct msghdr *message, uint64_t control[8])
+{
+    static char byte;
+    static struct iovec piece = {&byte, 1};
+    memset(control, 0, 64);
+    *message = (struct msghdr){.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control};
+    message->msg_controllen = 64;
+    CHECK_EQUAL(recvmsg(socket_, message, 0), 1);
+    return CMSG_FIRSTHDR(message);
+}
+
+static void packet_info(void)
+{
+    struct msghdr message;
+    uint64_t control[8];
+    struct in_pktinfo four;
+    struct in6_pktinfo six;
+    int port, one = bound(&port), other = make();
+    CHECK_EQUAL(get(one, IPPROTO_IP, IP_PKTINFO), 0);
+    CHECK_EQUAL(send_to(other, "x", port), 1);
+    CHECK(receive_info(one, &message, control) == NULL);
+    set(one, IPPROTO_IP, IP_PKTINFO, 1);
+    CHECK_EQUAL(send_to(other, "x", port), 1);
+    struct cmsghdr *entry = receive_info(one, &message, control);
+    CHECK(entry != NULL && entry->cmsg_level == IPPROTO_IP && entry->cmsg_type == IP_PKTINFO);
+    CHECK_EQUAL(entry->cmsg_len, CMSG_LEN(sizeof(four)));
+    memcpy(&four, CMSG_DATA(entry), sizeof(four));
+    CHECK(four.ipi_ifindex == 1 && four.ipi_addr.s_addr == htonl(INADDR_LOOPBACK));
+    CHECK(four.ipi_spec_dst.s_addr == htonl(INADDR_LOOPBACK) && message.msg_flags == 0);
+    struct sockaddr_in to = local(port_of(one));
+    message.msg_name = &to; /* and from there it can be sent */
+    message.msg_namelen = sizeof(to);
+    CHECK_EQUAL(sendmsg(one, &message, 0), 1);
+    CHECK(receive_info(one, &message, control) != NULL);
+    message.msg_name = &to;
+    message.msg_namelen = sizeof(to);
+    four = (struct in_pktinfo){.ipi_spec_dst.s_addr = htonl(0xc0000201)}; /* somebody else's */
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &four, sizeof(four));
+    CHECK_ERRNO(sendmsg(one, &message, 0), ENETUNREACH);
+    CMSG_FIRSTHDR(&message)->cmsg_len -= 4;
+    CHECK_ERRNO(sendmsg(one, &message, 0), EINVAL);
+    CHECK_EQUAL(close(one), 0);
+    one = socket(AF_INET6, SOCK_DGRAM, 0);
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    CHECK_EQUAL(bind(one, (struct sockaddr *)&any, sizeof(any)), 0);
+    set(one, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    CHECK_EQUAL(send_to(other, "x", port_of(one)), 1); /* of IPv4: mapped */
+    entry = receive_info(one, &message, control);
+    CHECK(entry != NULL && entry->cmsg_level == IPPROTO_IPV6 && entry->cmsg_type == IPV6_PKTINFO);
+    memcpy(&six, CMSG_DATA(entry), sizeof(six));
+    CHECK(six.ipi6_ifindex == 1 && IN6_IS_ADDR_V4MAPPED(&six.ipi6_addr));
+    message.msg_controllen = 4;
+    CHECK_EQUAL(send_to(other, "x", port_of(one)), 1);
+    CHECK_EQUAL(recvmsg(one, &message, 0), 1);
+    CHECK(message.msg_flags == MSG_CTRUNC && message.msg_controllen == 0);
+    CHECK_EQUAL(close(one), 0);
+    CHECK_EQUAL(close(other), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_case cases[] = {
@@ -414,6 +475,7 @@ int main(int argc, char **argv)
         {"shared_port", shared_port},
         {"groups", groups},
         {"group_options", group_options},
+        {"packet_info", packet_info},
     };
     return CHECK_MAIN(cases);
 }
