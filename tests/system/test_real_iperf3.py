@@ -23,8 +23,9 @@ def clients(console):
         if "error" in report:
             raise AssertionError(f"{options}: {report}")
         end = report["end"]
-        moved = end["sum"]["packets"] if is_udp else min(end["sum_sent"]["bytes"], end["sum_received"]["bytes"])
-        if moved <= 0:
+        received = end["sum_received"]  # as the receiver counts
+        moved = received["packets"] - received["lost_packets"] if is_udp else received["bytes"]
+        if min(moved, received["bytes"], end["sum_sent"]["bytes"]) <= 0:
             raise AssertionError(f"{options}: {report}")
 
 
