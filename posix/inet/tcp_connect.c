@@ -288,7 +288,8 @@ static int64_t recover(struct tcp_socket *socket)
     return error != 0 ? error : -ECONNABORTED;
 }
 
-/* What a connect on a socket returns that is no fresh one. Locked. 1: it is fresh. */
+/* What a connect on a socket returns that is no fresh one. Locked. 1: it is fresh.
+ * @impl ATL-LLR-NET-0932~1 */
 static int64_t judge(struct tcp_socket *socket, bool *is_waiting)
 {
     *is_waiting = false;
@@ -304,6 +305,13 @@ static int64_t judge(struct tcp_socket *socket, bool *is_waiting)
         if (!socket->is_connect_told) {
             socket->is_connect_told = true;
             return 0;
+        }
+        return -EISCONN;
+    case TCP_ENDED: /* perhaps before connect could tell that it was there */
+        if (!socket->is_connect_told) {
+            int64_t error = socket_take_error(&socket->inet.base);
+            socket->is_connect_told = true;
+            return error != 0 ? error : -ECONNABORTED;
         }
         return -EISCONN;
     default:

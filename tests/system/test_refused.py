@@ -11,7 +11,7 @@ from test_conformance import GUEST_FILE, arguments_of, build, gate_include_flags
 KINDS = {"allocation": 0, "frame": 1, "frame_of_call": 2}
 
 
-# @verifies ATL-HLR-CONF-0051~1 @robust
+# @verifies ATL-HLR-CONF-0051~1 ATL-LLR-NET-0932~1 @robust
 @system_test(matrix=PAIRWISE, timeout_s=180, kind=tuple(KINDS), cores=(1, 2), machine=("microvm",))
 def test_works_survive_every_refusal(guest):
     if guest.kind == "frame" and guest.cores == 1:
@@ -19,7 +19,7 @@ def test_works_survive_every_refusal(guest):
     binary = guest.build("refused.c", *gate_include_flags())
     result = guest.run(binary, guest.kind, variant="hooks").expect(status=0, stderr=b"")
     refused = {name: int(times) for name, times in re.findall(r"(\w+) (\d+)\n", result.stdout.decode())}
-    result.expect_that(len(refused) == 16, "all works were done")
+    result.expect_that(len(refused) == 18, "all works were done")
     result.expect_that(refused["files" if guest.kind == "allocation" else "mapping"] >= 3,
                        "something was refused")
 
@@ -27,7 +27,8 @@ def test_works_survive_every_refusal(guest):
 # Small versions of conformance programs, and about how many allocations they make.
 PROGRAMS = {"threads": 400, "condvar": 100, "memory": 60, "files": 150, "file_mapping": 80,
             "pipes": 200, "epoll": 150, "timers": 80, "proc_files": 150, "timerfd": 30,
-            "sockets": 120, "socket_names": 100, "socket_messages": 600, "socket_threads": 300}
+            "sockets": 120, "socket_names": 100, "socket_messages": 600, "socket_threads": 300,
+            "tcp": 600}
 STATUS_KILLED = 137
 
 

@@ -47,7 +47,9 @@ static const struct {
              {"many", work_many},
              {"proc", work_proc},
              {"socket_pairs", work_socket_pairs},
-             {"socket_names", work_socket_names}};
+             {"socket_names", work_socket_names},
+             {"tcp", work_tcp},
+             {"udp", work_udp}};
 #define WORK_COUNT (sizeof(works) / sizeof(works[0]))
 
 static const char *const kinds[REFUSE_KINDS] = {"allocation", "frame", "frame_of_call"};

@@ -4,6 +4,7 @@
 #define REFUSED_SOCKETS_H
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -123,6 +124,101 @@ static int work_socket_names(void)
         error = errno;
     }
     close(chosen);
+    return error;
+}
+
+/* A socket of the loopback at a port that is chosen; its address. A descriptor or an errno,
+ * negative. */
+static int inet_bound(int type, struct sockaddr_in *address)
+{
+    socklen_t bytes = sizeof(*address);
+    int made = socket(AF_INET, type, 0);
+    if (made < 0) {
+        return -errno;
+    }
+    *address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (bind(made, (struct sockaddr *)address, sizeof(*address)) < 0 ||
+        (type == SOCK_STREAM && listen(made, 1) < 0) ||
+        getsockname(made, (struct sockaddr *)address, &bytes) < 0) {
+        int error = errno;
+        close(made);
+        return -error;
+    }
+    return made;
+}
+
+/* Nothing of a connection is left when it is closed so. */
+static void inet_close(int made)
+{
+    const struct linger reset = {1, 0};
+    setsockopt(made, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(made);
+}
+
+/* Of a peer that has no memory for the connection one hears that it was reset. */
+static int inet_connect_and_use(int listener, const struct sockaddr_in *address)
+{
+    int ends[2] = {socket(AF_INET, SOCK_STREAM, 0), -1};
+    int error = ends[0] < 0 ? errno : 0;
+    if (error == 0 && connect(ends[0], (const struct sockaddr *)address, sizeof(*address)) < 0) {
+        error = errno;
+    }
+    if (error == 0) {
+        ends[1] = accept(listener, NULL, NULL);
+        error = ends[1] < 0 ? errno : 0;
+    }
+    static char bytes[3000], got[3000];
+    memset(bytes, 't', sizeof(bytes));
+    if (error == 0 && send(ends[0], bytes, sizeof(bytes), 0) < 0) {
+        error = errno;
+    }
+    for (size_t done = 0; error == 0 && done < sizeof(got);) {
+        ssize_t came = recv(ends[1], got + done, sizeof(got) - done, 0);
+        error = came < 0 ? errno : came == 0 ? EPIPE : 0;
+        done += came > 0 ? (size_t)came : 0;
+    }
+    if (error == 0 && memcmp(bytes, got, sizeof(got)) != 0) {
+        error = EIO;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (ends[i] >= 0) {
+            inet_close(ends[i]);
+        }
+    }
+    return error == ECONNRESET || error == ECONNABORTED ? ENOMEM : error;
+}
+
+static int work_tcp(void)
+{
+    struct sockaddr_in address;
+    int listener = inet_bound(SOCK_STREAM, &address);
+    if (listener < 0) {
+        return -listener;
+    }
+    int error = inet_connect_and_use(listener, &address);
+    close(listener);
+    return error;
+}
+
+/* A datagram may be lost, as one of whoever has no memory for it is. */
+static int work_udp(void)
+{
+    struct sockaddr_in address;
+    char bytes[2000] = "datagram", got[2000];
+    int made = inet_bound(SOCK_DGRAM, &address);
+    if (made < 0) {
+        return -made;
+    }
+    int error = 0;
+    if (sendto(made, bytes, sizeof(bytes), 0, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        error = errno;
+    } else if (recv(made, got, sizeof(got), MSG_DONTWAIT) < 0) {
+        error = errno;
+    } else if (memcmp(bytes, got, sizeof(got)) != 0) {
+        error = EIO;
+    }
+    close(made);
     return error;
 }
 
