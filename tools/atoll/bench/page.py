@@ -77,7 +77,7 @@ def html_page(everything, cores):
 def _text(row):
     if row is None:
         return "-"
-    return f"{row[0]:,.0f}" if row[0] >= 10 or row[1] is None else f"{row[0]:.1f}"
+    return f"{row[0]:,.0f}" if row[0] >= 10 or row[0] == int(row[0]) else f"{row[0]:.2g}"
 
 
 # @impl ATL-LLR-TOOL-1040~1
