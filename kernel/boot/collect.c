@@ -30,14 +30,14 @@ extern const uint8_t boot_trampoline_start[], boot_trampoline_end[];
 /* Until entropy replaces it; a zero byte stops string overruns. */
 #define BOOT_CANARY 0x8f3a61d2c4b7e500u
 
-/* @impl ATL-LLR-BOOT-0012~2 */
+/* @impl ATL-LLR-BOOT-0012~2 ATL-LLR-BOOT-0033~1 */
 __attribute__((no_stack_protector)) void boot_collect(uint64_t info, uint64_t tsc)
 {
     __stack_chk_guard = BOOT_CANARY; /* no caller or callee is protected by the old value */
     shared_facts.tsc_base = tsc;
     cpu_core_early_exceptions();
     console_discover();
-    boot_console_mode_set();
+    console_set_mode(boot_image_location.flags);
     uint32_t missing = cpu_features_decode(report_missing);
     if (missing != 0) {
         boot_refuse("the processor lacks %u required features", missing);

@@ -19,9 +19,9 @@ extern uint8_t boot_buffer[BOOT_BUFFER_BYTES];
 /* What the loader told, or refuses to boot. */
 void boot_loader_read(uint64_t info, struct handover *handover);
 
-/* The console's mode by what the packer wrote into the kernel: also a refusal before the payload is
+/* What the packer wrote into the kernel. By its flags also a refusal before the payload is
  * validated reaches who made the image. */
-void boot_console_mode_set(void);
+extern const volatile struct image_location boot_image_location;
 
 /* Memory ranges into shared_facts; maps what lies above 4 GiB; picks the low page. Or refuses.
  * @map of the loader; the kernel and the image are added to it */

@@ -14,16 +14,9 @@ extern uint64_t boot_pdpt_low[];
 #define KERNEL_PHYSICAL_START 0x100000ull
 
 /* The packer fills the other fields. */
-extern const volatile struct image_location boot_image_location;
 __attribute__((section(".image_location")))
 const volatile struct image_location boot_image_location = {.magic = IMAGE_LOCATION_MAGIC,
                                                             .version = IMAGE_VERSION};
-
-/* @impl ATL-LLR-BOOT-0033~1 */
-void boot_console_mode_set(void)
-{
-    console_set_mode(boot_image_location.flags);
-}
 
 /* Validator of the packer's numbers: where the payload is, if there is one. */
 static void take_image_location(const struct memory_map *map)

@@ -6,7 +6,7 @@
 #include "size_limit.h"
 #include "tree.h"
 #include <posix/event.h>
-
+#include <posix/load.h>
 #include <posix/time.h>
 
 #define STACK_CHUNK_BYTES 1024u

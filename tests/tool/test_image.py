@@ -16,6 +16,7 @@ from atoll.tree import DIRECTORY, REGULAR, Entry, Tree
 
 PRINT_LAYOUT = r"""
 #include <kernel/image.h>
+#include <posix/load.h>
 #include <stddef.h>
 #include <stdio.h>
 #define FIELD(s, f) printf("%s.%s %zu\n", #s, #f, offsetof(struct s, f))
@@ -73,6 +74,7 @@ class FormatTest(unittest.TestCase):
         source, program = support.FOLDER / "layout.c", support.FOLDER / "layout"
         source.write_text(PRINT_LAYOUT)
         support.compile_ok("gcc", "-std=gnu2x", "-I", support.ROOT / "kernel/include", "-I",
+                           support.ROOT / "posix/include", "-I",
                            support.ROOT / "percpu/include", source, "-o", program)
         lines = support.run(program).stdout.decode().splitlines()
         facts = dict(line.split(" ", 1) for line in lines)

@@ -17,11 +17,7 @@
 #define IMAGE_MAGIC 0x314547414d494c41ull          /* "ALIMAGE1" */
 #define IMAGE_LOCATION_MAGIC 0x434f4c4547414d49ull /* "IMAGELOC" */
 #define IMAGE_VERSION 4u
-#define IMAGE_FILES_MAX 65536u
-#define IMAGE_BLOCK_BYTES 65536u /* of a file: what one digest is of */
-#define IMAGE_ARGUMENT_BYTES_MAX 131072u
-#define IMAGE_PATH_BYTES_MAX 4096u        /* with NUL */
-#define IMAGE_HOST_NAME_BYTES_MAX 65u     /* with NUL */
+#define IMAGE_BLOCK_BYTES 65536u          /* of a file: what one digest is of */
 #define IMAGE_POSIX_SPAN_MAX (1ull << 30) /* end of posix's last section */
 #define IMAGE_PORT_BYTES_MIN 16384u       /* struct gate_port and room for buffers */
 #define IMAGE_PORT_BYTES_MAX (1u << 30)

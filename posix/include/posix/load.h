@@ -9,6 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of an image's index, where the kernel does not look: posix_index_validate. */
+#define IMAGE_FILES_MAX 65536u
+#define IMAGE_ARGUMENT_BYTES_MAX 131072u
+#define IMAGE_PATH_BYTES_MAX 4096u    /* with NUL */
+#define IMAGE_HOST_NAME_BYTES_MAX 65u /* with NUL */
+
 #define POSIX_ELF_SEGMENTS_MAX 16u
 #define POSIX_ELF_HEADERS_MAX 64u
 
