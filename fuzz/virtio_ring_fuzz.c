@@ -7,6 +7,7 @@
 #include <pci.h>
 #include <queue.h>
 
+#define QUEUE_SIZE_MAX 256u
 #define STEPS_MAX 4096u
 
 noreturn void percpu_assert_failed(const char *expression, const char *file, int line)
@@ -20,7 +21,7 @@ struct model {
         bool is_given, is_to_write;
         uint32_t bytes;
         uint64_t physical;
-    } buffers[VIRTQUEUE_SIZE_MAX];
+    } buffers[QUEUE_SIZE_MAX];
     uint32_t given_count;
     bool is_broken;
 };
@@ -133,6 +134,6 @@ void fuzz_one(const uint8_t *bytes, size_t count)
     if ((what & 1) != 0) {
         try_pci(&input);
     } else {
-        try_ring(&input, (what & 2) != 0 ? VIRTQUEUE_SIZE_MAX : 4);
+        try_ring(&input, (what & 2) != 0 ? QUEUE_SIZE_MAX : 4);
     }
 }

@@ -4,8 +4,10 @@
  * `usage` has its commands.
  *
  * Ends with status 0 when all went as the peer should, else 1. */
+#include "ivshmem.h"
 #include "neighbour.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,23 +17,30 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_NS 50000 /* between two looks: a file has no doorbell */
+#define LOOK_NS 50000 /* between two looks, where there is no doorbell */
+#define DOORBELL "unix:"
 #define LIE_MESSAGES 3u
 #define WORD_GENERATION 2u
 #define WORD_LEFT 4u
+#define WORD_BELL 6u
 #define WORD_HEAD 16u
 #define WORD_TAIL 32u
 
 static const char usage[] =
-    "usage: host FILE 0|1 COMMAND NUMBER\n"
+    "usage: host FILE|unix:SOCKET 0|1 COMMAND NUMBER\n"
+    "  FILE: the memory; SOCKET: of the server that has it, and doorbells (./atoll neighbour)\n"
     "  echo COUNT  sends back COUNT messages, then leaves; 0: until the peer leaves\n"
     "  ping COUNT  sends COUNT messages, expects each back, then leaves\n"
     "  die COUNT   as ping, but ends without leaving\n"
     "  lie SEED    pings a little, then writes at random into its own area until the peer's life\n"
     "              has ended; with an even SEED into its indices alone\n"
+    "  storm COUNT pings a little, rings COUNT times for nothing, pings a little again, then "
+    "leaves\n"
     "  stop 0      sends the message \"stop\", expects it back, then leaves\n";
 
 static struct neighbour side;
+static struct ivshmem machine;
+static bool has_bell;
 static uint8_t message[NEIGHBOUR_MESSAGE_BYTES_MAX];
 
 static void wait_a_little(void)
@@ -39,13 +48,34 @@ static void wait_a_little(void)
     nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 }
 
+/* What was written is rung, if the peer waits for it. */
+static void ring(void)
+{
+    uint32_t number;
+    if (neighbour_ring(&side, &number)) {
+        ivshmem_ring(&machine, number);
+    }
+}
+
+static void wait_for(uint32_t missing)
+{
+    bool is_asked = neighbour_ask(&side, missing);
+    ring();
+    if (is_asked) {
+        ivshmem_wait(&machine);
+    } else {
+        wait_a_little();
+    }
+}
+
 static enum neighbour_status receive(uint32_t *bytes)
 {
     enum neighbour_status status;
     while ((status = neighbour_receive(&side, message, sizeof(message), bytes)) ==
            NEIGHBOUR_AGAIN) {
-        wait_a_little();
+        wait_for(NEIGHBOUR_READABLE);
     }
+    ring();
     return status;
 }
 
@@ -53,8 +83,9 @@ static enum neighbour_status send(const void *from, uint32_t bytes)
 {
     enum neighbour_status status;
     while ((status = neighbour_send(&side, from, bytes)) == NEIGHBOUR_AGAIN) {
-        wait_a_little();
+        wait_for(NEIGHBOUR_WRITABLE);
     }
+    ring();
     return status;
 }
 
@@ -115,6 +146,19 @@ static int stop(void)
     return status == NEIGHBOUR_OK ? 0 : fail("stop", status);
 }
 
+/* Rings that bring nothing. The peer's number is where its area says. */
+static int storm(unsigned long count)
+{
+    if (ping(LIE_MESSAGES) != 0) {
+        return 1;
+    }
+    uint32_t number = side.peer[WORD_BELL];
+    for (unsigned long i = 0; i < count; i++) {
+        ivshmem_ring(&machine, number);
+    }
+    return ping(LIE_MESSAGES);
+}
+
 /* Writes wherever this side may. Which words and values follows from the seed. */
 static int lie(unsigned long seed)
 {
@@ -125,7 +169,7 @@ static int lie(unsigned long seed)
     if (ping(LIE_MESSAGES) != 0) {
         return 1;
     }
-    uint32_t generation = side.met;
+    uint32_t generation = side.met, number = side.peer[WORD_BELL];
     while (side.peer[WORD_GENERATION] == generation && side.peer[WORD_LEFT] != generation) {
         long choice = nrand48(state);
         uint32_t word = words[(uint32_t)nrand48(state) % (is_of_indices ? 2 : 11)];
@@ -134,6 +178,9 @@ static int lie(unsigned long seed)
         }
         side.own[word] = choice % 2 == 0 ? (uint32_t)jrand48(state)
                                          : side.own[word] + (uint32_t)choice % 512 - 256;
+        if (choice % 64 == 0 && has_bell) {
+            ivshmem_ring(&machine, number); /* who sleeps sees no lie */
+        }
         if (choice % 64 == 0) {
             wait_a_little();
         }
@@ -145,6 +192,7 @@ static int lie(unsigned long seed)
 static void leave(void)
 {
     neighbour_leave(&side);
+    ring();
     while (side.is_linked && side.peer[WORD_GENERATION] == side.met &&
            side.peer[WORD_LEFT] != side.met) {
         wait_a_little();
@@ -153,6 +201,15 @@ static void leave(void)
 
 static void *map(const char *name)
 {
+    has_bell = strncmp(name, DOORBELL, strlen(DOORBELL)) == 0;
+    if (has_bell) {
+        name += strlen(DOORBELL);
+        if (ivshmem_connect(&machine, name, NEIGHBOUR_BYTES) != 0) {
+            fprintf(stderr, "%s: no server of doorbells: %s\n", name, strerror(errno));
+            exit(1);
+        }
+        return machine.memory;
+    }
     int file = open(name, O_RDWR);
     void *memory = file < 0
                        ? MAP_FAILED
@@ -173,6 +230,10 @@ int main(int argc, char **argv)
     }
     unsigned long number = strtoul(argv[4], NULL, 10);
     (void)neighbour_join(&side, map(argv[1]), NEIGHBOUR_BYTES, argv[2][0] - '0');
+    if (has_bell) {
+        neighbour_bell(&side, machine.number);
+    }
+    ring();
     printf("joined\n");
     fflush(stdout);
     if (strcmp(argv[3], "lie") == 0) {
@@ -181,9 +242,10 @@ int main(int argc, char **argv)
     if (strcmp(argv[3], "die") == 0) {
         return ping(number);
     }
-    int status = strcmp(argv[3], "ping") == 0   ? ping(number)
-                 : strcmp(argv[3], "stop") == 0 ? stop()
-                                                : echo(number);
+    int status = strcmp(argv[3], "ping") == 0    ? ping(number)
+                 : strcmp(argv[3], "storm") == 0 ? storm(number)
+                 : strcmp(argv[3], "stop") == 0  ? stop()
+                                                 : echo(number);
     leave();
     return status;
 }

@@ -17,8 +17,12 @@
 #define WORD_GENERATION 2u
 #define WORD_MET 3u
 #define WORD_LEFT 4u
+#define WORD_RINGS 5u
+#define WORD_BELL 6u
 #define WORD_HEAD 16u
+#define WORD_TAIL_ASKED 17u
 #define WORD_TAIL 32u
+#define WORD_HEAD_ASKED 33u
 #define WORD_SLOTS (AREA_WORDS / 2)
 /* Words of a slot. */
 #define SLOT_WORDS (NEIGHBOUR_SLOT_BYTES / 4)
@@ -55,6 +59,7 @@ static void store(volatile uint32_t *area, uint32_t word, uint32_t value)
 static enum neighbour_status end(struct neighbour *side, enum neighbour_status why)
 {
     side->end = why;
+    side->is_changed = 1;
     store(side->own, WORD_LEFT, side->generation);
     return why;
 }
@@ -80,6 +85,10 @@ enum neighbour_status neighbour_join(struct neighbour *side, void *memory, uint6
     side->peer_head = 0;
     side->peer_tail = 0;
     side->end = NEIGHBOUR_OK;
+    side->has_bell = 0;
+    side->is_changed = 1;
+    side->rung_head = 0;
+    side->rung_tail = 0;
     store(side->own, WORD_GENERATION, 0);
     NEIGHBOUR_FENCE(); /* whoever sees a word of this life sees that the last one is over */
     store(side->own, WORD_MAGIC, MAGIC);
@@ -144,6 +153,7 @@ static enum neighbour_status link_up(struct neighbour *side)
             return end(side, NEIGHBOUR_BROKEN);
         }
         side->met = life.generation;
+        side->is_changed = 1;
         store(side->own, WORD_MET, side->met);
     }
     side->is_linked = side->met == life.generation && life.met == side->generation;
@@ -325,4 +335,58 @@ void neighbour_leave(struct neighbour *side)
     if (side->end == NEIGHBOUR_OK) {
         (void)end(side, NEIGHBOUR_CLOSED);
     }
+}
+
+/* @impl ATL-LLR-NEIGHBOUR-1045~1 */
+void neighbour_bell(struct neighbour *side, uint32_t number)
+{
+    side->has_bell = 1;
+    store(side->own, WORD_BELL, number);
+    store(side->own, WORD_HEAD_ASKED, side->tail - 1); /* behind: no question */
+    store(side->own, WORD_TAIL_ASKED, side->peer_tail - 1);
+    store(side->own, WORD_RINGS, side->generation);
+}
+
+/* @impl ATL-LLR-NEIGHBOUR-1045~1 */
+uint32_t neighbour_ask(struct neighbour *side, uint32_t missing)
+{
+    if (!side->has_bell || !side->is_linked || side->end != NEIGHBOUR_OK) {
+        return 0;
+    }
+    if ((missing & NEIGHBOUR_READABLE) != 0) {
+        store(side->own, WORD_HEAD_ASKED, side->tail);
+    }
+    if ((missing & NEIGHBOUR_WRITABLE) != 0) {
+        store(side->own, WORD_TAIL_ASKED, side->peer_tail);
+    }
+    /* Either the peer sees the question, or what it wrote before is seen below. */
+    return is_same_life(side) && load(side->peer, WORD_RINGS) == side->met &&
+           !has_left(side, side->met) &&
+           ((missing & NEIGHBOUR_READABLE) == 0 || load(side->peer, WORD_HEAD) == side->tail) &&
+           ((missing & NEIGHBOUR_WRITABLE) == 0 || load(side->peer, WORD_TAIL) == side->peer_tail);
+}
+
+/* A position that goes from one value to another passes the one that was asked for. */
+static int passes(uint32_t asked, uint32_t from, uint32_t to)
+{
+    return to - asked - 1 < to - from;
+}
+
+/* @impl ATL-LLR-NEIGHBOUR-1045~1 */
+uint32_t neighbour_ring(struct neighbour *side, uint32_t *number)
+{
+    uint32_t head = side->rung_head, tail = side->rung_tail, is_due = side->is_changed, generation;
+    side->rung_head = side->head;
+    side->rung_tail = side->tail;
+    side->is_changed = 0;
+    if (!side->has_bell || (!is_due && head == side->head && tail == side->tail)) {
+        return 0;
+    }
+    NEIGHBOUR_FENCE(); /* as in neighbour_ask, seen from the other side */
+    generation = load(side->peer, WORD_GENERATION);
+    *number = load(side->peer, WORD_BELL);
+    return generation != 0 && load(side->peer, WORD_RINGS) == generation &&
+           *number <= NEIGHBOUR_BELL_MAX &&
+           (is_due || passes(load(side->peer, WORD_HEAD_ASKED), head, side->head) ||
+            passes(load(side->peer, WORD_TAIL_ASKED), tail, side->tail));
 }

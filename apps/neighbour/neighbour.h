@@ -20,6 +20,7 @@
 #define NEIGHBOUR_PAYLOAD_BYTES 48u
 #define NEIGHBOUR_MESSAGE_SLOTS_MAX 64u
 #define NEIGHBOUR_MESSAGE_BYTES_MAX (NEIGHBOUR_MESSAGE_SLOTS_MAX * NEIGHBOUR_PAYLOAD_BYTES)
+#define NEIGHBOUR_BELL_MAX 0xffffu /* largest number of a doorbell */
 
 enum neighbour_status {
     NEIGHBOUR_OK,
@@ -48,6 +49,9 @@ struct neighbour {
     uint32_t head, tail;           /* positions that this side writes: sent, received */
     uint32_t peer_head, peer_tail; /* the last positions of the peer that were accepted */
     enum neighbour_status end;     /* NEIGHBOUR_OK; else why this life has ended */
+    uint32_t has_bell;
+    uint32_t is_changed;           /* generation, met or left was written since the last ring */
+    uint32_t rung_head, rung_tail; /* positions at that time */
 };
 
 /* Begins a life of one side: what an earlier life of it left in the memory is void.
@@ -73,5 +77,18 @@ enum neighbour_status neighbour_receive(struct neighbour *side, void *buffer, ui
 uint32_t neighbour_look(struct neighbour *side);
 /* Ends this life in good order: the peer still receives what was sent. */
 void neighbour_leave(struct neighbour *side);
+
+/* A doorbell, where the machines have one. Right behind neighbour_join: the peer may ring this
+ * life. From then on each call above is followed by neighbour_ring.
+ *
+ * @number     of this machine's doorbell, 0..NEIGHBOUR_BELL_MAX */
+void neighbour_bell(struct neighbour *side, uint32_t number);
+/* Not 0: what was written since the last call is something that the peer waits for: the caller
+ * rings the doorbell *number. */
+uint32_t neighbour_ring(struct neighbour *side, uint32_t *number);
+/* Asks the peer to ring once there is what was missing: NEIGHBOUR_READABLE, NEIGHBOUR_WRITABLE.
+ * Not 0: it will ring, and there was nothing yet; 0: the caller looks again by itself, soon.
+ * Context:    behind a call that said AGAIN, or neighbour_look */
+uint32_t neighbour_ask(struct neighbour *side, uint32_t missing);
 
 #endif

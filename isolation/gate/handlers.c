@@ -305,9 +305,9 @@ int64_t gate_handle_random(uint64_t buffer, uint64_t bytes, uint64_t, uint64_t, 
 /* @impl ATL-LLR-GATE-0800~1 */
 int64_t gate_handle_kick(uint64_t port, uint64_t flags, uint64_t, uint64_t, uint64_t)
 {
-    if (port != GATE_PORT_NETWORK || (flags & ~(uint64_t)GATE_KICK_ARM) != 0 ||
-        gate_services.network_kick == NULL) {
-        return RESULT_INVALID;
-    }
-    return gate_services.network_kick(flags);
+    uint64_t others =
+        port == GATE_PORT_DOORBELL && flags != GATE_KICK_ARM ? GATE_KICK_PEER : GATE_KICK_ARM;
+    bool is_known = port <= GATE_PORT_DOORBELL && (flags & ~others) == 0;
+    return is_known && gate_services.kick[port] != NULL ? gate_services.kick[port](flags)
+                                                        : RESULT_INVALID;
 }

@@ -189,6 +189,7 @@ noreturn void kernel_core_main(core_id_t self)
     perturb_start(self);
     virtio_network_start();
     if (self.value == 0) {
+        virtio_doorbell_start();
         other_cores_start();
     }
     if (self.value == 0 && isolation_cell_build(&gate_cell) != RESULT_OK) {

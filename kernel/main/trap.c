@@ -37,6 +37,8 @@ static void interrupt(uint64_t vector)
         gate_console_ready(console_interrupt());
     } else if (vector == VECTOR_NETWORK) {
         virtio_network_interrupt();
+    } else if (vector == VECTOR_DOORBELL) {
+        virtio_doorbell_interrupt();
     } else if (vector == VECTOR_STOP) {
         stop_self();
     } else if (vector == VECTOR_IPI) {

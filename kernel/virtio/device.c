@@ -2,7 +2,6 @@
 #include "device.h"
 
 #include <cpu/instructions.h>
-#include <driver/device.h>
 #include <kernel/region.h>
 
 #define STARTS_MAX 5u
@@ -102,6 +101,21 @@ static enum result negotiate(struct virtio_device *device)
     return (read(device, STATUS) & STATUS_FEATURES_OK) != 0 ? RESULT_OK : RESULT_IO;
 }
 
+/* @impl ATL-LLR-NEIGHBOUR-1040~1 ATL-LLR-VIRTIO-0010~1 */
+enum result virtio_msix_route(const struct facts_virtio *place, uint32_t core, uint8_t vector)
+{
+    uint64_t entry = place->msix + core * VIRTIO_MSIX_ENTRY_BYTES;
+    uint32_t apic_id = shared_facts.apic_id[core];
+    if (place->msix == 0 || apic_id > MSIX_DESTINATION_MAX) {
+        return RESULT_IO;
+    }
+    device_write(entry, 4, MSIX_ADDRESS | apic_id << MSIX_DESTINATION_SHIFT);
+    device_write(entry + 4, 4, 0);
+    device_write(entry + 8, 4, vector);
+    device_write(entry + MSIX_MASK, 4, 0);
+    return RESULT_OK;
+}
+
 /* All interrupts of the device to its vector: on core 0, and those of pairs on their cores. */
 static enum result route(const struct virtio_device *device)
 {
@@ -113,15 +127,7 @@ static enum result route(const struct virtio_device *device)
         return ioapic_route(&place->interrupt, device->vector);
     }
     for (uint32_t core = 0; core == 0 || core < device->pairs; core++) {
-        uint64_t entry = place->msix + core * VIRTIO_MSIX_ENTRY_BYTES;
-        uint32_t apic_id = shared_facts.apic_id[core];
-        if (place->msix == 0 || apic_id > MSIX_DESTINATION_MAX) {
-            return RESULT_IO;
-        }
-        device_write(entry, 4, MSIX_ADDRESS | apic_id << MSIX_DESTINATION_SHIFT);
-        device_write(entry + 4, 4, 0);
-        device_write(entry + 8, 4, device->vector);
-        device_write(entry + 12, 4, 0); /* not masked */
+        TRY(virtio_msix_route(place, core, device->vector));
     }
     write(device, CONFIG_VECTOR, 0);
     return read(device, CONFIG_VECTOR) == 0 ? RESULT_OK : RESULT_IO;

@@ -8,7 +8,7 @@
 
 #include "queue.h"
 
-#include <kernel/facts.h>
+#include <driver/device.h>
 
 #define VIRTIO_NETWORK 1u
 #define VIRTIO_CONSOLE 3u
@@ -33,6 +33,10 @@ struct virtio_device {
     struct virtqueue_slot slots[VIRTIO_QUEUES_MAX][VIRTIO_QUEUE_SIZE];
     alignas(16) uint8_t memory[VIRTIO_QUEUES_MAX][VIRTQUEUE_BYTES(VIRTIO_QUEUE_SIZE)];
 };
+
+/* The entry of a core in a PCI device's MSI-X table to a vector of it. RESULT_IO: it cannot be. */
+#define MSIX_MASK 12u /* in the entry: 1: what comes waits until it is 0 */
+enum result virtio_msix_route(const struct facts_virtio *place, uint32_t core, uint8_t vector);
 
 /* Stops the device: from RESULT_OK on it reads and writes no memory. RESULT_IO: it does not answer.
  */

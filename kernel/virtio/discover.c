@@ -67,9 +67,11 @@ static bool keep(struct facts_virtio device)
                                  : device.kind == VIRTIO_ENTROPY ? &shared_facts.virtio_entropy
                                  : device.kind == VIRTIO_NETWORK && shared_facts.port_bytes != 0
                                      ? &shared_facts.virtio_network
-                                     : NULL;
-    bool is_kept = false;
-    if (place != NULL && place->kind == 0) {
+                                 : device.kind == PCI_KIND_IVSHMEM ? &shared_facts.virtio_doorbell
+                                                                   : NULL;
+    bool is_kept = place != NULL && place->kind == 0;
+    if (is_kept) {
+        bool has_config = device.kind == VIRTIO_NETWORK;
         device.pairs = pairs_of(&device);
         uint64_t notify_bytes = device.pairs > 0 ? PAIRS_NOTIFY_BYTES(device.pairs) : NOTIFY_BYTES;
         device.notify_bytes = (uint32_t)MIN(device.notify_bytes, notify_bytes);
@@ -80,14 +82,9 @@ static bool keep(struct facts_virtio device)
             owners[i] = i / VIRTIO_PAIR < shared_facts.core_count ? (uint8_t)(i / VIRTIO_PAIR) : 0;
         }
         device.msix = device_show(device.msix, VIRTIO_MSIX_ENTRY_BYTES * MAX(device.pairs, 1u));
-        is_kept = device.registers != 0 && device.notify != 0;
-        if (is_kept && device.kind == VIRTIO_NETWORK) {
-            device.config = device_show(device.config, VIRTIO_CONFIG_BYTES);
-            is_kept = device.config != 0;
-        }
-    }
-    if (is_kept) {
-        *place = device;
+        device.config = device_show(device.config, has_config ? VIRTIO_CONFIG_BYTES : 0);
+        is_kept = device.registers != 0 && device.notify != 0 && has_config == (device.config != 0);
+        *place = is_kept ? device : (struct facts_virtio){0};
     }
     console_log(CONSOLE_LOG, "atoll: virtio device of kind %u on %s%s\n", device.kind,
                 device.is_pci ? "PCI" : "MMIO", is_kept ? "" : ": left off");
@@ -107,15 +104,17 @@ static void config_write(uint32_t function, uint32_t offset, uint32_t value)
     cpu_out32(CONFIG_DATA, value);
 }
 
-/* The first one that is large enough: those bits of its BAR 2 cannot be set that lie inside.
+/* The first one that is large enough: those bits of its BAR 2 cannot be set that lie inside. True:
+ * it is kept, and has a doorbell.
  *
- * @impl ATL-LLR-NEIGHBOUR-1010~1 */
-static void look_at_neighbour(uint32_t function, const uint32_t *words)
+ * @impl ATL-LLR-NEIGHBOUR-1010~1 ATL-LLR-NEIGHBOUR-1040~1 */
+static bool look_at_neighbour(uint32_t function, const uint32_t *words,
+                              const struct facts_virtio *device)
 {
-    uint64_t physical = pci_parse_ivshmem(words);
+    uint64_t physical = device->config;
     uint32_t command = words[PCI_COMMAND / 4] & 0xffff;
     if (physical == 0 || shared_facts.neighbour_physical != 0) {
-        return;
+        return false;
     }
     config_write(function, PCI_COMMAND, command & ~COMMAND_ON);
     config_write(function, PCI_BAR2, UINT32_MAX);
@@ -127,6 +126,7 @@ static void look_at_neighbour(uint32_t function, const uint32_t *words)
     shared_facts.neighbour_physical = is_kept ? physical : 0;
     console_log(CONSOLE_LOG, "atoll: memory shared with a neighbour%s\n",
                 is_kept ? "" : ": left off");
+    return is_kept && device->msix != 0;
 }
 
 /* @impl ATL-LLR-VIRTIO-0008~2 */
@@ -137,8 +137,9 @@ static void look_at_function(uint32_t function)
     for (uint32_t i = 0; i < PCI_CONFIG_WORDS; i++) {
         words[i] = config_read(function, 4 * i);
     }
-    look_at_neighbour(function, words);
-    if (pci_parse_virtio(words, &device) != RESULT_OK || !keep(device)) {
+    if (pci_parse_virtio(words, &device) != RESULT_OK ||
+        (device.kind == PCI_KIND_IVSHMEM && !look_at_neighbour(function, words, &device)) ||
+        !keep(device)) {
         return;
     }
     config_write(function, PCI_COMMAND, (words[PCI_COMMAND / 4] & 0xffff) | COMMAND_ON);

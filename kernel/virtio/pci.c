@@ -19,7 +19,8 @@
 #define DEVICE_FIRST 0x1000u
 #define DEVICE_MODERN 0x1040u
 #define DEVICE_LAST 0x107fu
-#define DEVICE_IVSHMEM 0x1110u
+#define DEVICE_IVSHMEM (DEVICE_MODERN + PCI_KIND_IVSHMEM)
+#define IVSHMEM_DOORBELL 12u
 /* virtio 1.2, section 4.1.4 */
 #define STRUCTURE_COMMON 1u
 #define STRUCTURE_NOTIFY 2u
@@ -59,17 +60,25 @@ static void take_capability(const uint32_t *words, uint32_t at, struct facts_vir
     }
 }
 
-/* @impl ATL-LLR-VIRTIO-0007~2 */
+/* @impl ATL-LLR-VIRTIO-0007~2
+ * @impl ATL-LLR-NEIGHBOUR-1010~1 ATL-LLR-NEIGHBOUR-1040~1 */
 enum result pci_parse_virtio(const uint32_t words[static PCI_CONFIG_WORDS],
                              struct facts_virtio *found)
 {
     uint32_t device = words[0] >> 16;
-    if ((words[0] & 0xffff) != VENDOR_VIRTIO || device < DEVICE_FIRST || device > DEVICE_LAST) {
+    if ((words[0] & 0xffff) != VENDOR_VIRTIO || device < DEVICE_FIRST ||
+        (device > DEVICE_LAST && device != DEVICE_IVSHMEM)) {
         return RESULT_INVALID;
     }
     bool is_modern = device >= DEVICE_MODERN; /* else it can also speak the old way */
     struct facts_virtio new = {
         .kind = is_modern ? device - DEVICE_MODERN : words[WORD_SUBSYSTEM] >> 16, .is_pci = true};
+    if (device == DEVICE_IVSHMEM) {
+        new.registers = inside_bar(words, 0, 0);
+        new.notify = inside_bar(words, 0, IVSHMEM_DOORBELL);
+        new.notify_bytes = sizeof(uint32_t);
+        new.config = inside_bar(words, 2, 0);
+    }
     uint32_t at = (words[WORD_CAPABILITIES] & 0xff) / 4; /* 0: there are none */
     for (uint32_t i = 0;
          i < CAPABILITIES_MAX && at >= CAPABILITY_WORD_FIRST && at + 5 <= PCI_CONFIG_WORDS; i++) {
@@ -78,10 +87,4 @@ enum result pci_parse_virtio(const uint32_t words[static PCI_CONFIG_WORDS],
     }
     *found = new;
     return RESULT_OK;
-}
-
-/* @impl ATL-LLR-NEIGHBOUR-1010~1 */
-uint64_t pci_parse_ivshmem(const uint32_t words[static PCI_CONFIG_WORDS])
-{
-    return words[0] == (DEVICE_IVSHMEM << 16 | VENDOR_VIRTIO) ? inside_bar(words, 2, 0) : 0;
 }

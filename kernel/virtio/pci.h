@@ -12,13 +12,14 @@
 #define PCI_BAR_ALIGNMENT 16u   /* the bits below say what kind of BAR it is */
 #define VIRTIO_CONFIG_BYTES 12u /* of the network's, which alone is read */
 
+/* QEMU's ivshmem is found like a virtio device, as one of this kind: its registers, its doorbell as
+ * .notify, and the memory shared with another machine as .config. */
+#define PCI_KIND_IVSHMEM 0xd0u
+
 /* Reads a copy of configuration space. Addresses are physical; 0: there are no such registers, or
- * not where a memory BAR with an address is. Errors: RESULT_INVALID not a virtio device; *found is
- * untouched */
+ * not where a memory BAR with an address is. Errors: RESULT_INVALID neither virtio nor ivshmem;
+ * *found is untouched */
 enum result pci_parse_virtio(const uint32_t words[static PCI_CONFIG_WORDS],
                              struct facts_virtio *found);
-
-/* The same for memory shared with another machine, BAR 2 of QEMU's ivshmem; 0: it is none. */
-uint64_t pci_parse_ivshmem(const uint32_t words[static PCI_CONFIG_WORDS]);
 
 #endif

@@ -9,8 +9,6 @@
 
 #include <percpu/base.h>
 
-#define VIRTQUEUE_SIZE_MAX 256u
-
 struct virtqueue_descriptor {
     uint64_t physical;
     uint32_t bytes;

@@ -56,6 +56,10 @@ CHECKS = [
     ("network-mutant-stop-late", "network", ["MUTATE_STOP_LATE", "BREAKS=2"], False),
     ("network-mutant-not-told", "network", ["MUTATE_NOT_TOLD"], False),
     ("network-mutant-give-while-stopped", "network", ["MUTATE_GIVE_WHILE_STOPPED"], False),
+    ("neighbour_bell", "neighbour_bell", [], True),
+    ("neighbour_bell-mutant-ring-without-fence", "neighbour_bell", ["MUTATE_RING_WITHOUT_FENCE"], False),
+    ("neighbour_bell-mutant-ask-without-fence", "neighbour_bell", ["MUTATE_ASK_WITHOUT_FENCE"], False),
+    ("neighbour_bell-mutant-ask-without-look", "neighbour_bell", ["MUTATE_ASK_WITHOUT_LOOK"], False),
 ]
 
 

@@ -135,6 +135,7 @@ class ManifestTest(unittest.TestCase):
         page = str(self.folder / "page")
         self.assertEqual(values["files"], {"/data/page": page, '/data/"two"': page})
         self.assertEqual(values["neighbour"], str(self.folder / "shared"))
+        self.assertEqual(self.read('neighbour = "unix:bell"')["neighbour"], f"unix:{self.folder}/bell")
         self.assertEqual(policy_texts(b"".join(values["policy"])),
                          ["address 10.0.2.15/32", "in tcp/80 from 0.0.0.0/0", "in tcp/80 from ::/0",
                           "address 0.0.0.0/32", "out udp/67 to 0.0.0.0/0"])

@@ -7,7 +7,6 @@ import os
 import selectors
 import shutil
 import signal
-import stat
 import subprocess
 import tempfile
 import threading
@@ -16,13 +15,13 @@ import time
 from atoll.console import (STREAM_ERROR, STREAM_EXIT, STREAM_KERNEL_ERROR, STREAM_LOG, STREAM_OUTPUT,
                            Decoder, ExitRecord, encode_input)
 from atoll.errors import ToolError
+from atoll.neighbour import neighbour_device
 from atoll.net import net_arguments
 
 QEMU = "qemu-system-x86_64"
 MACHINES = ("q35", "microvm")
 CONSOLES = ("serial", "virtio")
 CORES_MAX = 64
-NEIGHBOUR_BYTES = 65536
 LEAVE_SECONDS = 2.0   # from the exit record to the end of QEMU
 STOP_SECONDS = 0.2    # QEMU closed its output: it is about to leave
 INPUT_SECONDS = 5.0   # input starts now even without a frame
@@ -40,7 +39,7 @@ class MachineOptions:
     timeout_s: float | None = None
     qemu: str = QEMU
     console: str = "serial"
-    neighbour: str | None = None    # file of the memory shared with another machine
+    neighbour: str | None = None    # file of the memory shared with another machine, or unix:SOCKET
     net: str | None = None
     mac: str | None = None
     pcap: str | None = None         # file for the frames of its network
@@ -69,32 +68,13 @@ def qemu_command(options, image):
     return command + list(options.extra)
 
 
-# @impl ATL-LLR-NEIGHBOUR-1030~1
 def _neighbour_device(options):
     if options.neighbour is None:
         return []
     if options.machine != "q35":
         raise ToolError(f"the machine {options.machine} has no place for memory shared with a neighbour",
                         "give --machine q35")
-    size = _neighbour_bytes(options.neighbour)
-    path = str(options.neighbour).replace(",", ",,")
-    return ["-object", f"memory-backend-file,id=neighbour,share=on,mem-path={path},size={size}",
-            "-device", "ivshmem-plain,memdev=neighbour"]
-
-
-def _neighbour_bytes(path):
-    """The size of the file, which is made if it is not there."""
-    try:
-        with open(path, "ab") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ToolError(f"{path}: not a file", "give the path of a file")
-            size = file.tell() or file.truncate(NEIGHBOUR_BYTES)
-    except OSError as error:
-        raise ToolError(f"{path}: {error.strerror}", "give the path of a file that can be written") from None
-    if size < NEIGHBOUR_BYTES or size & (size - 1):
-        raise ToolError(f"{path}: {size} bytes", f"a power of two from {NEIGHBOUR_BYTES} on is needed; "
-                        "remove the file, and it is made")
-    return size
+    return neighbour_device(str(options.neighbour))
 
 
 def _console_device(options):

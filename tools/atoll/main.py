@@ -15,6 +15,7 @@ COMMANDS = {
     "core": ("atoll.core_command", "core_command", "write a core file of a machine that runs"),
     "trace": ("atoll.trace.command", "trace_command", "run a program and keep what its cores did when"),
     "live": ("atoll.live.command", "live_command", "look into a machine that runs, without stopping it"),
+    "neighbour": ("atoll.neighbour", "neighbour_command", "serve memory that machines share, with doorbells"),
     "test": ("atoll.test", "test_command", "run every test"),
     "bench": ("atoll.bench.command", "bench_command", "count guest instructions on Atoll and on Linux"),
     "setup": ("atoll.packages", "setup_command", "install what Atoll needs"),
@@ -26,7 +27,7 @@ STATUS_INTERRUPTED = 130
 
 def usage():
     lines = ["usage: ./atoll COMMAND [options]", ""]
-    lines += [f"  {name:<8} {text}" for name, (_, _, text) in COMMANDS.items()]
+    lines += [f"  {name:<9} {text}" for name, (_, _, text) in COMMANDS.items()]
     lines += ["", "./atoll COMMAND --help tells more. The first two to try: ./atoll run, ./atoll test"]
     return "\n".join(lines)
 

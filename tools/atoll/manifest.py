@@ -13,6 +13,7 @@ from atoll.errors import ToolError
 from atoll.gate import gate_calls
 from atoll.image import HOST_NAME_BYTES_MAX
 from atoll.machine import CONSOLES, CORES_MAX, MACHINES
+from atoll.neighbour import DOORBELL
 from atoll.net import mac_address, net_setting
 from atoll.policy import policy_rows, policy_rules
 from atoll.tree import guest_path
@@ -182,6 +183,11 @@ def _policy(value, folder):
     return policy_rules(_table(_policy_entry)(value, folder))
 
 
+def _neighbour(value, folder):
+    scheme = DOORBELL if _of(str, value).startswith(DOORBELL) else ""
+    return scheme + os.path.join(folder, value.removeprefix(scheme))
+
+
 # Setting -> check(value, folder of the manifest): the value as the tool uses it, or Wrong.
 SETTINGS = {
     "ring": _one_of(0, 3),
@@ -190,7 +196,7 @@ SETTINGS = {
     "machine": _one_of(*MACHINES),
     "quantum_us": _whole(QUANTUM_US_MIN, QUANTUM_US_MAX),
     "console": _one_of(*CONSOLES),
-    "neighbour": lambda value, folder: os.path.join(folder, _of(str, value)),
+    "neighbour": _neighbour,
     "placement": _one_of(*PLACEMENTS),
     "allow_write_execute": _one_of(False, True),
     "debug": _one_of(False, True),

@@ -121,8 +121,9 @@ def add_image_options(parser):
         help="put a file or folder of this machine into the image; may be repeated")
     add("--root", metavar="DIR|TAR",
         help="the guest's whole tree: a folder or a tar archive of this machine")
-    add("--neighbour", metavar="FILE",
-        help="memory shared with another machine, in FILE of this one; needs --machine q35")
+    add("--neighbour", metavar="FILE|unix:SOCKET",
+        help="memory shared with another machine, in FILE of this one, or with doorbells through the server "
+             "at SOCKET (./atoll neighbour); needs --machine q35")
     add("--env", action="append", type=name_and_value, metavar="NAME=VALUE", default=[],
         help="set a variable of the program's environment; may be repeated")
     add("--manifest", metavar="FILE",

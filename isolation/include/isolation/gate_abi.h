@@ -124,6 +124,7 @@ struct gate_info {
  * buffer begins with virtio's header (virtio 1.2, section 5.1.6, 12 bytes), which belongs to
  * posix/. */
 #define GATE_PORT_NETWORK 0u
+#define GATE_PORT_DOORBELL 1u /* of the memory shared with a neighbour; has no port memory */
 #define GATE_PORT_ENTRIES 256u
 #define GATE_PORT_ENTRY_BYTES_MIN 12u
 #define GATE_PORT_CHECKSUM 1u       /* frames to send may leave their checksum to the device */
@@ -192,6 +193,8 @@ struct gate_port {
 /* kick: flags. A call takes, and completes, at most GATE_KICK_ENTRIES_MAX of each queue. */
 #define GATE_KICK_ARM 1u /* nothing was completed: unpark the caller at the next completion */
 #define GATE_KICK_ENTRIES_MAX 32u
+/* Of the doorbell's port instead: ring the machine whose doorbell has the number in these bits. */
+#define GATE_KICK_PEER 0xffff0000u
 
 /* random */
 #define GATE_RANDOM_BYTES_MAX 256u

@@ -62,7 +62,7 @@ struct facts {
     struct facts_interrupt uart;
     struct facts_virtio slots[FACTS_SLOTS_MAX]; /* where virtio-mmio devices may be */
     uint32_t slot_count;
-    struct facts_virtio virtio_console, virtio_entropy, virtio_network;
+    struct facts_virtio virtio_console, virtio_entropy, virtio_network, virtio_doorbell;
     uint64_t device_pages[FACTS_DEVICE_PAGES_MAX]; /* from LAYOUT_DEVICE_FIRST on */
     uint8_t device_owners[FACTS_DEVICE_PAGES_MAX]; /* the one core that sees each of them */
     uint32_t device_page_count;

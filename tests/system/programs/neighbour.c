@@ -6,7 +6,9 @@
  * - watch: the same, not blocking: it waits with epoll alone;
  * - endure: as echo until the message "stop"; after an end or an error it opens the device anew;
  * - both: what one machine sees that plays both sides;
- * - open: says how the open goes. */
+ * - open: says how the open goes;
+ * - idle: with a peer that echoes, shows whether a timer looks while nothing happens;
+ * - calm: as echo, and shows that rings for nothing are taken seldom. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +22,7 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MESSAGE_MAX 3072
@@ -234,6 +237,86 @@ static void both(void)
     printf("both sides\n");
 }
 
+/* ---- the doorbell */
+struct counts {
+    unsigned long timer, bell, rings;
+};
+
+static struct counts counts_now(void)
+{
+    struct counts counts;
+    FILE *file = fopen("/dev/neighbour", "r");
+    require(file != NULL, "/dev/neighbour");
+    require(fscanf(file, "timer %lu bell %lu rings %lu\n", &counts.timer, &counts.bell,
+                   &counts.rings) == 3,
+            "counts");
+    require(fclose(file) == 0, "fclose");
+    return counts;
+}
+
+static void *read_one(void *end)
+{
+    return (void *)read(*(int *)end, message, sizeof(message));
+}
+
+/* One thread waits in read, then one in epoll_wait, each while the machine sleeps. */
+static void idle(int end)
+{
+    const struct timespec nap = {.tv_nsec = 100000000};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    pthread_t thread;
+    void *got;
+    int set = epoll_create1(0);
+    ping(end, 10);
+    struct counts first = counts_now();
+    require(pthread_create(&thread, NULL, read_one, &end) == 0, "pthread_create");
+    require(nanosleep(&nap, NULL) == 0, "nanosleep");
+    struct counts second = counts_now();
+    require(write(end, "hello", 5) == 5 && pthread_join(thread, &got) == 0, "pthread_join");
+    require((long)got == 5, "what was written came back");
+    struct counts third = counts_now();
+    require(epoll_ctl(set, EPOLL_CTL_ADD, end, &event) == 0, "epoll_ctl");
+    require(epoll_wait(set, &event, 1, 100) == 0, "nothing yet"); /* the watch gets to know */
+    struct counts fourth = counts_now();
+    require(epoll_wait(set, &event, 1, 100) == 0, "nothing yet");
+    struct counts fifth = counts_now();
+    require(write(end, "hello", 5) == 5, "write");
+    require(epoll_wait(set, &event, 1, -1) == 1, "epoll_wait");
+    require(read(end, message, sizeof(message)) == 5, "read");
+    struct counts last = counts_now();
+    printf("read: %s, epoll: %s, woken by %s\n",
+           second.timer != first.timer    ? "timer"
+           : second.bell - first.bell > 1 ? "rings"
+                                          : "quiet",
+           fifth.timer != fourth.timer ? "timer"
+           : fifth.bell != fourth.bell ? "rings"
+                                       : "quiet",
+           third.timer == second.timer && third.bell > second.bell && last.timer == fifth.timer &&
+                   last.bell > fifth.bell && last.rings > first.rings
+               ? "the bell"
+               : "a timer");
+}
+
+static unsigned long milliseconds_now(void)
+{
+    struct timespec now;
+    require(clock_gettime(CLOCK_MONOTONIC, &now) == 0, "clock_gettime");
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* At most one look in 2 ms, beside those of the first few and of the messages. */
+static void calm(int end)
+{
+    long count = 0;
+    unsigned long sum = 0, began = milliseconds_now();
+    struct counts first = counts_now();
+    require(echo(end, &count, &sum) == 0, "echo");
+    struct counts last = counts_now();
+    unsigned long passed = milliseconds_now() - began, looks = last.bell - first.bell;
+    require(looks > 0, "it has rung");
+    printf("%ld messages, %s\n", count, looks <= passed / 2 + 64 ? "calm" : "taken by rings");
+}
+
 int main(int argc, char **argv)
 {
     const char *mode = argc > 2 ? argv[2] : "both";
@@ -249,6 +332,10 @@ int main(int argc, char **argv)
     } else if (strcmp(mode, "echo") == 0) {
         require(echo(open_end(argv[1], 0), &count, &sum) == 0, "echo");
         printf("%ld messages, sum %lu, end\n", count, sum);
+    } else if (strcmp(mode, "idle") == 0) {
+        idle(open_end(argv[1], 0));
+    } else if (strcmp(mode, "calm") == 0) {
+        calm(open_end(argv[1], 0));
     } else if (strcmp(mode, "watch") == 0) {
         watch(open_end(argv[1], O_NONBLOCK));
     } else {

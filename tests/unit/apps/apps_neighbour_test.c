@@ -5,6 +5,7 @@
 #include <neighbour.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 
 #define AREA_BYTES (NEIGHBOUR_BYTES / 2)
 #define MAGIC 0
@@ -12,8 +13,12 @@
 #define GENERATION 8
 #define MET 12
 #define LEFT 16
+#define RINGS 20
+#define BELL 24
 #define HEAD 64
+#define TAIL_ASKED 68
 #define TAIL 128
+#define HEAD_ASKED 132
 #define SLOTS 16384
 #define KIND 0
 #define LENGTH 4
@@ -482,6 +487,150 @@ TEST(lives_on_two_threads)
     }
     CHECK_EQUAL(receive(1, &bytes) == NEIGHBOUR_OK, 0);
     neighbour_leave(&sides[1]);
+    CHECK_EQUAL(pthread_join(thread, &result), 0);
+    CHECK(result == NULL);
+}
+
+/* ---- doorbells: numbers 7 and 9 */
+static bool rings(uint32_t side)
+{
+    uint32_t number = UINT32_MAX;
+    bool is_due = neighbour_ring(&sides[side], &number) != 0;
+    CHECK(!is_due || number == (side == 0 ? 9 : 7));
+    return is_due;
+}
+
+static void begin_with_bells(void)
+{
+    uint32_t bytes;
+    memset(memory, 0, sizeof(memory));
+    CHECK_EQUAL(join(0), NEIGHBOUR_OK);
+    neighbour_bell(&sides[0], 7);
+    CHECK(!rings(0)); /* nobody is there */
+    CHECK_EQUAL(join(1), NEIGHBOUR_OK);
+    neighbour_bell(&sides[1], 9);
+    CHECK(rings(1) && !rings(1));
+    CHECK_EQUAL(neighbour_ask(&sides[0], NEIGHBOUR_READABLE), 0); /* not linked yet */
+    CHECK_EQUAL(receive(0, &bytes), NEIGHBOUR_AGAIN);
+    CHECK(rings(0));
+    CHECK_EQUAL(receive(1, &bytes), NEIGHBOUR_AGAIN);
+    CHECK(rings(1));
+    CHECK_EQUAL(receive(0, &bytes), NEIGHBOUR_AGAIN);
+    CHECK(!rings(0) && !rings(1));
+    CHECK_EQUAL(*word(1, BELL), 9);
+    CHECK_EQUAL(*word(1, RINGS), *word(1, GENERATION));
+}
+
+/* @verifies ATL-LLR-NEIGHBOUR-1045~1 */
+TEST(only_who_asked_is_rung)
+{
+    begin_with_bells();
+    send_one(0, 1, 0);
+    CHECK(!rings(0));
+    CHECK_EQUAL(neighbour_ask(&sides[1], NEIGHBOUR_READABLE), 0); /* it is there */
+    receive_one(1, 1, 0);
+    CHECK(!rings(1));
+    CHECK_EQUAL(neighbour_ask(&sides[1], NEIGHBOUR_READABLE), 1);
+    CHECK_EQUAL(*word(1, HEAD_ASKED), 1);
+    send_one(0, 100, 1); /* passes what was asked for with its first slot */
+    send_one(0, 1, 2);
+    CHECK(rings(0));
+    send_one(0, 1, 3);
+    CHECK(!rings(0)); /* once */
+    for (uint32_t i = 0; i < 250; i++) {
+        send_one(0, 1, i);
+    }
+    CHECK_EQUAL(neighbour_send(&sides[0], buffer, 100), NEIGHBOUR_AGAIN);
+    CHECK_EQUAL(neighbour_ask(&sides[0], NEIGHBOUR_WRITABLE), 1);
+    CHECK_EQUAL(*word(0, TAIL_ASKED), 1);
+    receive_one(1, 100, 1);
+    CHECK(rings(1));
+    receive_one(1, 1, 2);
+    CHECK(!rings(1));
+    neighbour_leave(&sides[1]);
+    CHECK(rings(1));
+    CHECK_EQUAL(neighbour_ask(&sides[0], NEIGHBOUR_READABLE), 0); /* the end is told by a look */
+}
+
+/* @verifies ATL-LLR-NEIGHBOUR-1045~1 @robust */
+TEST(what_a_peer_says_of_its_bell_is_judged)
+{
+    uint32_t number = 0;
+    begin_with_bells();
+    CHECK_EQUAL(neighbour_ask(&sides[1], NEIGHBOUR_READABLE), 1);
+    *word(1, BELL) = NEIGHBOUR_BELL_MAX + 1;
+    send_one(0, 1, 0);
+    CHECK_EQUAL(neighbour_ring(&sides[0], &number), 0);
+    receive_one(1, 1, 0);
+    begin_with_bells();
+    *word(1, RINGS) += 1; /* of another life: it does not ring */
+    CHECK_EQUAL(neighbour_ask(&sides[0], NEIGHBOUR_READABLE), 0);
+    CHECK_EQUAL(neighbour_ask(&sides[1], NEIGHBOUR_READABLE), 1);
+    send_one(0, 1, 0);
+    CHECK(!rings(0)); /* and is not rung */
+    begin_with_bells();
+    *word(1, GENERATION) = 0;
+    *word(1, RINGS) = 0;
+    neighbour_leave(&sides[0]);
+    CHECK(!rings(0)); /* no life */
+    begin();
+    send_one(0, 1, 0);
+    CHECK_EQUAL(neighbour_ask(&sides[0], NEIGHBOUR_READABLE), 0);
+    CHECK_EQUAL(neighbour_ring(&sides[0], &number), 0); /* without a bell */
+}
+
+/* Both sleep until they are rung; a ring that is lost is a test that does not end. */
+#define RUNG_MESSAGES 20000u
+static sem_t bells[2];
+
+static void after_call(uint32_t side, enum neighbour_status status, uint32_t missing)
+{
+    uint32_t number;
+    bool is_asked = status == NEIGHBOUR_AGAIN && neighbour_ask(&sides[side], missing);
+    if (neighbour_ring(&sides[side], &number)) {
+        sem_post(&bells[number]);
+    }
+    if (is_asked) {
+        sem_wait(&bells[side]);
+    } else if (status == NEIGHBOUR_AGAIN) {
+        sched_yield();
+    }
+}
+
+static void *send_rung(void *argument)
+{
+    for (uint32_t i = 0; i < RUNG_MESSAGES;) {
+        uint32_t bytes = message_bytes(i);
+        enum neighbour_status status = neighbour_send(&sides[0], memory + SLOTS, bytes);
+        if (status != NEIGHBOUR_OK && status != NEIGHBOUR_AGAIN) {
+            return (void *)1;
+        }
+        after_call(0, status, NEIGHBOUR_WRITABLE);
+        i += status == NEIGHBOUR_OK;
+    }
+    return argument;
+}
+
+/* @verifies ATL-LLR-NEIGHBOUR-1045~1 */
+TEST(no_ring_is_lost_on_two_threads)
+{
+    pthread_t thread;
+    void *result;
+    uint32_t bytes;
+    memset(memory, 0, sizeof(memory));
+    for (uint32_t side = 0; side < 2; side++) {
+        CHECK_EQUAL(sem_init(&bells[side], 0, 0), 0);
+        CHECK_EQUAL(join(side), NEIGHBOUR_OK);
+        neighbour_bell(&sides[side], side);
+    }
+    CHECK_EQUAL(pthread_create(&thread, NULL, send_rung, NULL), 0);
+    for (uint32_t i = 0; i < RUNG_MESSAGES;) {
+        enum neighbour_status status = receive(1, &bytes);
+        CHECK(status == NEIGHBOUR_OK || status == NEIGHBOUR_AGAIN);
+        CHECK(status != NEIGHBOUR_OK || bytes == message_bytes(i));
+        after_call(1, status, NEIGHBOUR_READABLE);
+        i += status == NEIGHBOUR_OK;
+    }
     CHECK_EQUAL(pthread_join(thread, &result), 0);
     CHECK(result == NULL);
 }

@@ -55,7 +55,7 @@ TEST(registers_are_found)
 /* @verifies ATL-LLR-VIRTIO-0007~2 @robust */
 TEST(other_devices_are_told_apart)
 {
-    const uint32_t ids[] = {0x10448086, 0xffffffff, 0x0fff1af4, 0x10801af4, 0x11101af4, 0};
+    const uint32_t ids[] = {0x10448086, 0xffffffff, 0x0fff1af4, 0x10801af4, 0};
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         make();
         words[0] = ids[i];
@@ -149,22 +149,58 @@ TEST(a_device_without_message_interrupts_has_none)
     CHECK_EQUAL(found.msix, 0);
 }
 
+/* An ivshmem function with a doorbell, as QEMU's. */
+static void make_ivshmem(void)
+{
+    make();
+    words[0] = 0x11101af4;
+    words[4] = 0xfebf2000;
+    words[6] = 0xfd00000c;
+    words[7] = 0x00000002;
+    words[8] = words[9] = 0;
+    words[13] = 0x40;
+    words[16] = 0x11;
+}
+
 /* @verifies ATL-LLR-NEIGHBOUR-1010~1 @robust */
 TEST(memory_shared_with_a_neighbour_is_bar_2)
 {
-    make();
-    CHECK_EQUAL(pci_parse_ivshmem(words), 0); /* another device */
-    words[0] = 0x11101af4;
-    words[6] = 0xfd00000c;
-    words[7] = 0x00000002;
-    CHECK_EQUAL(pci_parse_ivshmem(words), 0x2fd000000);
+    make_ivshmem();
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.kind, PCI_KIND_IVSHMEM);
+    CHECK_EQUAL(found.config, 0x2fd000000);
     words[6] = 0xfd000008; /* a narrow one */
-    CHECK_EQUAL(pci_parse_ivshmem(words), 0xfd000000);
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.config, 0xfd000000);
     words[6] = 0xc001;
-    CHECK_EQUAL(pci_parse_ivshmem(words), 0);
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.config, 0);
     words[6] = 0x0000000c;
     words[7] = 0;
-    CHECK_EQUAL(pci_parse_ivshmem(words), 0); /* nobody gave it an address */
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.config, 0); /* nobody gave it an address */
+    for (uint32_t device = 0x1080; device < 0x1200; device += 0x10) {
+        words[0] = device << 16 | 0x1af4;
+        CHECK_EQUAL(pci_parse_virtio(words, &found), device == 0x1110 ? RESULT_OK : RESULT_INVALID);
+    }
+}
+
+/* @verifies ATL-LLR-NEIGHBOUR-1040~1 @robust */
+TEST(a_doorbell_is_in_bar_0_and_msix)
+{
+    make_ivshmem();
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.registers, 0xfebf2000);
+    CHECK_EQUAL(found.notify, 0xfebf200c);
+    CHECK_EQUAL(found.notify_bytes, 4);
+    CHECK_EQUAL(found.msix, 0xfebf1020);
+    CHECK_EQUAL(found.msix_control, 0x40);
+    words[13] = 0; /* the plain one has no interrupt */
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK_EQUAL(found.msix, 0);
+    words[4] = 0xc001; /* nor has it registers that are no memory */
+    CHECK_EQUAL(pci_parse_virtio(words, &found), RESULT_OK);
+    CHECK(found.registers == 0 && found.notify == 0);
 }
 
 CHECK_MAIN()

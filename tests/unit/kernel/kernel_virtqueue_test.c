@@ -4,10 +4,12 @@
 #include <queue.h>
 
 static struct virtqueue queue;
-static struct virtqueue_slot slots[VIRTQUEUE_SIZE_MAX];
-static alignas(16) uint8_t memory[VIRTQUEUE_BYTES(VIRTQUEUE_SIZE_MAX) + 16];
+#define QUEUE_SIZE_MAX 256u
+
+static struct virtqueue_slot slots[QUEUE_SIZE_MAX];
+static alignas(16) uint8_t memory[VIRTQUEUE_BYTES(QUEUE_SIZE_MAX) + 16];
 static struct virtqueue_descriptor *const descriptors = (void *)memory;
-static const uint16_t sizes[] = {4, VIRTQUEUE_SIZE_MAX};
+static const uint16_t sizes[] = {4, QUEUE_SIZE_MAX};
 
 noreturn void percpu_assert_failed(const char *expression, const char *file, int line)
 {

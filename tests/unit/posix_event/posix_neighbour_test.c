@@ -4,6 +4,7 @@
 #include "../check.h"
 #include "../posix_file/shim.h"
 
+#include <bell.h>
 #include <neighbour.h>
 #include <posix/deadline.h>
 #include <posix/file.h>
@@ -24,6 +25,26 @@ extern struct posix_deadline *shim_deadline;
 static _Alignas(64) uint8_t memory[NEIGHBOUR_BYTES];
 static struct neighbour peer;
 static uint8_t bytes[NEIGHBOUR_MESSAGE_BYTES_MAX];
+
+/* The doorbell, without its thread: the test calls device_look in its place. */
+struct bell_counts bell_counts;
+static int64_t bell_number = -ENODEV;
+static uint32_t rings;
+
+int64_t bell_start(void)
+{
+    return bell_number;
+}
+
+void bell_ring(uint32_t side, uint32_t number)
+{
+    CHECK(side == 0 && number == 3);
+    rings++;
+}
+
+void bell_finish(void)
+{
+}
 
 static void start(void)
 {
@@ -127,7 +148,7 @@ TEST(what_the_peer_does_wrong_is_an_error)
     CHECK_EQUAL(posix_close((uint64_t)end), 0);
 }
 
-/* @verifies ATL-LLR-NEIGHBOUR-1022~1 */
+/* @verifies ATL-LLR-NEIGHBOUR-1022~2 */
 TEST(the_deadline_looks_while_there_is_something_to_wait_for)
 {
     uint32_t got;
@@ -157,6 +178,44 @@ TEST(the_deadline_looks_while_there_is_something_to_wait_for)
     CHECK_EQUAL(shim_deadline->at_ns, GATE_NEVER); /* nobody watches */
     CHECK_EQUAL(posix_close((uint64_t)end), 0);
     CHECK_EQUAL(neighbour_receive(&peer, bytes, sizeof(bytes), &got), NEIGHBOUR_CLOSED);
+}
+
+/* @verifies ATL-LLR-NEIGHBOUR-1046~1 */
+TEST(with_a_bell_no_deadline_looks)
+{
+    uint32_t got, number;
+    struct linux_event event = {POSIX_POLL_IN | EDGE, 7};
+    start();
+    bell_number = 5;
+    int64_t end = open_end(POSIX_O_NONBLOCK), set = posix_epoll_create1(0);
+    CHECK_EQUAL(neighbour_join(&peer, memory, sizeof(memory), 1), NEIGHBOUR_OK);
+    neighbour_bell(&peer, 3);
+    CHECK_EQUAL(neighbour_receive(&peer, bytes, sizeof(bytes), &got), NEIGHBOUR_AGAIN);
+    CHECK(neighbour_ring(&peer, &number) && number == 5);
+    rings = 0;
+    CHECK_EQUAL(read_end(end), -EAGAIN); /* has met, and asked */
+    CHECK_EQUAL(rings, 1);
+    CHECK_EQUAL(posix_epoll_ctl((uint64_t)set, CTL_ADD, (uint64_t)end, ADDRESS(&event)), 0);
+    shim_deadline->at_ns = GATE_NEVER;
+    shim_deadline->expire(shim_deadline); /* the watch gets to know of the room that there is */
+    CHECK_EQUAL(shim_deadline->at_ns, GATE_NEVER);
+    CHECK_EQUAL(posix_epoll_wait((uint64_t)set, ADDRESS(&event), 1, 0), 0);
+    CHECK_EQUAL(read_end(end), -EAGAIN);
+    CHECK_EQUAL(shim_deadline->at_ns, GATE_NEVER);
+    CHECK(!device_look()); /* a ring for nothing */
+    CHECK_EQUAL(neighbour_send(&peer, "x", 1), NEIGHBOUR_OK);
+    CHECK(neighbour_ring(&peer, &number) && number == 5);
+    CHECK(device_look() && !device_look());
+    CHECK_EQUAL(posix_epoll_wait((uint64_t)set, ADDRESS(&event), 1, 0), 1);
+    CHECK_EQUAL(read_end(end), 1);
+    CHECK_EQUAL(shim_deadline->at_ns, GATE_NEVER);
+    CHECK_EQUAL(posix_write((uint64_t)end, ADDRESS("y"), 1), 1);
+    CHECK_EQUAL(rings, 1); /* the peer did not ask */
+    CHECK_EQUAL(posix_close((uint64_t)end), 0);
+    CHECK_EQUAL(rings, 2);
+    CHECK_EQUAL(posix_close((uint64_t)set), 0);
+    CHECK(!device_look()); /* nothing is open */
+    bell_number = -ENODEV;
 }
 
 /* @verifies ATL-LLR-NEIGHBOUR-1020~1 */

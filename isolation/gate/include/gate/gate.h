@@ -65,8 +65,8 @@ struct gate_services {
     int64_t (*console_input)(const uint8_t **at);
     void (*console_input_take)(uint64_t bytes);
     void (*cell_end)(uint64_t status, uint64_t signal) __attribute__((__noreturn__));
-    /* The kick of the network port, for the current thread; NULL: no queue on this core. */
-    int64_t (*network_kick)(uint64_t flags);
+    /* The kick of each port, for the current thread; NULL: it is not this core's. */
+    int64_t (*kick[GATE_PORT_DOORBELL + 1])(uint64_t flags);
     enum result (*audit)(void); /* this core's tables, with a report line if it does not hold */
 };
 extern PERCORE struct gate_services gate_services;

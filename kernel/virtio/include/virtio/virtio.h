@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Virtio 1.x devices, core 0's: a console line, a source of entropy, and in images with a
- * network its device as port 0 of the gate, with a pair of queues for each core if it has so many.
+ * network its device as port 0 of the gate, with a pair of queues for each core if it has so many;
+ * in those with a neighbour the doorbell as port 1.
  *
  * Error policy: a device that is malformed, old or breaks its rules is left off with a line;
  * nothing here ends the machine. */
@@ -27,9 +28,14 @@ void virtio_entropy_start(void);
  * have one. */
 void virtio_network_start(void);
 void virtio_network_interrupt(void);
+/* Core 0: the same of the doorbell beside memory shared with a neighbour. Then VECTOR_DOORBELL. */
+void virtio_doorbell_start(void);
+void virtio_doorbell_interrupt(void);
 #else
 #define virtio_network_start() ((void)0)
 #define virtio_network_interrupt() ((void)0)
+#define virtio_doorbell_start() ((void)0)
+#define virtio_doorbell_interrupt() ((void)0)
 #endif
 
 #endif
