@@ -29,6 +29,7 @@
 noreturn void trap_from_cell(uint64_t vector, uint64_t error, uint64_t address);
 void trap_in_kernel(struct kernel_trap *trap, uint64_t address);
 
+/* @impl ATL-LLR-VIRTIO-0871~1 */
 static void interrupt(uint64_t vector)
 {
     gate_counts.interrupts++;
@@ -46,9 +47,9 @@ static void interrupt(uint64_t vector)
     } else if (vector == VECTOR_TIMER) {
         percpu_timer_ns = THREAD_NEVER; /* one shot; the way out looks at all deadlines */
     }
-    if (vector != VECTOR_SPURIOUS) {
-        cpu_apic_end_of_interrupt();
-    }
+    /* Also behind a spurious one, which may be none: a device can send its vector. No other is in
+     * service then, so that it ends nothing else. */
+    cpu_apic_end_of_interrupt();
 }
 
 static enum space_access access_of(uint64_t error)

@@ -280,7 +280,8 @@ static void deliver(uint32_t index, uint8_t *frame, uint32_t bytes, bool is_chec
 /* Whether a buffer holds a whole frame. Frames that take several are larger than what we have
  * announced and are dropped, with all their buffers. A buffer without bytes was abandoned when the
  * device was reset: what was begun ends there, and its header is an older frame's.
- * @impl ATL-LLR-NET-0940~1 */
+ *
+ * @impl ATL-LLR-NET-0940~1 ATL-LLR-VIRTIO-0870~1 */
 static bool is_frame(const uint8_t *header, uint32_t bytes)
 {
     if (bytes == 0) {

@@ -2,6 +2,7 @@
 """The kernel's virtio devices: a console in the place of the serial port, and a source of entropy."""
 import os
 import random
+import socket
 import struct
 import tempfile
 
@@ -11,9 +12,11 @@ from monitor import Memory
 from test_panic import STATUS_PANIC
 
 from atoll.elf import Elf
+from atoll.testing.results import TestFailure
 
 MMIO = ("-global", "virtio-mmio.force-legacy=false")
 MIB = 1 << 20
+VECTOR_STOP = 0xfe
 
 
 def device(guest, name, *settings):
@@ -201,3 +204,45 @@ def test_console_survives_a_device_that_breaks_rules(guest):
     result.expect_that(result.kernel_errors == b"atoll: the virtio console broke a rule: it was reset\n",
                        "the kernel says so, once")
     result.expect_that(result.stdout.endswith(b"over\n"), "output and input go on")
+
+
+# @verifies ATL-LLR-VIRTIO-0008~2 ATL-LLR-VIRTIO-0003~1 @robust
+@system_test(matrix=ONE, machine=("q35",), libc=("musl",))
+def test_many_devices_are_left_off(guest):
+    """Of 160 functions that the kernel knows it takes one."""
+    functions = [word for slot in range(4, 24) for function in range(8)
+                 for word in ("-device", f"virtio-rng-pci,multifunction=on,addr={slot:x}.{function}")]
+    result = guest.run(guest.build("hello.c"), qemu=functions, verbose=True, memory=256)
+    result.expect(stdout=b"Hello, world!\n", status=0)
+    lines = result.outcome.log.count(b"virtio device of kind 4 on PCI")
+    off = result.outcome.log.count(b"virtio device of kind 4 on PCI: left off")
+    result.expect_that((lines, off) == (160, 159), f"all are seen, one is taken: {lines}, {off}")
+
+
+# @verifies ATL-LLR-VIRTIO-0871~1 @robust
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2))
+def test_interrupts_that_nobody_asked_for_change_nothing(guest):
+    """The host sends core 0 each vector from 32 on but that by which a panic stops it, as a device would:
+    by a write to the APIC's address."""
+    data = random.Random(3).randbytes(20000)
+    with tempfile.TemporaryDirectory(prefix="atoll-qtest-") as folder:
+        path = f"{folder}/qtest"
+
+        def source():
+            if source.is_done:
+                return b""
+            source.is_done = True
+            with socket.socket(socket.AF_UNIX) as line:
+                line.connect(path)
+                answers = line.makefile("rb")
+                for vector in [*range(32, VECTOR_STOP), VECTOR_STOP + 1] * 20:
+                    line.sendall(b"writel 0xfee00000 %d\n" % vector)
+                    if not answers.readline().startswith(b"OK"):
+                        raise TestFailure("QEMU takes no interrupt")
+            source.sent = True
+            return data
+        source.is_done = source.sent = False
+        result = guest.run(guest.build("streams.c"), "7", stdin=source,
+                           qemu=("-qtest", f"unix:{path},server=on,wait=off"))
+    result.expect(stdout=data, stderr=f"{len(data)} bytes\n".encode(), status=7)
+    result.expect_that(source.sent and not result.kernel_errors, "all were sent, and the kernel has nothing to say")

@@ -185,6 +185,20 @@ TEST(a_count_that_cannot_be_costs_its_own_frame)
     CHECK_EQUAL(serve(), 1);
 }
 
+/* Segmentation is not offered: its fields mean nothing, however large.
+ * @verifies ATL-LLR-VIRTIO-0870~1 @robust */
+TEST(headers_that_lie_harm_nothing)
+{
+    uint8_t *header = memory + port->receive.submit[taken % GATE_PORT_ENTRIES].offset;
+    complete(1, HEADER_BYTES + FRAME_BYTES);
+    memset(header, 0xff, HEADER_BUFFERS);
+    CHECK_EQUAL(serve(), 1);
+    for (uint32_t bytes = 0; bytes <= HEADER_BYTES; bytes++) {
+        complete(1, bytes);
+        CHECK_EQUAL(serve(), 0); /* no frame */
+    }
+}
+
 /* @verifies ATL-LLR-NET-0941~1 @robust */
 TEST(a_device_that_fails_is_told_of_and_one_that_goes_on_is_off)
 {

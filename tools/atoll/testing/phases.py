@@ -74,6 +74,8 @@ class FastPhase(ProgramPhase):
                                ROOT / "docs/DEBUGGING.md", "--check"],
         "check/posix_document": [PYTHON, ROOT / "posix/generate_document.py", "--check"],
         "check/trace": [PYTHON, ROOT / "certification/bin/trace_check.py"],
+        "check/hostin": [PYTHON, ROOT / "certification/bin/hostin_check.py"],
+        "check/hostile_host": [PYTHON, ROOT / "certification/bin/hostile_check.py"],
     }
 
 

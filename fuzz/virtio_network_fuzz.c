@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The network driver between a device that breaks every rule at any time and a ring 3 that may
+ * write what it likes into its port memory: each kick ends with a count or an error, the device is
+ * started a bounded number of times, and nothing but buffers is written. While ring 3 keeps the
+ * rules, each buffer that it submitted comes back at most once, with no more bytes than it has.
+ * @verifies ATL-LLR-VIRTIO-0800~1 ATL-LLR-VIRTIO-0801~1 ATL-LLR-VIRTIO-0802~1 @robust
+ * @verifies ATL-LLR-VIRTIO-0804~1 ATL-LLR-VIRTIO-0009~1 @robust */
+#include "hostile_device.h"
+
+#include <driver/console.h>
+#include <isolation/gate_abi.h>
+#include <kernel/image.h>
+#include <kernel/layout.h>
+#include <percpu/scheduler.h>
+#include <percpu/trace.h>
+#include <policy/policy.h>
+
+/* The image and the port memory lie where the host has them. */
+static struct {
+    struct image_header header;
+    struct policy_rule rules[2];
+} fuzz_image;
+#undef LAYOUT_IMAGE_BASE
+#define LAYOUT_IMAGE_BASE ((uintptr_t)&fuzz_image)
+#undef LAYOUT_DIRECT_BASE
+#define LAYOUT_DIRECT_BASE 0ull
+
+#include "network.c"
+
+#define STEPS_MAX 512u
+#define PORT_BYTES 0x20000u
+#define BUFFER_BYTES 2048u
+#define BUFFERS 59u /* behind struct gate_port */
+#define BUFFER_AT(index_) ((uint32_t)(PORT_BYTES - (BUFFERS - (index_)) * BUFFER_BYTES))
+#define HANDLE 0x100000001ull
+#define RESETS_MAX 24u /* a few for each of five starts */
+_Static_assert(sizeof(struct gate_port) <= BUFFER_AT(0), "buffers lie behind it");
+
+PERCORE struct trace_ring *percpu_trace_ring;
+PERCORE struct thread *percpu_current;
+static struct thread thread = {.state = THREAD_RUNNING};
+static uint8_t *port_memory;
+static uint8_t outstanding[DIRECTIONS][BUFFERS];
+static uint32_t completions_read[DIRECTIONS];
+static bool is_ring3_hostile;
+static int64_t (*kick_port)(uint64_t flags);
+PERCORE struct gate_services gate_services;
+PERCORE core_id_t percpu_self;
+static alignas(64) uint8_t staging[4096];
+
+void percpu_trace(enum trace_event event, uint32_t a, uint64_t b, uint64_t c)
+{
+    (void)event, (void)a, (void)b, (void)c;
+}
+
+void *gate_staging_own(enum gate_staging page)
+{
+    FUZZ_REQUIRE(page == GATE_STAGING_NETWORK);
+    return staging;
+}
+
+const void *gate_staging_of_remote(core_id_t core, enum gate_staging page)
+{
+    FUZZ_REQUIRE(core.value == 0);
+    return gate_staging_own(page);
+}
+
+void cpu_apic_send(core_id_t core, uint32_t command)
+{
+    (void)core, (void)command;
+    FUZZ_REQUIRE(!"there is one core");
+}
+
+uint64_t percpu_thread_handle(const struct thread *of)
+{
+    FUZZ_REQUIRE(of == &thread);
+    return HANDLE;
+}
+
+struct thread *percpu_thread_find(uint64_t handle)
+{
+    FUZZ_REQUIRE(handle == 0 || handle == HANDLE);
+    return handle == HANDLE ? &thread : NULL;
+}
+
+void percpu_unpark(struct thread *woken, bool interrupt)
+{
+    FUZZ_REQUIRE(woken == &thread && !interrupt);
+}
+
+void console_log(enum console_stream level, const char *format, ...)
+{
+    FUZZ_REQUIRE(format != NULL && level <= CONSOLE_ERROR);
+}
+
+static struct gate_port_queue *shared_of(uint32_t direction)
+{
+    struct gate_port *port = (struct gate_port *)port_memory;
+    return direction == RECEIVE ? &port->receive : &port->transmit;
+}
+
+static void begin(struct fuzz_input *input)
+{
+    hostile_make(VIRTIO_NETWORK, input);
+    for (uint32_t i = 0; i < FAKE_QUEUES; i++) {
+        fake.queues[i].size_max = GATE_PORT_ENTRIES;
+    }
+    fake.features |= FEATURE_MAC | (fuzz_take(input, 1) & 1 ? FEATURE_INDIRECT : 0);
+    memset(&fuzz_image, 0, sizeof(fuzz_image));
+    fuzz_image.header.policy_count = (uint16_t)(fuzz_take(input, 1) % 3);
+    fuzz_image.header.policy_offset = (uint32_t)offsetof(typeof(fuzz_image), rules);
+    for (uint32_t i = 0; i < fuzz_image.header.policy_count; i++) {
+        fuzz_image.rules[i] = (struct policy_rule){
+            .kind = (uint8_t)fuzz_take(input, 1), .version = 4, .protocol = 17, .port_max = 65535};
+    }
+    memset(port_memory, 0, PORT_BYTES);
+    memset(outstanding, 0, sizeof(outstanding));
+    memset(completions_read, 0, sizeof(completions_read));
+    network = (struct virtio_device){0};
+    memset(queues, 0, sizeof(queues));
+    memset(slots, 0, sizeof(slots));
+    memset(&guard, 0, sizeof(guard));
+    waiter = 0;
+    is_ring3_hostile = false;
+    percpu_current = &thread;
+    shared_facts.virtio_network = fake_place;
+    shared_facts.port_bytes = PORT_BYTES;
+    shared_facts.core_count = 1;
+    shared_regions[0].port.value = (uintptr_t)port_memory;
+    memset(staging, 0, sizeof(staging));
+    shared_facts.port_queues = 0;
+    virtio_network_start();
+    kick_port = gate_services.kick[GATE_PORT_NETWORK];
+    const uint8_t *mac = shared_facts.port_mac;
+    FUZZ_REQUIRE(kick_port == NULL ||
+                 ((mac[0] & MAC_GROUP) == 0 && shared_facts.port_mtu >= MTU_MIN &&
+                  (mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5]) != 0 &&
+                  (shared_facts.port_features & ~FEATURES_OF_HEADERS) == 0));
+}
+
+static void submit(uint32_t direction)
+{
+    struct gate_port_queue *queue = shared_of(direction);
+    uint32_t count = (uint32_t)fuzz_take(hostile_input, 1) % 40;
+    for (uint32_t i = 0; i < count && queue->submitted - completions_read[direction] < BUFFERS;
+         i++) {
+        uint32_t index = (uint32_t)fuzz_take(hostile_input, 1) % BUFFERS;
+        uint32_t room = BUFFER_BYTES - GATE_PORT_ENTRY_BYTES_MIN;
+        uint32_t bytes =
+            GATE_PORT_ENTRY_BYTES_MIN + (uint32_t)fuzz_take(hostile_input, 2) % (room + 1);
+        if (outstanding[direction][index] == 0) {
+            outstanding[direction][index] = 1;
+            queue->submit[queue->submitted % GATE_PORT_ENTRIES] =
+                (struct gate_port_entry){BUFFER_AT(index), bytes};
+            queue->submitted++;
+        }
+    }
+}
+
+/* Anything, anywhere in what ring 3 shares with the kernel. */
+static void scribble_port(void)
+{
+    uint32_t at = (uint32_t)fuzz_take(hostile_input, 2) % (uint32_t)sizeof(struct gate_port);
+    uint32_t count = (uint32_t)fuzz_take(hostile_input, 1) % 16;
+    is_ring3_hostile = true;
+    for (uint32_t i = 0; i < count && at + i < sizeof(struct gate_port); i++) {
+        port_memory[at + i] = (uint8_t)fuzz_take(hostile_input, 1);
+    }
+}
+
+static void read_completions(void)
+{
+    for (uint32_t direction = 0; direction < DIRECTIONS && !is_ring3_hostile; direction++) {
+        struct gate_port_queue *queue = shared_of(direction);
+        FUZZ_REQUIRE(queue->completed - completions_read[direction] <= GATE_PORT_ENTRIES);
+        for (; completions_read[direction] != queue->completed; completions_read[direction]++) {
+            const struct gate_port_entry *entry =
+                &queue->complete[completions_read[direction] % GATE_PORT_ENTRIES];
+            uint32_t index = (entry->offset - BUFFER_AT(0)) / BUFFER_BYTES;
+            FUZZ_REQUIRE(entry->offset >= BUFFER_AT(0) && index < BUFFERS &&
+                         entry->offset == BUFFER_AT(index));
+            FUZZ_REQUIRE(outstanding[direction][index] == 1); /* once */
+            FUZZ_REQUIRE(entry->bytes <= (direction == RECEIVE ? BUFFER_BYTES : 0));
+            outstanding[direction][index] = 0;
+        }
+    }
+}
+
+static void kick_once(uint64_t flags)
+{
+    int64_t result = kick_port(flags);
+    FUZZ_REQUIRE(result == RESULT_IO || (result == RESULT_INVALID && is_ring3_hostile) ||
+                 (result >= 0 && result <= 2 * DIRECTIONS * (int64_t)GATE_KICK_ENTRIES_MAX));
+    /* One that runs has the features that ring 3 was told of, however often it was started. */
+    FUZZ_REQUIRE(result < 0 ||
+                 (network.features & FEATURES_OF_HEADERS) == shared_facts.port_features);
+    read_completions();
+}
+
+static void step(uint32_t what)
+{
+    uint32_t queue = what >> 3 & 1;
+    switch (what & 7) {
+    case 0:
+        hostile_use(queue);
+        break;
+    case 1:
+        hostile_scribble(queue);
+        break;
+    case 2:
+        hostile_jump(queue);
+        break;
+    case 3:
+        submit(queue);
+        break;
+    case 4:
+        kick_once(0);
+        break;
+    case 5:
+        kick_once(GATE_KICK_ARM);
+        break;
+    case 6:
+        virtio_network_interrupt();
+        break;
+    default:
+        if ((what >> 4) % 8 == 0) {
+            scribble_port();
+        } else {
+            submit(queue);
+            kick_once(0);
+        }
+    }
+}
+
+void fuzz_one(const uint8_t *bytes, size_t size)
+{
+    struct fuzz_input input = {bytes, size};
+    port_memory = aligned_alloc(64, PORT_BYTES);
+    FUZZ_REQUIRE(port_memory != NULL);
+    begin(&input);
+    for (uint32_t i = 0; i < STEPS_MAX && input.left > 0 && kick_port != NULL; i++) {
+        step((uint32_t)fuzz_take(&input, 1));
+    }
+    FUZZ_REQUIRE(fake.resets <= RESETS_MAX);
+    free(port_memory);
+}
