@@ -48,6 +48,12 @@ boot_pvh_note:
 boot_entry:
     cli
     cld
+    /* QEMU leaves what has no bytes in the file as it was, also at a reset.
+     * @impl ATL-LLR-BOOT-0601~1 */
+    mov $boot_zero_physical, %edi
+    mov $boot_zero_words, %ecx
+    xor %eax, %eax
+    rep stosl
     mov $1, %esi /* is the boot core */
     mov %ebx, %edi
     rdtsc

@@ -2,6 +2,7 @@
 """The machine as the kernel finds it: cores, memory, clocks, console, power."""
 import random
 import re
+import tempfile
 import time
 
 from lib import ONE, PAIRWISE, system_test
@@ -67,6 +68,20 @@ def test_memory_above_four_gibibytes_without_gibibyte_pages(guest):
 @system_test(matrix=ONE, cores=(1,), libc=("musl",), machine=("microvm", "q35"))
 def test_four_mebibytes_are_enough_to_start(guest):
     run(guest, "cores", memory=4).expect(stdout=b"1 2\n")
+
+
+# @verifies ATL-LLR-BOOT-0601~1 @robust
+@system_test(matrix=PAIRWISE, cores=(1, 2), libc=("musl",))
+def test_memory_may_hold_anything_at_start(guest):
+    """From 1 MiB on: what is below is the firmware's, and that of microvm counts on zeros there."""
+    with tempfile.NamedTemporaryFile(prefix="atoll-test-") as memory:
+        memory.write(bytes(1 << 20))
+        for _ in range(63):
+            memory.write(b"\xa5" * (1 << 20))
+        memory.flush()
+        run(guest, "cores", memory=64, qemu=(
+            "-object", f"memory-backend-file,id=ram,size=64M,share=on,mem-path={memory.name}",
+            "-machine", "memory-backend=ram")).expect(stdout=f"{guest.cores} {2 * guest.cores}\n".encode())
 
 
 # @verifies ATL-LLR-BOOT-0012~2

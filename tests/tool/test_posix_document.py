@@ -18,6 +18,7 @@ class PosixDocumentTest(unittest.TestCase):
         (self.root / "posix").mkdir()
         for name in ("generate_document.py", "generate_syscalls.py", "syscalls.toml", "document.toml"):
             shutil.copy(support.ROOT / "posix" / name, self.root / "posix")
+        shutil.copytree(support.ROOT / "tools/atoll/live", self.root / "tools/atoll/live")
 
     def generate(self, *words):
         return support.run(sys.executable, self.root / "posix/generate_document.py", *words)
