@@ -123,6 +123,7 @@ struct thread *__wrap_percpu_ready_take(core_id_t to, bool (*kernels)(const stru
 
 static void thaw(void)
 {
+    is_thaw_due = false; /* a stop by NMI in the middle may ask for it again */
     for (uint32_t i = 0; held_count > 0 && i < PERCPU_THREADS_MAX; i++) {
         if (held[i] && !is_frozen(debug_thread_at(i))) {
             held[i] = false;
@@ -130,7 +131,6 @@ static void thaw(void)
             percpu_thread_ready(debug_thread_at(i));
         }
     }
-    is_thaw_due = false;
 }
 
 /* In place of percpu_schedule: the linker sees to it.

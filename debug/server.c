@@ -608,7 +608,7 @@ void debug_server_ended(uint32_t kind, uint32_t status, uint32_t signal)
     debug_reply_text(&reply, kind == CONSOLE_EXIT_NORMAL ? "W" : "X");
     debug_reply_hex(&reply, &code, 1);
     if (debug_server()->is_nonstop) {
-        if (kind != CONSOLE_EXIT_PANIC) {
+        if (kind != CONSOLE_EXIT_PANIC && !debug_stop_is_under_way()) {
             (void)debug_stop_all(); /* nothing of the program outlives it */
         }
         debug_nonstop_ended(&reply, &receiver);

@@ -50,7 +50,8 @@ static uint32_t pairs_of(const struct facts_virtio *device)
 {
     if (device->kind != VIRTIO_NETWORK || device->msix == 0 ||
         device->notify_multiplier != PAGE_BYTES || !IS_ALIGNED(device->notify, PAGE_BYTES) ||
-        device->config >= BOOT_SHOWN || !device_may_be_at(device->config, VIRTIO_CONFIG_BYTES)) {
+        device->config > BOOT_SHOWN - VIRTIO_CONFIG_BYTES ||
+        !device_may_be_at(device->config, VIRTIO_CONFIG_BYTES)) {
         return 0;
     }
     uint32_t pairs = device_read(device->config + CONFIG_PAIRS, 2);

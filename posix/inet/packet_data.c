@@ -47,6 +47,17 @@ static bool is_for(const struct packet_socket *socket, const uint8_t *frame, boo
                                     : !is_sent && socket->protocol == protocol_of(frame));
 }
 
+/* There is a frame. Locked. */
+static void tell_readers(struct packet_socket *socket)
+{
+    if (socket->readers.first != NULL) {
+        posix_wake(&socket->readers, 1);
+    }
+    if (socket->base.file != NULL) {
+        posix_file_notify(socket->base.file, POSIX_POLL_READABLE);
+    }
+}
+
 /* Locked. */
 static void append(struct packet_socket *socket, const uint8_t *frame, size_t bytes, uint8_t kind)
 {
@@ -69,12 +80,7 @@ static void append(struct packet_socket *socket, const uint8_t *frame, size_t by
         socket->first = copy;
     }
     socket->last = copy;
-    if (socket->readers.first != NULL) {
-        posix_wake(&socket->readers, 1);
-    }
-    if (socket->base.file != NULL) {
-        posix_file_notify(socket->base.file, POSIX_POLL_READABLE);
-    }
+    tell_readers(socket);
 }
 
 /* @impl ATL-LLR-NET-0902~1 */
@@ -137,7 +143,7 @@ void packet_drop_received(struct packet_socket *socket)
     socket->last = NULL;
 }
 
-/* Takes the oldest frame out, or leaves it in and locked for a peek. NULL: *result. */
+/* Takes the oldest frame out; for a peek it is put back. NULL: *result. */
 static struct packet_frame *take(struct packet_socket *socket, uint64_t deadline_ns,
                                  int64_t *result)
 {
@@ -172,6 +178,7 @@ static void put_back(struct packet_socket *socket, struct packet_frame *frame)
         socket->last = frame;
     }
     socket->received_bytes += frame->bytes + FRAME_COST;
+    tell_readers(socket);
     posix_lock_release(&socket->base.lock);
 }
 
@@ -235,7 +242,7 @@ static void send_in_stack(void *argument)
         if (!queue_send_bytes(frame->data, frame->bytes)) {
             request->has_room = false;
             net_stack_note(NET_COUNT_DROPPED);
-        } else if (atomic_load_explicit(&packet_hearers, memory_order_relaxed) > 1) {
+        } else if (atomic_load_explicit(&packet_hearers, memory_order_relaxed) != 0) {
             packet_note(frame->data, frame->bytes, true, request->socket);
         }
         net_memory_free(frame);

@@ -18,7 +18,8 @@ static struct udp_socket *choose(struct udp_socket *found, const struct udp_pcb 
     uint64_t peer = port;
     uint32_t words[4] = {0};
     if (!found->is_sharing || (pcb->flags & UDP_FLAGS_CONNECTED) != 0 ||
-        ip_addr_ismulticast(ip_current_dest_addr())) {
+        ip_addr_ismulticast(ip_current_dest_addr()) ||
+        ip_addr_isbroadcast(ip_current_dest_addr(), ip_current_netif())) {
         return found;
     }
     __builtin_memcpy(words, address, IP_IS_V6(address) ? sizeof(words) : sizeof(words[0]));

@@ -16,6 +16,11 @@
 #define OPCODE_MOV_EAX 0xb8u
 #define OPCODE_INT3 0xccu
 #define PROT_READ_WRITE 3u
+#ifdef ATOLL_DEBUG
+#define NOTES_ALL_CALLS true /* core/noted.c, for who looks */
+#else
+#define NOTES_ALL_CALLS false
+#endif
 
 struct answer {
     uint32_t number, value;
@@ -106,7 +111,7 @@ static const struct answer *answer_of(const struct posix_detour_site *site, cons
     uint32_t number;
     __builtin_memcpy(&number, code + 1, sizeof(number));
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-        if (site->bytes == MOV_EAX_BYTES && code[0] == OPCODE_MOV_EAX &&
+        if (!NOTES_ALL_CALLS && site->bytes == MOV_EAX_BYTES && code[0] == OPCODE_MOV_EAX &&
             number == answers[i].number) {
             return &answers[i];
         }

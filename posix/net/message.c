@@ -26,7 +26,7 @@ int64_t posix_sendto(uint64_t descriptor, uint64_t address, uint64_t bytes, uint
     struct socket *socket;
     struct posix_vector vector;
     struct socket_address name;
-    struct socket_message message = {.flags = (uint32_t)flags, .name = &name};
+    struct socket_message message = {.flags = (uint32_t)flags & ~MSG_BATCH, .name = &name};
     name.bytes = 0;
     int64_t result = load_buffer(&message.data, &vector, address, bytes);
     if (result == 0) {
@@ -155,7 +155,7 @@ static int64_t message_call(uint64_t descriptor, uint64_t at, uint32_t flags,
 
 int64_t posix_sendmsg(uint64_t descriptor, uint64_t from, uint64_t flags)
 {
-    return message_call(descriptor, from, (uint32_t)flags, send_one);
+    return message_call(descriptor, from, (uint32_t)flags & ~MSG_BATCH, send_one);
 }
 
 #define AT(structure, member) (uint64_t) offsetof(struct structure, member)

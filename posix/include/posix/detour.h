@@ -10,7 +10,8 @@
  *     +bytes+7  jmp *word(%rip)      the word is posix_detour_entry
  *
  * If the displaced instruction is `mov $number, %eax` of a call whose answer never changes
- * (`answer` in syscalls.toml), there is nothing to ask, and nothing of posix/ runs:
+ * (`answer` in syscalls.toml), there is nothing to ask, and nothing of posix/ runs (but in debug
+ * images, where each call is noted):
  *
  *     +12       mov $answer, %eax
  *     +17       jmp *%rcx
