@@ -16,6 +16,7 @@
 #define SPAN_BYTES 0x8000u /* of the program and its trampolines */
 #define SYSCALL_BYTES 2u
 #define JUMP 0xe9u
+#define MOV_EAX 0xb8u
 
 static struct posix_detour_site table[ROWS_MAX];
 static struct image_file table_file;
@@ -76,6 +77,38 @@ static uint64_t target_of(uint64_t place) /* of four bytes relative to what is b
     return place + sizeof(distance) + (uint64_t)(int64_t)distance;
 }
 
+/* The answer of a site that sets the number of a call whose answer never changes; -1: it has none.
+ */
+static int64_t answer_of(const struct posix_detour_site *site, const uint8_t *before)
+{
+    uint32_t number;
+    memcpy(&number, before + site->offset + 1, sizeof(number));
+    if (site->bytes != 5 || before[site->offset] != MOV_EAX) {
+        return -1;
+    }
+#define SYSCALL_ANSWER(number_, name, value)                                                       \
+    if (number == (number_)) {                                                                     \
+        return (value);                                                                            \
+    }
+#include <posix_answers.inc>
+    return -1;
+}
+
+/* Behind `lea %rcx`: the answer and a jump by rcx, or a jump by the word at the trampolines' start.
+ */
+static void check_end(const struct posix_detour_site *site, uint64_t to, int64_t answer)
+{
+    const uint8_t *end = memory + (to - LOW) + site->bytes + 7;
+    if (answer < 0) {
+        FUZZ_REQUIRE(target_of(to + site->bytes + 9) == trampolines);
+        return;
+    }
+    uint8_t expected[7] = {MOV_EAX, (uint8_t)answer, 0, 0, 0, 0xff, 0xe1};
+    FUZZ_REQUIRE(answer <= UINT8_MAX && memcmp(end, expected, sizeof(expected)) == 0);
+    FUZZ_REQUIRE(posix_detour_shown(to + site->bytes + 12, 0) ==
+                 LOW + site->offset + site->bytes + SYSCALL_BYTES);
+}
+
 /* A site that was rewritten: a jump to its trampoline, whose places are the site's. */
 static void check_site(const struct posix_detour_site *site, const uint8_t *before)
 {
@@ -90,7 +123,7 @@ static void check_site(const struct posix_detour_site *site, const uint8_t *befo
         FUZZ_REQUIRE(i == 0 || posix_detour_taken(at + i) == to + i);
     }
     FUZZ_REQUIRE(target_of(to + site->bytes + 3) == at + site->bytes + SYSCALL_BYTES);
-    FUZZ_REQUIRE(target_of(to + site->bytes + 9) == trampolines);
+    check_end(site, to, answer_of(site, before));
 }
 
 /* A byte says how many rows the table has; they follow, then the program, half of it executable. */
