@@ -16,6 +16,7 @@ from atoll.bench.load import Done
 from atoll.bench.network import rows_of
 from atoll.bench.noise import noise_rows, parse_quanta
 from atoll.bench.serve import Counters
+from atoll.bench.surroundings import parse_surroundings, surroundings_text
 from atoll.bench.whole import whole_programs, workload
 from atoll.errors import ToolError
 
@@ -251,6 +252,15 @@ class BenchTest(unittest.TestCase):
             re.findall(r"[\d,.]+\.\.[\d,]+|a &lt;b&gt;|[\d,]+", text)))
         self.assertEqual(text.count("<rect"), 3)
         self.assertNotIn("http", text)
+
+    # @verifies ATL-LLR-TOOL-1060~1
+    def test_the_linux_guest_says_under_what_it_runs(self):
+        said = parse_surroundings("[    0.1] noise\nguest kernel: 6.1 #1\nguest huge pages: always [never]\n"
+                                  "guest meltdown: Not affected\nguest spectre_v2: Mitigation: a <b>; c\n")
+        self.assertEqual(said, {"kernel": "6.1 #1", "huge pages": "always [never]", "spectre_v2": "Mitigation: a <b>; c"})
+        text = page.html_page(EVERYTHING, 2, surroundings_text(said))
+        self.assertIn("<p>Linux guest: kernel: 6.1 #1; huge pages: always [never]; spectre_v2: Mitigation: a &lt;b&gt;; c</p>",
+                      text)
 
     # @verifies ATL-LLR-TOOL-0083~2
     def test_document_keeps_what_is_around_its_tables(self):

@@ -28,7 +28,12 @@ BOOT_SECONDS = 120
 def make_boot_job():
     bare = _build("bare.S", "gcc", "-nostdlib", "-static", "-no-pie", "-m32", "-Wl,-Ttext=0x100000",
                   "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-e,start")
-    return BootJob("boot", _build("hello.c", "musl-gcc", "-O2", "-static"), bare=bare)
+    return BootJob("boot", build_boot_program("hello.c"), bare=bare)
+
+
+def build_boot_program(source):
+    """A static program of bench/boot."""
+    return _build(source, "musl-gcc", "-std=gnu2x", "-O2", "-Wall", "-Wextra", "-static")
 
 
 def _build(source, *command):

@@ -12,6 +12,7 @@ from atoll.bench.many import show_many
 from atoll.bench.measure import SYSTEMS, Options, job_names, make_job, median_of_runs
 from atoll.bench.network import SERVERS, make_network_job
 from atoll.bench.profile import show_profile
+from atoll.bench.surroundings import linux_surroundings, surroundings_text
 from atoll.errors import ToolError
 from atoll.options import core_count
 
@@ -105,6 +106,10 @@ def _measure_all(arguments, names):
     options = Options(arguments.cores, arguments.runs, arguments.kernel, arguments.posix)
     say = Steps(sum(len(_systems(name, systems, arguments)) for name in names) * arguments.runs)
     everything = {}
+    linux = ""
+    if "linux" in systems:
+        linux = surroundings_text(linux_surroundings(options))
+        print(f"Linux guest: {linux}")
     for name in names:
         job = make_boot_job() if name == BOOT else (make_network_job if name in SERVERS else make_job)(name)
         everything[name] = {system: median_of_runs(system, job, options, say)
@@ -119,7 +124,7 @@ def _measure_all(arguments, names):
     if arguments.document:
         page.write_document(everything, not arguments.program and not arguments.system and not no_linux)
     if arguments.page:
-        _write(arguments.page, page.html_page(everything, arguments.cores))
+        _write(arguments.page, page.html_page(everything, arguments.cores, linux))
     return 0
 
 

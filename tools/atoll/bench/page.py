@@ -63,15 +63,16 @@ def _table(program, results):
 
 
 # @impl ATL-LLR-TOOL-0082~1
-def html_page(everything, cores):
-    """The page of {program: {system: {operation: (instructions, ns or None, lowest, highest)}}}."""
+def html_page(everything, cores, linux=""):
+    """The page of {program: {system: {operation: (instructions, ns or None, lowest, highest)}}}. linux: what its guest says
+    of itself."""
     tables = "".join(_table(program, results) for program, results in everything.items())
     return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Atoll: guest '
             f"instructions</title>\n<style>{STYLE}</style></head><body>\n<h1>Guest instructions for one "
             f"operation</h1>\n<p>Summed over {cores} cores, counted by a plugin of QEMU's TCG on "
             f"{html.escape(platform.platform())}. Below a number: the time in this emulator, which says "
             "little. Behind it: lowest and highest of several runs, where they differ. Bars of one row share "
-            f"a scale.</p>\n{tables}</body></html>\n")
+            f"a scale.</p>\n<p>{html.escape(f'Linux guest: {linux}') if linux else ''}</p>\n{tables}</body></html>\n")
 
 
 def _text(row):
