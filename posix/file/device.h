@@ -23,4 +23,17 @@ struct posix_device {
                    used)) static const struct posix_device device_##name_ = __VA_ARGS__
 extern const struct posix_device __start_posix_devices[], __stop_posix_devices[];
 
+/* ---- devices that show a text of the moment of open (view.c) */
+struct text;
+/* make appends what is to be read: 0 or an error, which is open's. */
+int64_t device_view_open(struct posix_file *file, int64_t (*make)(struct text *text));
+int64_t device_view_read(struct posix_file *file, struct posix_transfer *to);
+int64_t device_view_stat(struct posix_file *file, struct posix_stat *stat);
+void device_view_release(struct posix_file *file);
+#define DEVICE_VIEW_OPERATIONS(open_)                                                              \
+    {                                                                                              \
+        .open = (open_), .read = device_view_read, .stat = device_view_stat,                       \
+        .release = device_view_release                                                             \
+    }
+
 #endif

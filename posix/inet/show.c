@@ -25,11 +25,6 @@ struct core_request {
     uint64_t heap_bytes;
 };
 
-struct view {
-    struct text text;
-    uint64_t shown;
-};
-
 /* The connections of one of lwIP's lists. */
 static uint64_t length(const struct tcp_pcb *pcb)
 {
@@ -87,55 +82,25 @@ static void append_core(void *argument)
     }
 }
 
-/* @impl ATL-LLR-POSIX-0971~1 */
-static int64_t open_view(struct posix_file *file)
+static int64_t make_text(struct text *text)
 {
-    struct view *view = posix_allocate(sizeof(*view));
-    int64_t result = view != NULL ? 0 : -ENOMEM;
-    file->context = view;
+    int64_t result = 0;
     for (uint32_t core = 0; result == 0 && core < posix_info.core_count; core++) {
         result = net_stack_start(core);
         if (result == 0) {
-            struct core_request request = {&view->text, posix_heap_bytes(core)};
+            struct core_request request = {text, posix_heap_bytes(core)};
             net_call(core, append_core, &request);
         }
     }
-    return result == 0 && view->text.is_full ? -ENOMEM : result;
+    return result;
 }
 
-static int64_t read_view(struct posix_file *file, struct posix_transfer *to)
+/* @impl ATL-LLR-POSIX-0971~1 */
+static int64_t open_view(struct posix_file *file)
 {
-    struct view *view = file->context;
-    posix_lock_acquire(&file->lock);
-    uint64_t from = view->shown;
-    uint64_t left = view->text.used - from;
-    uint64_t bytes = to->remaining < left ? to->remaining : left;
-    view->shown += bytes;
-    posix_lock_release(&file->lock);
-    return posix_transfer_out(to, view->text.bytes + from, bytes);
+    return device_view_open(file, make_text);
 }
 
-static int64_t stat_view(struct posix_file *file, struct posix_stat *stat)
-{
-    posix_file_stat_node(file, stat);
-    return 0;
-}
-
-static void release_view(struct posix_file *file)
-{
-    struct view *view = file->context;
-    if (view != NULL) {
-        posix_free(view->text.bytes);
-        posix_free(view);
-    }
-    posix_file_release_node(file);
-}
-
-static const struct posix_file_operations view_operations = {
-    .open = open_view,
-    .read = read_view,
-    .stat = stat_view,
-    .release = release_view,
-};
+static const struct posix_file_operations view_operations = DEVICE_VIEW_OPERATIONS(open_view);
 
 POSIX_DEVICE(network, {"network", &view_operations, MAJOR_LOCAL, MINOR, 0444, NULL});
