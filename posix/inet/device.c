@@ -19,6 +19,7 @@
 
 #define MTU_MAX 1500u
 #define ETHERNET_BYTES 14u
+#define MAC_GROUP 1u /* in a frame's first byte */
 #define IP4_HEADER_BYTES 20u
 #define IP6_HEADER_BYTES 40u
 #define IP6_ADDRESS_BYTES 16u
@@ -49,13 +50,17 @@ static uint32_t type_of(const uint8_t *frame)
     return (uint32_t)frame[12] << 8 | frame[13];
 }
 
-/* What tells where neighbours are: each core keeps that for itself. */
+/* What tells where neighbours are: each core keeps that for itself; and datagrams to many, of which
+ * each socket gets one. */
 static bool is_for_all(const uint8_t *frame, size_t bytes)
 {
     const uint8_t *packet = frame + ETHERNET_BYTES;
     size_t packet_bytes = bytes - ETHERNET_BYTES;
     if (type_of(frame) == TYPE_ARP) {
         return packet_bytes >= 8 && packet[7] == ARP_REPLY;
+    }
+    if ((frame[0] & MAC_GROUP) != 0 && net_port_is_shared_datagram(packet, packet_bytes)) {
+        return true;
     }
     return type_of(frame) == TYPE_IP6 && packet_bytes > 40 && packet[6] == NEXT_ICMP6 &&
            (packet[40] == ROUTER_ADVERTISEMENT || packet[40] == NEIGHBOUR_ADVERTISEMENT);

@@ -151,6 +151,17 @@ bool net_port_segment(const uint8_t *packet, size_t bytes, struct net_segment *s
     return true;
 }
 
+/* @impl ATL-LLR-NET-0942~1 */
+bool net_port_is_shared_datagram(const uint8_t *packet, size_t bytes)
+{
+    struct transport transport;
+    if (!find_transport(packet, bytes, &transport) || transport.protocol != PROTOCOL_UDP) {
+        return false;
+    }
+    uint16_t port = (uint16_t)(transport.header[2] << 8 | transport.header[3]);
+    return net_port_group(NET_UDP, port) != NULL;
+}
+
 static uint32_t core_of(uint8_t protocol, uint16_t port, const struct net_peer *peer, uint32_t here)
 {
     if (protocol != PROTOCOL_UDP && protocol != PROTOCOL_TCP) {

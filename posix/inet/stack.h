@@ -146,6 +146,9 @@ struct net_segment {
 };
 bool net_port_segment(const uint8_t *packet, size_t bytes, struct net_segment *segment);
 
+/* Whether a packet is a whole datagram of UDP to a port that cores share. */
+bool net_port_is_shared_datagram(const uint8_t *packet, size_t bytes);
+
 /* What an ICMP error says of a packet that was sent. */
 struct net_unreachable {
     uint8_t protocol; /* as IP numbers it */

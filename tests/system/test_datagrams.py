@@ -34,6 +34,17 @@ def ask(address, port, data, from_port=0):
     return got[0] - ord("0")
 
 
+def ask_all(address, port, data, count):
+    """The cores of the answers to a datagram that goes to all, and one more that shows that there are no others."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        peer.settimeout(SECONDS_MAX)
+        peer.sendto(data, (address, port))
+        cores = sorted(peer.recv(65536)[0] - ord("0") for _ in range(count))
+        peer.sendto(b"last", (ADDRESS_4, port))
+        return cores if peer.recv(65536)[1:] == b"last" else None
+
+
 def tap():
     add_tap("guest", PEER_4, PEER_6)
 
@@ -177,7 +188,7 @@ def test_groups_are_joined_and_left(guest):
     serve(guest, scenario, tap, program="datagrams.c", arguments=(str(PORT), GROUP_4, GROUP_6))
 
 
-# @verifies ATL-LLR-NET-0864~1
+# @verifies ATL-LLR-NET-0864~1 ATL-LLR-NET-0942~1
 @system_test(matrix=PAIRWISE, cores=(2, 4), libc=("musl",), timeout_s=60)
 def test_a_port_is_shared_by_cores(guest):
     def scenario(server):
@@ -188,6 +199,8 @@ def test_a_port_is_shared_by_cores(guest):
                 raise TestFailure(f"{address}: cores {set(cores)} have all peers")
             if again != cores[::8]:
                 raise TestFailure(f"{address}: a peer is another core's when it asks again")
+        if ask_all("10.9.0.255", SHARED, b"who", guest.cores) != list(range(guest.cores)):
+            raise TestFailure("a datagram to all is not each core's once")
 
     serve(guest, scenario, tap, program="datagrams.c")
 
