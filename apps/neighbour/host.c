@@ -41,6 +41,7 @@ static const char usage[] =
 static struct neighbour side;
 static struct ivshmem machine;
 static bool has_bell;
+static bool is_rung;
 static uint8_t message[NEIGHBOUR_MESSAGE_BYTES_MAX];
 
 static void wait_a_little(void)
@@ -57,12 +58,14 @@ static void ring(void)
     }
 }
 
+/* A device learns of this machine later than the peer may see its life: what it rings until then
+ * nobody hears. So a sleep without end is for who has been rung once. */
 static void wait_for(uint32_t missing)
 {
     bool is_asked = neighbour_ask(&side, missing);
     ring();
-    if (is_asked) {
-        ivshmem_wait(&machine);
+    if (has_bell) {
+        is_rung |= ivshmem_wait(&machine, is_asked && is_rung ? -1 : LOOK_NS);
     } else {
         wait_a_little();
     }

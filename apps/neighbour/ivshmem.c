@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PROTOCOL_VERSION 0
@@ -120,11 +121,15 @@ void ivshmem_ring(struct ivshmem *machine, uint32_t number)
     }
 }
 
-void ivshmem_wait(struct ivshmem *machine)
+bool ivshmem_wait(struct ivshmem *machine, int64_t nanoseconds)
 {
     uint64_t count;
     struct pollfd bell = {.fd = machine->bells[machine->number], .events = POLLIN};
-    while (poll(&bell, 1, -1) < 0 && errno == EINTR) {
-    }
-    (void)!read(bell.fd, &count, sizeof(count));
+    struct timespec limit = {.tv_sec = nanoseconds / 1000000000,
+                             .tv_nsec = nanoseconds % 1000000000};
+    int ready;
+    do {
+        ready = ppoll(&bell, 1, nanoseconds < 0 ? NULL : &limit, NULL);
+    } while (ready < 0 && errno == EINTR);
+    return ready > 0 && read(bell.fd, &count, sizeof(count)) == sizeof(count);
 }

@@ -4,6 +4,7 @@
 #ifndef IVSHMEM_H
 #define IVSHMEM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define IVSHMEM_MACHINES_MAX 65536u
@@ -19,7 +20,8 @@ struct ivshmem {
 int ivshmem_connect(struct ivshmem *machine, const char *socket_path, uint64_t bytes);
 /* Rings a machine; of one that is not there nothing. */
 void ivshmem_ring(struct ivshmem *machine, uint32_t number);
-/* Waits for a ring since the last one. */
-void ivshmem_wait(struct ivshmem *machine);
+/* Waits for a ring since the last one, at most so long (below 0: for ever). Whether there was one.
+ */
+bool ivshmem_wait(struct ivshmem *machine, int64_t nanoseconds);
 
 #endif
