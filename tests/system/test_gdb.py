@@ -74,15 +74,16 @@ def test_gdb_threads_meet(guest):
 # @verifies ATL-LLR-DEBUG-0011~1
 @system_test(matrix=EACH, timeout_s=120, libc=("musl",), cores=(2, 4))
 def test_gdb_steps_over_a_breakpoint_while_others_run(guest):
-    """One thread meets it in each turn, and none of its turns is missed; the others go on meanwhile."""
-    with debugged(guest, "spin", guest.cores) as session:
+    """One thread meets it in each turn, and none of its turns is missed; the others go on between two of them: it
+    waits for that itself, so how fast the machine lets each core run does not matter."""
+    with debugged(guest, "alternate", guest.cores) as session:
         said = session.gdb("break meet if number == 0", "continue", "print turns", *["continue"] * 5, "print turns",
                            "delete", "set var must_end = 1", "continue")
         said.has(r"hit Breakpoint 1, meet \(number=0, turn=", 6)
         before, after = ([int(word) for word in text.split(",")[:guest.cores]]
                          for text in re.findall(r"^\$\d = \{(.*?)(?: <.*)?\}$", said.text, re.M))
         done = [new - old for old, new in zip(before, after)]
-        if done[0] != 5 or not sum(done[1:]) > 0:
+        if done[0] != 5 or sum(done[1:]) < 5:
             raise TestFailure(f"the turns of the threads are {done}", said.text)
         session.end().expect(status=7)
 

@@ -20,6 +20,8 @@ static __thread int own_number;
 volatile uint64_t watched;
 volatile uint64_t turns[THREADS_MAX];
 volatile int must_end;
+static int
+    alternate_of; /* Threads of which the first lets another turn before each turn of its own. */
 static pthread_barrier_t all_are_there;
 static char untouched[8192];
 
@@ -30,11 +32,29 @@ __attribute__((noinline)) static int meet(int number, int turn)
     return sum;
 }
 
+/* However little the machine lets another core run: how far the others are does not hang on time.
+ */
+static void let_another_turn(void)
+{
+    static uint64_t seen;
+    uint64_t now = seen;
+    while (now == seen && !must_end) {
+        now = 0;
+        for (int i = 1; i < alternate_of; i++) {
+            now += turns[i];
+        }
+    }
+    seen = now;
+}
+
 static void *worker(void *argument)
 {
     own_number = (int)(intptr_t)argument;
     pthread_barrier_wait(&all_are_there);
     for (int turn = 0; !must_end; turn++) {
+        if (own_number == 0 && alternate_of > 1) {
+            let_another_turn();
+        }
         meet(own_number, turn);
     }
     return NULL;
@@ -178,6 +198,10 @@ int main(int argc, char **argv)
     int local = twice(21); /* mark: main */
     pthread_t thread;
     if (strcmp(mode, "spin") == 0) {
+        return spin(count);
+    }
+    if (strcmp(mode, "alternate") == 0) {
+        alternate_of = count;
         return spin(count);
     }
     if (strcmp(mode, "tell") == 0) {
