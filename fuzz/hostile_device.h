@@ -95,4 +95,11 @@ static inline void hostile_scribble(uint32_t queue)
     }
 }
 
+/* One of the three. */
+static inline void hostile_do(uint32_t which, uint32_t queue)
+{
+    static void (*const deeds[])(uint32_t queue) = {hostile_use, hostile_scribble, hostile_jump};
+    deeds[which](queue);
+}
+
 #endif

@@ -67,13 +67,9 @@ void fuzz_one(const uint8_t *bytes, size_t size)
         uint32_t what = (uint32_t)fuzz_take(&source, 1), queue = (what >> 3) % QUEUES;
         switch (what & 7) {
         case 0:
-            hostile_use(queue);
-            break;
         case 1:
-            hostile_scribble(queue);
-            break;
         case 2:
-            hostile_jump(queue);
+            hostile_do(what & 7, queue);
             break;
         case 3:
             send_some();

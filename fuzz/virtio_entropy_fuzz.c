@@ -34,18 +34,11 @@ void fuzz_one(const uint8_t *bytes, size_t size)
     is_on = false;
     virtio_entropy_start();
     for (uint32_t step = 0; step < STEPS_MAX && input.left > 0; step++) {
-        switch (fuzz_take(&input, 1) & 3) {
-        case 0:
-            hostile_use(0);
-            break;
-        case 1:
-            hostile_scribble(0);
-            break;
-        case 2:
-            hostile_jump(0);
-            break;
-        default:
+        uint32_t what = (uint32_t)fuzz_take(&input, 1) & 3;
+        if (what == 3) {
             (void)refresh_of_generator();
+        } else {
+            hostile_do(what, 0);
         }
     }
 }

@@ -202,13 +202,9 @@ static void step(uint32_t what)
     uint32_t queue = what >> 3 & 1;
     switch (what & 7) {
     case 0:
-        hostile_use(queue);
-        break;
     case 1:
-        hostile_scribble(queue);
-        break;
     case 2:
-        hostile_jump(queue);
+        hostile_do(what & 7, queue);
         break;
     case 3:
         submit(queue);

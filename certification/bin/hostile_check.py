@@ -4,10 +4,11 @@
 or a reason why it needs none. Exit status 1: it does not hold.
 
     hostile_check.py [ROOT]"""
-import pathlib
 import re
 import sys
 import tomllib
+
+from check_main import run
 
 
 def place_of(root, file):
@@ -41,14 +42,5 @@ def check(root):
     return wrong, len(rows)
 
 
-def main():
-    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2])
-    wrong, count = check(root)
-    for line in wrong:
-        print(line)
-    print(f"hostile host: {count} rows, {len(wrong)} errors")
-    return 1 if wrong else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(check, "hostile host: {} rows"))

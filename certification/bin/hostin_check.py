@@ -8,10 +8,11 @@ compares them with certification/hostin.toml, which names the validator of each.
 without a row, a row without a read, a validator that is no function.
 
     hostin_check.py [ROOT]"""
-import pathlib
 import re
 import sys
 import tomllib
+
+from check_main import run
 
 FOLDERS = ("kernel", "percpu", "isolation", "crypto", "policy", "debug")
 SUFFIXES = {".c", ".h"}
@@ -85,14 +86,5 @@ def check(root):
     return wrong, len(found)
 
 
-def main():
-    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2])
-    wrong, count = check(root)
-    for line in wrong:
-        print(line)
-    print(f"hostin: {count} functions read what the host can lie about, {len(wrong)} errors")
-    return 1 if wrong else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(check, "hostin: {} functions read what the host can lie about"))
