@@ -134,13 +134,6 @@ void inet_initialize(struct inet_socket *socket, const struct socket_operations 
     socket->settings = inet_settings_default;
 }
 
-int64_t inet_pair(struct socket *one, struct socket *other)
-{
-    (void)one;
-    (void)other;
-    return -EOPNOTSUPP;
-}
-
 /* @impl ATL-LLR-POSIX-0902~1 */
 int64_t inet_settle(struct inet_socket *socket, enum net_protocol protocol, uint16_t port)
 {

@@ -60,7 +60,6 @@ void inet_end_complete(struct inet_end *end);
 bool inet_overlap(const ip_addr_t *one, const ip_addr_t *other);
 /* The operation of either protocol. */
 int64_t inet_name(struct socket *base, enum socket_end end, struct socket_address *name);
-int64_t inet_pair(struct socket *one, struct socket *other);
 
 /* Gives the socket to the calling core, or to that of the port (0: any), once, and starts the stack
  * there. -EAGAIN */

@@ -60,44 +60,6 @@ static int64_t op_name(struct socket *base, enum socket_end end, struct socket_a
     return 0;
 }
 
-static int64_t op_connect(struct socket *base, const struct socket_address *name,
-                          uint64_t deadline_ns)
-{
-    (void)base;
-    (void)name;
-    (void)deadline_ns;
-    return -EOPNOTSUPP;
-}
-
-static int64_t op_pair(struct socket *one, struct socket *other)
-{
-    (void)one;
-    (void)other;
-    return -EOPNOTSUPP;
-}
-
-static int64_t op_listen(struct socket *base, uint32_t backlog)
-{
-    (void)base;
-    (void)backlog;
-    return -EOPNOTSUPP;
-}
-
-static int64_t op_accept(struct socket *base, uint64_t deadline_ns, struct socket **accepted)
-{
-    (void)base;
-    (void)deadline_ns;
-    (void)accepted;
-    return -EOPNOTSUPP;
-}
-
-static int64_t op_shutdown(struct socket *base, enum socket_shut ends)
-{
-    (void)base;
-    (void)ends;
-    return -EOPNOTSUPP;
-}
-
 static uint32_t op_poll(struct socket *base)
 {
     const struct packet_socket *socket = (struct packet_socket *)base;
@@ -187,11 +149,6 @@ static int64_t op_get_option(struct socket *base, int32_t level, uint32_t option
     return 0;
 }
 
-static void op_settings_changed(struct socket *base)
-{
-    (void)base;
-}
-
 static void op_release(struct socket *base)
 {
     struct packet_socket *socket = (struct packet_socket *)base;
@@ -203,20 +160,14 @@ static void op_release(struct socket *base)
 
 static const struct socket_operations packet_operations = {
     .bind = op_bind,
-    .connect = op_connect,
-    .pair = op_pair,
-    .listen = op_listen,
-    .accept = op_accept,
     .name = op_name,
     .send = packet_op_send,
     .flush = packet_op_flush,
     .receive = packet_op_receive,
-    .shutdown = op_shutdown,
     .ioctl = op_ioctl,
     .poll = op_poll,
     .set_option = op_set_option,
     .get_option = op_get_option,
-    .settings_changed = op_settings_changed,
     .release = op_release,
 };
 

@@ -284,7 +284,6 @@ static void tcp_op_settings_changed(struct socket *base)
 const struct socket_operations tcp_operations = {
     .bind = tcp_op_bind,
     .connect = tcp_op_connect,
-    .pair = inet_pair,
     .listen = tcp_op_listen,
     .accept = tcp_op_accept,
     .name = inet_name,

@@ -226,21 +226,6 @@ static int64_t udp_op_connect(struct socket *base, const struct socket_address *
     return result;
 }
 
-static int64_t udp_op_listen(struct socket *base, uint32_t backlog)
-{
-    (void)base;
-    (void)backlog;
-    return -EOPNOTSUPP;
-}
-
-static int64_t udp_op_accept(struct socket *base, uint64_t deadline_ns, struct socket **accepted)
-{
-    (void)base;
-    (void)deadline_ns;
-    (void)accepted;
-    return -EOPNOTSUPP;
-}
-
 /* @impl ATL-LLR-POSIX-0907~1 */
 static int64_t udp_op_shutdown(struct socket *base, enum socket_shut ends)
 {
@@ -328,9 +313,6 @@ static void udp_op_settings_changed(struct socket *base)
 static const struct socket_operations udp_operations = {
     .bind = udp_op_bind,
     .connect = udp_op_connect,
-    .pair = inet_pair,
-    .listen = udp_op_listen,
-    .accept = udp_op_accept,
     .name = inet_name,
     .send = udp_op_send,
     .receive = udp_op_receive,

@@ -54,7 +54,9 @@ static int64_t open_pair(uint32_t domain, uint32_t wanted, uint32_t protocol,
             return result < 0 ? result : -ENOMEM;
         }
     }
-    int64_t result = sockets[0]->operations->pair(sockets[0], sockets[1]);
+    int64_t result = sockets[0]->operations->pair != NULL
+                         ? sockets[0]->operations->pair(sockets[0], sockets[1])
+                         : -EOPNOTSUPP;
     if (result < 0) {
         posix_file_put(files[0]);
         posix_file_put(files[1]);
@@ -112,7 +114,9 @@ static int64_t call_bind(struct socket *socket, const struct socket_address *add
 static int64_t call_connect(struct socket *socket, const struct socket_address *address,
                             uint64_t deadline_ns)
 {
-    return socket->operations->connect(socket, address, deadline_ns);
+    return socket->operations->connect != NULL
+               ? socket->operations->connect(socket, address, deadline_ns)
+               : -EOPNOTSUPP;
 }
 
 static int64_t with_address(uint64_t descriptor, uint64_t from, uint64_t bytes, address_call call)
@@ -153,7 +157,10 @@ int64_t posix_listen(uint64_t descriptor, uint64_t backlog)
     int64_t result = socket_get(descriptor, &file, &socket);
     if (result == 0) {
         uint32_t wanted = (uint32_t)backlog;
-        result = socket->operations->listen(socket, wanted < BACKLOG_MAX ? wanted : BACKLOG_MAX);
+        result =
+            socket->operations->listen != NULL
+                ? socket->operations->listen(socket, wanted < BACKLOG_MAX ? wanted : BACKLOG_MAX)
+                : -EOPNOTSUPP;
         posix_file_put(file);
     }
     return result;
@@ -169,7 +176,9 @@ static int64_t accept_one(struct posix_file *file, struct socket *socket, uint32
 {
     struct socket *connection;
     uint64_t deadline_ns = socket_deadline(file, 0, socket->receive_timeout_ns);
-    int64_t result = socket->operations->accept(socket, deadline_ns, &connection);
+    int64_t result = socket->operations->accept != NULL
+                         ? socket->operations->accept(socket, deadline_ns, &connection)
+                         : -EOPNOTSUPP;
     if (result < 0) {
         return result;
     }
@@ -256,7 +265,9 @@ int64_t posix_shutdown(uint64_t descriptor, uint64_t how)
     }
     result = -EINVAL;
     if ((uint32_t)how <= SHUT_RDWR) {
-        result = socket->operations->shutdown(socket, (enum socket_shut)((uint32_t)how + 1));
+        enum socket_shut ends = (enum socket_shut)((uint32_t)how + 1);
+        result = socket->operations->shutdown != NULL ? socket->operations->shutdown(socket, ends)
+                                                      : -EOPNOTSUPP;
     }
     posix_file_put(file);
     return result;

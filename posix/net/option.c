@@ -172,7 +172,7 @@ int64_t posix_setsockopt(uint64_t descriptor, uint64_t level, uint64_t option, u
              : (int32_t)level == SOL_SOCKET
                  ? set_option(socket, (uint32_t)option, from, (uint32_t)bytes)
                  : set_of_protocol(socket, (int32_t)level, (uint32_t)option, from, (uint32_t)bytes);
-    if (result == 0) {
+    if (result == 0 && socket->operations->settings_changed != NULL) {
         socket->operations->settings_changed(socket);
     }
     posix_file_put(file);

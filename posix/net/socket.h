@@ -66,6 +66,7 @@ enum socket_end { SOCKET_OWN, SOCKET_PEER };
 struct socket;
 struct socket_operations {
     int64_t (*bind)(struct socket *socket, const struct socket_address *name);
+    /* Of connect, pair, listen, accept and shutdown NULL is -EOPNOTSUPP. */
     int64_t (*connect)(struct socket *socket, const struct socket_address *name,
                        uint64_t deadline_ns);
     int64_t (*pair)(struct socket *one, struct socket *other);
@@ -87,7 +88,7 @@ struct socket_operations {
                           uint32_t bytes);
     int64_t (*get_option)(struct socket *socket, int32_t level, uint32_t option, void *value,
                           uint32_t *bytes);
-    void (*settings_changed)(struct socket *socket); /* after any option was set */
+    void (*settings_changed)(struct socket *socket); /* after any option was set; NULL: nothing */
     void (*release)(struct socket *socket);
 };
 
