@@ -29,7 +29,7 @@ HELP = """what to show:
 def live_parser():
     parser = argparse.ArgumentParser(
         prog="./atoll live", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Shows a machine that runs, started with ./atoll run --gdb PORT. Nothing stops for it.",
+        description="Shows a machine that runs, started with ./atoll run --monitor PORT or --gdb PORT. Nothing stops for it.",
         epilog=HELP)
     parser.add_argument("address", metavar="PORT", type=_address,
                         help="of ./atoll run --gdb, or the path of the line's socket")

@@ -65,7 +65,7 @@ class Line:
                 self._socket.connect(str(address))
         except OSError as error:
             raise ToolError(f"{address}: {error.strerror or error}",
-                            "start the machine with ./atoll run --gdb PORT") from None
+                            "start the machine with ./atoll run --monitor PORT") from None
 
     def __enter__(self):
         return self
