@@ -23,8 +23,9 @@ class Session:
     """A machine with a program, running beside the test, and debuggers that come and go. boot: options
     of guest.boot."""
 
-    def __init__(self, guest, folder, program, arguments, wait, seed=None, monitor=False, **boot):
+    def __init__(self, guest, folder, program, arguments, wait, seed=None, monitor=False, qemu=(), **boot):
         self._guest = guest
+        self._qemu = qemu
         self._options = boot
         self.program = program
         self.begun = threading.Event()  # it has said something
@@ -44,7 +45,7 @@ class Session:
 
     def _boot(self, image):
         try:
-            self._result = self._guest.boot(image, qemu=debug_line(f"path={self.line}"),
+            self._result = self._guest.boot(image, qemu=debug_line(f"path={self.line}") + tuple(self._qemu),
                                             **{"on_output": lambda _: self.begun.set(), **self._options})
         except TestFailure as error:
             self._error = error

@@ -84,6 +84,7 @@ class Server:
     memory: int = 256
     files: tuple = ()
     console: Console = dataclasses.field(default_factory=Console)
+    keys: queue.Queue = dataclasses.field(default_factory=queue.Queue)  # what is typed at its terminal
 
 
 def serve(guest, server, clients):
@@ -103,7 +104,7 @@ def serve_forwarded(guest, server, clients, port, qemu=()):
 
 
 def _serve(guest, server, clients, net, qemu=(), **settings):
-    keys, wrong = queue.Queue(), []
+    wrong = []
 
     def run_clients():
         try:
@@ -111,13 +112,13 @@ def _serve(guest, server, clients, net, qemu=(), **settings):
             clients()
         except Exception as error:  # whatever it is, the test tells it
             wrong.append(repr(error))
-        keys.put(CTRL_C)
+        server.keys.put(CTRL_C)
 
     image = guest.pack(server.program, *server.arguments, net=net, memory=server.memory,
                        files=list(server.files), terminal=INPUT_IS_TERMINAL,
                        environment=real.ENVIRONMENT, **settings)
     threading.Thread(target=run_clients, daemon=True).start()
     result = guest.boot(image, memory=server.memory, on_output=server.console.add,
-                        on_error=server.console.add, stdin=keys.get,
+                        on_error=server.console.add, stdin=server.keys.get,
                         qemu=(*net_arguments(net, None, guest.machine), *qemu))
     return result.expect_that(not wrong, f"the clients are content: {wrong}")

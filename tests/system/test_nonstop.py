@@ -12,13 +12,16 @@ import time
 
 from debugger import GDB_SECONDS, NO_LIBRARIES, Session
 from lib import PAIRWISE, system_test
+from monitor import Monitor
 from test_gdb import converse, packet
 
+from atoll.monitor import monitor_arguments
 from atoll.testing.results import TestFailure
 
 SOURCE = "served.c"
 ANSWERS = 100
 CONVERSE_SECONDS = 20
+LOOKS = 20
 
 
 class Talk:
@@ -112,8 +115,9 @@ class Debugger:
 class Served:
     """A machine with served.c; its client; the debugger."""
 
-    def __init__(self, session, entry):
+    def __init__(self, session, entry, monitor):
         self.session, self._entry, self._asked = session, entry, 10
+        self.monitor = monitor
         self.answers = session.answers
         self.gdb = None
 
@@ -150,15 +154,16 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(guest, workers, wait=False):
+def served(guest, workers, wait=False, status=7):
     """Runs until the context is left; then the program ends by itself, with its status."""
     program = guest.build(SOURCE, "-g", "-O0")
     answers = Talk()
     with tempfile.TemporaryDirectory(prefix="atoll-gdb-") as folder:
         source, entry = os.pipe()
-        session = Session(guest, folder, program, (workers,), wait, stdin=source, on_output=answers.feed)
+        session = Session(guest, folder, program, (workers,), wait, stdin=source, on_output=answers.feed,
+                          qemu=monitor_arguments(f"{folder}/monitor"))
         session.answers = answers
-        machine = Served(session, entry)
+        machine = Served(session, entry, f"{folder}/monitor")
         try:
             if not wait:
                 answers.wait("^serves$")
@@ -172,7 +177,7 @@ def served(guest, workers, wait=False):
             machine.close()
             session._thread.join()
             os.close(source)
-        session.end().expect_that(session.end().status == 7, "the program ends by itself")
+        session.end().expect_that(session.end().status == status, f"the program ends with {status}")
 
 
 # @verifies ATL-HLR-DEBUG-0840~1 ATL-LLR-DEBUG-0840~1
@@ -337,6 +342,38 @@ def test_nonstop_from_beginning_to_end(guest):
         machine.ask()
         machine.close()
         gdb.stops(r"\[Inferior 1 \(Remote target\) exited with code 07\]$")
+
+
+# @verifies ATL-LLR-DEBUG-0844~1
+@system_test(matrix=PAIRWISE, timeout_s=150, libc=("musl",), machine=("microvm",), cores=(2,))
+def test_nonstop_kill(guest):
+    """The end is told before it is fetched; in between nothing of the program runs, as QEMU itself shows."""
+    with served(guest, 2, status=137) as machine:
+        gdb = machine.debug()
+        address = gdb.value("(long) &turns[1]")
+        gdb.do("detach")
+        gdb.end()
+        machine.gdb = None
+        monitor = Monitor(machine.monitor)
+
+        def turns():
+            said = monitor.execute("human-monitor-command", **{"command-line": f"x /1gd {address}", "cpu-index": 1})
+            return int(said.split()[1])
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(machine.session.line))
+            line.settimeout(CONVERSE_SECONDS)
+            line.sendall(b"".join(packet(text) for text in (b"qSupported:swbreak+", b"QStartNoAckMode", b"QNonStop:1")))
+            before = turns()
+            while turns() == before:  # a worker counts until it is killed
+                pass
+            line.sendall(packet(b"vKill;1"))
+            said = b""
+            while b"%Stop:X09#" not in said:
+                said += line.recv(65536)
+            shown = [turns() for _ in range(LOOKS)]
+            line.sendall(packet(b"vStopped"))
+        if len(set(shown)) != 1:
+            raise TestFailure(f"a worker counts on after its end is told: {shown}", "")
 
 
 # @verifies ATL-LLR-DEBUG-0842~1 ATL-LLR-DEBUG-0843~1 ATL-LLR-DEBUG-0845~1 @robust

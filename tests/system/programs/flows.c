@@ -3,11 +3,16 @@
  * others when it is asked to.
  *
  *     flows PORT       then lines of the standard input:
- *     counts           "counts RECEIVED LEFT": packets of all stacks, and what other cores left
- * them connect COUNT    so many connections of each core to the peer, with EXCHANGES echoes each
+ *     counts           "counts RECEIVED LEFT": packets of all stacks, and those left to others
+ *
+ *     connect COUNT    so many connections of each core to the peer, with EXCHANGES echoes each
+ *
+ *     try              "tried connect ERRNO sendto ERRNO": calls that do not wait for the peer
+ *
  *     quit */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -123,6 +128,20 @@ static void tell_counts(void)
     printf("counts %lu %lu\n", received, left);
 }
 
+/* What calls say that need the network. */
+static void try_calls(void)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    inet_pton(AF_INET, PEER, &to.sin_addr);
+    int stream = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0),
+        datagram = socket(AF_INET, SOCK_DGRAM, 0);
+    int connected = connect(stream, (struct sockaddr *)&to, sizeof(to)) == 0 ? 0 : errno;
+    int sent = sendto(datagram, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) == 1 ? 0 : errno;
+    printf("tried connect %d sendto %d\n", connected, sent);
+    close(stream);
+    close(datagram);
+}
+
 int main(int, char **arguments)
 {
     static pthread_t servers[CORES_MAX], clients[CORES_MAX];
@@ -141,6 +160,8 @@ int main(int, char **arguments)
                 pthread_join(clients[core], NULL);
             }
             puts("connected");
+        } else if (strcmp(line, "try\n") == 0) {
+            try_calls();
         } else {
             tell_counts();
         }
