@@ -41,21 +41,21 @@ uint32_t debug_register_place(uint64_t number, uint32_t *offset)
     return 0;
 }
 
-static bool load(void)
+static int64_t load(void)
 {
     const struct debug_listed *selected = debug_selected();
     const uint8_t *answer;
     if (selected == NULL) {
-        return false;
+        return RESULT_NO_THREAD;
     }
     struct debug_question question = {.kind = DEBUG_QUESTION_REGISTERS,
                                       .core = selected->thread.core,
                                       .address = selected->thread.handle};
-    if (debug_ask(&question, NULL, &answer) != RESULT_OK) {
-        return false;
+    int64_t result = debug_ask(&question, NULL, &answer);
+    if (result == RESULT_OK) {
+        memcpy(&cached, answer, sizeof(cached));
     }
-    memcpy(&cached, answer, sizeof(cached));
-    return true;
+    return result;
 }
 
 static bool store(void)
@@ -67,6 +67,14 @@ static bool store(void)
                                       .bytes = sizeof(cached),
                                       .address = selected->thread.handle};
     return debug_ask(&question, &cached, &answer) == RESULT_OK;
+}
+
+/* Registers that nobody but a core has that does not answer. @impl ATL-LLR-DEBUG-1271~1 */
+static void put_unavailable(struct debug_reply *reply, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < bytes; i++) {
+        debug_reply_text(reply, "xx");
+    }
 }
 
 /* The number of the interrupted Linux call, which is never repeated: as Linux says it, -1. */
@@ -85,8 +93,11 @@ void debug_registers_put_all(struct debug_reply *reply, const struct debug_regis
 /* @impl ATL-LLR-DEBUG-0020~1 */
 void debug_registers_get(struct debug_reply *reply)
 {
-    if (load()) {
+    int64_t result = load();
+    if (result == RESULT_OK) {
         debug_registers_put_all(reply, &cached);
+    } else if (result == RESULT_TIMED_OUT) {
+        put_unavailable(reply, sizeof(cached) + sizeof(uint64_t));
     } else {
         fail(reply);
     }
@@ -95,8 +106,8 @@ void debug_registers_get(struct debug_reply *reply)
 void debug_registers_put(struct debug_text *text, struct debug_reply *reply)
 {
     struct debug_registers registers;
-    bool is_whole =
-        load() && debug_text_hex(text, &registers, sizeof(registers)) == sizeof(registers);
+    bool is_whole = load() == RESULT_OK &&
+                    debug_text_hex(text, &registers, sizeof(registers)) == sizeof(registers);
     if (is_whole) {
         cached = registers;
     }
@@ -110,9 +121,12 @@ void debug_register_get(struct debug_text *text, struct debug_reply *reply)
     if (debug_text_number(text, &number)) {
         bytes = debug_register_place(number, &offset);
     }
+    int64_t result = bytes != 0 ? load() : RESULT_INVALID;
     if (number == ORIGINAL_RAX) {
         put_original_rax(reply);
-    } else if (bytes == 0 || !load()) {
+    } else if (result == RESULT_TIMED_OUT) {
+        put_unavailable(reply, bytes);
+    } else if (result != RESULT_OK) {
         fail(reply);
     } else {
         debug_reply_hex(reply, (const uint8_t *)&cached + offset, bytes);
@@ -133,7 +147,8 @@ void debug_register_put(struct debug_text *text, struct debug_reply *reply)
     }
     uint32_t bytes = debug_register_place(number, &offset);
     uint8_t value[16];
-    bool is_whole = bytes != 0 && load() && debug_text_hex(text, value, bytes) == bytes;
+    bool is_whole =
+        bytes != 0 && load() == RESULT_OK && debug_text_hex(text, value, bytes) == bytes;
     if (is_whole) {
         memcpy((uint8_t *)&cached + offset, value, bytes);
     }

@@ -131,7 +131,6 @@ struct debug_page {
     struct debug_event event;
     uint64_t current; /* handle of the thread that it runs, 0: none */
     bool is_in_kernel, is_idle;
-    uint64_t root;            /* of its page tables now */
     struct debug_fault fault; /* the last one that was to become a signal */
     int64_t result;
     alignas(8) uint8_t answer[DEBUG_DATA_BYTES];
@@ -204,6 +203,9 @@ void debug_release(void);
  * valid until the next question. RESULT_TIMED_OUT: it does not. @data of kinds that have some:
  * question->bytes, at most DEBUG_DATA_BYTES; else NULL */
 int64_t debug_ask(const struct debug_question *question, const void *data, const uint8_t **answer);
+/* silent.c: in the place of a core that does not stop, what memory, threads and registers it has
+ * left. RESULT_TIMED_OUT: only the core itself could say. */
+int64_t debug_silent_answer(const struct debug_question *question, const uint8_t **answer);
 bool debug_is_stopped_remote(uint32_t core);
 
 /* ---- freeze.c: threads of this core that are not to run */
@@ -260,6 +262,8 @@ enum result debug_memory_fill(uint64_t address);
 void debug_memory_prepare(void);
 
 /* ---- thread.c */
+
+extern PERCORE struct percpu_config percpu_config;
 
 struct debug_thread {
     uint64_t handle;

@@ -20,8 +20,7 @@ static PERCORE uint32_t listed_count;
 
 /* ---- memory */
 
-/* Alike on all cores: read here. The rest is a core's own: only it looks; if it does not answer,
- * its tables are walked for it. */
+/* Alike on all cores: read here. The rest is a core's own: only it looks, as long as it answers. */
 static bool is_common(uint64_t address)
 {
     return address / GATE_SLOT_BYTES < gate_cell.shared_slot_count;
@@ -33,9 +32,6 @@ static uint32_t ask_piece(uint32_t core, uint64_t address, uint32_t bytes, uint8
         .kind = DEBUG_QUESTION_READ, .core = core, .bytes = bytes, .address = address};
     const uint8_t *answer;
     int64_t result = debug_ask(&question, NULL, &answer);
-    if (result == RESULT_TIMED_OUT) {
-        return debug_memory_read(debug_page_of_remote(core)->root, address, to, bytes);
-    }
     uint32_t done = result > 0 ? MIN((uint32_t)result, bytes) : 0;
     memcpy(to, answer, done);
     return done;
@@ -236,15 +232,19 @@ const struct debug_listed *debug_list_find(uint64_t id)
 
 const char *debug_state_name(const struct debug_listed *thread)
 {
+    if (!debug_is_stopped_remote(thread->thread.core)) {
+        return "no answer";
+    }
     static const char *const names[] = {"free", "ready", "running", "parked", "waiting"};
     bool is_stopped = debug_server()->is_nonstop && debug_nonstop_event(thread->id) != NULL;
     return is_stopped ? "stopped" : names[MIN(thread->thread.state, ARRAY_COUNT(names) - 1)];
 }
 
+/* GDB wants to know where it is: not of a core that does not answer. */
 uint64_t debug_list_running(void)
 {
     for (uint32_t i = 0; i < listed_count; i++) {
-        if (listed[i].thread.is_current) {
+        if (listed[i].thread.is_current && debug_is_stopped_remote(listed[i].thread.core)) {
             return listed[i].id;
         }
     }

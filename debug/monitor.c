@@ -94,7 +94,7 @@ static void cores(struct debug_reply *reply)
 
 static void threads(struct debug_reply *reply)
 {
-    say(reply, "thread   core  state    priority  rip                 name");
+    say(reply, "thread   core  state      priority  rip                 name");
     for (uint32_t i = 0; i < debug_list_count(); i++) {
         const struct debug_listed *entry = debug_list_at(i);
         struct line line = {.used = 0};
@@ -103,11 +103,11 @@ static void threads(struct debug_reply *reply)
         put_number(&line, entry->thread.core, 10);
         column(&line, 15);
         put(&line, debug_state_name(entry));
-        column(&line, 24);
+        column(&line, 26);
         put_number(&line, entry->thread.priority, 10);
-        column(&line, 34);
+        column(&line, 36);
         put_number(&line, entry->thread.rip, 16);
-        column(&line, 54);
+        column(&line, 56);
         put(&line, entry->name);
         end_line(&line, reply);
     }

@@ -214,14 +214,11 @@ static void put_extra(struct debug_text *text)
         line[used++] = (char)('0' + core / 10);
     }
     line[used++] = (char)('0' + core % 10);
-    for (const char *at = ", "; *at != '\0'; at++) {
-        line[used++] = *at;
-    }
-    for (const char *at = debug_state_name(entry); *at != '\0'; at++) {
-        line[used++] = *at;
-    }
-    for (const char *at = ", priority "; *at != '\0'; at++) {
-        line[used++] = *at;
+    const char *const parts[] = {", ", debug_state_name(entry), ", priority "};
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
+        for (const char *at = parts[i]; *at != '\0'; at++) {
+            line[used++] = *at;
+        }
     }
     if (priority >= 10) {
         line[used++] = (char)('0' + priority / 10);

@@ -18,12 +18,16 @@
 #include <kernel/stacks.h>
 #include <main.h>
 
-#define ANSWER_NS_MAX 1000000000ull /* once for the interrupt, once for the NMI */
+/* Once for the interrupt, once for the NMI: GDB gives an answer two seconds. A core that did not
+ * come the last time is not waited for so long again. */
+#define ANSWER_NS_MAX 700000000ull
+#define SILENT_NS_MAX 50000000ull
 
 /* What this core still has to tell: something else was told first. */
 static PERCORE struct debug_event kept;
 static PERCORE struct debug_event put_off;
 static PERCORE uint64_t questions;
+static PERCORE uint64_t silent; /* core 0: bit c: core c did not stop the last time */
 static PERCORE bool is_under_way, is_stop_soon, is_poll_soon;
 
 bool debug_stop_is_wanted(void)
@@ -118,7 +122,6 @@ static void stop_begin(void)
     page->current = current != NULL ? percpu_thread_handle(current) : 0;
     page->is_in_kernel = debug_context.trap != NULL;
     page->is_idle = current == NULL;
-    page->root = gate_cell.root.value;
 }
 
 static void stop_end(void)
@@ -279,21 +282,30 @@ bool debug_is_stopped_remote(uint32_t core)
                epoch;
 }
 
-static bool stop_by(uint32_t command)
+/* Bit c: core c runs. */
+static uint64_t running(void)
 {
-    uint64_t deadline = cpu_now_ns() + ANSWER_NS_MAX;
+    uint64_t cores = 0;
+    for (uint32_t core = 0; core < percpu_core_count; core++) {
+        cores |= (uint64_t)!debug_is_stopped_remote(core) << core;
+    }
+    return cores;
+}
+
+/* The cores that do not come in time. */
+static uint64_t stop_by(uint32_t command)
+{
+    uint64_t start = cpu_now_ns(), left = running();
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        if (!debug_is_stopped_remote(core)) {
+        if ((left >> core & 1) != 0) {
             cpu_apic_send((core_id_t){core}, command);
         }
     }
-    for (uint32_t core = 0; core < percpu_core_count; core += debug_is_stopped_remote(core)) {
-        if (cpu_now_ns() > deadline) {
-            return false;
-        }
+    while ((left = running()) != 0 &&
+           cpu_now_ns() - start < ((left & ~silent) != 0 ? ANSWER_NS_MAX : SILENT_NS_MAX)) {
         cpu_pause();
     }
-    return true;
+    return left;
 }
 
 /* @impl ATL-LLR-DEBUG-0007~1 */
@@ -301,11 +313,13 @@ bool debug_stop_all(void)
 {
     struct debug_server_page *server = debug_server();
     atomic_store_explicit(&server->epoch, atomic_load(&server->epoch) + 1, memory_order_seq_cst);
-    if (stop_by(DEBUG_VECTOR)) {
-        return true;
+    uint64_t left = stop_by(DEBUG_VECTOR);
+    if (left != 0) {
+        atomic_store(&server->urgent, atomic_load(&server->epoch));
+        left = stop_by(APIC_COMMAND_NMI);
     }
-    atomic_store(&server->urgent, atomic_load(&server->epoch));
-    return stop_by(APIC_COMMAND_NMI);
+    silent = left;
+    return left == 0;
 }
 
 void debug_release(void)
@@ -326,7 +340,7 @@ int64_t debug_ask(const struct debug_question *question, const void *data, const
         return debug_answer(question, data, page->answer);
     }
     if (!debug_is_stopped_remote(question->core)) {
-        return RESULT_TIMED_OUT;
+        return debug_silent_answer(question, answer);
     }
     struct debug_server_page *server = debug_server();
     server->asked = *question;
@@ -338,7 +352,7 @@ int64_t debug_ask(const struct debug_question *question, const void *data, const
     uint64_t deadline = cpu_now_ns() + ANSWER_NS_MAX;
     while (atomic_load_explicit(&page->answered, memory_order_acquire) != questions) {
         if (cpu_now_ns() > deadline) {
-            return RESULT_TIMED_OUT;
+            return debug_silent_answer(question, answer);
         }
         cpu_pause();
     }

@@ -29,7 +29,6 @@ enum { RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP, R8, R9, R10, R11, R12, R13, R14, 
 enum { KEPT_R15, KEPT_R14, KEPT_R13, KEPT_R12, KEPT_RBP, KEPT_RBX };
 
 PERCORE struct debug_context debug_context;
-extern PERCORE struct percpu_config percpu_config;
 
 struct thread *debug_thread_at(uint64_t index)
 {

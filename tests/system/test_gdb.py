@@ -269,14 +269,36 @@ def test_gdb_services_run_beside_a_thread_alone(guest):
         session.end().expect(status=8, stdout=b"told\n")
 
 
+# @verifies ATL-LLR-DEBUG-1270~1 ATL-LLR-DEBUG-1271~1 @robust
+@system_test(matrix=ONE, timeout_s=150, libc=("musl",), cores=(4,), ring=(0,))
+def test_gdb_core_that_does_not_answer(guest):
+    """Of a core that not even an NMI stops, GDB sees the threads that it does not run, and its own memory; the rest goes
+    on."""
+    core = guest.cores - 1
+    with debugged(guest, source="silent.c", wait=False) as session:
+        session.begun.wait(guest.timeout_s)
+        said = session.gdb("info threads", "thread apply all bt", "thread apply 4 5 print percpu_self.value",
+                           "monitor cores", "break usleep", "continue", "detach", libraries=True)
+        said.has(rf'^  4 +Thread 2 "silent" \(core {core}, no answer, priority 1\) +0x[0-9a-f]+ in posix_gate_page')
+        said.has(rf'^  5 +Thread 3 "silent" \(core {core}, no answer, priority 1\) +<unavailable> in ')
+        said.has(r"^#\d  .* in sleep_until \(", 2).has(rf"^\$\d = {core}$", 2).has(rf"^{core} +no answer$")
+        said.has(r'^Thread 1 "silent" hit Breakpoint 1, ')
+        session.gdb("set var must_end = 1", "continue")
+        session.end().expect(stdout=b"silent\n", status=6)
+
+
 # @verifies ATL-LLR-DEBUG-0010~1 ATL-LLR-DEBUG-0011~1
 @system_test(matrix=ONE, timeout_s=600, libc=("musl",), cores=(1, 2))
 def test_gdb_many_steps(guest):
     steps = guest.amount(1000, 10000)
     with debugged(guest, "spin", 2) as session:
-        said = session.gdb("break meet", "continue", "delete", f"stepi {steps}", "bt 1", "set var must_end = 1", "detach",
+        said = session.gdb("break meet", "continue", "delete", f"stepi {steps}", "bt 1", "detach",
                            seconds=guest.amount(GDB_SECONDS, 5 * GDB_SECONDS))
         said.has(r"^\[Inferior 1 \(Remote target\) detached\]$").has(r"^#0 ")
+        made = stops(session)
+        if not steps < made < steps + 50:
+            raise TestFailure(f"{made} stops for {steps} steps", said.text)
+        session.gdb("set var must_end = 1", "detach")
         session.end().expect(status=7)
 
 
