@@ -92,6 +92,9 @@ bool inet_address_is_own(const ip_addr_t *address);
 
 /* Tells the connected UDP socket that sent a packet that nobody takes it. In the stack. */
 void inet_udp_refused(const struct net_unreachable *error);
+/* lwIP compares a segment with one connection after the other, at length: the one with these ports
+ * becomes the first. In the stack, not below a call of lwIP's. */
+void inet_tcp_bring_forward(const struct net_segment *segment);
 
 int64_t inet_tcp_create(uint32_t domain, struct socket **socket);
 int64_t inet_udp_create(uint32_t domain, struct socket **socket);

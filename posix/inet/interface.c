@@ -93,8 +93,11 @@ void net_interface_start(void)
 
 void net_port_hear(const uint8_t *packet, size_t bytes)
 {
+    struct net_segment segment;
     struct net_unreachable error;
-    if (net_port_unreachable(packet, bytes, &error)) {
+    if (net_port_segment(packet, bytes, &segment)) {
+        inet_tcp_bring_forward(&segment);
+    } else if (net_port_unreachable(packet, bytes, &error)) {
         inet_udp_refused(&error);
     }
 }

@@ -159,7 +159,8 @@ struct net_unreachable {
 };
 /* False: the packet is no such error. */
 bool net_port_unreachable(const uint8_t *packet, size_t bytes, struct net_unreachable *error);
-/* Looks into a packet for such an error and tells the socket that it is about. In the stack. */
+/* Looks into a packet before lwIP does: an error is told to the socket that it is about, the
+ * connection of a segment is made easy to find. In the stack. */
 void net_port_hear(const uint8_t *packet, size_t bytes);
 
 /* The negated errno of one of lwIP's errors. */
