@@ -27,8 +27,8 @@
 
 noreturn void __real_trap_from_cell(uint64_t vector, uint64_t error, uint64_t address);
 noreturn void __wrap_trap_from_cell(uint64_t vector, uint64_t error, uint64_t address);
-void __real_console_service_initialize(core_id_t self);
-void __wrap_console_service_initialize(core_id_t self);
+void __real_memory_region_free_ranges(core_id_t self, void (*use)(paddr_t start, paddr_t end));
+void __wrap_memory_region_free_ranges(core_id_t self, void (*use)(paddr_t start, paddr_t end));
 int64_t __real_gate_thread_start(const struct gate_thread_start *start);
 int64_t __wrap_gate_thread_start(const struct gate_thread_start *start);
 noreturn void __real_end_machine(uint8_t kind, uint8_t status, uint8_t signal);
@@ -275,10 +275,10 @@ bool debug_trap_in_kernel(struct kernel_trap *trap, uint64_t address, uint64_t *
 
 /* ---- the machine's beginning and end */
 
-/* @impl ATL-LLR-DEBUG-0004~1 */
-void __wrap_console_service_initialize(core_id_t self)
+/* The last step of a core's start before it has threads. @impl ATL-LLR-DEBUG-0004~1 */
+void __wrap_memory_region_free_ranges(core_id_t self, void (*use)(paddr_t start, paddr_t end))
 {
-    __real_console_service_initialize(self);
+    __real_memory_region_free_ranges(self, use);
     debug_memory_initialize();
     if (self.value == 0) {
         debug_record_tell();

@@ -44,7 +44,7 @@ static uint8_t outstanding[DIRECTIONS][BUFFERS];
 static uint32_t completions_read[DIRECTIONS];
 static bool is_ring3_hostile;
 static int64_t (*kick_port)(uint64_t flags);
-PERCORE struct gate_services gate_services;
+PERCORE gate_kick gate_kicks[GATE_PORT_DOORBELL + 1];
 PERCORE core_id_t percpu_self;
 static alignas(64) uint8_t staging[4096];
 
@@ -130,7 +130,7 @@ static void begin(struct fuzz_input *input)
     memset(staging, 0, sizeof(staging));
     shared_facts.port_queues = 0;
     virtio_network_start();
-    kick_port = gate_services.kick[GATE_PORT_NETWORK];
+    kick_port = gate_kicks[GATE_PORT_NETWORK];
     const uint8_t *mac = shared_facts.port_mac;
     FUZZ_REQUIRE(kick_port == NULL ||
                  ((mac[0] & MAC_GROUP) == 0 && shared_facts.port_mtu >= MTU_MIN &&

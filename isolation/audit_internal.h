@@ -69,14 +69,4 @@ void audit_lazy(struct audit_report *report, uint64_t address, uint64_t entry, u
 /* True: the walk goes into the table. */
 bool audit_table(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level);
 
-/* tests/system/hooks: at seal, before the audit: breaks what the command line of a test asks for.
- */
-#ifdef ATOLL_TEST_HOOKS
-void audit_mutate_as_asked(void);
-#else
-static inline void audit_mutate_as_asked(void)
-{
-}
-#endif
-
 #endif

@@ -10,23 +10,7 @@
 #include <percpu/base.h>
 
 #ifdef ATOLL_HOSTED
-#include <string.h>
-
-extern uint8_t *isolation_hosted_memory; /* byte 0 is physical address 0 */
-
-static inline void *physical_own(paddr_t address)
-{
-    return isolation_hosted_memory + address.value;
-}
-
-static inline const void *physical_image(paddr_t address)
-{
-    return isolation_hosted_memory + address.value;
-}
-
-#define cpu_page_zero(page) memset(page, 0, PAGE_BYTES)
-#define cpu_page_copy(to, from) memcpy(to, from, PAGE_BYTES)
-
+#include "host/physical.h"
 #else
 #include <cpu/page.h>
 #include <cpu/string.h>

@@ -33,7 +33,6 @@ void isolation_seal(void)
     ASSERT(space_cell != NULL);
     cell_link_slots();
     facts_protect();
-    audit_mutate_as_asked();
 }
 
 /* ---- the direct map of blocks that are granted */

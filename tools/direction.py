@@ -23,7 +23,7 @@ ALLOWED = {
     "kernel_boot": ["kernel_cpu", "kernel_driver", "kernel_image", "percpu", "crypto"],
     "kernel_memory": ["kernel_boot", "kernel_cpu", "percpu"],
     "isolation": ["percpu", "kernel_cpu", "crypto", "kernel_boot", "kernel_memory"],
-    "isolation_gate": ["isolation", "percpu", "kernel_cpu", "crypto", "kernel_boot"],
+    "isolation_gate": ["isolation", "percpu", "kernel_cpu", "kernel_driver", "crypto", "kernel_boot"],
     "debug": ["isolation_gate", "isolation", "percpu", "kernel_cpu", "kernel_driver", "kernel_boot"],
     "trace": ["isolation_gate", "isolation", "percpu", "kernel_cpu", "kernel_driver", "kernel_boot"],
 }
@@ -33,6 +33,7 @@ EXCEPTIONS = {
     ("kernel_cpu", "kernel_core_main"): "where the other cores go",
     ("kernel_cpu", "trap_stubs"): "addresses for the interrupt descriptor table",
     ("kernel_cpu", "gate_entry"): "address for the system-call register",
+    ("isolation_gate", "end_machine"): "the end of the cell is the machine's",
     ("isolation", "isolation_gate_page_fill"): "a cell is built with its gate page",
     ("trace", "end_machine"): "an operator asks for it by an NMI",
     ("trace", "stop_others"): "the rings stand still while they are sent",

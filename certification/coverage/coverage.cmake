@@ -35,7 +35,7 @@ foreach(target IN ITEMS percpu isolation isolation_gate isolation_audit)
 endforeach()
 
 if(TARGET kernel.elf)
-    set(main_sources console_service.c core.c operations.c trap.c)
+    set(main_sources core.c operations.c trap.c)
     list(TRANSFORM main_sources PREPEND ${CMAKE_SOURCE_DIR}/kernel/main/)
     set_source_files_properties(${main_sources}
         DIRECTORY ${CMAKE_SOURCE_DIR}/kernel/main

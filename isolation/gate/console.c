@@ -3,7 +3,7 @@
  * cores ask for. */
 #include "internal.h"
 
-#include <cpu/string.h>
+#include <driver/console.h>
 
 /* Threads whose write found no room; they repeat it when there is some. */
 static PERCORE struct thread_queue writers;
@@ -19,7 +19,7 @@ static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
         return RESULT_INVALID;
     }
     TRY(gate_copy_from_user(staged, buffer, bytes));
-    int64_t taken = gate_services.console_write((uint32_t)stream, staged, bytes);
+    int64_t taken = console_write((uint32_t)stream, staged, bytes);
     if (taken == RESULT_AGAIN) {
         struct thread *thread = percpu_current;
         thread->resume = RESUME_RESTART;
@@ -32,7 +32,7 @@ static int64_t write(uint64_t stream, uint64_t buffer, uint64_t bytes)
 static int64_t read(uint64_t operation, uint64_t buffer, uint64_t bytes)
 {
     const uint8_t *input;
-    int64_t available = gate_services.console_input(&input);
+    int64_t available = console_input(&input);
     if (available == RESULT_AGAIN && operation == GATE_CONSOLE_LISTEN) {
         listener = percpu_thread_handle(percpu_current);
     }
@@ -41,7 +41,7 @@ static int64_t read(uint64_t operation, uint64_t buffer, uint64_t bytes)
     }
     uint64_t count = MIN((uint64_t)available, bytes);
     TRY(gate_copy_to_user(buffer, input, count)); /* a copy that fails loses nothing */
-    gate_services.console_input_take(count);
+    console_input_take(count);
     return (int64_t)count;
 }
 
@@ -68,7 +68,7 @@ void gate_console_ready(bool has_room)
         percpu_thread_ready(next);
     }
     const uint8_t *input;
-    if (listener != 0 && gate_services.console_input(&input) != RESULT_AGAIN) {
+    if (listener != 0 && console_input(&input) != RESULT_AGAIN) {
         (void)gate_handle_unpark(listener, 0, 0, 0, 0); /* it may have gone meanwhile */
         listener = 0;
     }

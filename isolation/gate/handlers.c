@@ -6,6 +6,7 @@
 
 #include <cpu/string.h>
 #include <crypto/entropy.h>
+#include <driver/console.h>
 #include <kernel/layout.h>
 
 static const gate_handler handlers[GATE_CALL_COUNT] = {
@@ -30,7 +31,7 @@ void gate_handlers_choose(uint32_t calls)
     }
 }
 
-PERCORE struct gate_services gate_services;
+PERCORE gate_kick gate_kicks[GATE_PORT_DOORBELL + 1];
 
 static enum result fetch_and_repeat(uint64_t fault_address, enum space_access access)
 {
@@ -97,6 +98,18 @@ int64_t gate_request_or_repeat(core_id_t to, struct percpu_message request,
     return 0;
 }
 
+static noreturn void cell_end(uint64_t status, uint64_t signal)
+{
+    end_machine(signal != 0 ? CONSOLE_EXIT_SIGNAL : CONSOLE_EXIT_NORMAL, (uint8_t)status,
+                (uint8_t)signal);
+}
+
+/* @impl ATL-LLR-GATE-0020~1 */
+void gate_end_requested(core_id_t, const struct percpu_message *request)
+{
+    cell_end(request->arguments[0], request->arguments[1]);
+}
+
 /* @impl ATL-LLR-GATE-0020~1 */
 int64_t gate_handle_exit(uint64_t status, uint64_t signal, uint64_t, uint64_t, uint64_t)
 {
@@ -105,7 +118,7 @@ int64_t gate_handle_exit(uint64_t status, uint64_t signal, uint64_t, uint64_t, u
     }
     core_id_t first = {0};
     if (percpu_self.value == first.value) {
-        gate_services.cell_end(status, signal);
+        cell_end(status, signal);
     }
     const struct percpu_message request = {.kind = PERCPU_MESSAGE_CELL_END,
                                            .arguments = {status, signal}};
@@ -308,6 +321,5 @@ int64_t gate_handle_kick(uint64_t port, uint64_t flags, uint64_t, uint64_t, uint
     uint64_t others =
         port == GATE_PORT_DOORBELL && flags != GATE_KICK_ARM ? GATE_KICK_PEER : GATE_KICK_ARM;
     bool is_known = port <= GATE_PORT_DOORBELL && (flags & ~others) == 0;
-    return is_known && gate_services.kick[port] != NULL ? gate_services.kick[port](flags)
-                                                        : RESULT_INVALID;
+    return is_known && gate_kicks[port] != NULL ? gate_kicks[port](flags) : RESULT_INVALID;
 }

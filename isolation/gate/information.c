@@ -4,6 +4,8 @@
 #include "internal.h"
 
 #include <cpu/string.h>
+#include <driver/console.h>
+#include <isolation/audit.h>
 #include <percpu/frames.h>
 #include <percpu/operations.h>
 
@@ -52,6 +54,23 @@ static int64_t counts_copy(uint64_t core, uint64_t buffer, uint64_t bytes)
     return copied;
 }
 
+/* @impl ATL-LLR-BOOT-0030~1 */
+void gate_report_broken_rule(core_id_t core, const struct audit_report *report)
+{
+    console_log(CONSOLE_ERROR, "atoll: audit: core %u breaks rule %s at 0x%lx (entry 0x%lx)\n",
+                core.value, report->first_rule, report->first_address, report->first_entry);
+}
+
+static enum result audit(void)
+{
+    struct audit_report report;
+    enum result result = isolation_audit(&report);
+    if (result != RESULT_OK) {
+        gate_report_broken_rule(percpu_self, &report);
+    }
+    return result;
+}
+
 /* @impl ATL-LLR-GATE-0028~2 */
 int64_t gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes,
                                 uint64_t)
@@ -60,7 +79,7 @@ int64_t gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffe
         return counts_copy(argument, buffer, bytes);
     }
     if (kind == GATE_INFORMATION_AUDIT && argument == 0 && buffer == 0 && bytes == 0) {
-        return gate_services.audit();
+        return audit();
     }
     return RESULT_INVALID;
 }

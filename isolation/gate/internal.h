@@ -39,6 +39,7 @@ void gate_create_requested(core_id_t from, const struct percpu_message *request)
 void gate_move_requested(core_id_t from, const struct percpu_message *request);
 void gate_set_requested(core_id_t from, const struct percpu_message *request);
 void gate_ask_requested(core_id_t from, const struct percpu_message *question);
+void gate_end_requested(core_id_t from, const struct percpu_message *request);
 void gate_information_requested(core_id_t from, const struct percpu_message *request);
 
 int64_t gate_move_to(struct thread *thread, core_id_t core);

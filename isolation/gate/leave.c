@@ -52,6 +52,7 @@ void gate_initialize(void)
     percpu_channel_handle(PERCPU_MESSAGE_THREAD_SET, gate_set_requested, NULL);
     percpu_channel_handle(PERCPU_MESSAGE_THREAD_ASK, gate_ask_requested, percpu_channel_ignore);
     percpu_channel_handle(PERCPU_MESSAGE_INFORMATION, gate_information_requested, NULL);
+    percpu_channel_handle(PERCPU_MESSAGE_CELL_END, gate_end_requested, NULL);
 }
 
 /* @impl ATL-LLR-GATE-0034~1 */

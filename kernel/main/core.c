@@ -108,7 +108,7 @@ static void audit_report(void)
             cpu_pause();
         }
         if (sealed->result != 0) {
-            report_broken_rule((core_id_t){core}, &sealed->report);
+            gate_report_broken_rule((core_id_t){core}, &sealed->report);
             percpu_operation_panic("the audit of the page tables does not hold");
         }
         mappings += sealed->report.mappings_judged;
@@ -184,9 +184,10 @@ noreturn void kernel_core_main(core_id_t self)
         clock_start();
     }
     percpu_start(self);
-    console_service_initialize(self);
+    if (self.value == 0) {
+        console_start_interrupts();
+    }
     entropy_start(self);
-    perturb_start(self);
     virtio_network_start();
     if (self.value == 0) {
         virtio_doorbell_start();

@@ -5,12 +5,6 @@
 
 #include <percpu/base.h>
 
-/* Core 0: the console and the end of the cell, as the gate's services. Registers handlers. */
-void console_service_initialize(core_id_t self);
-
-/* Sends the exit record (enum console_exit, status, signal) and turns the machine off. Any core. */
-noreturn void end_machine(uint8_t kind, uint8_t status, uint8_t signal);
-
 /* Before this core's last words: the other cores stop, within a bounded time, and this core's
  * output is polled from here on. Any core, any state. */
 void stop_others(void);
@@ -18,10 +12,6 @@ void stop_others(void);
 noreturn void stop_self(void);
 /* An NMI has come: stops if another core wants it. Touches no memory that can fault. */
 void stop_at_nmi(void);
-
-/* The audit's verdict on a core. */
-struct audit_report;
-void report_broken_rule(core_id_t core, const struct audit_report *report);
 
 /* Prints the registers and stops the machine. Any core, any state. */
 struct kernel_trap {
@@ -31,12 +21,7 @@ struct kernel_trap {
 };
 noreturn void report_kernel_trap(const struct kernel_trap *trap, uint64_t address);
 
-/* Parts of builds for tests: tests/system/hooks, certification/coverage. */
-#ifdef ATOLL_PERTURB
-void perturb_start(core_id_t self);
-#else
-#define perturb_start(self) ((void)(self))
-#endif
+/* Of the build that measures coverage: certification/coverage. */
 #ifdef ATOLL_COVERAGE
 void coverage_leave(void);
 #else

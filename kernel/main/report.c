@@ -6,9 +6,7 @@
 #include <cpu/core.h>
 #include <driver/console.h>
 #include <driver/power.h>
-#include <isolation/audit.h>
-#include <percpu/operations.h>
-#include <percpu/scheduler.h>
+#include <gate/gate.h>
 #include <percpu/trace.h>
 
 #define SHOWN_RECORDS 8u
@@ -19,13 +17,6 @@ noreturn void end_machine(uint8_t kind, uint8_t status, uint8_t signal)
     coverage_leave();
     console_exit_record(kind, status, signal);
     power_off();
-}
-
-/* @impl ATL-LLR-BOOT-0030~1 */
-void report_broken_rule(core_id_t core, const struct audit_report *report)
-{
-    console_log(CONSOLE_ERROR, "atoll: audit: core %u breaks rule %s at 0x%lx (entry 0x%lx)\n",
-                core.value, report->first_rule, report->first_address, report->first_entry);
 }
 
 /* Stops the others and begins the line that says why. On the boot tables there are no PERCORE

@@ -38,7 +38,7 @@ static void interrupt(uint64_t vector)
         gate_console_ready(console_interrupt());
     } else if (vector == VECTOR_NETWORK) {
         virtio_network_interrupt();
-    } else if (vector == VECTOR_DOORBELL && gate_services.kick[GATE_PORT_DOORBELL] != NULL) {
+    } else if (vector == VECTOR_DOORBELL && gate_kicks[GATE_PORT_DOORBELL] != NULL) {
         virtio_doorbell_interrupt();
     } else if (vector == VECTOR_STOP) {
         stop_self();

@@ -35,5 +35,5 @@ static int64_t kick(uint64_t flags)
 void virtio_doorbell_start(void)
 {
     bool is_there = virtio_msix_route(place, 0, VECTOR_DOORBELL) == RESULT_OK;
-    gate_services.kick[GATE_PORT_DOORBELL] = is_there ? kick : NULL;
+    gate_kicks[GATE_PORT_DOORBELL] = is_there ? kick : NULL;
 }

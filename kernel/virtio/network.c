@@ -310,7 +310,7 @@ void virtio_network_start(void)
         look();
     }
     __builtin_memcpy(guard.policy.mac, shared_facts.port_mac, sizeof(guard.policy.mac));
-    gate_services.kick[GATE_PORT_NETWORK] = core < shared_facts.port_queues ? kick : NULL;
+    gate_kicks[GATE_PORT_NETWORK] = core < shared_facts.port_queues ? kick : NULL;
 }
 
 /* @impl ATL-LLR-VIRTIO-0805~1 */

@@ -249,8 +249,13 @@ static uint64_t number_after(const char *word, uint64_t otherwise)
     return otherwise;
 }
 
-void audit_mutate_as_asked(void)
+void __real_isolation_seal(void);
+void __wrap_isolation_seal(void);
+
+/* Before the audit that follows. */
+void __wrap_isolation_seal(void)
 {
+    __real_isolation_seal();
     uint64_t index = number_after("audit_mutate=", NO_INDEX);
     if (index != NO_INDEX && number_after("audit_mutate_core=", 0) == percpu_self.value) {
         (void)mutate((unsigned)index);

@@ -54,22 +54,19 @@ enum gate_staging {
 void *gate_staging_own(enum gate_staging page);
 const void *gate_staging_of_remote(core_id_t core, enum gate_staging page);
 
-/* The console and the end of the cell are services of core 0, set by kernel/main at boot of each
- * core.
- * write: takes 1..bytes bytes and returns the count, or RESULT_AGAIN: full, then it calls
- * gate_console_ready(true) on core 0 when there is room again. input: how many bytes of it lie at
- * *at; 0: the end; RESULT_AGAIN: none yet, then gate_console_ready() when there are. input_take:
- * the first of them are used. */
-struct gate_services {
-    int64_t (*console_write)(uint32_t stream, const void *bytes, uint64_t count);
-    int64_t (*console_input)(const uint8_t **at);
-    void (*console_input_take)(uint64_t bytes);
-    void (*cell_end)(uint64_t status, uint64_t signal) __attribute__((__noreturn__));
-    /* The kick of each port, for the current thread; NULL: it is not this core's. */
-    int64_t (*kick[GATE_PORT_DOORBELL + 1])(uint64_t flags);
-    enum result (*audit)(void); /* this core's tables, with a report line if it does not hold */
-};
-extern PERCORE struct gate_services gate_services;
+/* The console has room again for writes that it refused, or there is input. Core 0. */
 void gate_console_ready(bool has_room);
+
+/* The kick of each port for the current thread, set by its driver; NULL: it is not this core's. */
+typedef int64_t (*gate_kick)(uint64_t flags);
+extern PERCORE gate_kick gate_kicks[GATE_PORT_DOORBELL + 1];
+
+/* Prints the audit's verdict on a core. */
+struct audit_report;
+void gate_report_broken_rule(core_id_t core, const struct audit_report *report);
+
+/* Sends the exit record (enum console_exit, status, signal) and turns the machine off. Any core.
+ * kernel/main defines it. */
+noreturn void end_machine(uint8_t kind, uint8_t status, uint8_t signal);
 
 #endif
