@@ -124,18 +124,18 @@ static void begin(struct fuzz_input *input)
     is_ring3_hostile = false;
     percpu_current = &thread;
     shared_facts.virtio_network = fake_place;
-    shared_facts.port_bytes = PORT_BYTES;
+    shared_facts.info.port_bytes = PORT_BYTES;
     shared_facts.core_count = 1;
     shared_regions[0].port.value = (uintptr_t)port_memory;
     memset(staging, 0, sizeof(staging));
-    shared_facts.port_queues = 0;
+    shared_facts.info.port_queues = 0;
     virtio_network_start();
     kick_port = gate_kicks[GATE_PORT_NETWORK];
-    const uint8_t *mac = shared_facts.port_mac;
+    const uint8_t *mac = shared_facts.info.port_mac;
     FUZZ_REQUIRE(kick_port == NULL ||
-                 ((mac[0] & MAC_GROUP) == 0 && shared_facts.port_mtu >= MTU_MIN &&
+                 ((mac[0] & MAC_GROUP) == 0 && shared_facts.info.port_mtu >= MTU_MIN &&
                   (mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5]) != 0 &&
-                  (shared_facts.port_features & ~FEATURES_OF_HEADERS) == 0));
+                  (shared_facts.info.port_features & ~FEATURES_OF_HEADERS) == 0));
 }
 
 static void submit(uint32_t direction)
@@ -193,7 +193,7 @@ static void kick_once(uint64_t flags)
                  (result >= 0 && result <= 2 * DIRECTIONS * (int64_t)GATE_KICK_ENTRIES_MAX));
     /* One that runs has the features that ring 3 was told of, however often it was started. */
     FUZZ_REQUIRE(result < 0 ||
-                 (network.features & FEATURES_OF_HEADERS) == shared_facts.port_features);
+                 (network.features & FEATURES_OF_HEADERS) == shared_facts.info.port_features);
     read_completions();
 }
 

@@ -4,9 +4,7 @@
 #include "audit_internal.h"
 #include "cell.h"
 #include "physical.h"
-#include "table.h"
 
-#include <kernel/region.h>
 #include <percpu/scheduler.h>
 
 #define LEVEL_ROOT 4u

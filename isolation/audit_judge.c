@@ -3,10 +3,7 @@
 #include "audit_internal.h"
 #include "cell.h"
 #include "physical.h"
-#include "table.h"
 
-#include <kernel/layout.h>
-#include <kernel/region.h>
 #include <percpu/scheduler.h>
 
 void audit_violation(struct audit_report *report, const char *rule, uint64_t address,
@@ -230,9 +227,7 @@ static bool is_table_expected(uint64_t address, uint64_t entry, unsigned level)
 {
     uint64_t slot = address / GATE_SLOT_BYTES;
     if (level == TABLE_LEVEL_TOP + 1 && slot < space_cell->shared_slot_count) {
-        uint64_t owner = slot % percpu_core_count;
-        return entry_address(entry).value ==
-               shared_slot_tables[owner][slot / percpu_core_count].value;
+        return entry_address(entry).value == shared_slot_tables[slot].value;
     }
     return percpu_frame_is_own(entry_address(entry));
 }

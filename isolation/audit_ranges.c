@@ -4,9 +4,7 @@
 #include "audit_internal.h"
 #include "cell.h"
 #include "physical.h"
-#include "space.h"
 
-#include <kernel/region.h>
 #include <kernel/stacks.h>
 #include <percpu/scheduler.h>
 

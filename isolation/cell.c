@@ -5,13 +5,10 @@
 
 #include "audit_internal.h"
 #include "physical.h"
-#include "space.h"
-#include "table.h"
 
-#include <kernel/region.h>
 #include <percpu/scheduler.h>
 
-SHARED paddr_t shared_slot_tables[CORE_COUNT_MAX][CELL_SLOTS_PER_CORE_MAX];
+SHARED paddr_t shared_slot_tables[GATE_PRIVATE_SLOT];
 PERCORE struct cell *space_cell;
 
 const struct image_header *cell_image(void)
@@ -111,10 +108,9 @@ void cell_link_slots(void)
     struct cell *cell = space_cell;
     uint64_t *root = physical_own(cell->root);
     for (uint32_t slot = 0; slot < cell->shared_slot_count; slot++) {
-        uint32_t owner = slot % percpu_core_count;
-        cell->slot_tables[slot] = shared_slot_tables[owner][slot / percpu_core_count];
-        ASSERT(cell->slot_tables[slot].value != 0);
-        root[slot] = entry_make_table(cell->slot_tables[slot], 0, cell->ring == 3 ? ENTRY_USER : 0);
+        ASSERT(shared_slot_tables[slot].value != 0);
+        root[slot] =
+            entry_make_table(shared_slot_tables[slot], 0, cell->ring == 3 ? ENTRY_USER : 0);
     }
 }
 
@@ -133,7 +129,7 @@ enum result isolation_cell_build(struct cell *cell)
     places_set(&cell->posix);
     TRY(root_build(cell));
     for (unsigned i = 0; i < cell_slots_per_core(); i++) {
-        TRY(cell_frame(&shared_slot_tables[percpu_self.value][i]));
+        TRY(cell_frame(&shared_slot_tables[percpu_self.value + i * percpu_core_count]));
     }
     TRY(private_slot_build(cell));
     cell->words->core = percpu_self.value;

@@ -6,7 +6,6 @@
 
 #include "space.h"
 
-#include <isolation/cell.h>
 #include <kernel/facts.h>
 #include <kernel/image.h>
 #include <kernel/region.h>
@@ -37,10 +36,8 @@ struct plan {
 };
 extern struct plan shared_plan;
 
-/* The tables of the shared slots: each core writes its own before seal, all read them then. */
 #define CELL_SLOTS_PER_CORE_MAX 6u
-extern paddr_t shared_slot_tables[CORE_COUNT_MAX][CELL_SLOTS_PER_CORE_MAX];
-/* As many as are left beside the private slot. */
+/* Shared slots of each core: as many as are left beside the private slot. */
 static inline uint32_t cell_slots_per_core(void)
 {
     return MIN(CELL_SLOTS_PER_CORE_MAX, (GATE_PRIVATE_SLOT - 1) / shared_facts.core_count);
@@ -52,8 +49,8 @@ void cell_link_slots(void);
 /* Where every core maps a core's port memory. */
 static inline struct plan_place plan_port(uint32_t core)
 {
-    uint64_t address = shared_plan.port_address + core * shared_facts.port_bytes;
-    return (struct plan_place){address, shared_facts.port_bytes, shared_regions[core].port};
+    uint64_t address = shared_plan.port_address + core * shared_facts.info.port_bytes;
+    return (struct plan_place){address, shared_facts.info.port_bytes, shared_regions[core].port};
 }
 
 const struct image_header *cell_image(void);

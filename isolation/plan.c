@@ -6,7 +6,6 @@
 #include "physical.h"
 
 #include <crypto/entropy.h>
-#include <kernel/region.h>
 
 SHARED struct plan shared_plan; /* core 0 writes in plan_make; all read after that boot stage */
 
@@ -30,7 +29,8 @@ static void place(const struct image_header *image)
     const uint64_t guard = LARGE_PAGE_BYTES; /* before and behind posix/, index, neighbour, ports */
     uint64_t span = posix_span(image);
     uint64_t index_span = ALIGN_UP(image->index_bytes, LARGE_PAGE_BYTES);
-    uint64_t ports = ALIGN_UP(shared_facts.port_bytes * shared_facts.core_count, LARGE_PAGE_BYTES);
+    uint64_t ports =
+        ALIGN_UP(shared_facts.info.port_bytes * shared_facts.core_count, LARGE_PAGE_BYTES);
     uint64_t needed = 5 * guard + span + index_span + LARGE_PAGE_BYTES + ports;
     uint64_t random = image->seed;
     if ((image->flags & IMAGE_FLAG_FIXED_SEED) == 0) {
@@ -107,32 +107,17 @@ static void relocate(const struct image_header *image)
 
 static void info_fill(const struct image_header *image, struct gate_info *info)
 {
-    *info = (struct gate_info){
-        .core_count = shared_facts.core_count,
-        .ring = image->ring,
-        .thread_count_max = shared_regions[0].thread_count,
-        .tsc_base = shared_facts.tsc_base,
-        .tsc_multiplier = shared_facts.tsc_multiplier,
-        .wall_base_ns = shared_facts.wall_base_ns,
-        .clock_read_ns = shared_facts.clock_read_ns,
-        .memory_bytes = shared_facts.memory_bytes,
-        .posix_base = shared_plan.posix_base,
-        .index_address = shared_plan.index_address,
-        .shared_slot_count = cell_slots_per_core() * shared_facts.core_count,
-        .extended_bytes = shared_facts.extended_bytes,
-        .write_execute = (image->flags & IMAGE_FLAG_WRITE_EXECUTE) != 0,
-        .extended_mask = shared_facts.extended_mask,
-        .tsc_hz = shared_facts.tsc_hz,
-        .neighbour_address = shared_plan.places[PLAN_NEIGHBOUR].address,
-        .neighbour_bytes = shared_plan.places[PLAN_NEIGHBOUR].bytes,
-        .port_address = shared_facts.port_bytes != 0 ? shared_plan.port_address : 0,
-        .port_bytes = shared_facts.port_bytes,
-        .port_queues = shared_facts.port_queues,
-        .port_mtu = shared_facts.port_mtu,
-        .port_features = shared_facts.port_features,
-    };
-    memcpy(info->port_mac, shared_facts.port_mac, sizeof(info->port_mac));
-    memcpy(info->clock_registers, shared_facts.clock_registers, sizeof(info->clock_registers));
+    *info = shared_facts.info;
+    info->core_count = shared_facts.core_count;
+    info->ring = image->ring;
+    info->thread_count_max = shared_regions[0].thread_count;
+    info->posix_base = shared_plan.posix_base;
+    info->index_address = shared_plan.index_address;
+    info->shared_slot_count = cell_slots_per_core() * shared_facts.core_count;
+    info->write_execute = (image->flags & IMAGE_FLAG_WRITE_EXECUTE) != 0;
+    info->neighbour_address = shared_plan.places[PLAN_NEIGHBOUR].address;
+    info->neighbour_bytes = shared_plan.places[PLAN_NEIGHBOUR].bytes;
+    info->port_address = info->port_bytes != 0 ? shared_plan.port_address : 0;
 }
 
 enum result plan_make(void)

@@ -5,7 +5,6 @@
 #include "physical.h"
 
 #include <isolation/seal.h>
-#include <kernel/region.h>
 #include <percpu/operations.h>
 #include <percpu/scheduler.h>
 

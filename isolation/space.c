@@ -16,7 +16,7 @@ struct table_root space_root(const struct cell *cell, uint64_t address)
 {
     ASSERT(isolation_is_shared(cell, address));
     ASSERT(isolation_slot_owner(address).value == percpu_self.value);
-    return (struct table_root){cell->slot_tables[address / GATE_SLOT_BYTES],
+    return (struct table_root){shared_slot_tables[address / GATE_SLOT_BYTES],
                                cell->ring == 3 ? ENTRY_USER : 0};
 }
 

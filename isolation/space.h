@@ -18,6 +18,8 @@ enum space_work {
     WORK_VERDICT_RIP, /* instruction of it */
 };
 
+/* The table of each shared slot: written by the slot's owner before seal, read by all then. */
+extern paddr_t shared_slot_tables[GATE_PRIVATE_SLOT];
 extern PERCORE struct cell *space_cell; /* this core's cell, once it is built */
 
 /* The root of a slot of this core that holds the address. */

@@ -7,7 +7,6 @@
 
 #include <percpu/operations.h>
 #include <percpu/perturb.h>
-#include <percpu/queue.h>
 
 #define PRIORITIES 32u
 /* Threads that are looked at for another core at once. */

@@ -7,7 +7,6 @@
 #include <driver/console.h>
 #include <isolation/audit.h>
 #include <percpu/frames.h>
-#include <percpu/operations.h>
 
 static void counts_publish(void)
 {

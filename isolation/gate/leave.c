@@ -6,7 +6,6 @@
 #include <cpu/time.h>
 #include <kernel/facts.h>
 #include <kernel/layout.h>
-#include <percpu/operations.h>
 #include <percpu/trace.h>
 
 #define PLACE(register) PLACE_##register,
@@ -39,7 +38,7 @@ static PERCORE uint64_t loaded_ns; /* since when it runs, moved on by the time t
 
 void gate_initialize(void)
 {
-    ASSERT(sizeof(struct thread) + shared_facts.extended_bytes <=
+    ASSERT(sizeof(struct thread) + shared_facts.info.extended_bytes <=
            PAGE_BYTES); /* GATE_STAGING_MOVE */
     gate_syscall_entry = gate_cell.posix.syscall_entry;
     gate_live_words = gate_cell.words;

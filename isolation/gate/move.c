@@ -18,7 +18,7 @@ void gate_move_requested(core_id_t from, const struct percpu_message *request)
     if (made == RESULT_OK) {
         const struct thread *state = gate_staging_of_remote(from, GATE_STAGING_MOVE);
         memcpy(thread, state, THREAD_MOVED_BYTES);
-        memcpy(thread->extended, state + 1, shared_facts.extended_bytes);
+        memcpy(thread->extended, state + 1, shared_facts.info.extended_bytes);
         thread->cell = &gate_cell;
         if (thread->resume == RESUME_GATE) {
             thread->frame.rax = percpu_thread_handle(thread);
@@ -53,7 +53,7 @@ static void stage(struct thread *thread)
     gate_unload(thread, true);
     struct thread *state = gate_staging_own(GATE_STAGING_MOVE);
     *state = *thread;
-    memcpy(state + 1, thread->extended, shared_facts.extended_bytes);
+    memcpy(state + 1, thread->extended, shared_facts.info.extended_bytes);
 }
 
 int64_t gate_move_to(struct thread *thread, core_id_t core)

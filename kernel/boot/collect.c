@@ -5,9 +5,7 @@
 #include <cpu/core.h>
 #include <cpu/features.h>
 #include <cpu/string.h>
-#include <driver/console.h>
 #include <driver/power.h>
-#include <kernel/facts.h>
 
 SHARED struct facts shared_facts;
 
@@ -34,7 +32,7 @@ extern const uint8_t boot_trampoline_start[], boot_trampoline_end[];
 __attribute__((no_stack_protector)) void boot_collect(uint64_t info, uint64_t tsc)
 {
     __stack_chk_guard = BOOT_CANARY; /* no caller or callee is protected by the old value */
-    shared_facts.tsc_base = tsc;
+    shared_facts.info.tsc_base = tsc;
     cpu_core_early_exceptions();
     console_discover();
     console_set_mode(boot_image_location.flags);

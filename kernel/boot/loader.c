@@ -4,7 +4,6 @@
 #include "internal.h"
 
 #include <cpu/string.h>
-#include <kernel/facts.h>
 
 #define PHYSICAL_READ_END (4ull << 30)
 

@@ -6,8 +6,6 @@
 
 #include <cpu/apic.h>
 #include <cpu/string.h>
-#include <driver/console.h>
-#include <kernel/facts.h>
 
 #define ROOT_BYTES_MAX 4096u
 

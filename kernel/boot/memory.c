@@ -2,9 +2,7 @@
 /* Usable memory, and the boot tables' view of what lies above 4 GiB. */
 #include "internal.h"
 
-#include <driver/console.h>
 #include <kernel/entry.h>
-#include <kernel/facts.h>
 
 #define MAPPED_AT_ENTRY_GIB 4ull
 

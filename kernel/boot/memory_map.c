@@ -70,13 +70,13 @@ static uint64_t usable_end(const struct memory_map *map, uint64_t page, uint64_t
 void memory_map_build(const struct memory_map *map, uint64_t limit, struct facts *facts)
 {
     facts->memory_range_count = 0;
-    facts->memory_bytes = 0;
+    facts->info.memory_bytes = 0;
     limit = ALIGN_DOWN(limit, PAGE_BYTES);
     for (uint64_t page = MEMORY_LOW_END; page < limit;) {
         uint64_t end = usable_end(map, page, limit);
         if (end > page) {
             facts->memory[facts->memory_range_count++] = (struct memory_range){page, end};
-            facts->memory_bytes += end - page;
+            facts->info.memory_bytes += end - page;
         }
         page = limit;
         (void)is_usable(map, end, &page);

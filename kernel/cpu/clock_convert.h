@@ -22,6 +22,6 @@ uint64_t clock_hz_from_ratio(uint64_t ticks, uint64_t reference_ticks, uint64_t 
 
 /* What the MC146818 shows, as in struct facts (rtc.c); all bits are set where there is none or it
  * does not stand still. Core 0, before seal. */
-void rtc_read(uint8_t values[static FACTS_CLOCK_REGISTERS]);
+void rtc_read(uint8_t values[static GATE_CLOCK_REGISTERS]);
 
 #endif

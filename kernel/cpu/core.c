@@ -114,7 +114,7 @@ static void write_control_registers(void)
     cr4 |= shared_facts.has_smap ? CR4_SMAP : 0;
     cr4 |= shared_facts.has_umip ? CR4_UMIP : 0;
     cpu_write_cr4(cr4);
-    cpu_xsetbv(0, shared_facts.extended_mask);
+    cpu_xsetbv(0, shared_facts.info.extended_mask);
 }
 
 /* SYSCALL: interrupts, single step, direction, alignment checks and nested task off at entry.

@@ -92,14 +92,14 @@ uint32_t cpu_features_decode(void (*lacks)(const char *name))
     uint64_t promises = BIT(structure.edx, 29) ? cpu_rdmsr(MSR_ARCH_CAPABILITIES) : 0;
     facts->meltdown_possible = cpu_features_leaf(0, 0).ebx == VENDOR_INTEL_EBX &&
                                (promises & MSR_ARCH_CAPABILITIES_RDCL_NO) == 0;
-    facts->extended_mask =
+    facts->info.extended_mask =
         extended_mask(BIT(basic.ecx, 28), cpu_features_leaf(LEAF_EXTENDED_STATE, 0).eax);
-    facts->has_avx = (facts->extended_mask & XCR0_AVX) != 0;
-    facts->extended_bytes = extended_bytes(facts->extended_mask);
+    facts->has_avx = (facts->info.extended_mask & XCR0_AVX) != 0;
+    facts->info.extended_bytes = extended_bytes(facts->info.extended_mask);
     uint8_t bits = (uint8_t)cpu_features_leaf(LEAF_EXTENDED + 8, 0).eax;
     facts->physical_address_bits =
         bits >= 32 && bits <= ADDRESS_BITS_MAX ? bits : ADDRESS_BITS_DEFAULT;
     shared_cpu_has_smap = facts->has_smap;
-    shared_cpu_page_by_avx = facts->has_avx && (facts->extended_mask & XCR0_AVX512) == 0;
+    shared_cpu_page_by_avx = facts->has_avx && (facts->info.extended_mask & XCR0_AVX512) == 0;
     return missing;
 }

@@ -18,22 +18,22 @@ static uint8_t read_register(uint8_t index)
     return cpu_in8(RTC_DATA);
 }
 
-static void read_all(uint8_t values[static FACTS_CLOCK_REGISTERS])
+static void read_all(uint8_t values[static GATE_CLOCK_REGISTERS])
 {
-    static const uint8_t registers[FACTS_CLOCK_REGISTERS] = {0, 2, 4, 7, 8, 9, 0x0b};
+    static const uint8_t registers[GATE_CLOCK_REGISTERS] = {0, 2, 4, 7, 8, 9, 0x0b};
     uint32_t polls = 0;
     while ((read_register(0x0a) & RTC_UPDATING) != 0 && polls < RTC_POLLS_MAX) {
         polls++;
     }
-    for (uint32_t i = 0; i < FACTS_CLOCK_REGISTERS; i++) {
+    for (uint32_t i = 0; i < GATE_CLOCK_REGISTERS; i++) {
         values[i] = read_register(registers[i]);
     }
 }
 
 /* Two equal readings: an update in the middle of one would show. */
-void rtc_read(uint8_t values[static FACTS_CLOCK_REGISTERS])
+void rtc_read(uint8_t values[static GATE_CLOCK_REGISTERS])
 {
-    uint8_t again[FACTS_CLOCK_REGISTERS];
+    uint8_t again[GATE_CLOCK_REGISTERS];
     bool is_equal = false;
     for (uint32_t i = 0; i < RTC_TRIES && !is_equal; i++) {
         read_all(values);

@@ -199,13 +199,14 @@ static void find_date(void)
     const struct kvm_wall wall = shared_kvm_wall;
     const struct kvm_time clock = shared_kvm_time;
     if (wall.version == 0 || (wall.version & 1) != 0 || wall.nanoseconds >= NS_PER_SECOND) {
-        rtc_read(shared_facts.clock_registers);
-        shared_facts.clock_read_ns = cpu_now_ns();
+        rtc_read(shared_facts.info.clock_registers);
+        shared_facts.info.clock_read_ns = cpu_now_ns();
         return;
     }
     uint64_t ticks = cpu_rdtsc() - clock.tsc;
-    uint64_t since = (uint64_t)(((unsigned __int128)ticks * shared_facts.tsc_multiplier) >> 32);
-    shared_facts.wall_base_ns =
+    uint64_t since =
+        (uint64_t)(((unsigned __int128)ticks * shared_facts.info.tsc_multiplier) >> 32);
+    shared_facts.info.wall_base_ns =
         wall.seconds * NS_PER_SECOND + wall.nanoseconds + clock.system_ns + since - cpu_now_ns();
 }
 
@@ -227,8 +228,8 @@ enum result cpu_time_initialize(void)
     if (hz == 0) {
         return RESULT_IO;
     }
-    shared_facts.tsc_hz = hz;
-    shared_facts.tsc_multiplier = clock_multiplier(hz);
+    shared_facts.info.tsc_hz = hz;
+    shared_facts.info.tsc_multiplier = clock_multiplier(hz);
     if (shared_facts.lapic_timer_hz == 0) { /* nobody told it: from the TSC's */
         struct sample ran = run_beside_apic(hz / (NS_PER_SECOND / CALIBRATE_APIC_NS), UINT64_MAX);
         shared_facts.lapic_timer_hz = ran.count * hz / ran.tsc; /* 1 ms or so: the product fits */

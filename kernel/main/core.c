@@ -73,7 +73,7 @@ static void percpu_start(core_id_t self)
         .thread_count = region->thread_count,
         .threads = direct(region->threads),
         .extended = direct(region->extended),
-        .extended_stride = (uint32_t)ALIGN_UP((uint64_t)shared_facts.extended_bytes, 64ull),
+        .extended_stride = (uint32_t)ALIGN_UP((uint64_t)shared_facts.info.extended_bytes, 64ull),
         .quantum_ns = boot_image()->quantum_us * 1000u,
         .is_balanced = (boot_image()->flags & IMAGE_FLAG_BALANCED) != 0,
         .memory_limit = {shared_facts.memory_limit},
@@ -161,8 +161,8 @@ static void clock_start(void)
     }
     console_log(CONSOLE_LOG, "atoll: %s, %u cores, %s, %lu KiB of memory, TSC %lu kHz by %s\n",
                 shared_facts.loader, shared_facts.core_count,
-                shared_facts.x2apic ? "x2APIC" : "xAPIC", shared_facts.memory_bytes >> 10,
-                shared_facts.tsc_hz / 1000, shared_facts.tsc_source);
+                shared_facts.x2apic ? "x2APIC" : "xAPIC", shared_facts.info.memory_bytes >> 10,
+                shared_facts.info.tsc_hz / 1000, shared_facts.tsc_source);
 }
 
 /* @impl ATL-LLR-BOOT-0015~1 */

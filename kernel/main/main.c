@@ -49,7 +49,7 @@ noreturn void kernel_main(void)
 {
     const struct image_header *image = image_check();
     cores_choose(image);
-    shared_facts.port_bytes = image->port_bytes;
+    shared_facts.info.port_bytes = image->port_bytes;
     if (shared_facts.meltdown_possible) {
         console_log(CONSOLE_ERROR, "atoll: this processor may leak kernel memory (Meltdown)\n");
     }
@@ -61,7 +61,7 @@ noreturn void kernel_main(void)
     if (memory_regions_build() != RESULT_OK) {
         boot_refuse("too little memory: %lu KiB for %u cores; give the machine more with -m, or "
                     "fewer cores",
-                    shared_facts.memory_bytes >> 10, shared_facts.core_count);
+                    shared_facts.info.memory_bytes >> 10, shared_facts.core_count);
     }
     cpu_core_enter((core_id_t){0}, shared_regions[0].root);
 }

@@ -32,7 +32,7 @@ void percpu_operation_invalidate(uint64_t address, uint64_t bytes)
 
 void percpu_operation_switch(struct thread *from, struct thread *to)
 {
-    uint64_t mask = shared_facts.extended_mask;
+    uint64_t mask = shared_facts.info.extended_mask;
     if (from != NULL) {
         if (shared_facts.has_xsaveopt) {
             cpu_xsaveopt(from->extended, mask);

@@ -102,11 +102,11 @@ static enum result place(struct region *region, uint64_t share)
         {&region->frame_tables, percpu_frames_table_bytes(limit)},
         /* From here on who takes it into use clears it. */
         {&region->threads, threads * sizeof(struct thread)},
-        {&region->extended, threads * ALIGN_UP((uint64_t)shared_facts.extended_bytes, 64ull)},
+        {&region->extended, threads * ALIGN_UP((uint64_t)shared_facts.info.extended_bytes, 64ull)},
         {&region->audit_marks, region->audit_marks_bytes},
     };
     uint64_t needed = tables_bound(region->end.value - region->start.value) + REGION_SLACK_BYTES +
-                      shared_facts.port_bytes;
+                      shared_facts.info.port_bytes;
     for (size_t i = 0; i < ARRAY_COUNT(things); i++) {
         needed += page_up(things[i].bytes);
     }
@@ -117,7 +117,7 @@ static enum result place(struct region *region, uint64_t share)
         }
     }
     region->port.value = part.start;
-    region->own_start.value = region->own_end.value = part.start + shared_facts.port_bytes;
+    region->own_start.value = region->own_end.value = part.start + shared_facts.info.port_bytes;
     for (size_t i = 0; i < ARRAY_COUNT(things); i++) {
         *things[i].at = region->own_end;
         region->own_end.value += page_up(things[i].bytes);
@@ -219,7 +219,7 @@ static void build_tables(core_id_t self)
 
 enum result memory_regions_build(void)
 {
-    uint64_t share = shared_facts.memory_bytes / shared_facts.core_count;
+    uint64_t share = shared_facts.info.memory_bytes / shared_facts.core_count;
     uint64_t start = 0;
     for (uint32_t core = 0; core < shared_facts.core_count; core++) {
         bool last = core + 1 == shared_facts.core_count;

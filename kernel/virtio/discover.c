@@ -5,7 +5,6 @@
 
 #include <cpu/instructions.h>
 #include <driver/console.h>
-#include <driver/device.h>
 #include <virtio/virtio.h>
 
 /* PCI Local Bus Specification 3.0, section 3.2.2.3.2. */
@@ -64,12 +63,13 @@ static uint32_t pairs_of(const struct facts_virtio *device)
  * be shown. */
 static bool keep(struct facts_virtio device)
 {
-    struct facts_virtio *place = device.kind == VIRTIO_CONSOLE   ? &shared_facts.virtio_console
-                                 : device.kind == VIRTIO_ENTROPY ? &shared_facts.virtio_entropy
-                                 : device.kind == VIRTIO_NETWORK && shared_facts.port_bytes != 0
-                                     ? &shared_facts.virtio_network
-                                 : device.kind == PCI_KIND_IVSHMEM ? &shared_facts.virtio_doorbell
-                                                                   : NULL;
+    struct facts_virtio *place =
+        device.kind == VIRTIO_CONSOLE   ? &shared_facts.virtio_console
+        : device.kind == VIRTIO_ENTROPY ? &shared_facts.virtio_entropy
+        : device.kind == VIRTIO_NETWORK && shared_facts.info.port_bytes != 0
+            ? &shared_facts.virtio_network
+        : device.kind == PCI_KIND_IVSHMEM ? &shared_facts.virtio_doorbell
+                                          : NULL;
     bool is_kept = place != NULL && place->kind == 0;
     if (is_kept) {
         bool has_config = device.kind == VIRTIO_NETWORK;

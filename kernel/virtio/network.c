@@ -9,7 +9,6 @@
 #include <cpu/apic.h>
 #include <cpu/instructions.h>
 #include <driver/console.h>
-#include <driver/device.h>
 #include <gate/gate.h>
 #include <kernel/region.h>
 #include <percpu/scheduler.h>
@@ -89,18 +88,18 @@ static void disarm(uint64_t self)
 static bool read_configuration(void)
 {
     uint64_t at = network.place->config;
-    uint8_t *mac = shared_facts.port_mac, any = 0;
-    for (uint32_t i = 0; i < sizeof(shared_facts.port_mac); i++) {
+    uint8_t *mac = shared_facts.info.port_mac, any = 0;
+    for (uint32_t i = 0; i < sizeof(shared_facts.info.port_mac); i++) {
         mac[i] = (uint8_t)device_read(at + i, 1);
         any |= mac[i];
     }
     bool has_mtu = (network.features & FEATURE_MTU) != 0;
-    shared_facts.port_mtu = has_mtu ? (uint16_t)device_read(at + CONFIG_MTU, 2) : MTU_DEFAULT;
-    shared_facts.port_features = network.features & FEATURES_OF_HEADERS;
+    shared_facts.info.port_mtu = has_mtu ? (uint16_t)device_read(at + CONFIG_MTU, 2) : MTU_DEFAULT;
+    shared_facts.info.port_features = network.features & FEATURES_OF_HEADERS;
     network.features_wanted = network.features; /* posix/ knows them: also after a reset */
     return (guard.policy.count == 0 || (network.features & FEATURE_INDIRECT) != 0) &&
            (network.features & FEATURE_MAC) != 0 && any != 0 && (mac[0] & MAC_GROUP) == 0 &&
-           shared_facts.port_mtu >= MTU_MIN;
+           shared_facts.info.port_mtu >= MTU_MIN;
 }
 
 /* Has the device use all pairs: a chain of an order and the room for its answer, alone in an empty
@@ -145,7 +144,7 @@ static bool start_first(uint32_t pairs)
 static uint32_t next_phase(uint32_t phase)
 {
     bool is_broken = false;
-    for (uint32_t core = 0; core < shared_facts.port_queues; core++) {
+    for (uint32_t core = 0; core < shared_facts.info.port_queues; core++) {
         if (said_remote(core)->followed != phase) {
             return phase;
         }
@@ -189,7 +188,7 @@ static void look(void)
     for (uint32_t next; (next = next_phase(phase)) != phase; phase = next) {
         said_own()->phase = next;
         follow(next);
-        for (uint16_t core = 1; core < shared_facts.port_queues; core++) {
+        for (uint16_t core = 1; core < shared_facts.info.port_queues; core++) {
             cpu_apic_send((core_id_t){core}, VECTOR_NETWORK);
         }
     }
@@ -217,7 +216,7 @@ static void prepare(uint32_t core)
             .is_receive = i == RECEIVE,
             .memory = (void *)port,
             .physical = shared_regions[core].port.value,
-            .bytes = shared_facts.port_bytes,
+            .bytes = shared_facts.info.port_bytes,
             .guard = image->policy_count != 0 ? &guard : NULL,
         };
     }
@@ -231,7 +230,7 @@ static void start(void)
     network.queue_number[CONTROL] = (uint8_t)(network.place->pairs * VIRTIO_PAIR);
     bool is_on = (pairs > 1 && start_first(pairs)) || start_first(0);
     if (is_on) {
-        shared_facts.port_queues = MAX(network.pairs, 1u);
+        shared_facts.info.port_queues = MAX(network.pairs, 1u);
         said_own()->phase = 1;
         follow(1);
     } else {
@@ -306,17 +305,17 @@ void virtio_network_start(void)
     prepare(core);
     if (core == 0) {
         start();
-    } else if (core < shared_facts.port_queues) {
+    } else if (core < shared_facts.info.port_queues) {
         look();
     }
-    __builtin_memcpy(guard.policy.mac, shared_facts.port_mac, sizeof(guard.policy.mac));
-    gate_kicks[GATE_PORT_NETWORK] = core < shared_facts.port_queues ? kick : NULL;
+    __builtin_memcpy(guard.policy.mac, shared_facts.info.port_mac, sizeof(guard.policy.mac));
+    gate_kicks[GATE_PORT_NETWORK] = core < shared_facts.info.port_queues ? kick : NULL;
 }
 
 /* @impl ATL-LLR-VIRTIO-0805~1 */
 void virtio_network_interrupt(void)
 {
-    if (percpu_self.value < shared_facts.port_queues) {
+    if (percpu_self.value < shared_facts.info.port_queues) {
         look();
         /* A device that asks for a reset: the next kick finds the queue broken. */
         network.queues[RECEIVE].is_broken |= percpu_self.value == 0 &&

@@ -17,7 +17,6 @@ struct cell {
     struct gate_words *words;       /* kernel alias of this core's instance (direct map) */
     struct gate_posix_places posix; /* absolute, from the validated posix header */
     uint32_t shared_slot_count;
-    paddr_t slot_tables[GATE_PRIVATE_SLOT]; /* PDPT of each shared slot; own ones are writable */
 };
 
 static inline bool isolation_is_shared(const struct cell *cell, uint64_t address)

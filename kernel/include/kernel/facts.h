@@ -4,6 +4,7 @@
 #ifndef KERNEL_FACTS_H
 #define KERNEL_FACTS_H
 
+#include <isolation/gate_abi.h>
 #include <percpu/base.h>
 
 #define FACTS_MEMORY_RANGES_MAX 1002u
@@ -11,7 +12,6 @@
 #define FACTS_DEVICE_PAGES_MAX 176u
 #define FACTS_SLOTS_MAX 8u
 #define FACTS_NEIGHBOUR_BYTES 65536u
-#define FACTS_CLOCK_REGISTERS 7u /* see struct gate_info */
 
 struct memory_range {
     uint64_t start, end; /* page multiples, start < end, sorted, disjoint */
@@ -47,7 +47,6 @@ struct facts {
     /* memory: usable RAM above 1 MiB, without kernel and payload */
     struct memory_range memory[FACTS_MEMORY_RANGES_MAX];
     uint32_t memory_range_count;
-    uint64_t memory_bytes; /* sum of the ranges */
     uint64_t memory_limit; /* end of the highest range */
     uint64_t low_page;     /* a free page below 640 KiB for the AP trampoline */
     /* cores that start: cpu 0 is the boot core; at first those that the tables enable */
@@ -76,24 +75,16 @@ struct facts {
     bool has_smep, has_smap, has_umip, has_rdrand, has_rdseed, has_avx, has_xsaveopt, has_1g_pages,
         has_rdtscp, has_x2apic;
     bool meltdown_possible;
-    uint64_t extended_mask;  /* XCR0 */
-    uint32_t extended_bytes; /* of an XSAVE area for it */
     uint8_t physical_address_bits;
     /* time */
-    uint64_t tsc_hz, tsc_base, tsc_multiplier; /* see struct gate_info */
-    uint64_t lapic_timer_hz;                   /* after the divider in use */
-    uint64_t wall_base_ns, clock_read_ns;      /* the same */
-    uint8_t clock_registers[FACTS_CLOCK_REGISTERS];
-    const char *tsc_source; /* "pvclock", "cpuid", "pit", "lapic" */
+    uint64_t lapic_timer_hz; /* after the divider in use */
+    const char *tsc_source;  /* "pvclock", "cpuid", "pit", "lapic" */
     /* start */
     const char *loader; /* "pvh" or "multiboot2" */
     /* image payload, validated header; 0: none */
     uint64_t image_physical, image_bytes;
-    /* ports, as struct gate_info tells them */
-    uint64_t port_bytes;
-    uint32_t port_queues, port_features;
-    uint16_t port_mtu;
-    uint8_t port_mac[6];
+    /* those that posix/ is told; what the cell's plan decides comes later (isolation/plan.c) */
+    struct gate_info info;
 };
 
 extern struct facts shared_facts;

@@ -11,6 +11,7 @@
 
 struct facts shared_facts;
 struct cell machine_cell;
+paddr_t shared_slot_tables[GATE_PRIVATE_SLOT];
 uint8_t *isolation_hosted_memory;
 
 struct tlb_entry {
@@ -75,7 +76,7 @@ void machine_core_start(void)
         paddr_t table;
         HOST_CHECK(percpu_frame_allocate(&table) == RESULT_OK);
         physical_page_zero(table);
-        machine_cell.slot_tables[i * percpu_core_count + percpu_self.value] = table;
+        shared_slot_tables[i * percpu_core_count + percpu_self.value] = table;
     }
     space_register_handlers();
 }
@@ -114,7 +115,7 @@ static bool allows(uint64_t entry, enum space_access access)
 /* Four levels; U/S must be set in all, and accessed and dirty bits are there already. */
 static uint64_t walk(uint64_t address)
 {
-    uint64_t entry = machine_cell.slot_tables[address / GATE_SLOT_BYTES].value;
+    uint64_t entry = shared_slot_tables[address / GATE_SLOT_BYTES].value;
     for (unsigned shift = 30; shift >= 12; shift -= 9) {
         const uint64_t *table =
             (const uint64_t *)(isolation_hosted_memory + (entry & ENTRY_ADDRESS));

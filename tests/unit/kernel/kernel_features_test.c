@@ -77,8 +77,8 @@ TEST(the_least_processor_is_enough)
     CHECK_EQUAL(decode(&leaves), 0);
     CHECK(!shared_facts.has_smap && !shared_facts.has_avx && !shared_facts.has_x2apic &&
           !shared_facts.meltdown_possible);
-    CHECK_EQUAL(shared_facts.extended_mask, 3);
-    CHECK_EQUAL(shared_facts.extended_bytes, 576);
+    CHECK_EQUAL(shared_facts.info.extended_mask, 3);
+    CHECK_EQUAL(shared_facts.info.extended_bytes, 576);
     CHECK_EQUAL(shared_facts.physical_address_bits, 40);
 }
 
@@ -121,15 +121,15 @@ TEST(extended_state_is_sized_by_its_components)
     leaves.extended_state[6] = (struct cpu_id){512, 1152, 0, 0};
     leaves.extended_state[7] = (struct cpu_id){1024, 1664, 0, 0};
     CHECK_EQUAL(decode(&leaves), 0);
-    CHECK_EQUAL(shared_facts.extended_mask, 0xe7);
-    CHECK_EQUAL(shared_facts.extended_bytes, 2688);
+    CHECK_EQUAL(shared_facts.info.extended_mask, 0xe7);
+    CHECK_EQUAL(shared_facts.info.extended_bytes, 2688);
     leaves.extended_state[0].eax = 0x67; /* AVX-512 without its upper registers */
     CHECK_EQUAL(decode(&leaves), 0);
-    CHECK_EQUAL(shared_facts.extended_mask, 7);
-    CHECK_EQUAL(shared_facts.extended_bytes, 832);
+    CHECK_EQUAL(shared_facts.info.extended_mask, 7);
+    CHECK_EQUAL(shared_facts.info.extended_bytes, 832);
     leaves.basic.ecx &= ~(1u << 28);
     CHECK_EQUAL(decode(&leaves), 0);
-    CHECK_EQUAL(shared_facts.extended_mask, 3);
+    CHECK_EQUAL(shared_facts.info.extended_mask, 3);
 }
 
 /* @verifies ATL-LLR-BOOT-0012~2 @robust */
@@ -141,7 +141,7 @@ TEST(absurd_sizes_and_address_widths_are_not_believed)
     leaves.extended_state[2] = (struct cpu_id){0xffffffff, 576, 0, 0};
     leaves.address.eax = 255;
     CHECK_EQUAL(decode(&leaves), 0);
-    CHECK_EQUAL(shared_facts.extended_bytes, 576);
+    CHECK_EQUAL(shared_facts.info.extended_bytes, 576);
     CHECK_EQUAL(shared_facts.physical_address_bits, 36);
     leaves.address.eax = 0;
     CHECK_EQUAL(decode(&leaves), 0);

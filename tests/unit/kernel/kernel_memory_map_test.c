@@ -99,7 +99,7 @@ TEST(what_is_used_and_the_limit_are_cut_out)
     CHECK_EQUAL(facts.memory_range_count, 2);
     check_range(0, 3 * MIB + PAGE_BYTES, 30 * MIB);
     check_range(1, 31 * MIB, 40 * MIB);
-    CHECK_EQUAL(facts.memory_bytes, 36 * MIB - PAGE_BYTES);
+    CHECK_EQUAL(facts.info.memory_bytes, 36 * MIB - PAGE_BYTES);
 }
 
 /* @verifies ATL-LLR-BOOT-0002~1 @robust */

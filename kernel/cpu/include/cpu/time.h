@@ -13,10 +13,10 @@
 static inline uint64_t cpu_now_ns(void)
 {
     uint64_t ticks;
-    if (__builtin_sub_overflow(cpu_rdtsc(), shared_facts.tsc_base, &ticks)) {
+    if (__builtin_sub_overflow(cpu_rdtsc(), shared_facts.info.tsc_base, &ticks)) {
         ticks = 0;
     }
-    return (uint64_t)(((unsigned __int128)ticks * shared_facts.tsc_multiplier) >> 32);
+    return (uint64_t)(((unsigned __int128)ticks * shared_facts.info.tsc_multiplier) >> 32);
 }
 
 /* One interrupt (VECTOR_TIMER) on this core at deadline_ns or, if it is far away, earlier; at once
