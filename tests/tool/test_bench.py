@@ -1,28 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """The measuring chain: the plugin counts what is between two marks, and the numbers are divided
 rightly. The guest is the stand-in kernel's cousin: a few instructions of known number."""
+import contextlib
+import io
 import pathlib
 import re
 import subprocess
 import time
 import unittest
+import unittest.mock
 
 import support
 from atoll.bench import load, page
 from atoll.bench.baseline import differences
-from atoll.bench.compare import changes
-from atoll.bench.measure import Job, build_plugin, parse_counts, parse_output, per_operation
+from atoll.bench import compare
+from atoll.bench.compare import changes, is_regression
+from atoll.bench.figure import Figure, figure_of
+from atoll.bench.measure import Job, Options, build_plugin, median_of_runs, parse_counts, parse_output, per_operation
 from atoll.bench.load import Done
-from atoll.bench.network import rows_of
+from atoll.bench.network import SERVERS, rows_of
 from atoll.bench.noise import noise_rows, parse_quanta
+from atoll.bench.plot import BOOTS, RATES, RATIOS, chart, plots
 from atoll.bench.serve import Counters
+from atoll.bench.steps import Steps
 from atoll.bench.surroundings import parse_surroundings, surroundings_text
 from atoll.bench.whole import whole_programs, workload
 from atoll.errors import ToolError
 
 EVERYTHING = {"program": {
-    "atoll-ring3": {"a <b>": (1234.0, 10.0, 1234.0, 1234.0), "c": (22.0, 1.0, 22.0, 22.0)},
-    "linux": {"a <b>": (5000.0, 20.0, 4990.0, 5010.0)}}}
+    "atoll-ring3": {"a <b>": Figure(1234.0, 10.0, 1234.0, 1234.0), "c": Figure(22.0, 1.0, 22.0, 22.0)},
+    "linux": {"a <b>": Figure(5000.0, 20.0, 4900.0, 5010.0)}}}
 
 WRK = """  Thread Stats   Avg      Stdev     Max   +/- Stdev
     Latency     1.02ms  112.20us   2.05ms   90.1%
@@ -100,6 +107,33 @@ def count(loops):
     subprocess.run(counted_command(build_counted(loops), f"out={output}"), check=True, timeout=60,
                    capture_output=True)
     return pathlib.Path(output).read_text()
+
+
+FAKE_TOOL = """#!/usr/bin/python3
+import json, sys
+words = sys.argv[1:]
+name = words[words.index("--program") + 1]
+if name == "unknown":
+    sys.exit("no program")
+if name == "boot" and "--counted" not in words:
+    sys.exit("not counted")
+rows = [{"program": name, "system": "atoll-ring3", "operation": "x", "value": COST, "nanoseconds": 1}]
+open(words[words.index("--json") + 1], "w").write(json.dumps({"rows": rows}))
+"""
+
+
+def git(tree, *words):
+    subprocess.run(["git", "-C", tree, "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True,
+                   capture_output=True)
+
+
+def write_fake_revision(tree, cost):
+    (tree / "bench/programs").mkdir(parents=True)
+    (tree / "bench/programs/x.c").write_text("")
+    (tree / compare.COMMAND).parent.mkdir(parents=True)
+    (tree / compare.COMMAND).write_text('add("--counted")')
+    (tree / "atoll").write_text(FAKE_TOOL.replace("COST", str(cost)))
+    (tree / "atoll").chmod(0o755)
 
 
 class BenchTest(unittest.TestCase):
@@ -186,7 +220,7 @@ class BenchTest(unittest.TestCase):
     # @verifies ATL-LLR-TOOL-0083~2
     def test_tables_of_servers_are_by_metric(self):
         rows = rows_of("x, 1 core", [3000], 10, 4, Done(8, 2.0))
-        several = {"http": {"linux": rows}, "nginx": {"linux": {"y": (1, None)}}, "boot": {"linux": {"z": (2, None)}}}
+        several = {"http": {"linux": rows}, "nginx": {"linux": {"y": Figure(1)}}, "boot": {"linux": {"z": Figure(2)}}}
         tables = page.by_metric(several)
         self.assertEqual(list(tables), ["servers: instructions", "servers: gate crossings", "servers: a second", "boot"])
         self.assertEqual(list(tables["servers: instructions"]["linux"]), ["x, 1 core", "y"])
@@ -194,9 +228,9 @@ class BenchTest(unittest.TestCase):
     # @verifies ATL-LLR-TOOL-0083~2
     def test_document_keeps_what_was_not_measured(self):
         text = page.with_tables(f"{page.BEGIN}{page.END}", EVERYTHING, {})
-        less = {"program": {system: {"c": (33.0, None, 33.0, 33.0)} for system in EVERYTHING["program"]}}
+        less = {"program": {system: {"c": Figure(33.0)} for system in EVERYTHING["program"]}}
         merged = page.with_tables(text, {**less, "other": less["program"]}, {}, is_all=False)
-        self.assertIn("| a <b> | 1,234 | 5,000 |", merged)
+        self.assertIn("| a <b> | 1,234 | 5,000 (4,900 to 5,010) |", merged)
         self.assertEqual(merged.count("| c | 33 | 33 |"), 2)
         self.assertNotIn("| c | 22 |", merged)
         self.assertEqual(page.with_tables(merged, {**less, "other": less["program"]}, {}, is_all=False), merged)
@@ -240,17 +274,20 @@ class BenchTest(unittest.TestCase):
 
     # @verifies ATL-LLR-TOOL-0081~1
     def test_changes_of_a_revision_by_growth(self):
-        before = {"p": {"s": {"a": 100.0, "b": 50.0, "only before": 1.0}, "t": {"a": 1.0}}, "q": {}}
-        now = {"p": {"s": {"a": (90.0, 1.0, 90.0, 90.0), "b": (60.0, 1.0, 60.0, 60.0),
-                           "only now": (5.0, 1.0, 5.0, 5.0)}}}
-        self.assertEqual(changes(before, now), [("p", "s", "b", 50.0, 60.0), ("p", "s", "a", 100.0, 90.0)])
+        old, new = [Figure(100.0, 1.0), Figure(50.0, 1.0)], [Figure(90.0, 1.0), Figure(60.0, 1.0)]
+        before = {"p": {"s": {"a": old[0], "b": old[1], "only before": old[0], "no cost": Figure(1.0)}, "t": {"a": old[0]}},
+                  "q": {}}
+        now = {"p": {"s": {"a": new[0], "b": new[1], "only now": new[0], "no cost": Figure(9.0)}}}
+        self.assertEqual(changes(before, now), [("p", "s", "b", old[1], new[1]), ("p", "s", "a", old[0], new[0])])
 
     # @verifies ATL-LLR-TOOL-0082~1
     def test_page_has_every_number(self):
         text = page.html_page(EVERYTHING, 2)
-        self.assertTrue({"1,234", "22", "5,000", "4,990..5,010", "a &lt;b&gt;"} <= set(
+        self.assertTrue({"1,234", "22", "5,000", "4,900..5,010", "a &lt;b&gt;"} <= set(
             re.findall(r"[\d,.]+\.\.[\d,]+|a &lt;b&gt;|[\d,]+", text)))
-        self.assertEqual(text.count("<rect"), 3)
+        table = text[text.index("<h2>"):]
+        self.assertEqual((table.count("<rect"), table.count("<path")), (3, 1))
+        self.assertIn("Instructions on Linux for one in ring 3", text)
         self.assertNotIn("http", text)
 
     # @verifies ATL-LLR-TOOL-1060~1
@@ -267,7 +304,7 @@ class BenchTest(unittest.TestCase):
         text = page.with_tables(f"above\n{page.BEGIN}old\n{page.END}below\n", EVERYTHING,
                                 {"a <b>": 1000, "c": 30})
         self.assertTrue(text.startswith(f"above\n{page.BEGIN}") and text.endswith(f"{page.END}below\n"))
-        self.assertIn("| a <b> | 1,234 | 5,000 | 4.1 | 1,000 | short |\n", text)
+        self.assertIn("| a <b> | 1,234 | 5,000 (4,900 to 5,010) | 4.1 | 1,000 | short |\n", text)
         self.assertIn("| c | 22 | - |  | 30 | met |\n", text)
         self.assertNotIn("old", text)
         with self.assertRaises(ToolError):
@@ -275,7 +312,7 @@ class BenchTest(unittest.TestCase):
 
     # @verifies ATL-LLR-TOOL-1040~1
     def test_a_boot_is_judged_by_the_bare_image(self):
-        boot = {"boot": {system: {"m": (1.0, ms * 1e6, 1.0, 1.0)}
+        boot = {"boot": {system: {"m": Figure(1.0, ms * 1e6)}
                          for system, ms in (("bare", 100), ("atoll-ring3", 131), ("linux", 1310))}}
         for times, wanted in ((1.3, "| 100 | 131 | 1,310 | 10.0 | 130 | short |"), (1.4, "| 10.0 | 140 | met |")):
             text = page.with_tables(page.BEGIN + page.END, boot, {page.BARE: {"m": times}})
@@ -283,8 +320,81 @@ class BenchTest(unittest.TestCase):
 
     # @verifies ATL-LLR-TOOL-1040~1
     def test_what_is_no_cost_is_not_compared(self):
-        counted = {"program": {"atoll-ring3": {"a second": (50.0, None)}, "linux": {"a second": (10.0, None)}}}
+        counted = {"program": {"atoll-ring3": {"a second": Figure(50.0)}, "linux": {"a second": Figure(10.0)}}}
         self.assertIn("| a second | 50 | 10 |  |  |  |\n", page.with_tables(page.BEGIN + page.END, counted, {}))
+
+    # @verifies ATL-LLR-TOOL-1241~1
+    def test_medians_and_spread_of_several_runs(self):
+        rows = iter([(100.0, 9e6), (180.0, 1e6), (90.0, 2e6)])
+
+        class Runs(Job):
+            def measure(self, system, options):
+                return {"x": next(rows)}
+        job = Runs("runs", None)
+        figure = median_of_runs("linux", job, Options(runs=3), lambda text: None)["x"]
+        self.assertEqual(figure, Figure(100.0, 2e6, 90.0, 180.0, 1e6, 9e6))
+        self.assertEqual((figure.spread(), figure.spread_of_time()), ((90.0, 180.0), (1e6, 9e6)))
+        self.assertIsNone(figure_of([(100.0, None), (100.9, None)]).spread())
+        self.assertIsNone(figure_of([(100.0, 1.0)]).spread())
+        text = page.with_tables(page.BEGIN + page.END, {"boot": {"atoll-ring3": {"m": figure}}}, {})
+        self.assertIn("| m | 100 (90 to 180) |", text)
+        self.assertIn("| m: milliseconds to the first output | 2 (1 to 9) |", text)
+
+    # @verifies ATL-LLR-TOOL-1245~1
+    def test_plots_of_what_was_measured(self):
+        picture = chart("a & b", [("one <", "#111", Figure(50.0, None, 40.0, 100.0)), ("two", "#222", Figure(25.0))])
+        self.assertIn('width="180.0" height="14" fill="#111"', picture)
+        self.assertIn('width="90.0" height="14" fill="#222"', picture)
+        self.assertIn('<path d="M434.0 31H650.0', picture)  # from 40 to 100 of 100
+        self.assertIn("one &lt;", picture)
+        self.assertEqual(picture.count("<path"), 1)
+        self.assertEqual(list(plots(EVERYTHING, True)), [RATIOS])
+        self.assertEqual(plots(EVERYTHING, False), {})
+        boots = {"boot": {system: {"m": Figure(1.0, 2e6, 1.0, 1.0, 1e6, 3e6)} for system in ("bare", "atoll-ring3", "linux")}}
+        self.assertIn("m: ring3", plots(boots, False)[BOOTS])
+        servers = {name: {system: {f"{name}: a second": Figure(3.0)} for system in ("atoll-ring3", "linux")} for name in SERVERS}
+        self.assertEqual(plots(servers, False)[RATES].count("<rect x"), 2 * len(SERVERS))
+        del servers["http"]
+        self.assertEqual(plots(servers, False), {})
+
+    # @verifies ATL-LLR-TOOL-1244~1
+    def test_steps_tell_how_long_it_takes(self):
+        times = iter([10.0, 10.0, 75.0])
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            say = Steps(3, lambda: next(times))
+            say("a")
+            say("b")
+        self.assertEqual(said.getvalue(), "-- 1/3, 0:00: a\n-- 2/3, 1:05, about 2:10 left: b\n")
+
+    # @verifies ATL-LLR-TOOL-1243~1
+    def test_what_costs_more(self):
+        for old, new, wanted in ((Figure(100.0), Figure(102.0), True), (Figure(100.0), Figure(101.0), False),
+                                 (Figure(100.0), Figure(50.0), False),
+                                 (Figure(100.0, None, 90.0, 120.0), Figure(130.0, None, 119.0, 140.0), False),
+                                 (Figure(100.0, None, 90.0, 120.0), Figure(130.0, None, 121.0, 140.0), True)):
+            self.assertEqual(is_regression(old, new), wanted, (old, new))
+
+    # @verifies ATL-LLR-TOOL-1243~1 ATL-LLR-TOOL-0081~1
+    def test_a_slower_revision_is_told(self):
+        """A scratch repository, whose tool says what a figure costs in its revision."""
+        tree = support.FOLDER / "compared"
+        write_fake_revision(tree, 100)
+        git(tree, "init", "-q")
+        git(tree, "add", ".")
+        git(tree, "commit", "-q", "-m", "fast")
+        now = {"boot": {"atoll-ring3": {"x": Figure(103.0, 1.0)}}, "http": {"atoll-ring3": {"x": Figure(100.0, 1.0)}}}
+        with unittest.mock.patch.multiple(compare, ROOT=tree, build_directory=lambda: support.FOLDER / "compared-build"):
+            revision = compare.Revision("HEAD", lambda text: None)
+            self.assertTrue(revision.can_count())
+            before = {name: revision.measure(name, ["atoll-ring3"], Options(is_counted=True)) for name in now}
+            self.assertIsNone(revision.measure("unknown", ["atoll-ring3"], Options()))
+            self.assertRaises(ToolError, compare.Revision, "nothing", lambda text: None)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            self.assertEqual(compare.show_changes("HEAD", changes(before, now)), 1)
+        self.assertRegex(said.getvalue(), r"x \(atoll-ring3\) +100 +103 +\+3.0 %  costs more\n")
+        self.assertRegex(said.getvalue(), r"x \(atoll-ring3\) +100 +100 +\+0.0 %\n")
 
 
 if __name__ == "__main__":

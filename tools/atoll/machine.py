@@ -43,6 +43,7 @@ class MachineOptions:
     net: str | None = None
     mac: str | None = None
     pcap: str | None = None         # file for the frames of its network
+    is_counted: bool = False        # its clock goes by its instructions: what it does repeats, whatever this machine does
 
 
 @dataclasses.dataclass
@@ -59,13 +60,20 @@ class Outcome:
 
 def qemu_command(options, image):
     """The command line that boots `image`, an argument list."""
-    command = [options.qemu, "-M", options.machine, "-accel", "tcg,thread=multi", "-cpu", "max",
+    command = [options.qemu, "-M", options.machine, *_clock(options), "-cpu", "max",
                "-m", str(options.memory_mib), "-smp", str(options.cores), "-display", "none",
                "-nodefaults", "-no-user-config", "-no-reboot",
                "-chardev", "stdio,id=console,signal=off", *_console_device(options),
                *net_arguments(options.net, options.mac, options.machine, options.pcap),
                "-kernel", str(image), *_neighbour_device(options)]
     return command + list(options.extra)
+
+
+# @impl ATL-LLR-TOOL-1240~1
+def _clock(options):
+    if options.is_counted:
+        return ["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=off"]
+    return ["-accel", "tcg,thread=multi"]
 
 
 def _neighbour_device(options):

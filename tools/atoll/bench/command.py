@@ -4,19 +4,18 @@ import argparse
 import json
 import os
 import pathlib
-import sys
 
 from atoll.bench import baseline, compare, page
-from atoll.bench.boot import make_boot_job
+from atoll.bench.jobs import BOOT, job_of, known_jobs
 from atoll.bench.many import show_many
-from atoll.bench.measure import SYSTEMS, Options, job_names, make_job, median_of_runs
-from atoll.bench.network import SERVERS, make_network_job
+from atoll.bench.measure import SYSTEMS, Options, median_of_runs, number_of_runs
 from atoll.bench.profile import show_profile
+from atoll.bench.steps import Steps
 from atoll.bench.surroundings import linux_surroundings, surroundings_text
 from atoll.errors import ToolError
 from atoll.options import core_count
 
-BOOT = "boot"
+RUNS = 3
 
 
 def bench_parser():
@@ -29,14 +28,17 @@ def bench_parser():
     add("--system", action="append", choices=SYSTEMS, help="only this system; may be repeated")
     add("--no-linux", action="store_true", help="leave Linux out: nothing is downloaded")
     add("--cores", type=core_count, default=2, metavar="N", help="cores (default 2)")
-    add("--runs", type=int, default=1, metavar="N", help="median of N runs (default 1)")
+    add("--runs", type=int, default=RUNS, metavar="N", help="median, lowest and highest of N runs (default %(default)s; of a "
+                                                            "boot 5 at least)")
+    add("--counted", action="store_true", help="machines whose clock goes by their instructions: figures repeat exactly but "
+                                               "for those of servers, times say nothing; Linux is left out")
     add("--json", metavar="FILE", help="also write the numbers to FILE")
     add("--page", metavar="FILE", help="also write a page of tables and plots to FILE (HTML)")
     add("--document", action="store_true", help="also put the tables into docs/BENCHMARKS.md; those of programs that "
                                                   "were not measured stay there, and the plot if any was not")
-    add("--compare", metavar="REV", help="also measure another revision of this repository, and show "
-                                         "what changed; Linux is left out")
-    add("--check", action="store_true", help="only compare the figures of one core with "
+    add("--compare", metavar="REV", help="also measure another revision of this repository, --counted where it can, and show "
+                                         "what changed; exit status 1 if something costs more; Linux is left out")
+    add("--check", action="store_true", help="only compare the figures that repeat with "
                                              "bench/baseline.toml; exit status 1 if one grew by over 5 %%")
     add("--accept", action="store_true", help="only write bench/baseline.toml anew")
     add("--many", type=int, metavar="N", help="only N machines at once: their memory on this machine")
@@ -47,35 +49,32 @@ def bench_parser():
     return parser
 
 
-class Steps:
-    """One line for each step, with how many there are."""
-
-    def __init__(self, total=None):
-        self._total, self._done = total, 0
-
-    def __call__(self, text):
-        self._done += 1
-        place = f"{self._done}/{self._total}: " if self._total else ""
-        print(f"-- {place}{text}", file=sys.stderr, flush=True)
-
-
 def number_text(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _cell(figure):
+    """Medians, and what was lowest and highest where it differs."""
+    if figure is None:
+        return "-"
+    text = number_text(figure.value) + _range(figure.spread(), 1)
+    return text if figure.nanoseconds is None else (
+        f"{text} ({number_text(figure.nanoseconds / 1000)}{_range(figure.spread_of_time(), 1000)} us)")
+
+
+def _range(spread, unit):
+    return "" if spread is None else " " + "..".join(number_text(value / unit) for value in spread)
 
 
 def show(program, results):
     """One table: a row for each operation, instructions (and microseconds) for each system."""
     names = list(dict.fromkeys(name for result in results.values() for name in result))
-    print(f"\n{program}: guest instructions for one operation (microseconds in this emulator)\n")
-    width = max(map(len, names), default=0) + 1
-    print(" " * width + "".join(f"{system:>24}" for system in results))
-    for name in names:
-        cells = []
-        for result in results.values():
-            row = result.get(name)
-            cells.append("-" if row is None else f"{row[0]:,}" if row[1] is None else
-                         f"{number_text(row[0])} ({number_text(row[1] / 1000)})")
-        print(f"{name:{width}}" + "".join(f"{cell:>24}" for cell in cells))
+    print(f"\n{program}: guest instructions for one operation, lowest..highest (microseconds in this emulator)\n")
+    rows = [[_cell(result.get(name)) for result in results.values()] for name in names]
+    widths = [max(map(len, column)) for column in zip(*rows, results)]
+    first = max(map(len, names), default=0)
+    for name, cells in [("", results), *zip(names, rows)]:
+        print(f"{name:{first}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(cells, widths)))
 
 
 def bench_command(words):
@@ -90,35 +89,59 @@ def bench_command(words):
     if arguments.profile:
         show_profile((arguments.system or ["atoll-ring3"])[0], Options(), arguments.cores)
         return 0
-    known = [BOOT, *SERVERS, *job_names()]
+    known = known_jobs()
     for name in arguments.program or []:
         if name not in known:
             raise ToolError(f"no program {name!r} in bench", f"there are: {', '.join(known)}")
     if arguments.check or arguments.accept:
         (baseline.check if arguments.check else baseline.accept)(Steps())
         return 0
-    return _measure_all(arguments, arguments.program or known)
+    names = arguments.program or known
+    return _compare(arguments, names) if arguments.compare else _measure_all(arguments, names)
+
+
+def _options(arguments, is_counted):
+    return Options(arguments.cores, arguments.runs, arguments.kernel, arguments.posix, is_counted)
+
+
+# @impl ATL-LLR-TOOL-1243~1
+def _compare(arguments, names):
+    """Exit status: 1 if something costs more now."""
+    systems = arguments.system or [system for system in SYSTEMS if system != "linux"]
+    revision = compare.Revision(arguments.compare, Steps())
+    options = _options(arguments, arguments.counted or revision.can_count())
+    now = _measure(names, options, lambda name: systems)
+    found = {name: revision.measure(name, systems, options) for name in names}
+    before = {name: results for name, results in found.items() if results is not None}
+    if not before:
+        raise ToolError(f"{arguments.compare} measures nothing of {', '.join(names)}", "its own messages are above")
+    if missing := [name for name in names if name not in before]:
+        print(f"\n{arguments.compare} cannot measure {', '.join(missing)}")
+    if arguments.json:
+        _write(arguments.json, _json(now))
+    return 1 if compare.show_changes(arguments.compare, compare.changes(before, now)) else 0
+
+
+def _measure(names, options, systems_of):
+    """{program: {system: {operation: Figure}}}, each shown when it is there."""
+    jobs = {name: job_of(name) for name in names}
+    say = Steps(sum(len(systems_of(name)) * number_of_runs(job, options) for name, job in jobs.items()))
+    everything = {}
+    for name, job in jobs.items():
+        everything[name] = {system: median_of_runs(system, job, options, say) for system in systems_of(name)}
+        show(name, everything[name])
+    return everything
 
 
 def _measure_all(arguments, names):
-    no_linux = arguments.no_linux or arguments.compare
+    no_linux = arguments.no_linux or arguments.counted
     systems = arguments.system or [s for s in SYSTEMS if not (no_linux and s == "linux")]
-    options = Options(arguments.cores, arguments.runs, arguments.kernel, arguments.posix)
-    say = Steps(sum(len(_systems(name, systems, arguments)) for name in names) * arguments.runs)
-    everything = {}
+    options = _options(arguments, arguments.counted)
     linux = ""
     if "linux" in systems:
         linux = surroundings_text(linux_surroundings(options))
         print(f"Linux guest: {linux}")
-    for name in names:
-        job = make_boot_job() if name == BOOT else (make_network_job if name in SERVERS else make_job)(name)
-        everything[name] = {system: median_of_runs(system, job, options, say)
-                            for system in _systems(name, systems, arguments)}
-        show(name, everything[name])
-    if arguments.compare:
-        before = compare.measure_revision(arguments.compare, [n for n in names if n != BOOT and n not in SERVERS], systems,
-                                          arguments.cores, Steps())
-        compare.show_changes(arguments.compare, compare.changes(before, everything))
+    everything = _measure(names, options, lambda name: _systems(name, systems, arguments))
     if arguments.json:
         _write(arguments.json, _json(everything))
     if arguments.document:
@@ -134,12 +157,16 @@ def _systems(name, systems, arguments):
 
 
 def _json(everything):
-    rows = [{"program": program, "system": system, "operation": operation,
-             "value": round(row[0], 1), "lowest": round(row[2], 1), "highest": round(row[3], 1)}
-            | ({} if row[1] is None else {"nanoseconds": round(row[1])})
+    rows = [{"program": program, "system": system, "operation": operation} | _numbers(figure)
             for program, systems in everything.items() for system, result in systems.items()
-            for operation, row in result.items()]
+            for operation, figure in result.items()]
     return json.dumps({"host_cores": os.cpu_count(), "rows": rows}, indent=1) + "\n"
+
+
+def _numbers(figure):
+    values = {"value": figure.value, "lowest": figure.lowest, "highest": figure.highest, "nanoseconds": figure.nanoseconds,
+              "quickest": figure.quickest, "slowest": figure.slowest}
+    return {name: round(value, 1) for name, value in values.items() if value is not None}
 
 
 def _write(path, text):

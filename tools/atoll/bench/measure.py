@@ -4,11 +4,11 @@ import collections
 import dataclasses
 import pathlib
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
 
+from atoll.bench.figure import figure_of
 from atoll.bench.linux_guest import COMMAND_LINE, initial_files, linux_kernel
 from atoll.bench.noise import noise_rows, parse_quanta
 from atoll.bench.whole import build_whole, whole_programs, workload
@@ -23,6 +23,7 @@ from atoll.run import exit_status
 
 PROGRAMS = ROOT / "bench" / "programs"
 GATE = ROOT / "isolation" / "gate" / "gate.toml"
+HTTP = ROOT / "apps" / "http" / "http.c"
 PLUGIN = ROOT / "bench" / "plugin"
 MEMORY_MIB = 256
 GUEST_SECONDS = 300
@@ -34,11 +35,13 @@ SYSTEMS = ("atoll-ring0", "atoll-ring3", "linux")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """cores of the machine; kernel and posix: other files than the tool builds."""
+    """cores of the machine; kernel and posix: other files than the tool builds; is_counted: machines of Atoll have a
+    clock that goes by their instructions."""
     cores: int = 2
     runs: int = 1
     kernel: str | None = None
     posix: str | None = None
+    is_counted: bool = False
 
 
 def build_plugin():
@@ -56,7 +59,7 @@ def build_program(source):
     target = build_directory() / "bench" / source.stem
     headers = build_directory() / "bench" / "include"
     with locked(target.parent):
-        newest = max(f.stat().st_mtime for f in [*PROGRAMS.iterdir(), GATE])
+        newest = max(f.stat().st_mtime for f in [*PROGRAMS.iterdir(), GATE, HTTP])
         if not target.exists() or target.stat().st_mtime < newest:
             compile_program([sys.executable, str(ROOT / "tools" / "gate_generate.py"), str(GATE), "--out",
                              str(headers)])
@@ -107,6 +110,8 @@ class Job:
     files: list = ()
     title: str = ""
     systems: tuple = SYSTEMS
+    runs_min: int = 1
+    is_exact: bool = True  # it repeats where the machine's clock goes by instructions
 
     def results(self, output, counts):
         return results_of(output + (f"\nsection 0 1 {self.title}\n" if self.title else ""), counts)
@@ -140,7 +145,8 @@ def atoll_image(job, ring, options, machine="q35"):
 def run_atoll(job, ring, options, image, machine, arguments):
     """Standard output of a run that must end well."""
     output, errors = bytearray(), bytearray()
-    guest = Guest(MachineOptions(options.cores, MEMORY_MIB, machine, arguments, GUEST_SECONDS), image,
+    guest = Guest(MachineOptions(options.cores, MEMORY_MIB, machine, arguments, GUEST_SECONDS,
+                                 is_counted=options.is_counted), image,
                   {STREAM_OUTPUT: output.extend, STREAM_ERROR: errors.extend,
                    STREAM_KERNEL_ERROR: errors.extend})
     outcome = guest.run()
@@ -193,18 +199,16 @@ def _measure_linux(job, options):
 
 
 def median_of_runs(system, job, options, say):
-    """{operation: (instructions, nanoseconds or None, lowest, highest of the instructions)}."""
+    """{operation: Figure}."""
+    count = number_of_runs(job, options)
     runs = []
-    for number in range(options.runs):
-        say(f"{job.name} on {system}" + (f", run {number + 1} of {options.runs}"
-                                         if options.runs > 1 else ""))
+    for number in range(count):
+        say(f"{job.name} on {system}" + (f", run {number + 1} of {count}" if count > 1 else ""))
         runs.append(job.measure(system, options))
-    results = {}
-    for name in runs[0]:
-        rows = [run[name] for run in runs if name in run]
-        if len(rows) == len(runs):
-            counts = [row[0] for row in rows]
-            times = [row[1] for row in rows if row[1] is not None]
-            results[name] = (statistics.median(counts), statistics.median(times) if times else None,
-                             min(counts), max(counts))
-    return results
+    rows = {name: [run[name] for run in runs if name in run] for name in runs[0]}
+    return {name: figure_of(several) for name, several in rows.items() if len(several) == count}
+
+
+def number_of_runs(job, options):
+    """What is counted repeats: then one run is enough."""
+    return 1 if options.is_counted and job.is_exact else max(options.runs, job.runs_min)

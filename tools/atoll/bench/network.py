@@ -33,7 +33,7 @@ def _real(name, arguments, ready, port, *files):
     return Server(build(name).folder / "program", arguments, ready, port, files)
 
 
-def _http(cores):
+def web_server(cores):
     return Server(build_program("http", SOURCE), ("80",), b"serving port", 80)
 
 
@@ -61,7 +61,7 @@ def _forwarder(cores):
 
 # Name for --program -> (the Server for so many cores, its loads).
 SERVERS = {
-    "http": (_http, (Load("own server: request", load.http("/hello"), *SECONDS),
+    "http": (web_server, (Load("own server: request", load.http("/hello"), *SECONDS),
                      Load("own server: connection and request", load.http("/hello", CLOSE), *SECONDS))),
     "nginx": (_nginx, (Load("nginx: request", load.http("/index.html"), *SECONDS),
                        Load("nginx: connection and request", load.http("/index.html", CLOSE), *SECONDS))),
@@ -82,6 +82,8 @@ def make_network_job(name):
 # @impl ATL-LLR-TOOL-0971~2
 @dataclasses.dataclass(frozen=True)
 class NetworkJob(Job):
+    is_exact: bool = False
+
     def measure(self, system, options):
         """Rows for one core and for all."""
         results = {}
@@ -147,5 +149,5 @@ def rows_of(name, instructions, calls, operations, timed):
 @contextlib.contextmanager
 def profiled(system, options, cores):
     """A guest with the server of apps/http whose blocks are counted: (call to ask it for a while, its Counters)."""
-    with serving(_http(cores), system, options, cores, words=("profile=on",)) as (_, counters):
+    with serving(web_server(cores), system, options, cores, words=("profile=on",)) as (_, counters):
         yield (lambda seconds: SERVERS["http"][1][0].run(seconds, ADDRESS).operations), counters

@@ -2,24 +2,21 @@
 """The numbers to look at: a page that needs nothing else, and the tables and the plot of
 docs/BENCHMARKS.md."""
 import html
-import math
 import platform
 import re
 import tomllib
 
 from atoll.bench.network import METRICS, SERVERS
+from atoll.bench.plot import COLOURS, NAMESPACE, bars, milliseconds, plots, times_cheaper
 from atoll.errors import ToolError
 from atoll.paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "BENCHMARKS.md"
-PLOT = ROOT / "docs" / "benchmarks.svg"
 AIMS = ROOT / "bench" / "aims.toml"
 BARE = "times the bare image"  # the table of aims for what a boot takes
 BEGIN, END = "<!-- ./atoll bench --document: begin -->\n", "<!-- end -->\n"
 TITLES = {"bare": "Bare image", "atoll-ring0": "Ring 0", "atoll-ring3": "Ring 3", "linux": "Linux"}
 
-WIDTH = 360
-COLOURS = {"bare": "#8a8a8a", "atoll-ring0": "#2a7f62", "atoll-ring3": "#1f5fa8", "linux": "#b8622c"}
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 72em; padding: 0 1em;
        color: #1c1c1c; background: #fff }
@@ -31,22 +28,16 @@ small { color: #666 }
 """
 
 
-def _bars(rows):
-    """An SVG with one bar for each (system, value), the longest over the whole width."""
-    longest = max((value for _, value in rows), default=0) or 1
-    bars = "".join(
-        f'<rect x="0" y="{9 * i}" width="{max(1.0, WIDTH * value / longest):.1f}" height="7" '
-        f'fill="{COLOURS[system]}"><title>{system}: {value:,.0f}</title></rect>'
-        for i, (system, value) in enumerate(rows))
-    return f'<svg width="{WIDTH}" height="{9 * len(rows)}" role="img">{bars}</svg>'
-
-
-def _cell(row):
-    if row is None:
+def _cell(figure):
+    if figure is None:
         return "<td>-</td>"
-    spread = f" <small>{row[2]:,.0f}..{row[3]:,.0f}</small>" if round(row[2]) != round(row[3]) else ""
-    time = f"<br><small>{row[1] / 1000:,.1f} us</small>" if row[1] is not None else ""
-    return f"<td>{row[0]:,.0f}{spread}{time}</td>"
+    time = "" if figure.nanoseconds is None else (
+        f"<br><small>{figure.nanoseconds / 1000:,.1f}{_small(figure.spread_of_time(), 1000)} us</small>")
+    return f"<td>{figure.value:,.0f}<small>{_small(figure.spread(), 1)}</small>{time}</td>"
+
+
+def _small(spread, unit):
+    return "" if spread is None else f" {spread[0] / unit:,.0f}..{spread[1] / unit:,.0f}"
 
 
 def _table(program, results):
@@ -56,36 +47,37 @@ def _table(program, results):
     lines = []
     for name in names:
         cells = "".join(_cell(results[s].get(name)) for s in systems)
-        bars = _bars([(s, results[s][name][0]) for s in systems if name in results[s]])
-        lines.append(f'<tr><td>{html.escape(name)}</td>{cells}<td class="bars">{bars}</td></tr>')
+        drawn = bars([(s, results[s][name]) for s in systems if name in results[s]])
+        lines.append(f'<tr><td>{html.escape(name)}</td>{cells}<td class="bars">{drawn}</td></tr>')
     return (f"<h2>{html.escape(program)}</h2>\n<table>\n<tr><th></th>{head}<th></th></tr>\n"
             + "\n".join(lines) + "\n</table>\n")
 
 
 # @impl ATL-LLR-TOOL-0082~1
 def html_page(everything, cores, linux=""):
-    """The page of {program: {system: {operation: (instructions, ns or None, lowest, highest)}}}. linux: what its guest says
-    of itself."""
+    """The page of {program: {system: {operation: Figure}}}. linux: what its guest says of itself."""
     tables = "".join(_table(program, results) for program, results in everything.items())
+    drawn = "".join(f"<p>{text.replace(NAMESPACE, '')}</p>\n" for text in plots(everything, True).values())
     return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Atoll: guest '
             f"instructions</title>\n<style>{STYLE}</style></head><body>\n<h1>Guest instructions for one "
             f"operation</h1>\n<p>Summed over {cores} cores, counted by a plugin of QEMU's TCG on "
             f"{html.escape(platform.platform())}. Below a number: the time in this emulator, which says "
-            "little. Behind it: lowest and highest of several runs, where they differ. Bars of one row share "
-            f"a scale.</p>\n<p>{html.escape(f'Linux guest: {linux}') if linux else ''}</p>\n{tables}</body></html>\n")
+            "little. Both are medians; behind each: lowest and highest of several runs, where they differ by a hundredth. Bars "
+            "of one row share a scale, with a line from lowest to highest.</p>\n"
+            f"<p>{html.escape(f'Linux guest: {linux}') if linux else ''}</p>\n{drawn}{tables}</body></html>\n")
 
 
-def _text(row):
-    if row is None:
-        return "-"
-    return f"{row[0]:,.0f}" if row[0] >= 10 or row[0] == int(row[0]) else f"{row[0]:.2g}"
+def _number(value):
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
 
 
-# @impl ATL-LLR-TOOL-1040~1
-def _times_cheaper(results, name):
-    """What Linux takes by what ring 3 takes; None unless both have it, as a cost."""
-    ours, theirs = (results.get(system, {}).get(name) for system in ("atoll-ring3", "linux"))
-    return theirs[0] / ours[0] if ours and theirs and ours[0] and ours[1] is not None else None
+def _text(figure):
+    return "-" if figure is None else _number(figure.value) + _range(figure.spread())
+
+
+# @impl ATL-LLR-TOOL-1241~1
+def _range(spread):
+    return "" if spread is None else f" ({_number(spread[0])} to {_number(spread[1])})"
 
 
 def _verdict(aim, reached):
@@ -103,7 +95,7 @@ def _document_table(program, results, aims):
              "|---|" + "---:|" * (len(systems) + 2) + "---|"]
     for name in names:
         cells = [_text(results[s].get(name)) for s in systems]
-        reached, cheaper = results.get("atoll-ring3", {}).get(name), _times_cheaper(results, name)
+        reached, cheaper = results.get("atoll-ring3", {}).get(name), times_cheaper(results, name)
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {f'{cheaper:,.1f}' if cheaper else ''} "
                      + _verdict(aims.get(f"{name}: {metric}" if metric else name), reached and reached[0]))
     if program == "boot":
@@ -117,31 +109,13 @@ def _times(results, systems, names, aims):
     firmware take, it shall take at most."""
     rows = []
     for name in names:
-        milliseconds = {s: row[1] / 1e6 for s in systems if (row := results[s].get(name))}
-        ours, bare, theirs = (milliseconds.get(s) for s in ("atoll-ring3", "bare", "linux"))
+        times = {s: milliseconds(results[s][name]) for s in systems if name in results[s]}
+        ours, bare, theirs = (times[s].value if s in times else None for s in ("atoll-ring3", "bare", "linux"))
         aim = aims[name] * bare if bare and name in aims else None
-        cells = [f"{milliseconds[s]:,.0f}" if s in milliseconds else "-" for s in systems]
+        cells = [_number(round(times[s].value)) + _range(times[s].spread()) if s in times else "-" for s in systems]
         rows.append(f"| {name}: milliseconds to the first output | " + " | ".join(cells)
                     + f" | {f'{theirs / ours:,.1f}' if ours and theirs else ''} " + _verdict(aim, ours))
     return rows
-
-
-def plot(everything):
-    """An SVG: for each operation that Linux has too, how many times cheaper it is in ring 3."""
-    rows = [(name, ratio) for results in everything.values() for name in results.get("atoll-ring3", {})
-            if (ratio := _times_cheaper(results, name))]
-    scale = 300 / max((math.log10(max(ratio, 1)) for _, ratio in rows), default=1)
-    parts = []
-    for i, (name, ratio) in enumerate(rows):
-        length = max(1.0, scale * math.log10(max(ratio, 1)))
-        parts.append(f'<text x="272" y="{20 * i + 34}" text-anchor="end">{html.escape(name)}</text>'
-                     f'<rect x="280" y="{20 * i + 23}" width="{length:.1f}" height="14" '
-                     f'fill="{COLOURS["atoll-ring3"] if ratio >= 1 else COLOURS["linux"]}"/>'
-                     f'<text x="{286 + length:.1f}" y="{20 * i + 34}">{ratio:.2g}</text>')
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="660" height="{20 * len(rows) + 50}" '
-            'font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="white"/>\n'
-            '<text x="8" y="14">Instructions on Linux for one in ring 3 of Atoll '
-            "(logarithmic; higher is better)</text>\n" + "\n".join(parts) + "\n</svg>\n")
 
 
 def by_metric(everything):
@@ -191,8 +165,8 @@ def with_tables(document, everything, aims, is_all=True):
 
 
 def write_document(everything, is_all):
-    """is_all: everything was measured. The plot is of all or stays."""
+    """is_all: everything was measured. A plot is made anew if all that it shows was measured, else it stays."""
     aims = tomllib.loads(AIMS.read_text())
     DOCUMENT.write_text(with_tables(DOCUMENT.read_text(), everything, aims, is_all))
-    if is_all:
-        PLOT.write_text(plot(everything))
+    for name, text in plots(everything, is_all).items():
+        (DOCUMENT.parent / name).write_text(text)
