@@ -368,6 +368,9 @@ void debug_serve(void);
 bool debug_server_listen(void);
 /* The cell has ended: tells the debugger. */
 void debug_server_ended(uint32_t kind, uint32_t status, uint32_t signal);
+/* Core 0, before the first thread. True: a debugger has asked for this boot, and waits for the
+ * program's first instruction. */
+bool debug_server_resume(void);
 /* The machine stopped by itself before any debugger came. */
 bool debug_server_must_wait(void);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `monitor` commands of the debugger: tables for a person, at most 80 columns. The text goes back
  * as pairs of digits. */
-#include "internal.h"
+#include "server.h"
 
 #include <cpu/string.h>
 #include <gate/gate.h>
@@ -66,6 +66,7 @@ static void help(struct debug_reply *reply)
     say(reply, "monitor gate     how often the kernel was entered, by core and call");
     say(reply, "monitor irqs     interrupts and exceptions, by core and vector");
     say(reply, "monitor audit    judges the page tables of all cores now");
+    say(reply, "monitor exit     ends the machine");
 }
 
 static void cores(struct debug_reply *reply)
@@ -295,15 +296,21 @@ static void audit(struct debug_reply *reply)
     }
 }
 
+static void end(struct debug_reply *reply)
+{
+    say(reply, "the machine ends");
+    debug_server_exit();
+}
+
 /* @impl ATL-LLR-DEBUG-0023~1 */
 void debug_monitor(struct debug_text *packet, struct debug_reply *reply)
 {
     static const struct {
         const char *name;
         void (*write)(struct debug_reply *reply);
-    } commands[] = {{"cores", cores},   {"threads", threads}, {"top", top},
-                    {"memory", memory}, {"mem", memory},      {"channels", channels},
-                    {"gate", gate},     {"irqs", irqs},       {"audit", audit}};
+    } commands[] = {{"cores", cores}, {"threads", threads},   {"top", top},   {"memory", memory},
+                    {"mem", memory},  {"channels", channels}, {"gate", gate}, {"irqs", irqs},
+                    {"audit", audit}, {"exit", end}};
     uint8_t word[WORD_BYTES_MAX];
     struct debug_text text = {word, (uint32_t)debug_text_hex(packet, word, sizeof(word))};
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {

@@ -31,12 +31,14 @@ struct record {
 };
 _Static_assert(sizeof(struct record) <= RECORD_BYTES, "one part");
 _Static_assert(PAGE_BYTES % RECORD_BYTES == 0, "a part lies in one page");
-_Static_assert(RECORD_PHYSICAL + CORE_COUNT_MAX * RECORD_BYTES <= 0x9a000, "what the BIOS has");
+_Static_assert(RECORD_PHYSICAL + CORE_COUNT_MAX * RECORD_BYTES <= DEBUG_RESTART_PHYSICAL &&
+                   DEBUG_RESTART_PHYSICAL + PAGE_BYTES <= 0x9a000,
+               "what the BIOS has");
 
 /* Too large for a stack of interrupts. */
 static PERCORE struct record record;
 
-static uint32_t crc32c(const void *from, size_t count)
+uint32_t debug_record_checksum(const void *from, size_t count)
 {
     const uint8_t *bytes = from;
     uint32_t state = UINT32_MAX;
@@ -76,14 +78,14 @@ void debug_record_write(const struct debug_fault *fault, const char *text)
         record.text[i] = text[i];
     }
     take_events();
-    record.crc = crc32c(&record, offsetof(struct record, crc));
+    record.crc = debug_record_checksum(&record, offsetof(struct record, crc));
     debug_memory_physical(place_of(record.core), &record, sizeof(record), true);
 }
 
 static bool is_whole(uint32_t core)
 {
     bool is_known = record.magic == RECORD_MAGIC && record.core == core &&
-                    record.crc == crc32c(&record, offsetof(struct record, crc));
+                    record.crc == debug_record_checksum(&record, offsetof(struct record, crc));
     return is_known && record.event_count <= RECORD_EVENTS && record.text[TEXT_BYTES - 1] == '\0';
 }
 

@@ -7,6 +7,11 @@
 
 #include <stdnoreturn.h>
 
+/* The page behind the parts, for restart.c. */
+#define DEBUG_RESTART_PHYSICAL 0x98000ull
+/* CRC-32C of what the next boot reads. */
+uint32_t debug_record_checksum(const void *from, size_t count);
+
 /* This core's part, with what it did last. Any core, any state in which it has its own tables. */
 void debug_record_write(const struct debug_fault *fault, const char *text);
 /* Core 0, at start: tells what the boot before has left, and forgets it. */

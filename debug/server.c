@@ -18,6 +18,7 @@ static PERCORE bool has_acknowledgement_off;   /* QStartNoAckMode */
 static PERCORE bool is_stop_due;               /* the debugger waits for a stop */
 static PERCORE bool is_interrupted, is_called; /* why the machine stops: Ctrl-C, a packet */
 static PERCORE bool goes_on;
+static PERCORE bool is_killed;       /* the program, and the machine when the debugger leaves */
 static PERCORE uint64_t selected_id; /* of Hg; 0: any */
 static PERCORE uint64_t stopped_id;  /* of the last stop */
 static PERCORE struct debug_event told;
@@ -90,7 +91,11 @@ void debug_stop_put(struct debug_reply *to, const struct debug_event *event,
 
 static void put_stop(void)
 {
-    debug_stop_put(&reply, &told, debug_list_find(stopped_id));
+    if (debug_extended_ended() != DEBUG_END_NONE) {
+        debug_extended_put(&reply);
+    } else {
+        debug_stop_put(&reply, &told, debug_list_find(stopped_id));
+    }
 }
 
 /* The core whose event is told now: the lowest that has one. */
@@ -153,6 +158,7 @@ static void session_begin(const struct debug_text *greeting)
     has_acknowledgement_off = false;
     debug_server()->is_attached = true;
     debug_server()->is_nonstop = false; /* until this one asks for it, too */
+    debug_extended_set(false);
     memset(debug_server()->passed_signals, 0, sizeof(debug_server()->passed_signals));
     debug_reply_text(&reply, "PacketSize=3f00;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;"
                              "ConditionalBreakpoints+;QPassSignals+;QNonStop+;qXfer:features:read+;"
@@ -305,12 +311,37 @@ static void breakpoint(struct debug_text *text, bool is_set)
 
 static void go_on(bool is_planned)
 {
-    if (is_planned) {
+    if (is_planned && debug_extended_ended() == DEBUG_END_NONE) {
         debug_nonstop_end();
         is_stop_due = goes_on = true;
     } else {
         ok(false);
     }
+}
+
+/* In extended mode the debugger stays, and may have the program run again. */
+static void kill(void)
+{
+    is_killed |= debug_extended_ended() == DEBUG_END_NONE;
+    if (!debug_extended_keep(DEBUG_END_SIGNAL, SIGNAL_KILL)) {
+        send_reply();
+        __wrap_end_machine(CONSOLE_EXIT_SIGNAL, 0, SIGNAL_KILL);
+    }
+}
+
+/* @impl ATL-LLR-DEBUG-1273~1 */
+void debug_server_exit(void)
+{
+    is_killed |= debug_extended_ended() == DEBUG_END_NONE;
+    session_end();
+}
+
+static void run(struct debug_text *text)
+{
+    struct debug_agreement agreement = {.has_acknowledgement_off = has_acknowledgement_off};
+    memcpy(agreement.passed_signals, debug_server()->passed_signals,
+           sizeof(agreement.passed_signals));
+    ok(debug_extended_run(text, &agreement));
 }
 
 static void verbose(struct debug_text *text)
@@ -332,8 +363,9 @@ static void verbose(struct debug_text *text)
         debug_file(text, &reply);
     } else if (debug_text_word(text, "Kill")) {
         ok(true);
-        send_reply();
-        __wrap_end_machine(CONSOLE_EXIT_SIGNAL, 0, SIGNAL_KILL);
+        kill();
+    } else if (debug_text_word(text, "Run")) {
+        run(text);
     }
 }
 
@@ -429,7 +461,12 @@ static void packet(uint8_t kind, struct debug_text *text)
         session_end();
         break;
     case 'k':
-        __wrap_end_machine(CONSOLE_EXIT_SIGNAL, 0, SIGNAL_KILL);
+        kill();
+        break;
+    case '!':
+        debug_extended_set(true);
+        ok(true);
+        break;
     default:
         break;
     }
@@ -549,7 +586,8 @@ void debug_serve(void)
 {
     debug_live_cancel();
     (void)debug_stop_all();
-    if (trapped_core() == NOBODY && !is_interrupted && !is_called) {
+    if (trapped_core() == NOBODY && !is_interrupted && !is_called &&
+        debug_extended_ended() == DEBUG_END_NONE) {
         debug_server()->plan.reported = 0;
         debug_release(); /* what somebody wanted to say has been said */
         return;
@@ -571,6 +609,9 @@ void debug_serve(void)
             debug_line_settle();
             debug_halt();
         }
+    }
+    if (is_killed && goes_on) {
+        __wrap_end_machine(CONSOLE_EXIT_SIGNAL, 0, SIGNAL_KILL);
     }
     debug_breakpoints_drop();
     debug_release();
@@ -601,9 +642,14 @@ void debug_server_ended(uint32_t kind, uint32_t status, uint32_t signal)
     uint8_t code =
         kind == CONSOLE_EXIT_NORMAL ? (uint8_t)status : (uint8_t)debug_signal_number(signal);
     code = kind == CONSOLE_EXIT_PANIC ? DEBUG_SIGNAL_ABORT : code;
+    enum debug_end how = kind == CONSOLE_EXIT_NORMAL ? DEBUG_END_STATUS : DEBUG_END_SIGNAL;
+    if (kind != CONSOLE_EXIT_PANIC && debug_extended_keep(how, code)) {
+        debug_context.trap = NULL;
+        debug_stop(&(struct debug_event){0}); /* until the debugger leaves */
+        return;
+    }
     debug_reply_clear(&reply);
-    debug_reply_text(&reply, kind == CONSOLE_EXIT_NORMAL ? "W" : "X");
-    debug_reply_hex(&reply, &code, 1);
+    debug_end_put(&reply, how, code);
     if (debug_server()->is_nonstop) {
         if (kind != CONSOLE_EXIT_PANIC && !debug_stop_is_under_way()) {
             (void)debug_stop_all(); /* nothing of the program outlives it */
@@ -612,4 +658,17 @@ void debug_server_ended(uint32_t kind, uint32_t status, uint32_t signal)
     } else {
         send_reply();
     }
+}
+
+bool debug_server_resume(void)
+{
+    struct debug_agreement agreement;
+    if (!debug_extended_resume(&agreement)) {
+        return false;
+    }
+    has_acknowledgement_off = agreement.has_acknowledgement_off;
+    memcpy(debug_server()->passed_signals, agreement.passed_signals,
+           sizeof(agreement.passed_signals));
+    debug_server()->is_attached = is_stop_due = true;
+    return true;
 }

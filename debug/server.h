@@ -44,6 +44,28 @@ void debug_nonstop_send(void);
 /* The machine ends, and with it the session. */
 void debug_nonstop_ended(struct debug_reply *end, struct debug_receiver *receiver);
 
+/* The machine ends when the packet is answered. */
+void debug_server_exit(void);
+
+/* restart.c: extended mode */
+enum debug_end { DEBUG_END_NONE, DEBUG_END_STATUS, DEBUG_END_SIGNAL };
+/* What the debugger has agreed on with this stub, and does not say again. */
+struct debug_agreement {
+    bool has_acknowledgement_off;
+    uint64_t passed_signals[DEBUG_SIGNAL_WORDS];
+};
+void debug_extended_set(bool is_on);
+/* The program has ended so. True: the machine stands still with it. */
+bool debug_extended_keep(enum debug_end how, uint8_t code);
+enum debug_end debug_extended_ended(void);
+/* W or X; of what was kept. */
+void debug_end_put(struct debug_reply *reply, enum debug_end how, uint8_t code);
+void debug_extended_put(struct debug_reply *reply);
+/* Behind vRun: resets the machine; false: it is not this program, or that has not ended. */
+bool debug_extended_run(struct debug_text *text, const struct debug_agreement *agreement);
+/* At boot: the machine was reset for that. */
+bool debug_extended_resume(struct debug_agreement *agreement);
+
 /* signal.c: siginfo_t of an event; false: posix/ shows none. */
 struct debug_siginfo {
     int32_t signal, error, code, padding;

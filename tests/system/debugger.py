@@ -50,10 +50,10 @@ class Session:
         except TestFailure as error:
             self._error = error
 
-    def gdb(self, *commands, libraries=False, seconds=GDB_SECONDS):
-        """Runs GDB with commands after `target remote`; what it printed."""
+    def gdb(self, *commands, libraries=False, seconds=GDB_SECONDS, target="remote"):
+        """Runs GDB with commands after `target remote`, or extended-remote; what it printed."""
         words = ["gdb", "-q", "-nx", "-batch", "-ex", "set pagination off", "-ex", "set width 0"]
-        for command in ([] if libraries else [NO_LIBRARIES]) + [f"target remote {self.line}",
+        for command in ([] if libraries else [NO_LIBRARIES]) + [f"target {target} {self.line}",
                                                                 *commands]:
             words += ["-ex", command]
         try:

@@ -269,6 +269,22 @@ def test_gdb_services_run_beside_a_thread_alone(guest):
         session.end().expect(status=8, stdout=b"told\n")
 
 
+# @verifies ATL-LLR-DEBUG-1272~1 ATL-LLR-DEBUG-1273~1
+@system_test(matrix=EACH, timeout_s=150, libc=("musl",), cores=(2,))
+def test_gdb_runs_again(guest):
+    """In extended mode the debugger runs the program as often as it likes: after its end, and after a kill."""
+    once = b"local 42 0\n"
+    with debugged(guest, "plain") as session:
+        said = session.gdb("break twice", "continue", "continue", "info threads", "run", "bt", "kill", "run",
+                           "delete", "continue", "set args other", "run", "set args", target="extended-remote")
+        said.has(r"^(Thread \d+ .*hit )?Breakpoint 1, twice \(x=21\) at ", 3).has(r"^#1  0x[0-9a-f]+ in main \(", 1)
+        said.has(r"^\[Inferior 1 \(.*\) killed\]$").has(r"^\[Inferior 1 \(.*\) exited with code 05\]$", 2)
+        said.has(r"^Running the default executable on the remote target failed")
+        session.gdb("continue").has("The target is not running")
+        session.gdb("starti", "monitor exit", target="extended-remote").has("the machine ends")
+        session.end().expect(stdout=2 * once, status=137)
+
+
 # @verifies ATL-LLR-DEBUG-1270~1 ATL-LLR-DEBUG-1271~1 @robust
 @system_test(matrix=ONE, timeout_s=150, libc=("musl",), cores=(4,), ring=(0,))
 def test_gdb_core_that_does_not_answer(guest):

@@ -52,8 +52,9 @@ def add_debug_files(tree, kernel, posix):
 # @impl ATL-LLR-DEBUG-0025~1
 def debug_line(address):
     """QEMU's arguments for the second serial line, which listens at an address of this machine:
-    path=FILE or, as tcp_address gives it, a port."""
-    return ("-chardev", f"socket,id=gdb,{address},server=on,wait=off",
+    path=FILE or, as tcp_address gives it, a port. When the debugger runs the program again, the machine resets."""
+    return ("-action", "reboot=reset",
+            "-chardev", f"socket,id=gdb,{address},server=on,wait=off",
             "-device", "isa-serial,index=1,chardev=gdb")
 
 
