@@ -407,9 +407,10 @@ def test_gdb_hostile_packets(guest):
                      b"m0,10", b"m", b"M10,1:00", b"X10,4:", b"p99", b"P99=00", b"P0=zz", b"P5",
                      b"Z0,10,1", b"Z0,ffffffff00000000,1", b"Z2,1001,8", b"Z2,1000,3", b"Z9,0,0", b"Z",
                      b"Hg7777", b"T7777", b"qThreadExtraInfo,7777", b"G00", b"qGetTLSAddr:9,0,0",
-                     b"qXfer:auxv:read::zz", b"qAtollMap:", b"qAtollFrame:7777", b"m" * 100):
+                     b"qXfer:auxv:read::zz", b"qAtollMap:", b"qAtollFrame:7777", b"vRun", b"vRun;", b"vRun;zz;;",
+                     b"m" * 100):
             converse(session.line, packet(text), b"$E")
-        for text in (b"vMustReplyEmpty", b"QNonStop:2", b"", b"\x01\xff", b"qUnknown", b"vFile:unknown:1", b"!"):
+        for text in (b"vMustReplyEmpty", b"QNonStop:2", b"", b"\x01\xff", b"qUnknown", b"vFile:unknown:1", b"~"):
             converse(session.line, packet(text), b"$#00")
         converse(session.line, packet(b"x400000,4"), b"$b\x7fELF#")  # newer GDBs read memory so
         converse(session.line, packet(b"x10,4"), b"$E0e#")
