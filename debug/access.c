@@ -234,7 +234,7 @@ void debug_memory_put(struct debug_text *text, struct debug_reply *reply, bool i
 /* Memory size and alignment of the program's PT_TLS. */
 static bool find_tls(uint64_t *bytes, uint64_t *alignment)
 {
-    const char *path = (const char *)cell_image() + cell_image()->program_path_offset;
+    const char *path = (const char *)boot_image() + boot_image()->program_path_offset;
     uint32_t length = 0;
     while (path[length] != '\0') {
         length++;

@@ -56,7 +56,7 @@ static bool can_join(const struct run *run, const struct run *next)
 
 static const struct image_file *file_of(uint64_t physical)
 {
-    const struct image_header *image = cell_image();
+    const struct image_header *image = boot_image();
     uint64_t offset = physical - shared_facts.image_physical;
     const struct image_file *files =
         (const struct image_file *)((const uint8_t *)image + image->file_offset);
@@ -96,7 +96,7 @@ static bool put_run(struct debug_reply *reply, struct run *run)
         }
         put_fields(reply, &piece);
         if (file != NULL) {
-            const char *path = (const char *)cell_image() + file->path_offset;
+            const char *path = (const char *)boot_image() + file->path_offset;
             uint32_t bytes = 0;
             while (path[bytes] != '\0' && bytes < REPLY_ROOM / 4) {
                 bytes++;

@@ -195,7 +195,7 @@ static void threads(struct document *document)
 
 static void program_path(struct document *document)
 {
-    text(document, (const char *)cell_image() + cell_image()->program_path_offset);
+    text(document, (const char *)boot_image() + boot_image()->program_path_offset);
 }
 
 #define VECTOR_WORDS_MAX 65536u

@@ -16,7 +16,7 @@
 
 static const struct image_file *file_at(uint64_t position)
 {
-    const struct image_header *image = cell_image();
+    const struct image_header *image = boot_image();
     const uint8_t *index = (const uint8_t *)image;
     return position < image->file_count
                ? (const struct image_file *)(index + image->file_offset) + position
@@ -25,7 +25,7 @@ static const struct image_file *file_at(uint64_t position)
 
 static bool is_named(const struct image_file *file, const uint8_t *path, uint32_t bytes)
 {
-    const uint8_t *own = (const uint8_t *)cell_image() + file->path_offset;
+    const uint8_t *own = (const uint8_t *)boot_image() + file->path_offset;
     uint32_t i = 0;
     while (i < bytes && own[i] != '\0' && own[i] == path[i]) {
         i++;

@@ -295,7 +295,7 @@ int64_t __wrap_gate_thread_start(const struct gate_thread_start *start)
 {
     const struct debug_places *places = debug_places();
     bool is_asked = debug_server_resume();
-    if ((is_asked || (cell_image()->flags & IMAGE_FLAG_DEBUG_WAIT) != 0) && places != NULL) {
+    if ((is_asked || (boot_image()->flags & IMAGE_FLAG_DEBUG_WAIT) != 0) && places != NULL) {
         debug_write_dr0(shared_plan.posix_base + places->table +
                         offsetof(struct debug_table, entry));
         debug_write_dr7(DR7_CLEAR | DR7_WRITE_8(0));

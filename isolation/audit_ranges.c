@@ -68,7 +68,7 @@ static void add_kernel_half(void)
 
 static void add_user_half(void)
 {
-    const struct image_section *percore = &cell_image()->posix[IMAGE_POSIX_PERCORE];
+    const struct image_section *percore = &boot_image()->posix[IMAGE_POSIX_PERCORE];
     for (unsigned i = 0; i < PLAN_PLACES; i++) {
         const struct plan_place *place = &shared_plan.places[i];
         add(AUDIT_CLASS_posix_text + i, place->address, place->bytes, place->physical.value);

@@ -11,14 +11,9 @@
 SHARED paddr_t shared_slot_tables[GATE_PRIVATE_SLOT];
 PERCORE struct cell *space_cell;
 
-const struct image_header *cell_image(void)
-{
-    return physical_image((paddr_t){shared_facts.image_physical});
-}
-
 const struct gate_posix_header *cell_posix_header(void)
 {
-    uint64_t offset = cell_image()->posix[IMAGE_POSIX_RODATA].offset;
+    uint64_t offset = boot_image()->posix[IMAGE_POSIX_RODATA].offset;
     return physical_image((paddr_t){shared_facts.image_physical + offset});
 }
 
@@ -32,7 +27,7 @@ enum result cell_frame(paddr_t *frame)
 /* @impl ATL-LLR-ISOL-0023~1 */
 enum result cell_entry(paddr_t root, uint64_t address, unsigned level, uint64_t **entry)
 {
-    uint64_t user = address < LAYOUT_USER_END && cell_image()->ring == 3 ? ENTRY_USER : 0;
+    uint64_t user = address < LAYOUT_USER_END && boot_image()->ring == 3 ? ENTRY_USER : 0;
     uint64_t *table = physical_own(root);
     for (unsigned at = TABLE_LEVEL_TOP + 1; at > level; at--) {
         uint64_t *up = &table[address / table_span(at) % TABLE_ENTRIES];
@@ -95,7 +90,7 @@ static enum result private_slot_build(struct cell *cell)
         TRY(map_place(cell, &port, is_own ? GATE_READ | GATE_WRITE : GATE_READ));
     }
     /* The per-core section: own frames; it begins with the words that the kernel switches too. */
-    const struct image_section *section = &cell_image()->posix[IMAGE_POSIX_PERCORE];
+    const struct image_section *section = &boot_image()->posix[IMAGE_POSIX_PERCORE];
     struct plan_place percore = {
         shared_plan.posix_base + section->address, section->memory_bytes, {0}};
     TRY(plan_place_allocate(&percore));
@@ -116,7 +111,7 @@ void cell_link_slots(void)
 
 enum result isolation_cell_build(struct cell *cell)
 {
-    const struct image_header *image = cell_image();
+    const struct image_header *image = boot_image();
     TRY(direct_prepare());
     if (percpu_self.value == 0) {
         TRY(plan_make());

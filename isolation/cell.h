@@ -6,8 +6,7 @@
 
 #include "space.h"
 
-#include <kernel/facts.h>
-#include <kernel/image.h>
+#include <boot/boot.h>
 #include <kernel/region.h>
 #include <percpu/frames.h>
 
@@ -53,7 +52,6 @@ static inline struct plan_place plan_port(uint32_t core)
     return (struct plan_place){address, shared_facts.info.port_bytes, shared_regions[core].port};
 }
 
-const struct image_header *cell_image(void);
 const struct gate_posix_header *cell_posix_header(void);
 
 /* Core 0: chooses addresses, copies and relocates, fills the gate and information pages.

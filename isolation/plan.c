@@ -122,7 +122,7 @@ static void info_fill(const struct image_header *image, struct gate_info *info)
 
 enum result plan_make(void)
 {
-    const struct image_header *image = cell_image();
+    const struct image_header *image = boot_image();
     TRY(posix_header_validate(image, cell_posix_header()));
     place(image);
     const struct gate_posix_header *header = cell_posix_header();

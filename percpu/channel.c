@@ -5,7 +5,6 @@
 #include "outbox.h"
 
 #include <percpu/operations.h>
-#include <percpu/perturb.h>
 
 /* Passes of one drain before a flooded core goes on with its own work. */
 #define DRAIN_PASSES_MAX 4u

@@ -4,7 +4,6 @@
 #include "outbox.h"
 
 #include <percpu/operations.h>
-#include <percpu/perturb.h>
 
 PERCORE core_id_t percpu_self;
 PERCORE uint16_t percpu_core_count;

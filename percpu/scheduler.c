@@ -6,7 +6,6 @@
 #include "outbox.h"
 
 #include <percpu/operations.h>
-#include <percpu/perturb.h>
 
 #define PRIORITIES 32u
 /* Threads that are looked at for another core at once. */

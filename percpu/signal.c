@@ -4,8 +4,6 @@
  * SIGNALS). */
 #include "outbox.h"
 
-#include <percpu/perturb.h>
-
 static struct outbox_signals *leaf_in(const struct outbox *outbox, core_id_t peer, uint32_t group)
 {
     return &outbox->signals[peer.value * percpu_group_count + group];

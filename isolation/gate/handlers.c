@@ -98,16 +98,19 @@ int64_t gate_request_or_repeat(core_id_t to, struct percpu_message request,
     return 0;
 }
 
-static noreturn void cell_end(uint64_t status, uint64_t signal)
+/* Another core does the call, with its own handler, and answers with the value. */
+static int64_t pass_on(uint64_t core, struct percpu_message call)
 {
-    end_machine(signal != 0 ? CONSOLE_EXIT_SIGNAL : CONSOLE_EXIT_NORMAL, (uint8_t)status,
-                (uint8_t)signal);
+    call.kind = PERCPU_MESSAGE_CALL;
+    return gate_request_or_repeat((core_id_t){(uint16_t)core}, call, gate_complete_by_value);
 }
 
-/* @impl ATL-LLR-GATE-0020~1 */
-void gate_end_requested(core_id_t, const struct percpu_message *request)
+/* @impl ATL-LLR-GATE-0020~1 ATL-LLR-GATE-0021~1 ATL-LLR-GATE-0023~2 */
+void gate_call_requested(core_id_t from, const struct percpu_message *call)
 {
-    cell_end(request->arguments[0], request->arguments[1]);
+    const uint64_t *a = call->arguments;
+    ASSERT(a[0] < GATE_CALL_COUNT);
+    gate_reply(from, call, handlers[a[0]](a[1], a[2], a[3], a[4], a[5]));
 }
 
 /* @impl ATL-LLR-GATE-0020~1 */
@@ -116,13 +119,11 @@ int64_t gate_handle_exit(uint64_t status, uint64_t signal, uint64_t, uint64_t, u
     if (status > 255 || signal > 127) {
         return RESULT_INVALID;
     }
-    core_id_t first = {0};
-    if (percpu_self.value == first.value) {
-        cell_end(status, signal);
+    if (percpu_self.value != 0) {
+        return pass_on(0, (struct percpu_message){.arguments = {GATE_EXIT, status, signal}});
     }
-    const struct percpu_message request = {.kind = PERCPU_MESSAGE_CELL_END,
-                                           .arguments = {status, signal}};
-    return gate_request_or_repeat(first, request, gate_complete_by_value);
+    end_machine(signal != 0 ? CONSOLE_EXIT_SIGNAL : CONSOLE_EXIT_NORMAL, (uint8_t)status,
+                (uint8_t)signal);
 }
 
 /* The initial state of everything vectorial: XRSTOR takes it where XSTATE_BV is zero, and MXCSR
@@ -158,28 +159,19 @@ int64_t gate_thread_start(const struct gate_thread_start *start)
     return (int64_t)percpu_thread_handle(thread);
 }
 
-void gate_create_requested(core_id_t from, const struct percpu_message *request)
-{
-    struct gate_thread_start start = {request->arguments[0], request->arguments[1],
-                                      request->arguments[2], request->arguments[3]};
-    gate_reply(from, request, gate_thread_start(&start));
-}
-
 /* @impl ATL-LLR-GATE-0021~1 */
 int64_t gate_handle_thread_create(uint64_t core, uint64_t entry, uint64_t stack, uint64_t cookie,
                                   uint64_t priority)
 {
-    struct gate_thread_start start = {entry, stack, cookie, priority};
     if (core >= percpu_core_count) {
         return RESULT_INVALID;
     }
-    if (core == percpu_self.value) {
-        return gate_thread_start(&start);
+    if (core != percpu_self.value) {
+        return pass_on(core, (struct percpu_message){.arguments = {GATE_THREAD_CREATE, core, entry,
+                                                                   stack, cookie, priority}});
     }
-    TRY(gate_validate_thread_start(&gate_cell, &start));
-    const struct percpu_message request = {.kind = PERCPU_MESSAGE_THREAD_CREATE,
-                                           .arguments = {entry, stack, cookie, priority}};
-    return gate_request_or_repeat((core_id_t){(uint16_t)core}, request, gate_complete_by_value);
+    struct gate_thread_start start = {entry, stack, cookie, priority};
+    return gate_thread_start(&start);
 }
 
 /* @impl ATL-LLR-GATE-0022~1 */
@@ -200,9 +192,8 @@ int64_t gate_handle_thread_exit(uint64_t done, uint64_t, uint64_t, uint64_t, uin
     return 0;
 }
 
-static int64_t set_here(uint64_t handle, uint64_t priority)
+static int64_t set_here(struct thread *thread, uint64_t priority)
 {
-    struct thread *thread = percpu_thread_find(handle);
     if (thread == NULL) {
         return RESULT_NO_THREAD;
     }
@@ -212,16 +203,10 @@ static int64_t set_here(uint64_t handle, uint64_t priority)
     return (int64_t)gate_run_ns(thread);
 }
 
-void gate_set_requested(core_id_t from, const struct percpu_message *request)
-{
-    gate_reply(from, request, set_here(request->arguments[0], request->arguments[1]));
-}
-
 /* Rarely called: made small. @impl ATL-LLR-GATE-0023~2 */
 __attribute__((cold)) int64_t gate_handle_thread_set(uint64_t handle, uint64_t priority,
                                                      uint64_t core, uint64_t cores, uint64_t)
 {
-    struct thread *thread = percpu_current;
     uint32_t owner = handle != 0 ? GATE_THREAD_CORE(handle) : percpu_self.value;
     if ((priority != GATE_KEEP && priority >= GATE_PRIORITY_FIFO + GATE_PRIORITY_COUNT) ||
         (core != GATE_KEEP && (core >= percpu_core_count || handle != 0)) ||
@@ -232,19 +217,17 @@ __attribute__((cold)) int64_t gate_handle_thread_set(uint64_t handle, uint64_t p
         return RESULT_NO_THREAD;
     }
     if (owner != percpu_self.value) {
-        const struct percpu_message request = {.kind = PERCPU_MESSAGE_THREAD_SET,
-                                               .arguments = {handle, priority}};
-        return gate_request_or_repeat((core_id_t){(uint16_t)owner}, request,
-                                      gate_complete_by_value);
+        return pass_on(owner, (struct percpu_message){
+                                  .arguments = {GATE_THREAD_SET, handle, priority, GATE_KEEP}});
     }
-    thread->cores = cores != 0 ? cores : thread->cores;
-    uint64_t self = percpu_thread_handle(thread);
-    int64_t run_ns = set_here(handle != 0 ? handle : self, priority);
     if (handle != 0) {
-        return run_ns;
+        return set_here(percpu_thread_find(handle), priority);
     }
+    struct thread *thread = percpu_current;
+    thread->cores = cores != 0 ? cores : thread->cores;
+    (void)set_here(thread, priority);
     return core != GATE_KEEP && core != owner ? gate_move_to(thread, (core_id_t){(uint16_t)core})
-                                              : (int64_t)self;
+                                              : (int64_t)percpu_thread_handle(thread);
 }
 
 /* @impl ATL-LLR-GATE-0024~1 */

@@ -35,11 +35,9 @@ void gate_reply(core_id_t to, const struct percpu_message *request, int64_t valu
 void gate_complete_by_value(struct thread *thread, const struct percpu_message *reply);
 
 /* What other cores ask of this one; given to percpu by gate_initialize. */
-void gate_create_requested(core_id_t from, const struct percpu_message *request);
+void gate_call_requested(core_id_t from, const struct percpu_message *call);
 void gate_move_requested(core_id_t from, const struct percpu_message *request);
-void gate_set_requested(core_id_t from, const struct percpu_message *request);
 void gate_ask_requested(core_id_t from, const struct percpu_message *question);
-void gate_end_requested(core_id_t from, const struct percpu_message *request);
 void gate_information_requested(core_id_t from, const struct percpu_message *request);
 
 int64_t gate_move_to(struct thread *thread, core_id_t core);

@@ -46,12 +46,10 @@ void gate_initialize(void)
     if (percpu_self.value == 0) {
         gate_handlers_choose(gate_cell.gate_calls);
     }
-    percpu_channel_handle(PERCPU_MESSAGE_THREAD_CREATE, gate_create_requested, NULL);
+    percpu_channel_handle(PERCPU_MESSAGE_CALL, gate_call_requested, NULL);
     percpu_channel_handle(PERCPU_MESSAGE_THREAD_MOVE, gate_move_requested, NULL);
-    percpu_channel_handle(PERCPU_MESSAGE_THREAD_SET, gate_set_requested, NULL);
     percpu_channel_handle(PERCPU_MESSAGE_THREAD_ASK, gate_ask_requested, percpu_channel_ignore);
     percpu_channel_handle(PERCPU_MESSAGE_INFORMATION, gate_information_requested, NULL);
-    percpu_channel_handle(PERCPU_MESSAGE_CELL_END, gate_end_requested, NULL);
 }
 
 /* @impl ATL-LLR-GATE-0034~1 */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The host's implementation of the six operations, and the machine of host threads around it. */
+#include "../../tests/perturb/perturb.h"
+
 #include "host.h"
 
 #include <errno.h>
@@ -7,7 +9,6 @@
 #include <linux/futex.h>
 #include <percpu/channel.h>
 #include <percpu/operations.h>
-#include <percpu/perturb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

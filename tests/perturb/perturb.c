@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Seeded delays; see percpu/perturb.h. */
-#include <percpu/perturb.h>
+
+#include "perturb.h"
 
 static PERCORE uint64_t state;
 

@@ -62,12 +62,7 @@ typedef struct {
  * SHARED: written by the boot core before seal, read-only for everybody afterwards; names begin
  * with shared_. Anything writable that is in neither fails the link. */
 #ifdef ATOLL_HOSTED
-#ifdef ATOLL_PERCORE_SECTION /* one host thread plays several cores by exchanging the section */
-#define PERCORE __attribute__((section("percore")))
-#else
-#define PERCORE _Thread_local
-#endif
-#define SHARED
+#include "../../host/sections.h"
 #else
 #define PERCORE __attribute__((section(".percore")))
 #define SHARED __attribute__((section(".boot_facts")))
@@ -78,6 +73,15 @@ typedef struct {
 noreturn void percpu_assert_failed(const char *expression, const char *file, int line);
 #define ASSERT(expression)                                                                         \
     ((expression) ? (void)0 : percpu_assert_failed(#expression, __FILE_NAME__, __LINE__))
+
+/* A step of channels or scheduler: builds that hunt races delay there at random (tests/perturb):
+ * the same code, other interleavings. */
+#ifdef ATOLL_PERTURB
+void percpu_perturb_delay(uint32_t line);
+#define PERCPU_PERTURB() percpu_perturb_delay(__LINE__)
+#else
+#define PERCPU_PERTURB() ((void)0)
+#endif
 
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))

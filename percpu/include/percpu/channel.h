@@ -35,9 +35,8 @@ _Static_assert(sizeof(struct percpu_message) == 64, "one cache line");
 /* Kinds are given out here so that the trace and the fuzzers know them all. */
 enum percpu_message_kind {
     PERCPU_MESSAGE_NONE,
-    PERCPU_MESSAGE_THREAD_CREATE,
+    PERCPU_MESSAGE_CALL, /* of the gate, that concerns the receiver: its number and arguments */
     PERCPU_MESSAGE_THREAD_MOVE,
-    PERCPU_MESSAGE_THREAD_SET,
     PERCPU_MESSAGE_THREAD_ASK, /* an idle core asks for a thread, which comes by THREAD_MOVE */
     PERCPU_MESSAGE_MAP,
     PERCPU_MESSAGE_UNMAP,
@@ -47,7 +46,6 @@ enum percpu_message_kind {
     PERCPU_MESSAGE_FRAMES_RETURN,
     PERCPU_MESSAGE_BLOCK_GRANT, /* ask a core for a wholly free 2 MiB block */
     PERCPU_MESSAGE_BLOCK_HOME,  /* a regrant or a return through the home core */
-    PERCPU_MESSAGE_CELL_END,
     PERCPU_MESSAGE_INFORMATION,
     PERCPU_MESSAGE_KINDS,
 };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Only in the build that delays at random (ATOLL_PERTURB); the linker leads calls here (--wrap). */
+#include "../../perturb/perturb.h"
+
 #include <boot/boot.h>
 #include <crypto/entropy.h>
 #include <driver/console.h>
 #include <isolation/space.h>
-#include <percpu/perturb.h>
 #include <percpu/scheduler.h>
 
 typeof(isolation_cell_build) __real_isolation_cell_build, __wrap_isolation_cell_build;
