@@ -16,7 +16,7 @@ STATES = ("implemented", "refused", "later")
 PARTS = ("core", "thread", "signal", "time", "file", "memory", "load", "event", "net")
 OPTIONAL = "net"  # not in every image
 REGISTERS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
-FIELDS = {"number", "name", "state", "arguments", "answer", "frame", "part", "errno"}
+FIELDS = {"number", "name", "state", "arguments", "answer", "frame", "part", "errno", "rare"}
 
 
 def fail(path, call, text):
@@ -38,6 +38,8 @@ def check(path, call, previous):
             fail(path, call, "arguments is not 0..6")
         if call.get("frame", True) is not True:
             fail(path, call, "frame is true or left out")
+        if call.get("rare", True) is not True:
+            fail(path, call, "rare is true or left out")
         if call.get("part") not in PARTS:
             fail(path, call, f"part is none of {', '.join(PARTS)}")
     if "answer" in call and (call.get("arguments") != 0 or not 0 <= call["answer"] < 1 << 31):
@@ -85,7 +87,8 @@ def table(calls):
         elif "answer" in call:
             lines.append(f"CALL_ANSWERED({call['answer']})")
         elif call["state"] == "implemented":
-            lines.append(f"CALL{'_WITH_FRAME' if call.get('frame') else ''}({call['name']})")
+            kind = "_WITH_FRAME" if call.get("frame") else "_RARE" if call.get("rare") else ""
+            lines.append(f"CALL{kind}({call['name']})")
         elif call["state"] == "refused" and call["errno"] != "ENOSYS":
             lines.append(f"CALL_REFUSED({call['errno']})")
         else:

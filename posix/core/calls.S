@@ -22,6 +22,7 @@
     .globl posix_calls
 posix_calls:
 #define CALL(name) .long posix_noted - posix_calls;
+#define CALL_RARE(name) .long posix_noted - posix_calls;
 #define CALL_WITH_FRAME(name) .long posix_noted_with_frame - posix_calls;
 #define CALL_ANSWERED(answer) .long posix_noted - posix_calls;
 #define CALL_REFUSED(error) .long posix_noted - posix_calls;
@@ -29,6 +30,7 @@ posix_calls:
 #define CALL_UNKNOWN .long posix_noted - posix_calls;
 #include <posix_calls.inc>
 #undef CALL
+#undef CALL_RARE
 #undef CALL_WITH_FRAME
 #undef CALL_ANSWERED
 #undef CALL_REFUSED
@@ -40,6 +42,11 @@ posix_calls:
     .globl HANDLERS
 HANDLERS: /* SYSCALL_COUNT rows, and one for larger numbers */
 #define CALL(name) .long posix_##name - HANDLERS;
+#ifdef POSIX_PLAIN /* posix-plain.elf: nobody leads to their handlers, and the linker leaves them out */
+#define CALL_RARE(name) .long posix_not_offered - HANDLERS;
+#else
+#define CALL_RARE(name) CALL(name)
+#endif
 #define CALL_WITH_FRAME(name) .long WITH_FRAME(name) - HANDLERS;
 #define CALL_ANSWERED(answer) .long posix_answered_##answer - HANDLERS;
 #define CALL_REFUSED(error) .long posix_refused_##error - HANDLERS;
@@ -49,12 +56,14 @@ HANDLERS: /* SYSCALL_COUNT rows, and one for larger numbers */
 
     .text
 #undef CALL
+#undef CALL_RARE
 #undef CALL_WITH_FRAME
 #undef CALL_ANSWERED
 #undef CALL_REFUSED
 #undef CALL_NOT_OFFERED
 #undef CALL_UNKNOWN
 #define CALL(name)
+#define CALL_RARE(name)
 #define CALL_WITH_FRAME(name)                                                                      \
     posix_framed_##name : lea posix_##name(%rip), %r11;                                            \
     jmp posix_call_with_frame;

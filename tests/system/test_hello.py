@@ -8,7 +8,7 @@ import tempfile
 
 from lib import FULL, ONE, PAIRWISE, host_test, system_test
 
-SIZE_MAX = 250 * 1024
+SIZE_MAX = {(): 245000, ("--net", "none"): 250 * 1024}  # the second: with rare calls, which it cannot make
 
 
 # @verifies ATL-LLR-TOOL-0040~1 ATL-LLR-GATE-0002~1
@@ -107,10 +107,11 @@ def test_verbose_log_stays_off_stdout(guest):
 # @verifies ATL-LLR-TOOL-0005~1
 @host_test
 def test_hello_image_is_small(guest):
-    with tempfile.NamedTemporaryFile() as image:
-        done = guest.tool("pack", guest.build("hello.c", "-s"), "-o", image.name)
-        with open(image.name, "rb") as packed:
-            size = len(packed.read())
-    if done.returncode != 0 or not 0 < size <= SIZE_MAX:
-        raise AssertionError(f"status {done.returncode}, {size} bytes\n{done.stderr.decode()}")
-    print(f"hello image: {size} bytes", flush=True)
+    for options, limit in SIZE_MAX.items():
+        with tempfile.NamedTemporaryFile() as image:
+            done = guest.tool("pack", *options, guest.build("hello.c", "-s"), "-o", image.name)
+            with open(image.name, "rb") as packed:
+                size = len(packed.read())
+        if done.returncode != 0 or not 0 < size <= limit:
+            raise AssertionError(f"{options} status {done.returncode}, {size} bytes\n{done.stderr.decode()}")
+        print(f"hello image: {size} bytes", *options, flush=True)

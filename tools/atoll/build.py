@@ -21,11 +21,11 @@ VARIANTS = {
     "trace": ["-DATOLL_TRACE=ON"],
 }
 # A setting of net, or "neighbour" -> the kernel that has what it needs.
-KERNEL = {"none": "kernel.elf", "unix": "kernel.elf", "inet": "kernel.elf", "user": "kernel-net.elf",
+KERNEL = {"plain": "kernel.elf", "none": "kernel.elf", "unix": "kernel.elf", "inet": "kernel.elf", "user": "kernel-net.elf",
           "tap": "kernel-net.elf", "neighbour": "kernel-net.elf"}
-# What the program's sockets can be -> the library OS that has them; "neighbour": AF_UNIX, and the device
+# What the program's sockets can be -> the library OS that has them; "plain": none, and no rare calls (rare.py); "neighbour": AF_UNIX, and the device
 # files of a neighbour.
-POSIX = {"none": "posix.elf", "unix": "posix-unix.elf", "inet": "posix-inet.elf",
+POSIX = {"plain": "posix-plain.elf", "none": "posix.elf", "unix": "posix-unix.elf", "inet": "posix-inet.elf",
          "user": "posix-inet.elf", "tap": "posix-inet.elf", "neighbour": "posix-neighbour.elf"}
 LWIP = ("lwip", "trixie")  # the first release that has 2.2
 STEPS_WORTH_A_LINE = 10

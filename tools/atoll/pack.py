@@ -23,6 +23,7 @@ from atoll.iso import build_iso
 from atoll.net import PORT_BYTES, has_device, net_kind, net_of
 from atoll.options import add_image_options, settings_from
 from atoll.program import check_program
+from atoll.rare import makes_rare_calls
 from atoll.tree import PROGRAM, Entry, Tree, guest_path
 
 # Hidden from the program: posix/ puts its own /proc there. posix/file/hand_out.c reads it.
@@ -64,7 +65,8 @@ def pack(program, arguments, settings, framed):
     net = net_kind(settings.net or net_of(elf))
     if settings.ip:
         tree.entries[ADDRESSES] = Entry(stat.S_IFREG | 0o400, encode_addresses(settings.ip))
-    kernel, posix = _parts(settings, "neighbour" if settings.neighbour is not None else net)
+    is_plain = settings.net is None and net == "none" and not makes_rare_calls(elf)
+    kernel, posix = _parts(settings, "neighbour" if settings.neighbour is not None else "plain" if is_plain else net)
     if settings.debug:
         add_debug_files(tree, kernel, posix)
     if settings.watchdog is not None:
