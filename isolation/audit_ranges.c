@@ -29,17 +29,12 @@ static void add_image(enum audit_class_index class, const uint8_t *start, const 
     add(class, (uint64_t)start, (uint64_t)(end - start), (uint64_t)start - LAYOUT_KERNEL_BASE);
 }
 
-/* The local APIC is every core's own; all other pages of devices have one owner. */
 static void add_devices(void)
 {
-    if (!shared_facts.x2apic) {
-        add(AUDIT_CLASS_device, LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES, PAGE_BYTES,
-            shared_facts.lapic_physical);
-    }
     for (uint32_t i = 0; i < shared_facts.device_page_count; i++) {
-        if (shared_facts.device_owners[i] == percpu_self.value) {
-            add(AUDIT_CLASS_device, LAYOUT_DEVICE_BASE + (LAYOUT_DEVICE_FIRST + i) * PAGE_BYTES,
-                PAGE_BYTES, shared_facts.device_pages[i]);
+        if (facts_device_is_of(i, percpu_self.value)) {
+            add(AUDIT_CLASS_device, LAYOUT_DEVICE_BASE + i * PAGE_BYTES, PAGE_BYTES,
+                shared_facts.device_pages[i]);
         }
     }
 }

@@ -8,7 +8,6 @@
 
 #define BLOCK_FRAMES 512u
 #define BLOCK_WORDS (BLOCK_FRAMES / 64)
-#define NO_FRAMES UINT32_MAX
 
 /* A run of several frames is sought in so many partly used blocks at most. */
 #define RUN_BLOCKS_MAX 64u
@@ -125,6 +124,13 @@ void percpu_frames_add(paddr_t start, paddr_t end)
     }
 }
 
+static enum result run_take(struct block *block, uint32_t number, uint32_t count, paddr_t *first)
+{
+    bits_change(block, number, count, false);
+    *first = frame_at(block, number);
+    return RESULT_OK;
+}
+
 /* @impl ATL-LLR-PERCPU-0018~1 */
 enum result percpu_frame_allocate(paddr_t *frame)
 {
@@ -136,20 +142,7 @@ enum result percpu_frame_allocate(paddr_t *frame)
         }
     }
     uint32_t word = (uint32_t)__builtin_ctz(block->words);
-    uint64_t bits = block->free[word];
-    uint32_t number = word * 64 + (uint32_t)__builtin_ctzll(bits);
-    bits &= bits - 1;
-    block->free[word] = bits;
-    if (bits == 0) {
-        block->words &= (uint8_t) ~(1u << word);
-    }
-    percpu_frames_free_count--;
-    block->free_count--;
-    if (block->free_count == 0 || block->free_count == BLOCK_FRAMES - 1) {
-        list_update(block);
-    }
-    *frame = frame_at(block, number);
-    return RESULT_OK;
+    return run_take(block, word * 64 + (uint32_t)__builtin_ctzll(block->free[word]), 1, frame);
 }
 
 static bool lies_in_partition(paddr_t frame)
@@ -184,28 +177,6 @@ static bool run_is_free(const struct block *block, uint32_t number, uint32_t cou
     return true;
 }
 
-/* The first aligned run; steps over words that have nothing free. */
-static uint32_t run_in_block(const struct block *block, uint32_t count)
-{
-    for (uint32_t number = 0; number < BLOCK_FRAMES && block->free_count >= count;) {
-        if (block->free[number / 64] == 0) {
-            number = ALIGN_UP(number + 1, MAX(count, 64u));
-        } else if (run_is_free(block, number, count)) {
-            return number;
-        } else {
-            number += count;
-        }
-    }
-    return NO_FRAMES;
-}
-
-static enum result run_take(struct block *block, uint32_t number, uint32_t count, paddr_t *first)
-{
-    bits_change(block, number, count, false);
-    *first = frame_at(block, number);
-    return RESULT_OK;
-}
-
 /* @impl ATL-LLR-PERCPU-0018~1 */
 enum result percpu_frame_run_allocate(uint32_t count, paddr_t *first)
 {
@@ -214,9 +185,10 @@ enum result percpu_frame_run_allocate(uint32_t count, paddr_t *first)
     }
     struct block *block = lists[LIST_PARTIAL].next;
     for (uint32_t tried = 0; tried < RUN_BLOCKS_MAX && block != &lists[LIST_PARTIAL]; tried++) {
-        uint32_t number = run_in_block(block, count);
-        if (number != NO_FRAMES) {
-            return run_take(block, number, count, first);
+        for (uint32_t number = 0; number < BLOCK_FRAMES; number += count) {
+            if (run_is_free(block, number, count)) {
+                return run_take(block, number, count, first);
+            }
         }
         block = block->next;
     }

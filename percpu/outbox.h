@@ -88,13 +88,7 @@ static inline const struct outbox *outbox_own(void)
 /* All earlier stores of this core are visible to everybody before any later load. */
 static inline void outbox_full_fence(void)
 {
-#ifdef __SANITIZE_THREAD__
-    /* The sanitizer does not know fences; a locked instruction is one on this machine. */
-    static PERCORE _Atomic uint32_t dummy;
-    atomic_fetch_add_explicit(&dummy, 1, memory_order_seq_cst);
-#else
     atomic_thread_fence(memory_order_seq_cst);
-#endif
 }
 
 /* After something was published to `to` (all of it stored): interrupts it if it needs that. */

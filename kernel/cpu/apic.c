@@ -76,8 +76,12 @@ void cpu_apic_discover(void)
     cpu_out8(PIC_PRIMARY_MASK, 0xff);
     cpu_out8(PIC_SECONDARY_MASK, 0xff);
     uint64_t base = cpu_rdmsr(MSR_APIC_BASE);
-    shared_facts.lapic_physical = base & MSR_APIC_BASE_ADDRESS;
     /* Leaving x2APIC mode is not possible without a reset: stay in it where the loader set it. */
     shared_facts.x2apic = shared_facts.has_x2apic || (base & MSR_APIC_BASE_X2APIC) != 0;
+    if (!shared_facts.x2apic) {
+        shared_facts.device_pages[0] = base & MSR_APIC_BASE_ADDRESS;
+        shared_facts.device_owners[0] = FACTS_EACH;
+        shared_facts.device_page_count = 1;
+    }
     enable_mode();
 }

@@ -14,17 +14,6 @@
 #define GATE_INTERRUPT 0x0eu /* clears IF */
 #define GATE_DPL3 0x60u
 
-struct interrupt_gate {
-    uint16_t offset_low;
-    uint16_t selector;
-    uint8_t stack; /* interrupt stack table entry */
-    uint8_t type;
-    uint16_t offset_middle;
-    uint32_t offset_high;
-    uint32_t reserved;
-};
-_Static_assert(sizeof(struct interrupt_gate) == 16, "SDM: 64-bit gate");
-
 struct task_state {
     uint32_t reserved0;
     uint64_t ring_stack[3];
@@ -43,7 +32,7 @@ extern const uint8_t gate_entry[]; /* the gate's assembly */
 
 /* One for all cores: the stacks that it names are each core's own. Written by core 0 before the
  * others start, read-only after seal. */
-static SHARED alignas(16) struct interrupt_gate shared_idt[VECTOR_COUNT];
+static SHARED alignas(16) uint64_t shared_idt[VECTOR_COUNT][2];
 
 static PERCORE alignas(16) struct task_state task_state;
 static PERCORE alignas(16) uint64_t gdt[GDT_ENTRIES];
@@ -58,14 +47,11 @@ static void build_idt(bool has_stacks)
     for (uint32_t vector = 0; vector < VECTOR_COUNT; vector++) {
         uintptr_t stub = (uintptr_t)trap_stubs[vector];
         bool is_for_programs = vector == 3 || vector == 4; /* INT3 and INTO */
-        shared_idt[vector] = (struct interrupt_gate){
-            .offset_low = (uint16_t)stub,
-            .selector = SELECTOR_KERNEL_CODE,
-            .stack = has_stacks ? stacks_ist_of(vector) : 0,
-            .type = (uint8_t)(GATE_PRESENT | GATE_INTERRUPT | (is_for_programs ? GATE_DPL3 : 0)),
-            .offset_middle = (uint16_t)(stub >> 16),
-            .offset_high = (uint32_t)(stub >> 32),
-        };
+        uint64_t type = GATE_PRESENT | GATE_INTERRUPT | (is_for_programs ? GATE_DPL3 : 0);
+        uint64_t stack = has_stacks ? stacks_ist_of(vector) : 0;
+        shared_idt[vector][0] = (stub & 0xffff) | SELECTOR_KERNEL_CODE << 16 | stack << 32 |
+                                type << 40 | (stub >> 16 & 0xffff) << 48;
+        shared_idt[vector][1] = stub >> 32;
     }
 }
 

@@ -36,5 +36,5 @@ uint64_t device_show(uint64_t physical, uint64_t bytes)
     for (uint64_t page = start; page < end; page += PAGE_BYTES) {
         facts->device_pages[facts->device_page_count++] = page;
     }
-    return LAYOUT_DEVICE_BASE + (LAYOUT_DEVICE_FIRST + first) * PAGE_BYTES + (physical - start);
+    return LAYOUT_DEVICE_BASE + first * PAGE_BYTES + (physical - start);
 }

@@ -174,6 +174,13 @@ static void other_cores_start(void)
     }
 }
 
+static void cell_build(void)
+{
+    if (isolation_cell_build(&gate_cell) != RESULT_OK) {
+        boot_refuse("not enough memory for the library OS on core %u", percpu_self.value);
+    }
+}
+
 noreturn void kernel_core_main(core_id_t self)
 {
     cpu_core_initialize(self);
@@ -182,23 +189,19 @@ noreturn void kernel_core_main(core_id_t self)
             virtio_console_attach();
         }
         clock_start();
-    }
-    percpu_start(self);
-    if (self.value == 0) {
         console_start_interrupts();
     }
+    percpu_start(self);
     entropy_start(self);
     virtio_network_start();
     if (self.value == 0) {
         virtio_doorbell_start();
         other_cores_start();
-    }
-    if (self.value == 0 && isolation_cell_build(&gate_cell) != RESULT_OK) {
-        boot_refuse("not enough memory for the library OS");
+        cell_build();
     }
     stage_finish(STAGE_CELL);
-    if (self.value != 0 && isolation_cell_build(&gate_cell) != RESULT_OK) {
-        boot_refuse("not enough memory for the library OS on core %u", self.value);
+    if (self.value != 0) {
+        cell_build();
     }
     gate_initialize();
     stage_finish(STAGE_SEAL);

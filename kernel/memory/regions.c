@@ -175,14 +175,10 @@ static void map_kernel(struct region *region, const uint8_t *start, const uint8_
 
 static void map_devices(struct region *region, core_id_t self)
 {
-    if (!shared_facts.x2apic) {
-        map(region, LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES,
-            shared_facts.lapic_physical, PAGE_BYTES, KERNEL_DEVICE);
-    }
     for (uint32_t i = 0; i < shared_facts.device_page_count; i++) {
-        if (shared_facts.device_owners[i] == self.value) {
-            map(region, LAYOUT_DEVICE_BASE + (LAYOUT_DEVICE_FIRST + i) * PAGE_BYTES,
-                shared_facts.device_pages[i], PAGE_BYTES, KERNEL_DEVICE);
+        if (facts_device_is_of(i, self.value)) {
+            map(region, LAYOUT_DEVICE_BASE + i * PAGE_BYTES, shared_facts.device_pages[i],
+                PAGE_BYTES, KERNEL_DEVICE);
         }
     }
 }

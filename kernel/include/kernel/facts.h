@@ -9,7 +9,7 @@
 
 #define FACTS_MEMORY_RANGES_MAX 1002u
 #define FACTS_IOAPICS_MAX 4u
-#define FACTS_DEVICE_PAGES_MAX 176u
+#define FACTS_DEVICE_PAGES_MAX 177u
 #define FACTS_SLOTS_MAX 8u
 #define FACTS_NEIGHBOUR_BYTES 65536u
 
@@ -53,7 +53,6 @@ struct facts {
     uint32_t core_count;
     uint32_t apic_id[CORE_COUNT_MAX];
     /* interrupt controllers and devices */
-    uint64_t lapic_physical;
     bool x2apic;
     struct facts_ioapic ioapics[FACTS_IOAPICS_MAX];
     uint32_t ioapic_count;
@@ -62,8 +61,9 @@ struct facts {
     struct facts_virtio slots[FACTS_SLOTS_MAX]; /* where virtio-mmio devices may be */
     uint32_t slot_count;
     struct facts_virtio virtio_console, virtio_entropy, virtio_network, virtio_doorbell;
-    uint64_t device_pages[FACTS_DEVICE_PAGES_MAX]; /* from LAYOUT_DEVICE_FIRST on */
-    uint8_t device_owners[FACTS_DEVICE_PAGES_MAX]; /* the one core that sees each of them */
+    /* From LAYOUT_DEVICE_BASE on; the first is the local APIC's, if it has one. */
+    uint64_t device_pages[FACTS_DEVICE_PAGES_MAX];
+    uint8_t device_owners[FACTS_DEVICE_PAGES_MAX]; /* the one core that sees it, or FACTS_EACH */
     uint32_t device_page_count;
     uint64_t neighbour_physical; /* FACTS_NEIGHBOUR_BYTES shared with another machine; 0: none */
     /* power-off: 0 = not known */
@@ -88,5 +88,12 @@ struct facts {
 };
 
 extern struct facts shared_facts;
+
+#define FACTS_EACH 255u /* each core sees one of its own there */
+static inline bool facts_device_is_of(uint32_t page, uint32_t core)
+{
+    return shared_facts.device_owners[page] == core ||
+           shared_facts.device_owners[page] == FACTS_EACH;
+}
 
 #endif

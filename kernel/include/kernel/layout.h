@@ -22,9 +22,6 @@
 #define LAYOUT_KERNEL_BASE 0xffffffff80000000
 #define LAYOUT_PERCORE_BASE 0xffffffffc0000000
 
-#define LAYOUT_DEVICE_LAPIC 0 /* page index behind LAYOUT_DEVICE_BASE: every core its own */
-#define LAYOUT_DEVICE_FIRST 1 /* facts.device_pages, each on its owner alone */
-
 #define BOOT_OTHER_STACK_BYTES 1024 /* of a core on the boot tables that is not the boot core */
 #define LAYOUT_STACK_BYTES 8192     /* gate stack */
 #define LAYOUT_IST_STACK_BYTES 4096 /* each of LAYOUT_IST_COUNT */

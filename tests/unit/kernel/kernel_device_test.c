@@ -12,7 +12,7 @@ noreturn void percpu_assert_failed(const char *expression, const char *file, int
     abort();
 }
 
-#define PAGE(index) (LAYOUT_DEVICE_BASE + (LAYOUT_DEVICE_FIRST + (index)) * PAGE_BYTES)
+#define PAGE(index) (LAYOUT_DEVICE_BASE + (index)*PAGE_BYTES)
 #define MIB (1ull << 20)
 
 static void machine(void)

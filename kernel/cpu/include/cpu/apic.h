@@ -27,7 +27,7 @@ enum apic_register {
 
 #define APIC_LVT_MASKED (1u << 16)
 
-#define APIC_PAGE ((volatile uint32_t *)(LAYOUT_DEVICE_BASE + LAYOUT_DEVICE_LAPIC * PAGE_BYTES))
+#define APIC_PAGE ((volatile uint32_t *)LAYOUT_DEVICE_BASE) /* the first of facts.device_pages */
 
 /* On the core's own root only. */
 static inline void cpu_apic_write(enum apic_register reg, uint32_t value)
