@@ -288,6 +288,8 @@ enum result operation_run(const struct space_asked *asked)
     operation->root = space_root(asked->cell, arguments[SPACE_ADDRESS]);
     operation->start = operation->cursor = arguments[SPACE_ADDRESS];
     operation->end = arguments[SPACE_ADDRESS] + arguments[SPACE_BYTES];
+    operation->flags = arguments[SPACE_FLAGS];
+    operation->rights = (uint32_t)arguments[SPACE_PROTECTION];
     return drive(operation);
 }
 
@@ -327,5 +329,5 @@ static void invalidate_answered(core_id_t, const struct percpu_message *reply)
 void operation_register_handlers(void)
 {
     percpu_channel_handle(PERCPU_MESSAGE_INVALIDATE, answer_invalidate, invalidate_answered);
-    percpu_channel_handle(PERCPU_MESSAGE_FRAMES_RETURN, take_returned, percpu_channel_ignore);
+    percpu_channel_handle(PERCPU_MESSAGE_FRAMES_RETURN, take_returned, NULL);
 }

@@ -52,7 +52,8 @@ struct operation {
     struct space_asked asked;
 
     struct table_root root;
-    uint64_t start, end, cursor;
+    uint64_t start, end, cursor, flags; /* flags, rights: of the request */
+    uint32_t rights;
 
     /* of the current piece */
     uint64_t stale_start, stale_end; /* translations to drop; stale_end 0: none */

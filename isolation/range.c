@@ -78,22 +78,12 @@ enum result range_lay(struct table_root root, uint64_t start, uint64_t end, uint
     return RESULT_OK;
 }
 
-static uint64_t flags_of(const struct operation *operation)
-{
-    return operation->asked.message.arguments[SPACE_FLAGS];
-}
-
-static uint32_t rights_of(const struct operation *operation)
-{
-    return (uint32_t)operation->asked.message.arguments[SPACE_PROTECTION];
-}
-
 /* ---- map with frames */
 
 /* What range_lay leaves for the frames of a map: nobody touches a reserved page before. */
 static enum entry_lazy lazy_of(const struct operation *operation)
 {
-    return (flags_of(operation) & GATE_MAP_IMAGE) != 0 ? ENTRY_LAZY_RESERVED : ENTRY_LAZY_ZERO;
+    return (operation->flags & GATE_MAP_IMAGE) != 0 ? ENTRY_LAZY_RESERVED : ENTRY_LAZY_ZERO;
 }
 
 /* Fills the page at the cursor, unless others have changed it meanwhile. */
@@ -108,7 +98,7 @@ static enum result populate(struct operation *operation, struct table_cursor *cu
                      operation->asked.message.arguments[SPACE_OFFSET] +
                      (operation->cursor - operation->start)};
     TRY(range_split_to_page(cursor));
-    if ((flags_of(operation) & GATE_MAP_IMAGE) == 0) {
+    if ((operation->flags & GATE_MAP_IMAGE) == 0) {
         kind = ENTRY_FRAME_OWN;
         TRY(percpu_frame_allocate(&frame));
         physical_page_zero(frame);
@@ -125,7 +115,7 @@ static void undo(struct operation *operation)
 {
     operation->result = RESULT_NO_MEMORY;
     operation->kind = PERCPU_MESSAGE_UNMAP;
-    operation->asked.message.arguments[SPACE_FLAGS] = 0;
+    operation->flags = 0;
     operation->cursor = operation->start;
 }
 
@@ -146,9 +136,9 @@ static uint64_t with_rights(uint64_t value, uint32_t rights, uint64_t user)
 static uint64_t value_after(const struct operation *operation, uint64_t value)
 {
     if (operation->kind == PERCPU_MESSAGE_PROTECT) {
-        return value != 0 ? with_rights(value, rights_of(operation), operation->root.user) : 0;
+        return value != 0 ? with_rights(value, operation->rights, operation->root.user) : 0;
     }
-    if ((flags_of(operation) & GATE_UNMAP_DISCARD) == 0) {
+    if ((operation->flags & GATE_UNMAP_DISCARD) == 0) {
         return 0;
     }
     return entry_has_frame(value) ? entry_make_lazy(ENTRY_LAZY_ZERO, entry_rights(value)) : value;
@@ -218,7 +208,7 @@ static enum result prepare(const struct operation *operation)
     struct table_cursor cursor;
     if (operation->kind == PERCPU_MESSAGE_MAP) {
         return range_lay(operation->root, operation->start, operation->end,
-                         entry_make_lazy(lazy_of(operation), rights_of(operation)));
+                         entry_make_lazy(lazy_of(operation), operation->rights));
     }
     table_find(&operation->root, operation->start, &cursor);
     if (cursor.level == 1 &&

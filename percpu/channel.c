@@ -46,10 +46,6 @@ void percpu_channel_handle(enum percpu_message_kind kind, percpu_request_handler
     handlers[kind] = (struct handlers){request, reply};
 }
 
-void percpu_channel_ignore(core_id_t, const struct percpu_message *)
-{
-}
-
 static struct channel *channel_to(core_id_t to)
 {
     ASSERT(to.value < percpu_core_count && to.value != percpu_self.value);
@@ -130,8 +126,9 @@ static void reply_deliver(core_id_t from, struct channel *channel,
     channel->credits++;
     credits_distribute(channel);
     if (reply->token == 0) {
-        ASSERT(handlers[reply->kind].reply != NULL);
-        handlers[reply->kind].reply(from, reply);
+        if (handlers[reply->kind].reply != NULL) {
+            handlers[reply->kind].reply(from, reply);
+        }
         return;
     }
     struct thread *thread = percpu_thread_find(reply->token);

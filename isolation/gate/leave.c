@@ -48,7 +48,7 @@ void gate_initialize(void)
     }
     percpu_channel_handle(PERCPU_MESSAGE_CALL, gate_call_requested, NULL);
     percpu_channel_handle(PERCPU_MESSAGE_THREAD_MOVE, gate_move_requested, NULL);
-    percpu_channel_handle(PERCPU_MESSAGE_THREAD_ASK, gate_ask_requested, percpu_channel_ignore);
+    percpu_channel_handle(PERCPU_MESSAGE_THREAD_ASK, gate_ask_requested, NULL);
     percpu_channel_handle(PERCPU_MESSAGE_INFORMATION, gate_information_requested, NULL);
 }
 

@@ -7,12 +7,11 @@
 enum result gate_validate_range(const struct cell *cell, uint64_t address, uint64_t bytes)
 {
     uint64_t slot = address / GATE_SLOT_BYTES;
-    if (!IS_ALIGNED(address, PAGE_BYTES) || !IS_ALIGNED(bytes, PAGE_BYTES) || bytes == 0 ||
-        bytes > GATE_SLOT_BYTES || address < GATE_USER_FLOOR || slot >= cell->shared_slot_count ||
-        address + bytes > (slot + 1) * GATE_SLOT_BYTES) {
-        return RESULT_INVALID;
-    }
-    return RESULT_OK;
+    bool is_good = IS_ALIGNED(address | bytes, PAGE_BYTES) && bytes > 0 &&
+                   bytes <= GATE_SLOT_BYTES && address >= GATE_USER_FLOOR &&
+                   slot < cell->shared_slot_count &&
+                   address + bytes <= (slot + 1) * GATE_SLOT_BYTES;
+    return is_good ? RESULT_OK : RESULT_INVALID;
 }
 
 /* @impl ATL-LLR-GATE-0031~1 */
@@ -21,11 +20,8 @@ enum result gate_validate_protection(const struct cell *cell, uint64_t protectio
     if ((protection & ~(uint64_t)(GATE_READ | GATE_WRITE | GATE_EXECUTE)) != 0) {
         return RESULT_INVALID;
     }
-    if ((protection & GATE_WRITE) != 0 && (protection & GATE_EXECUTE) != 0 &&
-        !cell->allow_write_execute) {
-        return RESULT_ACCESS;
-    }
-    return RESULT_OK;
+    const uint64_t both = GATE_WRITE | GATE_EXECUTE;
+    return (protection & both) != both || cell->allow_write_execute ? RESULT_OK : RESULT_ACCESS;
 }
 
 /* @impl ATL-LLR-GATE-0032~1 */
@@ -33,24 +29,19 @@ enum result gate_validate_map(const struct cell *cell, uint64_t protection, uint
                               uint64_t offset)
 {
     TRY(gate_validate_protection(cell, protection));
-    bool image = (flags & GATE_MAP_IMAGE) != 0;
-    bool populate = (flags & GATE_MAP_POPULATE) != 0;
-    if ((flags & ~(uint64_t)(GATE_MAP_POPULATE | GATE_MAP_IMAGE)) != 0 || (image && populate) ||
-        !IS_ALIGNED(offset, PAGE_BYTES) || (!image && offset != 0)) {
-        return RESULT_INVALID;
-    }
-    return RESULT_OK;
+    bool is_good = flags == GATE_MAP_IMAGE
+                       ? IS_ALIGNED(offset, PAGE_BYTES)
+                       : (flags & ~(uint64_t)GATE_MAP_POPULATE) == 0 && offset == 0;
+    return is_good ? RESULT_OK : RESULT_INVALID;
 }
 
 /* @impl ATL-LLR-GATE-0033~1 */
 enum result gate_validate_thread_start(const struct cell *cell,
                                        const struct gate_thread_start *start)
 {
-    if (start->entry < cell->posix.text_begin || start->entry >= cell->posix.text_end ||
-        start->stack >= USER_END || start->stack < GATE_USER_FLOOR ||
-        !IS_ALIGNED(start->stack, 16ull) ||
-        start->priority >= GATE_PRIORITY_FIFO + GATE_PRIORITY_COUNT) {
-        return RESULT_INVALID;
-    }
-    return RESULT_OK;
+    bool is_good = start->entry >= cell->posix.text_begin && start->entry < cell->posix.text_end &&
+                   start->stack >= GATE_USER_FLOOR && start->stack < USER_END &&
+                   IS_ALIGNED(start->stack, 16ull) &&
+                   start->priority < GATE_PRIORITY_FIFO + GATE_PRIORITY_COUNT;
+    return is_good ? RESULT_OK : RESULT_INVALID;
 }

@@ -55,11 +55,10 @@ enum percpu_message_kind {
  * the time of the call. */
 typedef void (*percpu_request_handler)(core_id_t from, const struct percpu_message *request);
 /* Boot only, each core, once for each kind: who takes its requests, and those replies whose token
- * is 0 (NULL: there are none). BLOCK_GRANT and BLOCK_HOME are taken by percpu itself. */
+ * is 0 (NULL: they say nothing but that the credit is back). BLOCK_GRANT and BLOCK_HOME are taken
+ * by percpu itself. */
 void percpu_channel_handle(enum percpu_message_kind kind, percpu_request_handler request,
                            percpu_request_handler reply);
-/* For replies that say nothing but that the credit is back. */
-void percpu_channel_ignore(core_id_t from, const struct percpu_message *reply);
 
 /* Sends a request. The reply goes to the continuation of the thread that token names, which must be
  * THREAD_WAITING with .continuation set when the reply is taken (and so must not be freed before),

@@ -27,7 +27,7 @@ static void nothing(struct thread *thread)
 static void make_busy(void *none)
 {
     (void)none;
-    percpu_channel_handle(PERCPU_MESSAGE_THREAD_ASK, question_taken, percpu_channel_ignore);
+    percpu_channel_handle(PERCPU_MESSAGE_THREAD_ASK, question_taken, NULL);
     uint32_t count = percpu_self.value == 0 ? 0 : 2u * percpu_self.value;
     for (uint32_t i = 0; i < count; i++) {
         HOST_CHECK(host_thread_start(nothing, 16) != NULL);

@@ -100,7 +100,7 @@ static void message_take(core_id_t from, const struct percpu_message *request)
 static void sleep_prepare(void *none)
 {
     (void)none;
-    percpu_channel_handle(KIND, message_take, percpu_channel_ignore);
+    percpu_channel_handle(KIND, message_take, NULL);
 }
 
 /* Not taken by the drain, and no interrupt was sent: it would sleep for ever. */

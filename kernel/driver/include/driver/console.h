@@ -28,8 +28,7 @@
 
 enum console_stream {
     CONSOLE_STREAM_INPUT = 0,
-    CONSOLE_STREAM_OUTPUT = 1,
-    CONSOLE_STREAM_ERROR = 2,
+    /* 1, 2 and 6: of programs */
     CONSOLE_LOG = 3, /* the kernel's lines */
     CONSOLE_STREAM_EXIT = 4,
     CONSOLE_ERROR = 5, /* those that a user must see */
