@@ -72,7 +72,7 @@ static noreturn void reset(void)
 /* The name of the image's program, or none; no arguments: they are the image's. */
 static bool is_own_program(struct debug_text *text)
 {
-    const char *own = (const char *)boot_image() + cell_image()->program_path_offset;
+    const char *own = (const char *)boot_image() + boot_image()->program_path_offset;
     char path[PATH_BYTES_MAX] = "";
     (void)debug_text_hex(text, path, sizeof(path) - 1);
     size_t i = 0;

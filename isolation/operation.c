@@ -136,8 +136,8 @@ static bool run_add(uint64_t runs[static RETURN_RUNS_MAX], uint32_t *count, padd
 }
 
 /* One message for the owner of the last frame, with the frames at the end that are its own, too, as
- * many as fit. False: no credit. */
-static bool return_some(struct operation *operation)
+ * many as fit. False: no credit. Seldom: apart from the way of own frames. */
+__attribute__((noinline)) static bool return_some(struct operation *operation)
 {
     struct percpu_message request = {.kind = PERCPU_MESSAGE_FRAMES_RETURN};
     const uint64_t *frames = operation->frames;
@@ -220,7 +220,9 @@ static void run_piece(struct operation *operation)
 static bool advance(struct operation *operation)
 {
     for (bool has_run = false;; has_run = true) {
-        round_ask(operation);
+        if (operation->unasked != 0) {
+            round_ask(operation);
+        }
         if (operation->unasked != 0 || operation->unanswered != 0 || !give_frames(operation)) {
             return false;
         }

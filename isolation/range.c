@@ -40,40 +40,39 @@ static unsigned tables_at(const struct table_root *root, uint64_t edge)
     return cursor.level - level;
 }
 
-/* Bounded: where a whole larger entry is a table, something in it is used and ends the search. */
-static bool is_empty(const struct table_cursor *first, const struct table_root *root, uint64_t end)
+/* From the cursor on, which moves. Bounded: where a whole larger entry is a table, something in it
+ * is used and ends the search. */
+static bool is_empty(struct table_cursor *cursor, const struct table_root *root, uint64_t end)
 {
-    struct table_cursor cursor = *first;
-    uint64_t at = first->address;
-    while (table_value(&cursor) == 0) {
-        at = table_behind(&cursor, table_run(&cursor, end));
+    while (table_value(cursor) == 0) {
+        uint64_t at = table_behind(cursor, table_run(cursor, end));
         if (at >= end) {
             return true;
         }
-        table_seek(root, at, &cursor);
+        table_seek(root, at, cursor);
     }
     return false;
 }
 
 /* @impl ATL-LLR-ISOL-0001~1 */
-enum result range_lay(struct table_root root, uint64_t start, uint64_t end, uint64_t lazy)
+enum result range_lay(const struct table_root *root, uint64_t start, uint64_t end, uint64_t lazy,
+                      struct table_cursor *cursor)
 {
-    struct table_cursor cursor;
-    table_find(&root, start, &cursor);
-    if (!is_empty(&cursor, &root, end)) {
+    table_find(root, start, cursor);
+    if (!is_empty(cursor, root, end)) {
         return RESULT_EXISTS;
     }
     uint64_t free = percpu_frames_free_count;
-    if (free < LAY_TABLES_MAX && tables_at(&root, start) + tables_at(&root, end) > free) {
+    if (free < LAY_TABLES_MAX && tables_at(root, start) + tables_at(root, end) > free) {
         return RESULT_NO_MEMORY;
     }
     for (uint64_t at = start; at < end;) {
-        table_seek(&root, at, &cursor);
-        enum result divided = split_within(&cursor, end);
+        table_seek(root, at, cursor);
+        enum result divided = split_within(cursor, end);
         ASSERT(divided == RESULT_OK);
-        unsigned count = table_room(&cursor, end); /* all of them are empty */
-        table_fill(&cursor, count, lazy);
-        at = table_behind(&cursor, count);
+        unsigned count = table_room(cursor, end); /* all of them are empty */
+        table_fill(cursor, count, lazy);
+        at = table_behind(cursor, count);
     }
     return RESULT_OK;
 }
@@ -203,18 +202,18 @@ static enum result split_at(const struct table_root *root, uint64_t edge)
 
 /* A map lays what it fills. Else both ends before the first change, so that a lack of frames is
  * known while nothing is done. */
-static enum result prepare(const struct operation *operation)
+static enum result prepare(const struct operation *operation, struct table_cursor *cursor)
 {
-    struct table_cursor cursor;
     if (operation->kind == PERCPU_MESSAGE_MAP) {
-        return range_lay(operation->root, operation->start, operation->end,
-                         entry_make_lazy(lazy_of(operation), operation->rights));
+        return range_lay(&operation->root, operation->start, operation->end,
+                         entry_make_lazy(lazy_of(operation), operation->rights), cursor);
     }
-    table_find(&operation->root, operation->start, &cursor);
-    if (cursor.level == 1 &&
-        operation->end - operation->start <= PAGE_BYTES * table_room(&cursor, operation->end)) {
+    table_find(&operation->root, operation->start, cursor);
+    if (cursor->level == 1 &&
+        operation->end - operation->start <= PAGE_BYTES * table_room(cursor, operation->end)) {
         return RESULT_OK; /* pages of one table */
     }
+    cursor->level = 0; /* other cursors change tables */
     TRY(split_at(&operation->root, operation->start));
     return split_at(&operation->root, operation->end);
 }
@@ -225,7 +224,7 @@ static enum result prepare(const struct operation *operation)
 void range_piece(struct operation *operation)
 {
     struct table_cursor cursor = {.level = 0};
-    enum result result = operation->is_prepared ? RESULT_OK : prepare(operation);
+    enum result result = operation->is_prepared ? RESULT_OK : prepare(operation, &cursor);
     operation->is_prepared = true;
     for (unsigned steps = 0; result == RESULT_OK && operation->cursor < operation->end &&
                              steps < PIECE_STEPS_MAX &&

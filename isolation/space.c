@@ -29,8 +29,10 @@ static enum result execute(struct space_asked *asked)
     if (asked->message.kind == PERCPU_MESSAGE_MAP && arguments[SPACE_FLAGS] == 0) {
         uint64_t start = arguments[SPACE_ADDRESS];
         uint32_t rights = (uint32_t)arguments[SPACE_PROTECTION];
-        return range_lay(space_root(asked->cell, start), start, start + arguments[SPACE_BYTES],
-                         entry_make_lazy(ENTRY_LAZY_ZERO, rights));
+        struct table_root root = space_root(asked->cell, start);
+        struct table_cursor cursor;
+        return range_lay(&root, start, start + arguments[SPACE_BYTES],
+                         entry_make_lazy(ENTRY_LAZY_ZERO, rights), &cursor);
     }
     return operation_run(asked);
 }
@@ -64,7 +66,8 @@ enum result isolation_space_request(struct thread *thread, enum percpu_message_k
 {
     struct space_asked asked = {
         .cell = thread->cell, .thread = thread, .message = {.kind = (uint16_t)kind}};
-    memcpy(asked.message.arguments, arguments, sizeof(asked.message.arguments));
+    __builtin_memcpy(asked.message.arguments, arguments,
+                     sizeof(asked.message.arguments)); /* inline */
     uint64_t *rights = &asked.message.arguments[SPACE_PROTECTION];
     *rights = entry_rights_effective((uint32_t)*rights);
     uint64_t image_bytes = ALIGN_UP(shared_facts.image_bytes, PAGE_BYTES);

@@ -25,9 +25,10 @@ extern PERCORE struct cell *space_cell; /* this core's cell, once it is built */
 /* The root of a slot of this core that holds the address. */
 struct table_root space_root(const struct cell *cell, uint64_t address);
 
-/* range.c: lays lazy entries over [start, end) at once. RESULT_EXISTS, RESULT_NO_MEMORY: nothing
- * changed. */
-enum result range_lay(struct table_root root, uint64_t start, uint64_t end, uint64_t lazy);
+/* range.c: lays lazy entries over [start, end) at once; leaves the cursor where table_seek can go
+ * on. RESULT_EXISTS, RESULT_NO_MEMORY: nothing changed. */
+enum result range_lay(const struct table_root *root, uint64_t start, uint64_t end, uint64_t lazy,
+                      struct table_cursor *cursor);
 /* Steps down to a page's entry, with tables of this core. RESULT_NO_MEMORY: the meaning of the
  * tables has not changed. */
 enum result range_split_to_page(struct table_cursor *cursor);

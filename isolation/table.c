@@ -44,6 +44,7 @@ void table_fill(struct table_cursor *cursor, unsigned count, uint64_t value)
     uint64_t *entry = cursor->entry[cursor->level];
     bool was_used = *entry != 0;
     bool is_used = value != 0;
+#pragma GCC unroll 4 /* stacks and heaps are long runs */
     for (unsigned i = 0; i < count; i++) {
         store(&entry[i], value);
     }
