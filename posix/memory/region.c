@@ -13,16 +13,22 @@ static uint64_t gap_max(const struct region *region)
     return region != NULL ? region->gap_max : 0;
 }
 
+/* The largest gap of the subtree. */
+static uint64_t largest_gap(const struct region *region)
+{
+    uint64_t largest = region->gap;
+    uint64_t below = gap_max(region->left);
+    uint64_t above = gap_max(region->right);
+    largest = below > largest ? below : largest;
+    return above > largest ? above : largest;
+}
+
 static void update(struct region *region)
 {
     uint8_t left = height(region->left);
     uint8_t right = height(region->right);
     region->height = (uint8_t)((left > right ? left : right) + 1);
-    uint64_t largest = region->gap;
-    uint64_t below = gap_max(region->left);
-    uint64_t above = gap_max(region->right);
-    largest = below > largest ? below : largest;
-    region->gap_max = above > largest ? above : largest;
+    region->gap_max = largest_gap(region);
 }
 
 static void replace_child(struct region_tree *tree, struct region *parent, struct region *old,
@@ -96,15 +102,16 @@ static void rebalance_up(struct region_tree *tree, struct region *region)
     }
 }
 
-/* gap_max on the way to the root after only a gap changed; stops where nothing changes. */
-static void propagate_gap(struct region *region)
+/* Only the gap changes: gap_max on the way to the root; stops where nothing changes. */
+static void set_gap(struct region *region, uint64_t gap)
 {
+    region->gap = gap;
     while (region != NULL) {
-        uint64_t before = region->gap_max;
-        update(region);
-        if (region->gap_max == before) {
+        uint64_t largest = largest_gap(region);
+        if (region->gap_max == largest) {
             return;
         }
+        region->gap_max = largest;
         region = region->parent;
     }
 }
@@ -113,8 +120,7 @@ static void refresh_gap(const struct region_tree *tree, struct region *region)
 {
     if (region != NULL) {
         struct region *below = region_previous(region);
-        region->gap = region->start - (below != NULL ? below->end : tree->floor);
-        propagate_gap(region);
+        set_gap(region, region->start - (below != NULL ? below->end : tree->floor));
     }
 }
 
@@ -188,8 +194,7 @@ void region_insert(struct region_tree *tree, struct region *below, struct region
     tree->count++;
     rebalance_up(tree, region);
     if (above != NULL) {
-        above->gap = above->start - region->end;
-        propagate_gap(above);
+        set_gap(above, above->start - region->end);
     }
 }
 
@@ -231,8 +236,9 @@ void region_resize(struct region_tree *tree, struct region *region, uint64_t sta
     if (start_moves) {
         refresh_gap(tree, region);
     }
-    if (end_moves) {
-        refresh_gap(tree, region_next(region));
+    struct region *above = end_moves ? region_next(region) : NULL;
+    if (above != NULL) {
+        set_gap(above, above->start - end);
     }
 }
 
