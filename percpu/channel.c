@@ -9,7 +9,7 @@
 /* Passes of one drain before a flooded core goes on with its own work. */
 #define DRAIN_PASSES_MAX 4u
 
-static PERCORE struct channel channels[CORE_COUNT_MAX];
+PERCORE struct channel percpu_channels[CORE_COUNT_MAX];
 static PERCORE struct handlers {
     percpu_request_handler request, reply;
 } handlers[PERCPU_MESSAGE_KINDS];
@@ -19,9 +19,12 @@ PERCORE bool percpu_channel_is_due;
 void channel_initialize(void)
 {
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        channels[core] = (struct channel){
+        percpu_channels[core] = (struct channel){
             .own = &outbox_own()->peers[core],
             .peer = &outbox_of_remote((core_id_t){core})->peers[percpu_self.value],
+            .own_leaves = &outbox_own()->signals[core * percpu_group_count],
+            .peer_leaves = &outbox_of_remote((core_id_t){core})
+                                ->signals[percpu_self.value * percpu_group_count],
             .credits = PERCPU_REQUESTS_MAX,
         };
     }
@@ -44,12 +47,6 @@ void percpu_channel_handle(enum percpu_message_kind kind, percpu_request_handler
     ASSERT(is_kind(kind));
     ASSERT(handlers[kind].request == NULL && request != NULL);
     handlers[kind] = (struct handlers){request, reply};
-}
-
-static struct channel *channel_to(core_id_t to)
-{
-    ASSERT(to.value < percpu_core_count && to.value != percpu_self.value);
-    return &channels[to.value];
 }
 
 /* Credits guarantee room; the tail, which may be older than what they know, must agree.
@@ -109,7 +106,7 @@ void percpu_channel_await_credit(core_id_t to, struct thread *thread)
 static void credits_distribute(struct channel *channel)
 {
     struct thread *last = channel->waiting.last;
-    while (channel->credits > 0 && channel->waiting.first != NULL) {
+    while (channel->waiting.first != NULL && channel->credits > 0) {
         struct thread *thread = thread_queue_take(&channel->waiting);
         ASSERT(waits(thread));
         thread->continuation(thread, NULL);
@@ -181,19 +178,24 @@ static void attention_publish(uint64_t value)
 static void take_everything(void)
 {
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        struct channel *channel = &channels[core];
+        struct channel *channel = &percpu_channels[core];
+        if (core == percpu_self.value) {
+            continue;
+        }
         ring_take((core_id_t){core}, channel);
         if (signal_is_pending(channel)) {
-            signal_take((core_id_t){core}, channel);
+            signal_take(channel);
         }
-        credits_distribute(channel);
+        if (channel->waiting.first != NULL) {
+            credits_distribute(channel);
+        }
     }
 }
 
 bool channel_has_work(void)
 {
-    for (uint16_t core = 0; core < percpu_core_count; core++) {
-        const struct channel *channel = &channels[core];
+    const struct channel *end = &percpu_channels[percpu_core_count];
+    for (const struct channel *channel = percpu_channels; channel < end; channel++) {
         if (atomic_load_explicit(&channel->peer->head, memory_order_acquire) != channel->tail ||
             signal_is_pending(channel)) {
             return true;
@@ -225,7 +227,7 @@ uint64_t percpu_channel_credits_free(void)
 {
     uint64_t sum = 0;
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        sum += channels[core].credits;
+        sum += percpu_channels[core].credits;
     }
-    return sum - channels[percpu_self.value].credits;
+    return sum - percpu_channels[percpu_self.value].credits;
 }

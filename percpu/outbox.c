@@ -47,7 +47,15 @@ uint64_t percpu_outbox_bytes(uint32_t core_count, uint32_t thread_count, paddr_t
 /* @impl ATL-LLR-PERCPU-0600~1 */
 void percpu_trace(enum trace_event event, uint32_t a, uint64_t b, uint64_t c)
 {
-    percpu_trace_at(percpu_operation_now(), event, a, b, c);
+    struct trace_ring *ring = percpu_trace_ring;
+    uint64_t count = atomic_load_explicit(&ring->count, memory_order_relaxed);
+    struct trace_record *record = &ring->records[count % TRACE_RECORDS];
+    record->event = event;
+    record->a = a;
+    record->b = b;
+    record->c = c;
+    record->time_ns = percpu_operation_now(); /* last: the fields need not outlive a call */
+    atomic_store_explicit(&ring->count, count + 1, memory_order_release);
 }
 
 void percpu_initialize(const struct percpu_config *config)

@@ -97,18 +97,28 @@ void outbox_notify_remote(core_id_t to);
 /* What this core knows about its channels with one peer. The entry of this core itself is that of a
  * peer that never sends: both sides are one part of its own outbox, which nobody writes. */
 struct channel {
-    struct outbox_peer *own;        /* our part for the peer */
-    const struct outbox_peer *peer; /* the peer's part for us */
-    uint32_t head;                  /* of our ring to the peer */
-    uint32_t tail;                  /* of the peer's ring to us */
-    uint32_t credits;               /* free */
-    uint32_t deferred;              /* the peer's requests that we have not answered */
-    uint64_t groups_seen;           /* as we have published it */
-    struct thread_queue waiting;    /* for a credit */
+    struct outbox_peer *own;           /* our part for the peer */
+    const struct outbox_peer *peer;    /* the peer's part for us */
+    struct outbox_signals *own_leaves; /* [percpu_group_count], as above */
+    const struct outbox_signals *peer_leaves;
+    uint32_t head;               /* of our ring to the peer */
+    uint32_t tail;               /* of the peer's ring to us */
+    uint32_t credits;            /* free */
+    uint32_t deferred;           /* the peer's requests that we have not answered */
+    uint64_t groups_seen;        /* as we have published it */
+    struct thread_queue waiting; /* for a credit */
 };
 
+extern PERCORE struct channel percpu_channels[CORE_COUNT_MAX];
+
+static inline struct channel *channel_to(core_id_t to)
+{
+    ASSERT(to.value < percpu_core_count && to.value != percpu_self.value);
+    return &percpu_channels[to.value];
+}
+
 /* signal.c, for drain: takes the signals of one peer. */
-void signal_take(core_id_t from, struct channel *channel);
+void signal_take(struct channel *channel);
 
 /* True if a drain would find something. */
 bool channel_has_work(void);

@@ -4,11 +4,6 @@
  * SIGNALS). */
 #include "outbox.h"
 
-static struct outbox_signals *leaf_in(const struct outbox *outbox, core_id_t peer, uint32_t group)
-{
-    return &outbox->signals[peer.value * percpu_group_count + group];
-}
-
 /* Makes our bit differ from the receiver's acknowledging bit; false if it did already.
  * Equal bits stay equal until we change ours. A pending bit may have been acknowledged with what
  * the receiver saw before our latest stores, unless a fence lies between those and the look at the
@@ -30,9 +25,9 @@ static void send_remote(core_id_t core, uint32_t index, bool interrupt)
 {
     uint32_t group = index / OUTBOX_GROUP_THREADS;
     uint64_t bit = 1ull << (index % OUTBOX_GROUP_THREADS);
-    struct outbox_signals *own = leaf_in(outbox_own(), core, group);
-    const struct outbox *peer = outbox_of_remote(core);
-    const struct outbox_signals *seen = leaf_in(peer, percpu_self, group);
+    const struct channel *channel = channel_to(core);
+    struct outbox_signals *own = &channel->own_leaves[group];
+    const struct outbox_signals *seen = &channel->peer_leaves[group];
     bool is_new = interrupt ? toggle(&own->interrupt, &seen->interrupt_seen, bit)
                             : toggle(&own->unpark, &seen->unpark_seen, bit);
     if (!is_new) {
@@ -40,8 +35,7 @@ static void send_remote(core_id_t core, uint32_t index, bool interrupt)
     }
     TRACE(TRACE_SIGNAL, core.value, index, interrupt);
     PERCPU_PERTURB();
-    if (toggle(&outbox_own()->peers[core.value].groups, &peer->peers[percpu_self.value].groups_seen,
-               1ull << group)) {
+    if (toggle(&channel->own->groups, &channel->peer->groups_seen, 1ull << group)) {
         PERCPU_PERTURB();
         outbox_notify_remote(core);
     }
@@ -93,7 +87,7 @@ static void deliver(uint32_t group, uint64_t pending, bool interrupt)
 
 /* Each fence keeps a later look (leaves, or the thread's own memory) behind the acknowledgement: a
  * sender that found the bit pending relies on that look. */
-void signal_take(core_id_t from, struct channel *channel)
+void signal_take(struct channel *channel)
 {
     uint64_t groups = atomic_load_explicit(&channel->peer->groups, memory_order_acquire);
     uint64_t pending_groups = groups ^ channel->groups_seen;
@@ -104,8 +98,8 @@ void signal_take(core_id_t from, struct channel *channel)
     while (pending_groups != 0) {
         uint32_t group = (uint32_t)__builtin_ctzll(pending_groups);
         pending_groups &= pending_groups - 1;
-        const struct outbox_signals *leaf = leaf_in(outbox_of_remote(from), percpu_self, group);
-        struct outbox_signals *own = leaf_in(outbox_own(), from, group);
+        const struct outbox_signals *leaf = &channel->peer_leaves[group];
+        struct outbox_signals *own = &channel->own_leaves[group];
         uint64_t unparked = acknowledge(&own->unpark_seen, &leaf->unpark);
         uint64_t interrupted = acknowledge(&own->interrupt_seen, &leaf->interrupt);
         outbox_full_fence();

@@ -83,12 +83,12 @@ static void repeat_with_credit(struct thread *thread, const struct percpu_messag
     percpu_thread_ready(thread); /* resume kind is RESTART */
 }
 
-int64_t gate_request_or_repeat(core_id_t to, struct percpu_message request,
+int64_t gate_request_or_repeat(core_id_t to, struct percpu_message *request,
                                thread_continuation continuation)
 {
     struct thread *thread = percpu_current;
-    request.token = percpu_thread_handle(thread);
-    if (percpu_channel_request(to, &request) == RESULT_OK) {
+    request->token = percpu_thread_handle(thread);
+    if (percpu_channel_request(to, request) == RESULT_OK) {
         percpu_thread_wait(thread, continuation);
         return 0;
     }
@@ -102,7 +102,7 @@ int64_t gate_request_or_repeat(core_id_t to, struct percpu_message request,
 static int64_t pass_on(uint64_t core, struct percpu_message call)
 {
     call.kind = PERCPU_MESSAGE_CALL;
-    return gate_request_or_repeat((core_id_t){(uint16_t)core}, call, gate_complete_by_value);
+    return gate_request_or_repeat((core_id_t){(uint16_t)core}, &call, gate_complete_by_value);
 }
 
 /* @impl ATL-LLR-GATE-0020~1 ATL-LLR-GATE-0021~1 ATL-LLR-GATE-0023~2 */

@@ -45,7 +45,7 @@ static int64_t counts_copy(uint64_t core, uint64_t buffer, uint64_t bytes)
     } else if (!thread->is_answered) {
         thread->resume = RESUME_RESTART;
         return gate_request_or_repeat(
-            target, (struct percpu_message){.kind = PERCPU_MESSAGE_INFORMATION}, counts_came);
+            target, &(struct percpu_message){.kind = PERCPU_MESSAGE_INFORMATION}, counts_came);
     }
     int64_t copied =
         gate_copy_to_user(buffer, gate_staging_of_remote(target, GATE_STAGING_COUNTS), bytes);

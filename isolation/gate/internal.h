@@ -27,7 +27,7 @@ enum result gate_copy_to_user(uint64_t to, const void *from, uint64_t bytes);
 /* Sends a request, whose token it sets, for the current thread, which waits for the reply, or
  * queues the thread for a credit and repeats the call then. The handler returns what this returns.
  */
-int64_t gate_request_or_repeat(core_id_t to, struct percpu_message request,
+int64_t gate_request_or_repeat(core_id_t to, struct percpu_message *request,
                                thread_continuation continuation);
 /* Answers a request with one number, which may be a negated errno; and the continuation that ends
  * the wait of the thread and answers its call with it. */

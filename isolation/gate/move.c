@@ -66,7 +66,7 @@ int64_t gate_move_to(struct thread *thread, core_id_t core)
         return 0;
     }
     stage(thread);
-    gate_request_or_repeat(core, (struct percpu_message){.kind = PERCPU_MESSAGE_THREAD_MOVE},
+    gate_request_or_repeat(core, &(struct percpu_message){.kind = PERCPU_MESSAGE_THREAD_MOVE},
                            move_replied);
     if (thread->continuation == move_replied) {
         moving = thread;

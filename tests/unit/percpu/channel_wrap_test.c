@@ -30,7 +30,7 @@ static void count(core_id_t from, const struct percpu_message *reply)
 static void preset(void *none)
 {
     (void)none;
-    struct channel *channel = &channels[1 - percpu_self.value];
+    struct channel *channel = &percpu_channels[1 - percpu_self.value];
     uint32_t position = 0u - BEFORE_WRAP;
     channel->head = channel->tail = position;
     atomic_store_explicit(&channel->own->head, position, memory_order_release);
