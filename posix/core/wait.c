@@ -72,16 +72,31 @@ int64_t posix_wait(struct posix_wait_queue *queue, struct posix_lock *lock, uint
     return result;
 }
 
+uint64_t posix_wake_first(struct posix_wait_queue *queue)
+{
+    struct posix_waiter *waiter = queue->first;
+    if (waiter == NULL) {
+        return 0;
+    }
+    uint64_t handle = waiter->handle;
+    unlink_waiter(queue, waiter);
+    atomic_store_explicit(&waiter->woken, 1, memory_order_release);
+    return handle;
+}
+
+void posix_release_and_unpark(struct posix_lock *lock, uint64_t handle)
+{
+    posix_lock_release(lock);
+    if (handle != 0) {
+        gate_unpark(handle, 0);
+    }
+}
+
 uint32_t posix_wake(struct posix_wait_queue *queue, uint32_t count)
 {
     uint32_t woken = 0;
-    while (woken < count && queue->first != NULL) {
-        struct posix_waiter *waiter = queue->first;
-        uint64_t handle = waiter->handle;
-        unlink_waiter(queue, waiter);
-        atomic_store_explicit(&waiter->woken, 1, memory_order_release);
-        gate_unpark(handle, 0);
-        woken++;
+    for (; woken < count && queue->first != NULL; woken++) {
+        gate_unpark(posix_wake_first(queue), 0);
     }
     return woken;
 }

@@ -70,11 +70,9 @@ static int64_t eventfd_write(struct posix_file *file, struct posix_transfer *fro
         posix_lock_acquire(&counter->lock);
     }
     counter->count += value;
-    if (counter->count != 0) {
-        posix_wake(&counter->readers, 1);
-    }
+    uint64_t handle = counter->count != 0 ? posix_wake_first(&counter->readers) : 0;
     posix_file_notify(file, POSIX_POLL_IN);
-    posix_lock_release(&counter->lock);
+    posix_release_and_unpark(&counter->lock, handle);
     return sizeof(value);
 }
 

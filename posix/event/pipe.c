@@ -43,13 +43,13 @@ static struct pipe_opening *opening_of(const struct pipe *pipe, const struct pos
     return opening;
 }
 
-/* The other end may go on. One waiter is enough: it passes the rest on. */
-static void tell(struct pipe *pipe, enum pipe_end end, uint32_t events)
+/* The other end may go on. One waiter is enough: it passes the rest on. Returns whom to unpark. */
+static uint64_t tell(struct pipe *pipe, enum pipe_end end, uint32_t events)
 {
-    if (pipe->waiting[end].first != NULL) {
-        posix_wake(&pipe->waiting[end], 1);
-    }
+    bool is_awaited = pipe->waiting[end].first != NULL;
+    uint64_t handle = is_awaited ? posix_wake_first(&pipe->waiting[end]) : 0;
     pipe_notify(pipe, end, events);
+    return handle;
 }
 
 /* The bytes that an end may move now, its turn aside; 0: none. */
@@ -117,11 +117,10 @@ static void end_read(struct pipe *pipe, uint64_t bytes)
     } else if (pipe->waiting[PIPE_READ].first != NULL) {
         posix_wake(&pipe->waiting[PIPE_READ], 1);
     }
-    if (was_full && room(pipe) >= PIPE_BYTES_ATOMIC) {
-        tell(pipe, PIPE_WRITE, POSIX_POLL_WRITABLE);
-    }
+    bool has_room = was_full && room(pipe) >= PIPE_BYTES_ATOMIC;
+    uint64_t handle = has_room ? tell(pipe, PIPE_WRITE, POSIX_POLL_WRITABLE) : 0;
     pipe_give_turn(pipe, PIPE_READ);
-    posix_lock_release(&pipe->lock);
+    posix_release_and_unpark(&pipe->lock, handle);
 }
 
 static void end_write(struct pipe *pipe, uint64_t bytes)
@@ -131,11 +130,9 @@ static void end_write(struct pipe *pipe, uint64_t bytes)
     if (pipe->waiting[PIPE_WRITE].first != NULL && room(pipe) >= PIPE_BYTES_ATOMIC) {
         posix_wake(&pipe->waiting[PIPE_WRITE], 1);
     }
-    if (bytes != 0) {
-        tell(pipe, PIPE_READ, POSIX_POLL_READABLE);
-    }
+    uint64_t handle = bytes != 0 ? tell(pipe, PIPE_READ, POSIX_POLL_READABLE) : 0;
     pipe_give_turn(pipe, PIPE_WRITE);
-    posix_lock_release(&pipe->lock);
+    posix_release_and_unpark(&pipe->lock, handle);
 }
 
 /* The page at a place of the ring, which only the thread with the turn touches. */
@@ -237,15 +234,14 @@ static int64_t write_small(struct pipe *pipe, struct posix_transfer *from)
     uint64_t offset = pipe->head % PIPE_PAGE_BYTES;
     bool fits = !pipe->has_turn[PIPE_WRITE] && movable(pipe, PIPE_WRITE, front.bytes) != 0 &&
                 page != NULL && front.bytes <= PIPE_PAGE_BYTES - offset;
+    uint64_t handle = 0;
     if (fits) {
         __builtin_memcpy(page + offset, bytes, front.bytes);
         pipe->head += front.bytes;
-        tell(pipe, PIPE_READ, POSIX_POLL_READABLE);
-    }
-    posix_lock_release(&pipe->lock);
-    if (fits) {
+        handle = tell(pipe, PIPE_READ, POSIX_POLL_READABLE);
         posix_transfer_advance(from, front.bytes);
     }
+    posix_release_and_unpark(&pipe->lock, handle);
     return fits ? (int64_t)front.bytes : 0;
 }
 

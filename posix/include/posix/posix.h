@@ -83,6 +83,10 @@ struct posix_wait_queue {
 int64_t posix_wait(struct posix_wait_queue *queue, struct posix_lock *lock, uint64_t deadline_ns);
 /* Wakes up to count waiters; caller holds the queue's lock. Returns how many. */
 uint32_t posix_wake(struct posix_wait_queue *queue, uint32_t count);
+/* As posix_wake of one, but for the unpark, which comes with the release: on another core the woken
+ * thread would find the lock taken. Returns its handle; 0: nobody waits. */
+uint64_t posix_wake_first(struct posix_wait_queue *queue);
+void posix_release_and_unpark(struct posix_lock *lock, uint64_t handle);
 /* True if the calling thread must return to deliver a signal or to end. */
 bool posix_signal_is_pending(void);
 

@@ -135,6 +135,26 @@ TEST(wake_wakes_as_many_as_told)
 }
 
 /* @verifies ATL-LLR-POSIX-0011~1 */
+TEST(a_wake_may_come_with_the_release)
+{
+    box = (struct box){.deadline_ns = GATE_NEVER};
+    uint64_t parks = shim_park_count();
+    void *waiter = shim_start(wait_once, NULL);
+    shim_await_parks(parks + 1);
+    posix_lock_acquire(&box.lock);
+    uint64_t handle = posix_wake_first(&box.queue);
+    CHECK(handle != 0);
+    CHECK(box.queue.first == NULL && box.queue.last == NULL);
+    CHECK_EQUAL(posix_wake_first(&box.queue), 0);
+    posix_release_and_unpark(&box.lock, handle);
+    shim_join(waiter);
+    CHECK_EQUAL(box.woken, 1);
+    posix_lock_acquire(&box.lock);
+    posix_release_and_unpark(&box.lock, 0); /* nobody */
+    CHECK_EQUAL(box.lock.state, 0);
+}
+
+/* @verifies ATL-LLR-POSIX-0011~1 */
 TEST(wait_ends_at_its_deadline)
 {
     box = (struct box){.deadline_ns = shim_now_ns() + 5000000};

@@ -297,6 +297,18 @@ uint32_t posix_wake(struct posix_wait_queue *queue, uint32_t count)
     return 0;
 }
 
+uint64_t posix_wake_first(struct posix_wait_queue *queue)
+{
+    (void)queue;
+    return 0;
+}
+
+void posix_release_and_unpark(struct posix_lock *lock, uint64_t handle)
+{
+    (void)handle;
+    posix_lock_release(lock);
+}
+
 int64_t gate_park(uint64_t deadline, uint64_t flags)
 {
     (void)deadline;
