@@ -496,9 +496,8 @@ SELDOM static int64_t operate_otherwise(uint64_t address, uint64_t operation, ui
     }
 }
 
-/* @impl ATL-LLR-FUTEX-0006~1 */
-int64_t posix_futex(uint64_t address, uint64_t operation, uint64_t value, uint64_t timeout,
-                    uint64_t address2, uint64_t value3)
+SELDOM static int64_t operate_any(uint64_t address, uint64_t operation, uint64_t value,
+                                  uint64_t timeout, uint64_t address2, uint64_t value3)
 {
     uint32_t command = command_of(operation);
     bool is_wait = command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET;
@@ -524,4 +523,21 @@ int64_t posix_futex(uint64_t address, uint64_t operation, uint64_t value, uint64
         return posix_futex_wake(address, (uint32_t)value, bits);
     }
     return operate_otherwise(address, operation, value, timeout, address2, value3);
+}
+
+/* Locks of threads wait and wake in two ways, which need none of the checks of the others; the rest
+ * is apart, so that these save no registers for it.
+ *
+ * @impl ATL-LLR-FUTEX-0006~1 */
+int64_t posix_futex(uint64_t address, uint64_t operation, uint64_t value, uint64_t timeout,
+                    uint64_t address2, uint64_t value3)
+{
+    bool is_sound = (address & 3) == 0 && address >> USER_BITS == 0;
+    if (is_sound && operation == (FUTEX_WAKE | FUTEX_PRIVATE_FLAG)) {
+        return posix_futex_wake(address, (uint32_t)value, POSIX_FUTEX_ANY);
+    }
+    if (is_sound && operation == (FUTEX_WAIT | FUTEX_PRIVATE_FLAG) && timeout == 0) {
+        return wait(address, (uint32_t)value, POSIX_FUTEX_ANY, GATE_NEVER);
+    }
+    return operate_any(address, operation, value, timeout, address2, value3);
 }
