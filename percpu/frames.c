@@ -161,7 +161,16 @@ void percpu_frame_free(paddr_t frame)
 {
     ASSERT(IS_ALIGNED(frame.value, PAGE_BYTES) && percpu_frame_is_own(frame));
     struct block *block = &blocks[frame.value / LARGE_PAGE_BYTES];
-    bits_change(block, (uint32_t)(frame.value % LARGE_PAGE_BYTES / PAGE_BYTES), 1, true);
+    uint32_t number = (uint32_t)(frame.value % LARGE_PAGE_BYTES / PAGE_BYTES);
+    uint64_t bit = 1ull << number % 64;
+    ASSERT((block->free[number / 64] & bit) == 0);
+    block->free[number / 64] |= bit;
+    block->words |= (uint8_t)(1u << number / 64);
+    percpu_frames_free_count++;
+    block->free_count++;
+    if (block->free_count == 1 || block->free_count == BLOCK_FRAMES) {
+        list_update(block);
+    }
     if (block->list == LIST_FREE && free_block_count > BLOCKS_KEPT) {
         grant_return_surplus();
     }
