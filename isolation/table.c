@@ -33,7 +33,12 @@ unsigned table_run(const struct table_cursor *cursor, uint64_t end)
     const uint64_t *first = cursor->entry[cursor->level];
     const uint64_t *last = first + table_room(cursor, end);
     const uint64_t *entry = first + 1;
-    while (entry < last && *entry == *first) {
+    uint64_t value = *first;
+    while (last - entry >= 4 && entry[0] == value && entry[1] == value && entry[2] == value &&
+           entry[3] == value) {
+        entry += 4; /* stacks and heaps are long runs */
+    }
+    while (entry < last && *entry == value) {
         entry++;
     }
     return (unsigned)(entry - first);
@@ -44,7 +49,7 @@ void table_fill(struct table_cursor *cursor, unsigned count, uint64_t value)
     uint64_t *entry = cursor->entry[cursor->level];
     bool was_used = *entry != 0;
     bool is_used = value != 0;
-#pragma GCC unroll 4 /* stacks and heaps are long runs */
+#pragma GCC unroll 4
     for (unsigned i = 0; i < count; i++) {
         store(&entry[i], value);
     }
