@@ -2,7 +2,7 @@
 /* The pure parsers of what loader and firmware hand over, against arbitrary bytes. The first byte
  * chooses the parser; the rest is its input, in memory of exactly that size. Checksums are mended
  * where a parser wants them, so that the fuzzer gets behind them.
- * @verifies ATL-LLR-BOOT-0002~1 ATL-LLR-BOOT-0003~1 ATL-LLR-BOOT-0004~1 @robust
+ * @verifies ATL-LLR-BOOT-0002~2 ATL-LLR-BOOT-0003~1 ATL-LLR-BOOT-0004~1 @robust
  * @verifies ATL-LLR-BOOT-0005~1 ATL-LLR-BOOT-0006~1 ATL-LLR-BOOT-0007~1 @robust
  * @verifies ATL-LLR-BOOT-0008~1 ATL-LLR-BOOT-0009~1 @robust */
 #include "fuzz.h"

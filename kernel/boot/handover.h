@@ -18,7 +18,7 @@ _Static_assert(MEMORY_ENTRIES_MAX + MEMORY_ENTRIES_OWN <= FACTS_MEMORY_RANGES_MA
                "each range begins where an entry begins or ends: there are never more");
 #define MEMORY_TYPE_RAM 1u           /* E820, PVH and multiboot2 agree */
 #define MEMORY_TYPE_USED 0xffffffffu /* of our own entries: RAM that has something in it */
-#define MEMORY_LOW_END 0x100000ull
+#define MEMORY_LOW_END 0x10000ull    /* below, firmware keeps data and may write at any time */
 
 struct memory_entry {
     uint64_t start, bytes;
@@ -58,7 +58,8 @@ struct memory_entry handover_parse_entry(const uint8_t *bytes);
  *         around; the functions below need RESULT_OK */
 enum result memory_map_check(const struct memory_map *map);
 
-/* Usable memory from MEMORY_LOW_END to limit, into memory, its count and bytes, in facts.
+/* Usable memory from MEMORY_LOW_END, or behind low_page, to limit: into memory, its count and
+ * bytes, in facts.
  * @map of at most MEMORY_ENTRIES_MAX + MEMORY_ENTRIES_OWN */
 void memory_map_build(const struct memory_map *map, uint64_t limit, struct facts *facts);
 

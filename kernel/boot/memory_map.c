@@ -6,7 +6,7 @@
 #define LOW_PAGE_FIRST 0x8000ull
 #define LOW_PAGE_END 0xa0000ull
 
-/* @impl ATL-LLR-BOOT-0002~1 */
+/* @impl ATL-LLR-BOOT-0002~2 */
 enum result memory_map_check(const struct memory_map *map)
 {
     if (map->count == 0 || map->count > MEMORY_ENTRIES_MAX) {
@@ -66,13 +66,13 @@ static uint64_t usable_end(const struct memory_map *map, uint64_t page, uint64_t
     return page;
 }
 
-/* @impl ATL-LLR-BOOT-0002~1 */
+/* @impl ATL-LLR-BOOT-0002~2 */
 void memory_map_build(const struct memory_map *map, uint64_t limit, struct facts *facts)
 {
     facts->memory_range_count = 0;
     facts->info.memory_bytes = 0;
     limit = ALIGN_DOWN(limit, PAGE_BYTES);
-    for (uint64_t page = MEMORY_LOW_END; page < limit;) {
+    for (uint64_t page = MAX(MEMORY_LOW_END, facts->low_page + PAGE_BYTES); page < limit;) {
         uint64_t end = usable_end(map, page, limit);
         if (end > page) {
             facts->memory[facts->memory_range_count++] = (struct memory_range){page, end};
@@ -83,7 +83,7 @@ void memory_map_build(const struct memory_map *map, uint64_t limit, struct facts
     }
 }
 
-/* @impl ATL-LLR-BOOT-0002~1 */
+/* @impl ATL-LLR-BOOT-0002~2 */
 bool memory_map_is_ram(const struct memory_map *map, uint64_t start, uint64_t end)
 {
     return usable_end(map, start, end) >= end;

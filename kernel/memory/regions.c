@@ -15,7 +15,7 @@ SHARED struct region shared_regions[CORE_COUNT_MAX];
 #define THREAD_SHARE_BYTES (64ull << 10) /* one thread of the pool for each of these */
 #define THREADS_MIN 32u
 #define THREADS_MAX 1024u
-#define REGION_SLACK_BYTES (256ull << 10) /* at least this much must remain for the program */
+#define REGION_SLACK_BYTES (64ull << 10) /* at least this much must remain for the program */
 
 #define KERNEL_READ (ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_GLOBAL | ENTRY_NO_EXECUTE)
 #define KERNEL_EXECUTE (ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_GLOBAL)

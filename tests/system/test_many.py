@@ -9,7 +9,7 @@ from atoll.bench.many import run_many
 from atoll.errors import ToolError
 
 COUNT = 8
-SMALLEST_MIB_MAX = 4
+SMALLEST_MIB_MAX = 2
 
 
 # @verifies ATL-LLR-TOOL-0145~1

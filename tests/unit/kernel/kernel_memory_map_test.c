@@ -33,8 +33,8 @@ static void check_range(uint32_t index, uint64_t start, uint64_t end)
     CHECK_EQUAL(facts.memory[index].end, end);
 }
 
-/* @verifies ATL-LLR-BOOT-0002~1 */
-TEST(a_pc_map_gives_sorted_ranges_above_one_mebibyte)
+/* @verifies ATL-LLR-BOOT-0002~2 */
+TEST(a_pc_map_gives_sorted_ranges)
 {
     const struct memory_entry entries[] = {
         {4 * GIB, 2 * GIB, MEMORY_TYPE_RAM},
@@ -44,12 +44,13 @@ TEST(a_pc_map_gives_sorted_ranges_above_one_mebibyte)
         {MIB, 2 * GIB - MIB, MEMORY_TYPE_RAM},
     };
     CHECK_EQUAL(build(entries, 5), RESULT_OK);
-    CHECK_EQUAL(facts.memory_range_count, 2);
-    check_range(0, MIB, 2 * GIB);
-    check_range(1, 4 * GIB, 6 * GIB);
+    CHECK_EQUAL(facts.memory_range_count, 3);
+    check_range(0, 0x10000, 0x9f000);
+    check_range(1, MIB, 2 * GIB);
+    check_range(2, 4 * GIB, 6 * GIB);
 }
 
-/* @verifies ATL-LLR-BOOT-0002~1 */
+/* @verifies ATL-LLR-BOOT-0002~2 */
 TEST(overlapping_and_touching_ram_becomes_one_range)
 {
     const struct memory_entry entries[] = {
@@ -63,7 +64,7 @@ TEST(overlapping_and_touching_ram_becomes_one_range)
     check_range(0, 2 * MIB, 10 * MIB);
 }
 
-/* @verifies ATL-LLR-BOOT-0002~1 */
+/* @verifies ATL-LLR-BOOT-0002~2 */
 TEST(other_types_win_over_ram_in_whole_pages)
 {
     const struct memory_entry entries[] = {
@@ -78,7 +79,7 @@ TEST(other_types_win_over_ram_in_whole_pages)
     check_range(2, 8 * MIB + PAGE_BYTES, 16 * MIB);
 }
 
-/* @verifies ATL-LLR-BOOT-0002~1 */
+/* @verifies ATL-LLR-BOOT-0002~2 */
 TEST(ram_shrinks_to_whole_pages)
 {
     const struct memory_entry entries[] = {{2 * MIB + 1, 3 * PAGE_BYTES, MEMORY_TYPE_RAM},
@@ -88,7 +89,7 @@ TEST(ram_shrinks_to_whole_pages)
     check_range(0, 2 * MIB + PAGE_BYTES, 2 * MIB + 3 * PAGE_BYTES);
 }
 
-/* @verifies ATL-LLR-BOOT-0002~1 */
+/* @verifies ATL-LLR-BOOT-0002~2 */
 TEST(what_is_used_and_the_limit_are_cut_out)
 {
     const struct memory_entry entries[] = {{0, 64 * MIB, MEMORY_TYPE_RAM},
@@ -96,13 +97,18 @@ TEST(what_is_used_and_the_limit_are_cut_out)
                                            {30 * MIB, MIB, MEMORY_TYPE_USED},
                                            {0, 0, MEMORY_TYPE_USED}};
     memory_map_build(map_of(entries, 4), 40 * MIB + 5, &facts);
-    CHECK_EQUAL(facts.memory_range_count, 2);
-    check_range(0, 3 * MIB + PAGE_BYTES, 30 * MIB);
-    check_range(1, 31 * MIB, 40 * MIB);
-    CHECK_EQUAL(facts.info.memory_bytes, 36 * MIB - PAGE_BYTES);
+    CHECK_EQUAL(facts.memory_range_count, 3);
+    check_range(0, 0x10000, MIB);
+    check_range(1, 3 * MIB + PAGE_BYTES, 30 * MIB);
+    check_range(2, 31 * MIB, 40 * MIB);
+    CHECK_EQUAL(facts.info.memory_bytes, 37 * MIB - PAGE_BYTES - 0x10000);
+    facts.low_page = 0x18000;
+    memory_map_build(map_of(entries, 4), 40 * MIB + 5, &facts);
+    check_range(0, 0x19000, MIB);
+    facts.low_page = 0;
 }
 
-/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+/* @verifies ATL-LLR-BOOT-0002~2 @robust */
 TEST(bad_counts_are_refused)
 {
     static struct memory_entry entries[MEMORY_ENTRIES_MAX + 1];
@@ -115,7 +121,7 @@ TEST(bad_counts_are_refused)
     CHECK_EQUAL(facts.memory_range_count, 1);
 }
 
-/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+/* @verifies ATL-LLR-BOOT-0002~2 @robust */
 TEST(an_entry_that_wraps_is_refused)
 {
     const struct memory_entry entries[] = {{MIB, MIB, MEMORY_TYPE_RAM},
@@ -125,7 +131,7 @@ TEST(an_entry_that_wraps_is_refused)
     CHECK_EQUAL(build(reserved, 2), RESULT_FORMAT);
 }
 
-/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+/* @verifies ATL-LLR-BOOT-0002~2 @robust */
 TEST(reserved_up_to_the_top_of_the_address_space_is_cut)
 {
     const struct memory_entry entries[] = {{MIB, MIB, MEMORY_TYPE_RAM},
@@ -135,10 +141,10 @@ TEST(reserved_up_to_the_top_of_the_address_space_is_cut)
     check_range(0, MIB, 3 * MIB / 2);
 }
 
-/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+/* @verifies ATL-LLR-BOOT-0002~2 @robust */
 TEST(nothing_usable_is_reported)
 {
-    const struct memory_entry low[] = {{0, 0xa0000, MEMORY_TYPE_RAM}};
+    const struct memory_entry low[] = {{0, 0x10000, MEMORY_TYPE_RAM}};
     CHECK_EQUAL(build(low, 1), RESULT_NO_MEMORY);
     const struct memory_entry covered[] = {{MIB, MIB, MEMORY_TYPE_RAM}, {0, GIB, RESERVED}};
     CHECK_EQUAL(build(covered, 2), RESULT_NO_MEMORY);
@@ -146,7 +152,7 @@ TEST(nothing_usable_is_reported)
     CHECK_EQUAL(build(empty, 1), RESULT_NO_MEMORY);
 }
 
-/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+/* @verifies ATL-LLR-BOOT-0002~2 @robust */
 TEST(as_many_pieces_as_entries_are_all_kept)
 {
     static struct memory_entry entries[MEMORY_ENTRIES_MAX];
@@ -161,7 +167,7 @@ TEST(as_many_pieces_as_entries_are_all_kept)
     }
 }
 
-/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+/* @verifies ATL-LLR-BOOT-0002~2 @robust */
 TEST(holes_in_one_piece_make_no_more_ranges_than_entries)
 {
     static struct memory_entry entries[MEMORY_ENTRIES_MAX] = {{0, 2 * GIB, MEMORY_TYPE_RAM}};
@@ -172,7 +178,7 @@ TEST(holes_in_one_piece_make_no_more_ranges_than_entries)
     CHECK_EQUAL(facts.memory_range_count, MEMORY_ENTRIES_MAX);
 }
 
-/* @verifies ATL-LLR-BOOT-0002~1 @robust */
+/* @verifies ATL-LLR-BOOT-0002~2 @robust */
 TEST(random_maps_never_give_what_is_not_ram)
 {
     srand(7);
