@@ -53,6 +53,7 @@ noreturn void power_off(void)
 {
     cpu_cli();
     console_panic_begin();
+    power_off_xen();
     soft_off();
     /* Without handlers any fault becomes a triple fault, which resets the machine. */
     cpu_lidt(&(struct cpu_descriptor_table){0});

@@ -51,7 +51,7 @@ for domain in /*.cfg; do
     xl create $domain && echo "created $domain"
     name=$(basename $domain .cfg)
     for second in $(seq 100); do xl list $name >/dev/null 2>&1 || break; sleep 1; done
-    echo "ended $domain"
+    echo "ended $domain: $(sed -n 's/.*has shut down, reason code //p' /var/log/xen/xl-$name.log)"
 done
 poweroff -f
 """
@@ -106,7 +106,7 @@ def _host():
 
 def run_domains(domains, timeout_s):
     """Boots the host and one domain for each (name, image, memory in MiB, cores); the lines that each
-    wrote to the hypervisor's log, and the whole log."""
+    wrote to the hypervisor's log, why each ended as xl says ('0 0x0' is off), and the whole log."""
     hypervisor, kernel, root = _host()
     with tempfile.TemporaryDirectory(prefix="atoll-xen-") as folder:
         files = pathlib.Path(folder, "files")
@@ -128,4 +128,5 @@ def run_domains(domains, timeout_s):
                               (error.stdout or b"").decode("utf-8", "replace")) from None
     text = log.decode("utf-8", "replace").replace("\r", "")
     said = [re.findall(rf"^\(d{number}\) (.*)$", text, re.M) for number in range(1, len(domains) + 1)]
-    return said, " ".join(command) + "\n" + text + errors.decode()
+    ends = re.findall(r"^ended /\S+\.cfg: (.*)$", text, re.M)
+    return said, ends, " ".join(command) + "\n" + text + errors.decode()

@@ -99,6 +99,19 @@ static inline uint64_t cpu_rdtsc(void)
     return high << 32 | low;
 }
 
+/* Calls of the hypervisor, Intel's and AMD's. @argument is read and written by it */
+static inline int64_t cpu_vmcall(uint64_t number, uint64_t command, void *argument)
+{
+    __asm__ volatile("vmcall" : "+a"(number), "+D"(command), "+S"(argument) : : "memory");
+    return (int64_t)number;
+}
+
+static inline int64_t cpu_vmmcall(uint64_t number, uint64_t command, void *argument)
+{
+    __asm__ volatile("vmmcall" : "+a"(number), "+D"(command), "+S"(argument) : : "memory");
+    return (int64_t)number;
+}
+
 CPU_DEFINE_PLAIN(cpu_cli, "cli")
 CPU_DEFINE_PLAIN(cpu_hlt, "hlt")
 CPU_DEFINE_PLAIN(cpu_pause, "pause")

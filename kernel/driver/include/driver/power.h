@@ -4,8 +4,10 @@
 
 #include <stdnoreturn.h>
 
-/* Turns the machine off: ACPI soft-off where it is known, else a reset (which ends QEMU under
- * -no-reboot). The console ends first. Any core and state. */
+/* Turns the machine off: as Xen or ACPI has it where they are known, else a reset (which ends QEMU
+ * under -no-reboot). The console ends first. Any core and state. */
 noreturn void power_off(void);
+/* The same of a domain of Xen; returns elsewhere. */
+void power_off_xen(void);
 
 #endif
