@@ -36,7 +36,6 @@ EXCEPTIONS = {
     ("isolation_gate", "end_machine"): "the end of the cell is the machine's",
     ("isolation", "isolation_gate_page_fill"): "a cell is built with its gate page",
     ("trace", "end_machine"): "an operator asks for it by an NMI",
-    ("trace", "stop_others"): "the rings stand still while they are sent",
 }
 # Facts that the boot core writes before seal; read-only for everybody afterwards.
 FACTS = {"shared_facts", "shared_regions"}

@@ -3,6 +3,7 @@
  * end around the handler of the first. The entry path goes by the table, so that other kernels have
  * nothing of this. A call that waits is repeated from its beginning, and noted again then. */
 #include "../../isolation/gate/internal.h"
+#include "announce.h"
 
 #include <percpu/trace.h>
 
@@ -43,4 +44,5 @@ void __wrap_gate_handlers_choose(uint32_t calls)
         shared_handlers[number] = shared_gate_handlers[number];
         shared_gate_handlers[number] = traced_handlers[number];
     }
+    trace_announce();
 }

@@ -15,7 +15,7 @@
 
     .section .rodata
     .balign 4
-#ifdef ATOLL_DEBUG /* each row leads to noted.S, which calls the handler */
+#if defined(ATOLL_DEBUG) || defined(ATOLL_TRACE) /* each row leads to noted.S, which calls the handler */
 #define HANDLERS posix_handlers
 #undef WITH_FRAME
 #define WITH_FRAME(name) posix_##name

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In debug images the table of Linux calls (calls.S) leads here, and from here to the handlers: so
+/* In debug images and those of ./atoll trace the table of Linux calls (calls.S) leads here, and from here to the handlers: so
  * calls are noted whichever way they came, and posix/ of other images knows nothing of it. */
 #include "frame.h"
 #include "noted.h"

@@ -16,8 +16,8 @@
 #define OPCODE_MOV_EAX 0xb8u
 #define OPCODE_INT3 0xccu
 #define PROT_READ_WRITE 3u
-#ifdef ATOLL_DEBUG
-#define NOTES_ALL_CALLS true /* core/noted.c, for who looks */
+#if defined(ATOLL_DEBUG) || defined(ATOLL_TRACE)
+#define NOTES_ALL_CALLS true /* core/noted.c, core/traced.c */
 #else
 #define NOTES_ALL_CALLS false
 #endif

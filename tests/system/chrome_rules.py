@@ -4,7 +4,7 @@ Perfetto's importer takes them. Knows nothing of our writer."""
 import collections
 import json
 
-PHASES = {"M", "X", "B", "E", "s", "t", "f"}
+PHASES = {"M", "X", "B", "E", "s", "t", "f", "i", "C"}
 METADATA = {"process_name", "thread_name", "process_labels", "process_sort_index", "thread_sort_index"}
 
 
@@ -35,6 +35,11 @@ def _event(row):
         return "an event has a time"
     if row["ph"] == "X" and not _number(row.get("dur")):
         return "a complete event has a duration"
+    if row["ph"] == "i" and row.get("s", "t") not in ("t", "p", "g"):
+        return "an instant is a thread's, a process' or everybody's"
+    if row["ph"] == "C" and not (row.get("args") and all(
+            isinstance(v, (int, float)) and not isinstance(v, bool) for v in row["args"].values())):
+        return "a counter counts numbers"
     if row["ph"] in "stf" and ("id" not in row or not row.get("cat")):
         return "a flow event has an id and a category"
     return None

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 
-from broken import JUMP_TO_SELF, UD2, put
+from broken import JUMP_TO_SELF, UD2
 from chrome_rules import wrong_in
 from lib import FULL, ONE, PAIRWISE, ROOT, host_test, system_test
 
@@ -17,7 +17,7 @@ from atoll.trace.records import parse_rings
 
 RECORDS_MAX = 32768  # TRACE_RECORDS of percpu/trace.h
 STATUS_PANIC = 255
-LINE = re.compile(r"\[(\d+):(\d+):(\d+)\.(\d+)\] \(\S+\) (\w+): \{ cpu_id = (\d+) \}, \{ (.*) \}$")
+LINE = re.compile(r"\[(\d+):(\d+):(\d+)\.(\d+)\] \(\S+\) ([\w:]+): \{ cpu_id = (\d+) \}, \{ (.*) \}$")
 
 
 def fail_unless(holds, text, log=""):
@@ -28,16 +28,17 @@ def fail_unless(holds, text, log=""):
 class Trace:
     """A folder that ./atoll trace has written."""
 
-    def __init__(self, guest, *words, options=(), status=0, stdout=b"done\n", kernel=None):
+    def __init__(self, guest, *words, options=(), status=0, stdout=b"done\n", kernel=None, program=None):
         self._place = tempfile.TemporaryDirectory(prefix="atoll-test-")
         self.folder = pathlib.Path(self._place.name) / "trace"
-        program = guest.build("traced.c")
+        program = program or guest.build("traced.c")
         parts = guest.parts("trace")
         done = guest.tool("trace", "--ring", guest.ring, "--cores", guest.cores, "--machine", guest.machine,
                           "--kernel", kernel or parts[0], "--posix", parts[1], program, *words, "-o",
                           self.folder, *options)
         self.log = done.stderr.decode()
-        fail_unless(done.returncode == status and done.stdout == stdout,
+        self.output = re.fullmatch(stdout, done.stdout)
+        fail_unless(done.returncode == status and self.output,
                     f"status {done.returncode}, output {done.stdout}", self.log)
         self.guest = guest
 
@@ -69,18 +70,19 @@ class Trace:
         return done.stdout.decode()
 
 
-# @verifies ATL-LLR-TOOL-0601~1 ATL-LLR-DEBUG-0600~1 ATL-LLR-DEBUG-0601~1
+# @verifies ATL-LLR-TOOL-0601~1 ATL-LLR-DEBUG-0600~1 ATL-LLR-DEBUG-1190~1 ATL-LLR-POSIX-1190~1
 @system_test(matrix=FULL, libc=("musl",), cores=(1, 2), timeout_s=60)
 def test_babeltrace_reads_every_event(guest):
     with Trace(guest, "turns", "50") as trace:
         events, warnings = trace.events()
         fail_unless(warnings == "", "babeltrace2 warns", warnings)
         rings = trace.cores()
-        kept = sum(len(core.records) for core in rings)
+        kept = sum(len(ring.records) for core in rings for _, ring in core.rings())
         fail_unless(len(events) == kept and len(rings) == guest.cores, f"{len(events)} of {kept}")
         names = {event for _, event, *_ in events}
         wanted = {"switch", "interrupt", "fault", "ready", "park", "unpark", "gate_enter", "gate_leave",
-                  "resume"}
+                  "resume", "posix:thread", "posix:syscall_enter", "posix:syscall_leave", "posix:block",
+                  "posix:futex_wake"}
         wanted |= {"send", "receive", "signal", "idle"} if guest.cores > 1 else set()
         fail_unless(wanted <= names, f"no event of {wanted - names}")
         last = [fields for _, event, _, fields in events if event == "gate_enter"][-1]
@@ -109,19 +111,21 @@ def test_messages_come_after_they_were_sent(guest):
         fail_unless(count >= 12 and "thread_create" in kinds, f"{count} messages of {kinds}")
 
 
-# @verifies ATL-LLR-PERCPU-0600~1 ATL-LLR-DEBUG-0601~1
+# @verifies ATL-LLR-PERCPU-0600~1 ATL-LLR-TOOL-1192~1
 @system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2), timeout_s=60)
 def test_what_was_pushed_out_is_counted(guest):
+    """Read only when the program writes its last line and when the machine has ended: what the ring could not hold is
+    missing, exactly. While the kernel runs its oldest record may be about to be overwritten."""
     made = {}
     for calls in (1000, 40000):
-        with Trace(guest, "yield", str(calls)) as trace:
+        with Trace(guest, "yield", str(calls), options=("--every", "60m")) as trace:
             core = trace.cores()[0]
             made[calls] = core.dropped + len(core.records)
             if calls == 40000:
-                fail_unless(len(core.records) == RECORDS_MAX, f"{len(core.records)} records")
+                fail_unless(RECORDS_MAX - 1 <= len(core.records) < made[calls], f"{len(core.records)} records")
                 _, warnings = trace.events()
                 fail_unless(f"discarded {core.dropped} events" in warnings, "CTF tells it", warnings)
-                fail_unless(f"{core.dropped:,} older ones dropped" in trace.summary(), "so does the summary")
+                fail_unless(f"{core.dropped:,} dropped" in trace.summary(), "so does the summary")
             else:
                 fail_unless(core.dropped == 0, "nothing was dropped")
     # Two records a call. What the rest of the program makes is the same but for interrupts of the timer and
@@ -142,7 +146,7 @@ def test_json_has_tracks_and_arrows(guest):
             fail_unless({(core, "process_name", f"core {core}"), (core, "thread_name", "kernel")} <= names,
                         f"core {core} has its tracks")
         threads = {row["tid"] for row in rows if row["ph"] == "X" and row["name"] == "runs"}
-        fail_unless((0, "thread_name", "thread 0") in names and len(threads) > 1, "threads have tracks")
+        fail_unless((0, "thread_name", "traced (1)") in names and len(threads) > 1, "threads have tracks")
         slices = [row for row in rows if row["ph"] == "X"]
         fail_unless(all(row["dur"] >= 0 for row in slices), "a slice has a length")
         starts = {row["id"]: row for row in rows if row["ph"] == "s"}
@@ -176,6 +180,8 @@ def test_the_rules_find_what_is_wrong(_):
                 *around, {**start, "ts": 10}, {**end, "ts": 10}),
             "flow without an end": document(*around, start), "flow without a start": document(*around, end),
             "backwards": document(*around, {**start, "ts": 3}, end), "no category": document(*around, {**start, "cat": ""}),
+            "instant of nobody": document(event("i", 1, s="x")), "counter without a number": document(event("C", 1)),
+            "counter of a text": document(event("C", 1, args={"value": "1"})),
             "unbound": document(*around, start, {**end, "bp": ""})}.items():
         fail_unless(wrong_in(broken) is not None, f"the rules take what is wrong: {name}")
 
@@ -251,14 +257,15 @@ def test_a_kernel_that_hangs_still_tells(guest):
                         f"the last that core 0 did is to enter the call that hangs, not {last}")
 
 
-# @verifies ATL-LLR-DEBUG-0601~1
-@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2))
-def test_a_panic_sends_the_rings(guest):
-    image = bytearray(guest.pack(guest.build("crash_null.c"), variant="trace"))
-    put(image, Elf(guest.parts("trace")[0].read_bytes(), "kernel").symbols()["gate_upcall_fault"], UD2)
-    result = guest.boot(bytes(image)).expect(status=STATUS_PANIC)
-    last = parse_rings(result.rings)[0].records[-1]
-    result.expect_that(last.name == "fault" and last.fields["address"] == 0, f"the last is {last}")
+# @verifies ATL-LLR-DEBUG-1190~1 ATL-LLR-TOOL-1191~1
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2), timeout_s=60)
+def test_a_panic_leaves_its_trace(guest):
+    with tempfile.TemporaryDirectory() as folder:
+        kernel = patched_kernel(guest, folder, "gate_handle_exit", UD2)
+        with Trace(guest, "yield", "10", status=STATUS_PANIC, kernel=kernel) as trace:
+            last = trace.cores()[0].records[-1]
+            fail_unless(last.name == "gate_enter" and last.fields["call"] == 0,
+                        f"the last that core 0 did is to enter the call that panics, not {last}")
 
 
 # @verifies ATL-LLR-DEBUG-0600~1
@@ -267,4 +274,6 @@ def test_other_images_do_not_trace_the_gate(guest):
     symbols = Elf(guest.parts()[0].read_bytes(), "kernel").symbols()
     fail_unless("gate_handle_park" in symbols and "traced_park" not in symbols, "no second table")
     result = guest.run(guest.build("hello.c")).expect(stdout=b"Hello, world!\n")
-    fail_unless(result.rings == b"", "nothing is sent")
+    fail_unless(result.rings == b"", "nothing is announced")
+    symbols = Elf(guest.parts()[1].read_bytes(), "library OS").symbols()
+    fail_unless("posix_syscall_report" in symbols and "posix_trace_rings" not in symbols, "no rings in posix/")

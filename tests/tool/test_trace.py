@@ -4,6 +4,7 @@ import json
 import pathlib
 import struct
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -12,11 +13,18 @@ from atoll.errors import ToolError
 from atoll.trace.chrome import chrome_json
 from atoll.trace.command import duration
 from atoll.trace.ctf import metadata
-from atoll.trace.records import events, message_kinds, parse_rings
+from atoll.trace.records import KERNEL as KERNEL_RING
+from atoll.trace.memory import Reader, Space, _Ring, _SlotRing
+from atoll.trace.program import CALL, SPAN, program_slices
+from atoll.trace.records import MAGIC, MAGIC_NAMES, MAGIC_POSIX, MAGIC_PROGRAM, events, message_kinds, parse_rings, piece
 from atoll.trace.summary import percentile, summary, time_text
 from atoll.trace.timeline import IDLE, KERNEL, RUN, messages, queue_waits, spans
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/system"))
+
+from chrome_rules import wrong_in  # noqa: E402
+
 NUMBERS = {event.name: event.number for event in events().values()}
 
 
@@ -51,8 +59,8 @@ class RecordsTest(unittest.TestCase):
         for cut in range(len(good)):
             with self.assertRaisesRegex(ToolError, "the trace is not whole"):
                 parse_rings(good[:cut])
-        for data in (ring(1, 2, []), ring(0, 2, []), ring(0, 1, []) * 2, ring(0, 65, []), b"x" * 32,
-                     ring(0, 1, [(1, 999)]), ring(0, 1, [(1, 0)]),
+        for data in (ring(1, 2, []), ring(0, 2, []), ring(0, 1, [(1, "idle")]) * 2, ring(0, 65, []), b"x" * 32,
+                     ring(0, 1, [(1, 999)]), ring(0, 1, [(1, "begin")]), ring(0, 1, [(1, 0)]),
                      ring(0, 1, [(2, "idle"), (1, "idle")]), good + b"x"):
             with self.assertRaisesRegex(ToolError, "the trace is not whole"):
                 parse_rings(data)
@@ -91,13 +99,202 @@ class TimelineTest(unittest.TestCase):
                          [(40, 1, 90, 0), (10, 0, 30, 1)])
 
 
+class FakeMemory:
+    """Physical memory in the hands of a test: what the machine does between two looks is what it does here."""
+
+    def __init__(self, size):
+        self.bytes = bytearray(size)
+        self.meanwhile = []     # done one by one behind each read of a counter
+
+    def read(self, address, count):
+        data = bytes(self.bytes[address:address + count]) if address + count <= len(self.bytes) else None
+        if count == 8 and address == 0 and self.meanwhile:
+            self.meanwhile.pop(0)()
+        return data
+
+    def write(self, address, data):
+        self.bytes[address:address + len(data)] = data
+
+    def count(self, value):
+        self.write(0, struct.pack("<Q", value))
+
+
+class RingTest(unittest.TestCase):
+    """One ring of 4 slots of 16 bytes: sequence or number, and a value."""
+    SLOTS = 4
+
+    def _ring(self, kind):
+        self.memory = FakeMemory(8 + 16 * self.SLOTS)
+        return kind(self.memory.read, b"x", 0, 0, 8, self.SLOTS, 16)
+
+    def _put(self, first, end):
+        for position in range(first, end):
+            self.memory.write(8 + position % self.SLOTS * 16, struct.pack("<QQ", position + 1, position))
+        self.memory.count(end)
+
+    @staticmethod
+    def _values(pieces):
+        return [(made, [value for _, value in struct.iter_unpack("<QQ", data)]) for made, data in pieces]
+
+    # @verifies ATL-LLR-TOOL-1191~1
+    def test_each_record_is_taken_once(self):
+        for kind in (_Ring, _SlotRing):
+            ring = self._ring(kind)
+            self.assertEqual(ring.poll(False), [])
+            for first in range(0, 21, 3):
+                self._put(first, first + 3)
+                self.assertEqual(self._values(ring.poll(False)), [(first + 3, [first, first + 1, first + 2])])
+                self.assertEqual(ring.poll(False), [])
+            self.assertEqual(self._values(ring.poll(True)), [(21, [])])
+
+    # @verifies ATL-LLR-TOOL-1192~1
+    def test_what_was_overwritten_is_not_taken(self):
+        for kind, kept in ((_Ring, [7, 8, 9]), (_SlotRing, [6, 7, 8, 9])):
+            ring = self._ring(kind)
+            self._put(0, 10)
+            self.assertEqual(self._values(ring.poll(False)), [(10, kept)])
+            self.assertEqual(self._values(self._ring(kind).poll(True)), [(0, [])])
+
+    # @verifies ATL-LLR-TOOL-1192~1
+    def test_what_is_overwritten_while_it_is_read_is_not_taken(self):
+        for kind, kept in ((_Ring, []), (_SlotRing, [3])):
+            ring = self._ring(kind)
+            self._put(0, 4)
+            self.memory.meanwhile = [lambda: self.memory.count(7)]  # three more begin behind the first look
+            self.assertEqual(self._values(ring.poll(False)), [(4, kept)] if kept else [])
+            self._put(4, 7)
+            self.assertEqual(self._values(ring.poll(True))[0], (7, [4, 5, 6]))
+
+    # @verifies ATL-LLR-TOOL-1192~1
+    def test_a_slot_that_is_not_filled_is_awaited_and_at_last_counted(self):
+        ring = self._ring(_SlotRing)
+        self._put(0, 3)
+        self.memory.write(8 + 16, bytes(8))  # position 1
+        self.assertEqual(self._values(ring.poll(False)), [(1, [0])])
+        self.memory.write(8 + 16, struct.pack("<Q", 2))
+        self.assertEqual(self._values(ring.poll(False)), [(3, [1, 2])])
+        self._put(3, 6)
+        self.memory.write(8, bytes(8))  # position 4
+        self.assertEqual(self._values(ring.poll(True)), [(4, [3]), (6, [5]), (6, [])])
+
+    # @verifies ATL-LLR-TOOL-1193~1 @robust
+    def test_a_counter_that_goes_back_ends_the_ring(self):
+        ring = self._ring(_SlotRing)
+        self._put(0, 3)
+        self.assertEqual(len(ring.poll(False)), 1)
+        self.memory.count(2)
+        self.assertEqual(ring.poll(False), [])
+        self._put(3, 4)
+        self.assertEqual((ring.poll(True), ring.is_broken), ([], True))
+
+
+class SpaceTest(unittest.TestCase):
+    # @verifies ATL-LLR-TOOL-1190~1 @robust
+    def test_page_tables_are_walked_as_far_as_there_is_memory(self):
+        memory = FakeMemory(0x400000)
+        memory.word = lambda address: int.from_bytes(memory.read(address, 8) or b"", "little")
+        for table, index, entry in ((0x1000, 3, 0x2000 | 7), (0x2000, 0, 0x3000 | 7), (0x3000, 0, 0x4000 | 7),
+                                    (0x4000, 5, 0x5000 | 1 << 63 | 5), (0x4000, 6, 0x7000 | 1), (0x4000, 7, 0x8000),
+                                    (0x4000, 8, 0x7fff000 | 1), (0x3000, 1, 0x200000 | 0x80 | 1)):
+            memory.write(table + index * 8, struct.pack("<Q", entry))
+        memory.write(0x5ffc, b"abcd")
+        memory.write(0x7000, b"efgh")
+        memory.write(0x234567, b"large")
+        space, base = Space(memory, 0x1000), 3 << 39
+        self.assertEqual(space.read(base + 0x5ffc, 8), b"abcdefgh")
+        self.assertEqual(space.read(base + 0x234567, 5), b"large")
+        for address in (base + 0x6ffe, base + 0x7000, base + 0x8000, base + (1 << 30), 0):
+            self.assertIsNone(space.read(address, 4), hex(address))
+
+    # @verifies ATL-LLR-TOOL-1193~1 @robust
+    def test_what_a_machine_announces_is_judged(self):
+        memory = FakeMemory(1 << 16)
+        memory.word = lambda address: int.from_bytes(memory.read(address, 8) or b"", "little")
+        good = struct.pack("<8sIIQQQ", b"ALTRACE2", 1, 4, 0x1000, 0, 0x2000)
+        for cut in range(len(good)):
+            reader = Reader(memory, lambda _: 0, 60)
+            reader.feed(good[:cut])
+            self.assertEqual(reader.finish(), b"")
+        for wrong in (b"x" + good[1:], good[:8] + struct.pack("<II", 65, 4) + good[16:],
+                      good[:8] + struct.pack("<II", 1, 1 << 21) + good[16:]):
+            reader = Reader(memory, lambda _: 0, 60)
+            reader.feed(wrong)
+            self.assertEqual(reader.finish(), b"")
+        reader = Reader(memory, lambda _: 0, 60)
+        reader.feed(good)
+        core, = parse_rings(reader.finish())
+        self.assertEqual((core.records, core.dropped), ([], 0))
+        reader = Reader(memory, lambda _: 0, 60)
+        reader.feed(good[:-8] + struct.pack("<Q", 1 << 40))
+        with self.assertRaisesRegex(ToolError, "make no sense"):
+            reader.finish()
+
+
+def slot(name, thread, time, *fields, text=b""):
+    body = b"".join(struct.pack("<q", field) for field in fields) + text
+    return struct.pack("<QQII", 1, time, NUMBERS[name], thread) + body.ljust(104, b"\0")
+
+
+def text(data):
+    return struct.pack("<I", len(data)) + data
+
+
+def program(posix=(), own=(), names=()):
+    """What one core's program and posix/ noted; times are as they are."""
+    rows = struct.pack("<QQ48x", 0, 1 << 32) + b"".join(text(name).ljust(64, b"\0") for name in names)
+    kernel = piece(MAGIC, 0, 1, 0, b"")
+    return kernel + piece(MAGIC_NAMES, 0, 1, len(rows) // 64, rows) + b"".join(
+        piece(magic, 0, 1, len(slots), b"".join(slots)) for magic, slots in ((MAGIC_POSIX, posix), (MAGIC_PROGRAM, own)))
+
+
+class ProgramTest(unittest.TestCase):
+    # @verifies ATL-LLR-TOOL-1193~1 @robust
+    def test_slots_without_sense_are_counted(self):
+        good = slot("counter", 1, 20, 1, -5)
+        core, = parse_rings(program(own=[good, slot("syscall_enter", 1, 21, 0, 0, 0, 0), slot("switch", 1, 22),
+                                         good[:16] + struct.pack("<I", 999) + good[20:],
+                                         good[:8] + struct.pack("<Q", (1 << 64) - 1) + good[16:], good],
+                                    names=[b"depth\nx"]))
+        self.assertEqual([record.fields for record in core.program.records], 2 * [{"name": "depth?x", "value": -5}])
+        self.assertEqual((core.program.dropped, core.program.gaps), (4, [(1, 1)] * 4))
+        core, = parse_rings(program(own=[slot("marker", 1, 9, text=struct.pack("<I", 1 << 31) + b"y" * 100),
+                                         slot("instant", 1, 10, 77, 0)]))
+        self.assertEqual([record.fields for record in core.program.records],
+                         [{"text": "y" * 100}, {"name": "name 77", "value": 0}])
+
+    # @verifies ATL-LLR-TOOL-1195~1
+    def test_slices_lie_in_each_other_whatever_is_missing(self):
+        read, close = 0, 3
+        cores = parse_rings(program(
+            posix=[slot("syscall_leave", 1, 5, read, 0), slot("syscall_enter", 1, 20, read, 9, 0, 0),
+                   slot("syscall_enter", 1, 30, close, 0, 0, 0), slot("syscall_leave", 1, 35, close, -9),
+                   slot("thread", 1, 1, 4, text=text(b"main"))],
+            own=[slot("end", 1, 2, 0), slot("begin", 1, 10, 1), slot("marker", 1, 12, text=text(b"B|1|in|ner")),
+                 slot("end", 1, 40, 0), slot("begin", 2, 15, 2), slot("marker", 2, 50, text=text(b"C|1|n|x"))],
+            names=[b"outer", b"other"]))
+        slices, points = program_slices(cores)
+        self.assertEqual([(s.kind, s.thread, s.name, s.start, s.end) for s in slices],
+                         [(CALL, 1, "close", 30, 35), (CALL, 1, "read", 20, 40), (SPAN, 1, "in|ner", 12, 40),
+                          (SPAN, 1, "outer", 10, 50), (SPAN, 2, "other", 15, 50)])
+        self.assertEqual([(p.name, p.is_counter) for p in points], [("C|1|n|x", False)])
+        self.assertIsNone(wrong_in(chrome_json(cores)))
+
+    # @verifies ATL-LLR-TOOL-0600~1
+    def test_pieces_of_a_ring_are_joined_and_gaps_counted(self):
+        def part(made, times):
+            return piece(MAGIC, 0, 1, made, b"".join(struct.pack("<QIIQQ", t, 2, 0, 0, 0) for t in times))
+        core, = parse_rings(part(2, [1, 2]) + part(7, [3, 4]) + part(9, []))
+        self.assertEqual(([r.time for r in core.records], core.gaps), ([1, 2, 3, 4], [(2, 3), (4, 2)]))
+        with self.assertRaisesRegex(ToolError, "overlap"):
+            parse_rings(part(2, [1, 2]) + part(3, [3, 4]))
+
+
 class OutputTest(unittest.TestCase):
     # @verifies ATL-LLR-TOOL-0603~1
     def test_summary(self):
         text = summary(parse_rings(ring(0, 1, ONE_CORE, dropped=1234)))
         self.assertEqual(text.splitlines(), [
-            "core 0: program 41.8 %, kernel 18.7 %, idle 39.6 %, of 910 ns; 13 records, 1,234 older ones "
-            "dropped",
+            "core 0: program 41.8 %, kernel 18.7 %, idle 39.6 %, of 910 ns; 13 records, 1,234 dropped",
             "wait in a run queue: 1: 50 % 50 ns, 90 % 50 ns, 99 % 50 ns, longest 50 ns",
             "gate calls: 3",
             "  unpark                 2  half within 10 ns, longest 50 ns",
@@ -117,8 +314,9 @@ class OutputTest(unittest.TestCase):
     def test_metadata_names_every_event_and_quotes_the_program(self):
         text = metadata('prog "a\\b" \n ü')
         self.assertIn('program = "prog \\"a\\\\b\\" ? ?";', text)
-        for name in NUMBERS:
-            self.assertIn(f'name = "{name}";', text)
+        for event in events().values():
+            name = event.name if event.ring == KERNEL_RING else f"{event.ring}:{event.name}"
+            self.assertTrue(f'name = "{name}";' in text, name)
 
     # @verifies ATL-LLR-TOOL-0602~1
     def test_json_of_empty_rings(self):

@@ -5,7 +5,7 @@ From the guest: 0xA7, stream (u8), length (u16, little-endian, 1..4096), payload
   1 standard output   2 standard error   3 kernel log (shown with --verbose)
   4 exit record       5 kernel errors (always shown)
   6 files handed back at the end (--out, see receive.py)
-  7 trace rings at the end (./atoll trace, see trace/records.py)
+  7 where the trace rings lie (./atoll trace, see trace/memory.py)
 To the guest: 0xA7, 0, length (u16), payload; length 0 is the end of input. Input is sent once the
 guest has sent its first frame: before that its serial port may not be set up.
 The exit record is 4 bytes: kind (0 exit, 1 signal, 2 kernel panic, 3 refused to boot), status,

@@ -126,6 +126,17 @@ static inline uint64_t instruction_rdtsc(void)
     return (uint64_t)high << 32 | low;
 }
 
+/* RDTSCP: the time, and as what the kernel numbers the core of that instant. SDM volume 2,
+ * "RDTSCP".
+ */
+static inline uint64_t instruction_rdtscp(uint32_t *core)
+{
+    uint32_t low;
+    uint32_t high;
+    __asm__ volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(*core));
+    return (uint64_t)high << 32 | low;
+}
+
 /* RDTSC, not before earlier loads: or time could seem to go back between cores. SDM volume 2,
  * "RDTSC". */
 static inline uint64_t instruction_rdtsc_ordered(void)

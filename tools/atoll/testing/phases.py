@@ -71,6 +71,7 @@ class FastPhase(ProgramPhase):
         "check/size": [PYTHON, TOOLS / "size.py"],  # @impl ATL-LLR-TOOL-0052~1
         "check/gate_document": [PYTHON, TOOLS / "generated.py"],
         "check/trace_events": [PYTHON, ROOT / "debug/generate_trace.py", "--document",
+                               ROOT / "posix/include/atoll/trace_abi.h", "--document",
                                ROOT / "docs/DEBUGGING.md", "--check"],
         "check/posix_document": [PYTHON, ROOT / "posix/generate_document.py", "--check"],
         "check/trace": [PYTHON, ROOT / "certification/bin/trace_check.py"],

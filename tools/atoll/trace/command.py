@@ -3,6 +3,7 @@
 `--summary` tells what is in a folder that was written so; `--core-file` writes one of what a core file has."""
 import argparse
 import contextlib
+import functools
 import mmap
 import pathlib
 import signal
@@ -10,20 +11,23 @@ import sys
 import tempfile
 import threading
 
+from atoll.build import build_image_parts
+from atoll.console import STREAM_LOG, STREAM_OUTPUT, STREAM_TRACE
 from atoll.core_file import rings_of
-from atoll.console import STREAM_LOG, STREAM_TRACE
+from atoll.elf import Elf
 from atoll.errors import ToolError
 from atoll.monitor import Monitor, monitor_arguments
 from atoll.options import add_image_options, add_machine_options, settings_from, split_command
 from atoll.run import run_program
 from atoll.trace.chrome import chrome_json
 from atoll.trace.ctf import write_ctf
+from atoll.trace.memory import GuestMemory, Reader
 from atoll.trace.records import parse_rings
 from atoll.trace.summary import summary
 
 RINGS, JSON, CTF = "rings", "trace.json", "ctf"
 STATUS_NO_TRACE = 123
-STATUS_TERMINATED = 128 + 15  # debug/trace/send.c ends a machine as SIGTERM would
+STATUS_TERMINATED = 128 + 15  # debug/trace/announce.c ends a machine as SIGTERM would
 ANSWER_SECONDS = 5.0
 AUDIT_LINE = b"atoll: audit: "  # kernel/main/core.c
 VARIANT = "trace"
@@ -44,9 +48,9 @@ def trace_parser():
                                     "       ./atoll trace --core-file FILE -o DIR\n"
                                     "       ./atoll trace --summary DIR",
         description="Runs a static Linux program as ./atoll run does, on a kernel that notes every event, "
-                    f"and writes what its cores noted into a new folder: {CTF}/ in the Common Trace Format, "
+                    f"and writes what its cores, its library OS and the program itself noted into a new folder: {CTF}/ in the Common Trace Format, "
                     f"for babeltrace2; {JSON} for ui.perfetto.dev; and {RINGS}, as the machine sent them.",
-        epilog="Options stand before the program, but for -o and --for, which may also be last. Ctrl-C ends "
+        epilog="Options stand before the program, but for -o, --for and --every, which may also be last. Ctrl-C ends "
                "the program and keeps its trace. The exit status is that of ./atoll run, or "
                f"{STATUS_NO_TRACE} instead of 0 if no trace came; 0 if --for or Ctrl-C ended the program.")
     add_image_options(parser)
@@ -54,6 +58,9 @@ def trace_parser():
     parser.add_argument("-o", "--output", metavar="DIR", help="where the trace goes; must not exist")
     parser.add_argument("--for", dest="seconds", type=duration, metavar="TIME",
                         help="end the program when it has run for this time, as 5s or 500ms")
+    parser.add_argument("--every", dest="every_s", type=duration, default=0.02, metavar="TIME",
+                        help="how often the machine's rings are read while it runs (20ms); what is overwritten "
+                             "before it is read is counted")
     parser.add_argument("--core-file", metavar="FILE",
                         help="run nothing: write the trace that a core file of ./atoll run --crash or ./atoll core has")
     parser.add_argument("--summary", metavar="DIR", help="tell what is in a trace that was written")
@@ -61,9 +68,9 @@ def trace_parser():
 
 
 def _trailing(command):
-    """Splits off -o DIR and --for TIME behind the program's arguments: (command, options)."""
+    """Splits off -o DIR, --for TIME and --every TIME behind the program's arguments: (command, options)."""
     options = []
-    while len(command) > 2 and command[-2] in ("-o", "--output", "--for"):
+    while len(command) > 2 and command[-2] in ("-o", "--output", "--for", "--every"):
         options = command[-2:] + options
         command = command[:-2]
     return command, options
@@ -103,12 +110,12 @@ def read_trace(folder):
 
 # @impl ATL-LLR-TOOL-0604~1 ATL-LLR-TOOL-0605~1
 class _Ender:
-    """Ends a machine so that it sends its rings: core 0 by itself at the first NMI, or wherever it hangs at
+    """Ends a machine: core 0 by itself at the first NMI, or wherever it hangs at
     the second; where that does not help either, QEMU. It does so when the program has run for a time
     (None: for ever), or when it is asked."""
 
-    def __init__(self, monitor, seconds, has_begun):
-        self._monitor, self._seconds, self._has_begun = monitor, seconds, has_begun
+    def __init__(self, monitor, seconds):
+        self._monitor, self._seconds = monitor, seconds
         self._is_running = False
         self._is_over = threading.Event()
         self._timer = None
@@ -142,7 +149,7 @@ class _Ender:
             monitor = Monitor(self._monitor)
             for command in ("inject-nmi", "inject-nmi", "quit"):
                 monitor.execute(command)
-                if self._is_over.wait(ANSWER_SECONDS) or self._has_begun():
+                if self._is_over.wait(ANSWER_SECONDS):
                     return
         except (OSError, ToolError):
             pass  # QEMU is gone
@@ -199,16 +206,16 @@ def _trace_core_file(path, output):
 def _trace_program(arguments, command):
     settings = _settings(arguments, command[0])
     folder = _new_folder(arguments.output)
-    rings = bytearray()
+    rings = b""
     try:
-        status = _run(arguments, command, settings, rings)
+        status, rings = _run(arguments, command, settings)
     finally:
         if not rings:
             folder.rmdir()
     if not rings:
-        print("atoll: the machine sent no trace", file=sys.stderr)
+        print("atoll: the machine did not say where its trace is", file=sys.stderr)
         return status or STATUS_NO_TRACE
-    print(write_trace(folder, bytes(rings), " ".join(command)), file=sys.stderr)
+    print(write_trace(folder, rings, " ".join(command)), file=sys.stderr)
     return status
 
 
@@ -218,20 +225,44 @@ def write_trace(folder, rings, title):
     cores = parse_rings(rings)
     write_ctf(folder / CTF, cores, title)
     (folder / JSON).write_text(chrome_json(cores))
-    kept = sum(len(core.records) for core in cores)
+    kept = sum(len(ring.records) for core in cores for _, ring in core.rings())
     plural = "s" if len(cores) > 1 else ""
     return (f"atoll: {folder}: {kept:,} records of {len(cores)} core{plural}. babeltrace2 {folder}; "
             f"{folder / JSON} in ui.perfetto.dev; ./atoll trace --summary {folder}")
 
 
-def _run(arguments, command, settings, rings):
-    with tempfile.TemporaryDirectory(prefix="atoll-") as place:
+def _posix_symbols(settings):
+    """posix_symbol of Reader: of whichever library OS the image gets."""
+    find, chosen = settings.find_parts or build_image_parts, [settings.posix]
+
+    def found(variant, net):
+        parts = find(variant, net)
+        chosen[0] = settings.posix or parts[1]
+        return parts
+
+    @functools.cache
+    def symbols():
+        return Elf(pathlib.Path(chosen[0]).read_bytes(), str(chosen[0])).symbols()
+    settings.find_parts = found
+    return lambda name: symbols()[name]
+
+
+def _run(arguments, command, settings):
+    """(exit status, the rings)"""
+    memory = GuestMemory(settings.memory, settings.machine)
+    reader = Reader(memory, _posix_symbols(settings), arguments.every_s)
+    with contextlib.closing(memory), tempfile.TemporaryDirectory(prefix="atoll-") as place:
         monitor = pathlib.Path(place) / "monitor"
-        ender = _Ender(monitor, arguments.seconds, lambda: bool(rings))
+        ender = _Ender(monitor, arguments.seconds)
         try:
             with _interrupt_asks(ender):
-                status = run_program(command, arguments, settings, monitor_arguments(monitor),
-                                     {STREAM_TRACE: rings.extend, STREAM_LOG: ender.feed_log})
+                status = run_program(command, arguments, settings,
+                                     (*monitor_arguments(monitor), *memory.arguments()),
+                                     {STREAM_TRACE: reader.feed, STREAM_LOG: ender.feed_log,
+                                      STREAM_OUTPUT: lambda _: reader.poll()})
         finally:
             ender.stop()
-    return 0 if ender.has_acted and status == STATUS_TERMINATED else status
+            rings = reader.finish()
+        if reader.broken_count:
+            print(f"atoll: the program has written over {reader.broken_count} of its trace rings", file=sys.stderr)
+    return 0 if ender.has_acted and status == STATUS_TERMINATED else status, rings
