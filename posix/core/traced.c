@@ -48,13 +48,20 @@ void __wrap_posix_thread_begin(struct posix_thread *self);
 
 /* ---- the rings */
 
+/* Not by the table, over which the program can write. */
+static struct atoll_trace_ring *ring_of(uint32_t core, enum atoll_trace_source source)
+{
+    struct atoll_trace_ring *first = (struct atoll_trace_ring *)(posix_trace_rings + 1);
+    return &first[core * ATOLL_TRACE_SOURCES + source];
+}
+
 /* A slot of the core on which this runs, with all but what it says. Time and core are of one
  * instant, as in atoll_trace_note. */
 static struct atoll_trace_slot *claim(enum atoll_trace_source source, uint32_t event)
 {
     uint32_t core;
     uint64_t tsc = instruction_rdtscp(&core);
-    struct atoll_trace_ring *ring = posix_trace_rings->rings[source][core];
+    struct atoll_trace_ring *ring = ring_of(core, source);
     uint64_t position = __atomic_fetch_add(&ring->claimed, 1, __ATOMIC_RELAXED);
     struct atoll_trace_slot *slot = &ring->slots[position % ATOLL_TRACE_SLOTS];
     slot->tsc = tsc;
@@ -74,7 +81,9 @@ static void note(enum atoll_trace_event event, const uint64_t fields[ATOLL_TRACE
 {
     if (posix_trace_rings != NULL) {
         struct atoll_trace_slot *slot = claim(ATOLL_TRACE_POSIX, event);
-        __builtin_memcpy(slot->u.fields, fields, sizeof(slot->u.fields));
+        for (uint32_t i = 0; i < ATOLL_TRACE_FIELDS; i++) {
+            slot->u.fields[i] = fields[i];
+        }
         publish(slot);
     }
 }
@@ -120,17 +129,15 @@ static void make_rings(void)
         posix_report("no trace of the program: no memory for its rings");
         return;
     }
-    struct atoll_trace_ring *ring = (struct atoll_trace_ring *)(rings + 1);
-    for (uint32_t core = 0; core < posix_info.core_count; core++) {
-        for (uint32_t source = 0; source < ATOLL_TRACE_SOURCES; source++) {
-            rings->rings[source][core] = ring++;
-        }
-    }
     rings->core_count = posix_info.core_count;
     rings->tsc_base = posix_info.tsc_base;
     rings->tsc_multiplier = posix_info.tsc_multiplier;
     rings->magic = ATOLL_TRACE_MAGIC;
     __atomic_store_n(&posix_trace_rings, rings, __ATOMIC_RELEASE);
+    for (uint32_t core = 0; core < posix_info.core_count; core++) {
+        rings->rings[ATOLL_TRACE_PROGRAM][core] = ring_of(core, ATOLL_TRACE_PROGRAM);
+        rings->rings[ATOLL_TRACE_POSIX][core] = ring_of(core, ATOLL_TRACE_POSIX);
+    }
 }
 
 /* ---- where the program finds them */

@@ -43,39 +43,38 @@ static struct atoll_trace_rings *atoll_trace_rings ATOLL_TRACE_UNUSED;
 static int atoll_trace_marker ATOLL_TRACE_UNUSED = ATOLL_TRACE_NOT_OPENED;
 static __thread uint32_t atoll_trace_thread ATOLL_TRACE_UNUSED;
 
-/* Where there are no rings. @impl ATL-LLR-POSIX-1193~1 */
-static inline void atoll_trace_write(uint32_t event, const char *name, uint64_t value)
+/* The file for events where there are no rings; below 0: there is none. */
+static inline int atoll_trace_open(void)
+{
+    int expected = ATOLL_TRACE_NOT_OPENED;
+    int file = open("/sys/kernel/tracing/trace_marker", O_WRONLY | O_CLOEXEC);
+    if (!__atomic_compare_exchange_n(&atoll_trace_marker, &expected, file, 0, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE)) {
+        if (file >= 0) {
+            (void)close(file);
+        }
+        file = expected;
+    }
+    return file;
+}
+
+/* @impl ATL-LLR-POSIX-1193~1 */
+static inline void atoll_trace_write(int file, uint32_t event, const char *name, uint64_t value)
 {
     char text[ATOLL_TRACE_NAME_BYTES + 64];
-    int length = 0, file = __atomic_load_n(&atoll_trace_marker, __ATOMIC_ACQUIRE);
-    if (file == ATOLL_TRACE_NOT_OPENED) {
-        int expected = file;
-        file = open("/sys/kernel/tracing/trace_marker", O_WRONLY | O_CLOEXEC);
-        if (!__atomic_compare_exchange_n(&atoll_trace_marker, &expected, file, 0, __ATOMIC_ACQ_REL,
-                                         __ATOMIC_ACQUIRE)) {
-            if (file >= 0) {
-                (void)close(file);
-            }
-            file = expected;
-        }
-    }
-    if (file < 0) {
-        return;
-    }
+    int length = 0, process = (int)getpid();
     switch (event) {
     case ATOLL_TRACE_EVENT_BEGIN:
-        length = snprintf(text, sizeof(text), "B|%d|%.59s", (int)getpid(), name);
+        length = snprintf(text, sizeof(text), "B|%d|%.59s", process, name);
         break;
     case ATOLL_TRACE_EVENT_END:
-        length = snprintf(text, sizeof(text), "E|%d", (int)getpid());
+        length = snprintf(text, sizeof(text), "E|%d", process);
         break;
     case ATOLL_TRACE_EVENT_COUNTER:
-        length =
-            snprintf(text, sizeof(text), "C|%d|%.59s|%lld", (int)getpid(), name, (long long)value);
+        length = snprintf(text, sizeof(text), "C|%d|%.59s|%lld", process, name, (long long)value);
         break;
     default:
-        length =
-            snprintf(text, sizeof(text), "I|%d|%.59s %lld", (int)getpid(), name, (long long)value);
+        length = snprintf(text, sizeof(text), "I|%d|%.59s %lld", process, name, (long long)value);
         break;
     }
     ssize_t written = write(file, text, (size_t)length);
@@ -104,17 +103,25 @@ static inline uint64_t atoll_trace_name(uint64_t *site, const char *text)
     return (uint64_t)index + 1;
 }
 
-/* What only the first event of a place or of a thread needs. 0: it was written elsewhere. */
+/* What only the first event of a place or of a thread needs, and each one where there are no rings;
+ * the name, 0: there are none. */
 static __attribute__((noinline, cold, unused)) uint64_t
 atoll_trace_first(uint64_t *site, uint32_t event, const char *text, uint64_t value)
 {
-    int error = errno;
+    int error, file = __atomic_load_n(&atoll_trace_marker, __ATOMIC_ACQUIRE);
+    if (file == -1) {
+        return 0;
+    }
+    error = errno;
     uint64_t name = __atomic_load_n(site, __ATOMIC_ACQUIRE);
-    name = name != 0 ? name : atoll_trace_name(site, text);
-    if (name == 0) {
-        atoll_trace_write(event, text, value);
-    } else if (atoll_trace_thread == 0) {
+    if (name == 0 && file == ATOLL_TRACE_NOT_OPENED) {
+        name = atoll_trace_name(site, text);
+        file = name == 0 ? atoll_trace_open() : file;
+    }
+    if (name != 0 && atoll_trace_thread == 0) {
         atoll_trace_thread = (uint32_t)syscall(SYS_gettid);
+    } else if (name == 0 && file >= 0) {
+        atoll_trace_write(file, event, text, value);
     }
     errno = error;
     return name;

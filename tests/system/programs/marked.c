@@ -113,6 +113,7 @@ static void write_over(void)
     require(rings != NULL, "rings");
     ATOLL_TRACE_INSTANT("before", 1);
     struct atoll_trace_ring *ring = rings->rings[ATOLL_TRACE_PROGRAM][0];
+    struct atoll_trace_ring *posix = rings->rings[ATOLL_TRACE_POSIX][0];
     for (uint64_t i = 1; i < 5; i++) { /* slots that claim to be whole */
         struct atoll_trace_slot *slot = &ring->slots[ring->claimed % ATOLL_TRACE_SLOTS];
         memset(slot, 0xff, sizeof(*slot));
@@ -123,8 +124,9 @@ static void write_over(void)
         slot->sequence = ++ring->claimed;
     }
     rings->name_count = 0xffffffff;
+    memset(&rings->rings[ATOLL_TRACE_POSIX], 0xff, sizeof(rings->rings[ATOLL_TRACE_POSIX]));
     rings->names[5].bytes = 0xffffffff;
-    rings->rings[ATOLL_TRACE_POSIX][0]->claimed += 1ull << 62;
+    posix->claimed += 1ull << 62;
 }
 
 int main(int argument_count, char **arguments)

@@ -20,7 +20,7 @@ def _microseconds(nanoseconds):
 
 
 def _name(kind, process, track, name):
-    return {"ph": "M", "name": kind, "pid": process, "tid": track, "args": {"name": name}}
+    return {"ph": "M", "name": kind, "pid": process, "tid": track, "ts": 0, "args": {"name": name}}
 
 
 def _slice(process, track, span, name, arguments, category):
