@@ -12,6 +12,7 @@ from test_gdb import converse, packet
 
 from atoll.live.line import Line
 from atoll.testing.results import TestFailure
+from atoll.trace.command import read_trace
 
 LOOKS = 20
 
@@ -69,6 +70,26 @@ def test_live_tables(guest):
         events = json.loads((folder / "trace.json").read_text())
         if not events or not (folder / "ctf" / "metadata").exists():
             raise TestFailure("the trace is empty")
+
+
+# @verifies ATL-LLR-TOOL-1197~1
+@system_test(matrix=EACH, timeout_s=100, libc=("musl",), cores=(2,))
+def test_live_trace_goes_on(guest):
+    """Many looks are one trace, longer than the ring, in which each record is once or counted."""
+    with beating(guest) as session:
+        folder = session.line.with_name("trace")
+        live(guest, session, "trace", "-o", folder, "--count", "100")
+        cores = read_trace(folder)
+        with Line(str(session.line)) as line:
+            made = [line.trace(core)[0] for core in range(guest.cores)]
+        for core, limit in zip(cores, made):
+            total = len(core.records) + core.dropped
+            sent = [record.fields["sequence"] for record in core.records if record.name == "send"]
+            if not 0 < total <= limit or len(sent) != len(set(sent)):
+                raise TestFailure(f"core {core.number}: {len(core.records)} and {core.dropped} dropped, of {limit}")
+        if max(len(core.records) for core in cores) <= 512:
+            raise TestFailure(f"no more than a ring holds: {[len(core.records) for core in cores]}")
+        live(guest, session, "trace", "-o", folder.with_name("timed"), "--for", "1ms").has("records of")
 
 
 # @verifies ATL-LLR-DEBUG-0750~1 ATL-LLR-DEBUG-0752~1

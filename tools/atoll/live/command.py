@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`./atoll live`: looks into a machine that runs, over its debug line, and does not stop it."""
 import argparse
+import contextlib
 import pathlib
 import sys
 import time
@@ -11,7 +12,7 @@ from atoll.live.strace import add_options, strace
 from atoll.live.tables import TABLES, Top
 from atoll.options import port_number
 from atoll.trace.command import duration, write_trace
-from atoll.trace.records import HEADER, MAGIC
+from atoll.trace.records import MAGIC, piece
 
 HELP = """what to show:
   cores     what each core does, for how long it did something and nothing
@@ -22,7 +23,8 @@ HELP = """what to show:
   gate      how often each core's kernel was entered
   irqs      interrupts and exceptions of each core
   strace    the program's system calls as they are made, until it ends or Ctrl-C (-e, -p, -c, --start)
-  trace     the cores' trace rings, into a new folder (-o DIR), as ./atoll trace writes one
+  trace     the cores' trace rings, into a new folder (-o DIR), as ./atoll trace writes one; with --for, --every or
+            --count over and over, each time what is new
 """
 
 
@@ -37,6 +39,8 @@ def live_parser():
     parser.add_argument("--every", type=duration, metavar="TIME", help="look again after TIME, until Ctrl-C")
     parser.add_argument("--count", type=int, metavar="N", help="as --every, but N looks only")
     parser.add_argument("-o", "--output", metavar="DIR", help="of trace: where it goes; must not exist")
+    parser.add_argument("--for", dest="seconds", type=duration, metavar="TIME",
+                        help="of trace: collect what is noted for so long; else one look")
     add_options(parser)
     return parser
 
@@ -51,6 +55,8 @@ def live_command(words):
     arguments = parser.parse_args(words)
     if (arguments.what == "trace") != (arguments.output is not None):
         parser.error("trace, and nothing else, goes to -o DIR")
+    if arguments.seconds is not None and arguments.what != "trace":
+        parser.error("--for is for trace")
     if arguments.count is not None and arguments.count < 1:
         parser.error("--count: give 1 or more")
     if arguments.what == "strace":
@@ -58,7 +64,7 @@ def live_command(words):
     with Line(arguments.address) as line:
         count = line.core_count()
         if arguments.what == "trace":
-            return _save_trace(line, count, arguments.output)
+            return _save_trace(line, count, arguments)
         _show(line, count, arguments)
     return 0
 
@@ -81,20 +87,36 @@ def _show(line, count, arguments):
         shown += 1
 
 
-# @impl ATL-LLR-TOOL-0931~1
-def _save_trace(line, count, output):
-    rings = bytearray()
-    for core in range(count):
-        said = line.trace(core)
-        if said is None:
-            raise ToolError(f"core {core} does not answer", "a trace is of all cores")
-        made, records = said
-        rings += HEADER.pack(MAGIC, core, count, made, len(records) // 32) + records
-    folder = pathlib.Path(output)
+# @impl ATL-LLR-TOOL-0931~1 ATL-LLR-TOOL-1197~1
+def _save_trace(line, count, arguments):
+    """One look, or as many as --every, --count and --for say: each adds what is new."""
+    pieces, made_before = [], [0] * count
+    is_once = arguments.every is None and arguments.count is None and arguments.seconds is None
+    looks = 1 if is_once else arguments.count
+    end = time.monotonic() + arguments.seconds if arguments.seconds is not None else None
+    with contextlib.suppress(KeyboardInterrupt):
+        while looks is None or looks > 0:
+            for core in range(count):
+                pieces.append(_new_records(line, core, count, made_before))
+            looks = looks - 1 if looks is not None else None
+            if looks == 0 or (end is not None and time.monotonic() >= end):
+                break
+            time.sleep(arguments.every or 0)
+    if len(pieces) < count:
+        raise ToolError("no core was asked before the end", "a trace is of all cores")
+    folder = pathlib.Path(arguments.output)
     try:
         folder.mkdir()
     except OSError as error:
         raise ToolError(f"{folder}: {error.strerror}",
                         "give the path of a folder that is not there yet") from None
-    print(write_trace(folder, bytes(rings), "a machine that runs"), file=sys.stderr)
+    print(write_trace(folder, b"".join(pieces), "a machine that runs"), file=sys.stderr)
     return 0
+
+
+def _new_records(line, core, count, made_before):
+    said = line.trace(core, made_before[core])
+    if said is None or said[0] < made_before[core]:
+        raise ToolError(f"core {core} does not answer", "a trace is of all cores")
+    made_before[core] = said[0]
+    return piece(MAGIC, core, count, *said)

@@ -163,15 +163,17 @@ class Line:
         data = self.ask(core, "GATE", size=COUNT.size)
         return [value for value, in COUNT.iter_unpack(data)] if data else None
 
-    def trace(self, core):
-        """The core's trace ring as one moment left it: (made, bytes of records, oldest first)."""
+    def trace(self, core, known=0):
+        """The core's trace ring as one moment left it: (made, bytes of records, oldest first). Of the records made
+        since boot the first `known` are left out."""
         data = self.ask(core, "TRACE_KEEP", size=TRACE.size)
         if not data or len(data) != TRACE.size:
             return None
         made, kept = TRACE.unpack(data)
+        first = max(0, kept - (made - known))
         records, size = bytearray(), 32
-        while len(records) < kept * size:
-            piece = self.ask(core, "TRACE", len(records) // size, size)
+        while len(records) < (kept - first) * size:
+            piece = self.ask(core, "TRACE", first + len(records) // size, size)
             if not piece:
                 return None
             records += piece
