@@ -2,17 +2,19 @@
 /* The console on a device that breaks every rule at any time: whatever it does, the driver ends
  * each call, starts the device a bounded number of times, and has another line for what the program
  * says.
- * @verifies ATL-LLR-VIRTIO-0009~1 ATL-LLR-VIRTIO-0010~1 ATL-LLR-VIRTIO-0012~1 ATL-LLR-VIRTIO-0013~1
+ * @verifies ATL-LLR-VIRTIO-0009~1 ATL-LLR-VIRTIO-0010~1 ATL-LLR-VIRTIO-0012~2 ATL-LLR-VIRTIO-0013~2
  * @robust */
 #include "hostile_device.h"
 
 #include "console.c"
 
 #define STEPS_MAX 256u
-#define QUEUES 6u
+#define QUEUES FAKE_QUEUES
+#define MESSAGES_MAX 16u
 #define STARTS_MAX 5u
 
 const struct console_line *shared_console_line;
+const struct console_line *shared_console_log;
 static uint64_t other_bytes;
 
 static uint32_t other_send(const uint8_t *bytes, uint32_t count)
@@ -34,28 +36,71 @@ void console_log(enum console_stream level, const char *format, ...)
     FUZZ_REQUIRE(format != NULL && level <= CONSOLE_ERROR);
 }
 
+/* What it is told by the control queue it answers at once, as QEMU does, or as the input has it:
+ * with messages of any port and event, names of any length, or not at all. */
+static void answer(uint32_t queue)
+{
+    uint32_t id = 0, room = 0, left = MESSAGES_MAX;
+    bool is_to_write = false;
+    const struct control *heard;
+    while (queue == CONTROL_IN_QUEUE + 1 && !hostile_is_spoiled && left-- > 0 &&
+           (heard = fake_next(queue, &id, &room, &is_to_write)) != NULL) {
+        FUZZ_REQUIRE(room == offsetof(struct control, name) && !is_to_write);
+        FUZZ_REQUIRE(heard->port <= PORT_NUMBER_MAX && heard->value == 1);
+        uint32_t to_id = 0, what = (uint32_t)fuzz_take(hostile_input, 1);
+        struct control *to = fake_next(CONTROL_IN_QUEUE, &to_id, &room, &is_to_write);
+        if (to != NULL) {
+            FUZZ_REQUIRE(room == sizeof(*to) && is_to_write);
+            uint16_t event = (what & 8) != 0 ? EVENT_PORT_NAME : EVENT_PORT_ADD;
+            *to = (struct control){.port = what & 7, .event = event, .name = "atoll.log"};
+            uint32_t bytes = what >= LIE_MIN ? (uint32_t)fuzz_take(hostile_input, 1) : sizeof(*to);
+            for (uint32_t i = 0; what >= LIE_MIN && i < 16; i++) {
+                ((uint8_t *)to)[i] = (uint8_t)fuzz_take(hostile_input, 1);
+            }
+            fake_use(CONTROL_IN_QUEUE, to_id, bytes);
+        }
+        if ((what & 16) == 0) {
+            fake_use(queue, id, 0);
+        }
+    }
+}
+
 static void begin(struct fuzz_input *input_bytes)
 {
     hostile_make(VIRTIO_CONSOLE, input_bytes);
+    fake.on_notify = answer;
     shared_facts.virtio_console = fake_place;
     console = (struct virtio_device){0};
-    input_at = input_end = output_bytes = starts_told = 0;
-    is_on = is_input_wanted = is_port_open = false;
+    memset(ports, 0, sizeof(ports));
+    starts_told = 0;
+    is_on = is_input_wanted = false;
     memset(control_in, 0, sizeof(control_in));
-    control_in[0] = (struct control){.port = PORT, .event = EVENT_PORT_ADD};
     shared_console_line = &other;
+    shared_console_log = NULL;
     virtio_console_attach();
 }
 
-static void send_some(void)
+static void send_some(uint32_t (*send_to)(const uint8_t *bytes, uint32_t count))
 {
     static const uint8_t text[2 * BUFFER_BYTES];
     uint32_t count = (uint32_t)fuzz_take(hostile_input, 2) % sizeof(text);
     uint64_t before = other_bytes;
-    uint32_t sent = shared_console_line->send(text, count);
+    uint32_t sent = send_to(text, count);
     FUZZ_REQUIRE(sent <= count);
     /* A device that is off takes nothing, and nothing is lost. */
     FUZZ_REQUIRE(is_on || other_bytes - before == sent);
+}
+
+static void check_ports(void)
+{
+    for (uint32_t i = 0; i < PORTS; i++) {
+        const struct port *port = &ports[i];
+        FUZZ_REQUIRE(port->input_at <= port->input_end && port->input_end <= BUFFER_BYTES);
+        FUZZ_REQUIRE(port->output_bytes <= BUFFER_BYTES && port->number <= PORT_NUMBER_MAX);
+        FUZZ_REQUIRE(i == PORT_PROGRAM || !port->is_there || port->number > 0);
+        FUZZ_REQUIRE(i == PORT_PROGRAM || !port->is_there ||
+                     port->number != ports[PORT_PROGRAM].number);
+    }
 }
 
 void fuzz_one(const uint8_t *bytes, size_t size)
@@ -72,7 +117,8 @@ void fuzz_one(const uint8_t *bytes, size_t size)
             hostile_do(what & 7, queue);
             break;
         case 3:
-            send_some();
+            send_some((what & 8) != 0 && shared_console_log != NULL ? shared_console_log->send
+                                                                    : shared_console_line->send);
             break;
         case 4:
             while (shared_console_line->receive != NULL && shared_console_line->receive(&byte)) {
@@ -91,8 +137,7 @@ void fuzz_one(const uint8_t *bytes, size_t size)
         default:
             (void)shared_console_line->is_idle();
         }
-        FUZZ_REQUIRE(input_at <= input_end && input_end <= BUFFER_BYTES);
-        FUZZ_REQUIRE(output_bytes <= BUFFER_BYTES);
+        check_ports();
     }
     FUZZ_REQUIRE(fake.resets <= 2 * STARTS_MAX + 2);
 }

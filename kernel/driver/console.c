@@ -52,9 +52,10 @@ static uint32_t ring_piece(const struct ring *ring, const uint8_t **at)
 /* Set before seal: IMAGE_FLAG_FRAMED, IMAGE_FLAG_VERBOSE. */
 static SHARED uint32_t shared_console_flags;
 SHARED const struct console_line *shared_console_line;
+SHARED const struct console_line *shared_console_log;
 /* Core 0's, from console_start_interrupts on. */
 static PERCORE bool has_interrupts;
-static PERCORE bool is_dead; /* the line took nothing for too long */
+static PERCORE bool is_dead, is_log_dead; /* the line took nothing for too long */
 static PERCORE uint8_t enabled;
 static PERCORE struct ring transmit, receive;
 static PERCORE struct input input;
@@ -102,11 +103,11 @@ static void pump(void)
 }
 
 /* All of it, waiting a bounded time for each piece. False: gave up. */
-static bool write_polled(const uint8_t *bytes, uint64_t count)
+static bool write_polled(const struct console_line *line, const uint8_t *bytes, uint64_t count)
 {
     uint64_t begin = cpu_rdtsc();
     while (count > 0) {
-        uint32_t sent = shared_console_line->send(bytes, (uint32_t)count);
+        uint32_t sent = line->send(bytes, (uint32_t)count);
         if (sent > 0) {
             begin = cpu_rdtsc();
         } else if (cpu_rdtsc() - begin > ANSWER_CYCLES_MAX) {
@@ -124,7 +125,7 @@ static void flush_ring(void)
     const uint8_t *at;
     while (is_buffered() && ring_used(&transmit) > 0 && !is_dead) {
         uint32_t piece = ring_piece(&transmit, &at);
-        is_dead = !write_polled(at, piece);
+        is_dead = !write_polled(shared_console_line, at, piece);
         transmit.tail += piece;
     }
 }
@@ -160,22 +161,34 @@ int64_t console_write(uint32_t stream, const void *data, uint64_t bytes)
     return (int64_t)taken;
 }
 
-void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes)
+static bool write_frames(const struct console_line *line, uint32_t stream, const uint8_t *from,
+                         uint64_t bytes)
 {
-    const uint8_t *from = data;
     uint8_t header[HEADER_BYTES];
-    flush_ring();
-    if (is_buffered() && is_dead) {
-        return;
-    }
-    while (bytes > 0) {
+    bool is_taken = true;
+    while (bytes > 0 && is_taken) {
         uint64_t piece = MIN(bytes, CONSOLE_PAYLOAD_BYTES_MAX);
-        if (!write_polled(header, make_header(header, stream, piece)) ||
-            !write_polled(from, piece)) {
-            return;
-        }
+        is_taken = write_polled(line, header, make_header(header, stream, piece)) &&
+                   write_polled(line, from, piece);
         from += piece;
         bytes -= piece;
+    }
+    return is_taken;
+}
+
+/* @impl ATL-LLR-BOOT-1121~1 */
+void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes)
+{
+    bool is_log = stream == CONSOLE_LOG || stream == CONSOLE_ERROR;
+    if (is_log && shared_console_log != NULL && !is_log_dead) {
+        is_log_dead = !write_frames(shared_console_log, stream, data, bytes);
+        if (!is_log_dead) {
+            return;
+        }
+    }
+    flush_ring();
+    if (!is_buffered() || !is_dead) {
+        (void)!write_frames(shared_console_line, stream, data, bytes);
     }
 }
 

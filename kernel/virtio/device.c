@@ -133,7 +133,7 @@ static enum result route(const struct virtio_device *device)
     return read(device, CONFIG_VECTOR) == 0 ? RESULT_OK : RESULT_IO;
 }
 
-/* @impl ATL-LLR-VIRTIO-0004~3 ATL-LLR-VIRTIO-0009~1 */
+/* @impl ATL-LLR-VIRTIO-0004~4 ATL-LLR-VIRTIO-0009~1 */
 static enum result queue_start(struct virtio_device *device, uint32_t core, uint32_t index)
 {
     const struct facts_virtio *place = device->place;

@@ -13,10 +13,10 @@
 #define VIRTIO_NETWORK 1u
 #define VIRTIO_CONSOLE 3u
 #define VIRTIO_ENTROPY 4u
-#define VIRTIO_QUEUES_MAX 4u
+#define VIRTIO_QUEUES_MAX 8u
 #define VIRTIO_PAIR 2u /* queues */
 #define VIRTIO_MSIX_ENTRY_BYTES 16u
-#define VIRTIO_QUEUE_SIZE 4u /* of a queue that brings no memory of its own */
+#define VIRTIO_QUEUE_SIZE 8u /* of a queue that brings no memory of its own */
 
 /* PERCORE, so that devices can be given physical addresses. */
 struct virtio_device {

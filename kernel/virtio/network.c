@@ -295,7 +295,7 @@ static int64_t kick(uint64_t flags)
     return count;
 }
 
-/* @impl ATL-LLR-VIRTIO-0803~1 ATL-LLR-VIRTIO-0004~3 */
+/* @impl ATL-LLR-VIRTIO-0803~1 ATL-LLR-VIRTIO-0004~4 */
 void virtio_network_start(void)
 {
     uint32_t core = percpu_self.value;

@@ -89,7 +89,7 @@ def echo(guest, word, count, core=0, **boot):
     return result
 
 
-# @verifies ATL-LLR-VIRTIO-0803~1 ATL-LLR-ISOL-0800~1 ATL-LLR-VIRTIO-0004~3 ATL-LLR-VIRTIO-0008~2
+# @verifies ATL-LLR-VIRTIO-0803~1 ATL-LLR-ISOL-0800~1 ATL-LLR-VIRTIO-0004~4 ATL-LLR-VIRTIO-0008~2
 @system_test(matrix=FULL, libc=("musl",), cores=(1, 2))
 def test_port_is_told(guest):
     result = guest.boot(pack(guest, "info", verbose=True), qemu=net_arguments("user", MAC, guest.machine))

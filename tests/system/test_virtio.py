@@ -26,7 +26,7 @@ def device(guest, name, *settings):
     return "-device", ",".join((f"virtio-{name}-pci", *settings))
 
 
-# @verifies ATL-LLR-VIRTIO-0008~2 ATL-LLR-VIRTIO-0009~1 ATL-LLR-VIRTIO-0012~1
+# @verifies ATL-LLR-VIRTIO-0008~2 ATL-LLR-VIRTIO-0009~1 ATL-LLR-VIRTIO-0012~2 ATL-LLR-TOOL-1122~1
 @system_test(matrix=PAIRWISE, libc=("musl",))
 def test_console_carries_output_and_errors(guest):
     result = guest.run(guest.build("hello.c"), console="virtio", verbose=True)
@@ -35,7 +35,7 @@ def test_console_carries_output_and_errors(guest):
     result.expect_that(not result.kernel_errors, "no device breaks a rule")
 
 
-# @verifies ATL-LLR-VIRTIO-0012~1
+# @verifies ATL-LLR-VIRTIO-0012~2
 @system_test(matrix=PAIRWISE, libc=("musl",), size=(0, 1, 4095, 4096, 4097, 300000))
 def test_console_carries_input(guest):
     data = random.Random(guest.size).randbytes(guest.size)
@@ -43,14 +43,14 @@ def test_console_carries_input(guest):
     result.expect(stdout=data, stderr=f"{guest.size} bytes\n".encode(), status=7)
 
 
-# @verifies ATL-LLR-VIRTIO-0012~1
+# @verifies ATL-LLR-VIRTIO-0012~2
 @system_test(matrix=PAIRWISE, libc=("musl",))
 def test_console_input_waits_for_a_late_reader(guest):
     data = random.Random(5).randbytes(60000)
     guest.run(guest.build("machine.c"), "late", stdin=data, console="virtio").expect(stdout=data)
 
 
-# @verifies ATL-LLR-VIRTIO-0012~1
+# @verifies ATL-LLR-VIRTIO-0012~2
 @system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2), timeout_s=120)
 def test_console_carries_sixteen_mebibytes(guest):
     data = random.Random(16).randbytes(MIB) * 16
@@ -58,7 +58,7 @@ def test_console_carries_sixteen_mebibytes(guest):
     result.expect(stdout=data, stderr=b"16777216 bytes\n")
 
 
-# @verifies ATL-LLR-VIRTIO-0012~1
+# @verifies ATL-LLR-VIRTIO-0012~2
 @system_test(matrix=PAIRWISE, libc=("musl",), what=(("cores", 0, 0), ("nothing", 1, 0), ("abort", 0, 6)))
 def test_console_carries_how_it_ended(guest):
     word, status, signal = guest.what
@@ -87,7 +87,7 @@ def test_console_with_a_page_for_each_queue(guest):
     result.expect(stdout=data)
 
 
-# @verifies ATL-LLR-VIRTIO-0012~1 @robust
+# @verifies ATL-LLR-VIRTIO-0012~2 @robust
 @system_test(matrix=PAIRWISE, libc=("musl",), cores=(1,))
 def test_serial_port_stays_where_there_is_no_virtio_console(guest):
     image = guest.pack(guest.build("hello.c"), console="virtio")
@@ -138,7 +138,7 @@ def test_device_behind_a_bridge_is_found(guest):
     result.expect_that(b"the entropy device adds to the generator" in result.outcome.log, "it answers")
 
 
-# @verifies ATL-LLR-VIRTIO-0012~1 @robust
+# @verifies ATL-LLR-VIRTIO-0012~2 @robust
 @system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2))
 def test_console_carries_the_report_of_a_panic(guest):
     image = bytearray(guest.pack(guest.build("streams.c"), console="virtio"))

@@ -7,6 +7,7 @@ import os
 import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -21,6 +22,7 @@ from atoll.net import net_arguments
 QEMU = "qemu-system-x86_64"
 MACHINES = ("q35", "microvm")
 CONSOLES = ("serial", "virtio")
+LOG_PORT = "atoll.log"  # kernel/virtio/console.h
 CORES_MAX = 64
 LEAVE_SECONDS = 2.0   # from the exit record to the end of QEMU
 STOP_SECONDS = 0.2    # QEMU closed its output: it is about to leave
@@ -58,12 +60,13 @@ class Outcome:
     seconds: float = 0.0
 
 
-def qemu_command(options, image):
-    """The command line that boots `image`, an argument list."""
+def qemu_command(options, image, log=None):
+    """The command line that boots `image`, an argument list. log: where a virtio console's port for the
+    kernel's log leads, an argument of -chardev; None: nowhere, the log comes with all else."""
     command = [options.qemu, "-M", options.machine, *_clock(options), "-cpu", "max",
                "-m", str(options.memory_mib), "-smp", str(options.cores), "-display", "none",
                "-nodefaults", "-no-user-config", "-no-reboot",
-               "-chardev", "stdio,id=console,signal=off", *_console_device(options),
+               "-chardev", "stdio,id=console,signal=off", *_console_device(options, log),
                *net_arguments(options.net, options.mac, options.machine, options.pcap),
                "-kernel", str(image), *_neighbour_device(options)]
     return command + list(options.extra)
@@ -85,7 +88,7 @@ def _neighbour_device(options):
     return neighbour_device(str(options.neighbour))
 
 
-def _console_device(options):
+def _console_device(options, log):
     if options.console == "serial":
         return ["-serial", "chardev:console"]
     if options.machine == "microvm":
@@ -93,7 +96,10 @@ def _console_device(options):
     else:
         bus = ["-device", "virtio-serial-pci"]
     # Not virtconsole: of that QEMU throws bytes away when their reader is slow.
-    return [*bus, "-device", "virtserialport,chardev=console"]
+    ports = ["-device", "virtserialport,chardev=console"]
+    if log is not None:
+        ports += ["-chardev", f"{log},id=log", "-device", f"virtserialport,chardev=log,name={LOG_PORT}"]
+    return [*bus, *ports]
 
 
 @contextlib.contextmanager
@@ -124,11 +130,13 @@ class Guest:
         if shutil.which(options.qemu) is None:
             raise ToolError(f"{options.qemu} is missing", "install what Atoll needs: ./atoll setup"
                             if options.qemu == QEMU else "give --qemu a program that can be run")
-        self.command = qemu_command(options, image)
+        self._log_line, log = socket.socketpair() if options.console == "virtio" else (None, None)
+        self.command = qemu_command(options, image, log and f"socket,fd={log.fileno()}")
         self._options = options
         self._sinks = sinks
         self._source = source
         self._decoder = Decoder()
+        self._log_decoder = Decoder()
         self._log = collections.deque(maxlen=LOG_PIECES_MAX)
         self._ready = threading.Event()
         self._stopping = threading.Event()
@@ -136,7 +144,10 @@ class Guest:
         # A session of its own: Ctrl-C is for the tool, which then ends QEMU.
         self._process = subprocess.Popen(DIE_WITH_PARENT + self.command, stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, stderr=self._errors,
-                                         start_new_session=True)
+                                         start_new_session=True,
+                                         pass_fds=() if log is None else (log.fileno(),))
+        if log is not None:
+            log.close()
         threading.Thread(target=self._relay_input, daemon=True).start()
 
     @property
@@ -154,6 +165,10 @@ class Guest:
         finally:
             self._stop()
             outcome.seconds = time.monotonic() - started
+        if self._log_line is not None:
+            while self._take_log(outcome):  # to the end: QEMU is gone
+                pass
+            self._log_line.close()
         self._decoder.finish()
         outcome.noise = bytes(self._decoder.noise)
         outcome.log = b"".join(self._log)
@@ -168,14 +183,19 @@ class Guest:
         output = self._process.stdout.fileno()
         with selectors.DefaultSelector() as selector, _signal_pipe(selector) as signals:
             selector.register(output, selectors.EVENT_READ)
+            if self._log_line is not None:
+                selector.register(self._log_line, selectors.EVENT_READ)
             while True:
                 wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-                ready = [key.fd for key, _ in selector.select(wait)]
+                ready = [key.fileobj for key, _ in selector.select(wait)]
                 if not ready:
                     outcome.timed_out = outcome.record is None
                     return
-                if output not in ready:
+                if signals in ready:
                     os.read(signals, 4096)  # the handlers have run, and none ends this
+                if self._log_line in ready and not self._take_log(outcome):
+                    selector.unregister(self._log_line)
+                if output not in ready:
                     continue
                 data = os.read(output, 65536)
                 if not data:
@@ -185,6 +205,15 @@ class Guest:
                 if outcome.record is not None:
                     leave = time.monotonic() + LEAVE_SECONDS
                     deadline = leave if deadline is None else min(deadline, leave)
+
+    # @impl ATL-LLR-TOOL-1122~1
+    def _take_log(self, outcome):
+        """From the line of the log, where it has one of its own; False: it is over."""
+        data = self._log_line.recv(65536)
+        for stream, payload in self._log_decoder.feed(data):
+            if stream in (STREAM_LOG, STREAM_KERNEL_ERROR):
+                self._deliver(stream, payload, outcome)
+        return bool(data)
 
     def _deliver(self, stream, payload, outcome):
         self._ready.set()

@@ -31,7 +31,7 @@ TEST(a_device_is_brought_up)
         CHECK_EQUAL(fake.driver_features, 1ull << 32 | 2);
         CHECK_EQUAL(device.features, 2);
         for (uint32_t q = 0; q < FAKE_QUEUES; q++) {
-            CHECK_EQUAL(fake.queues[q].is_enabled, q >= 2);
+            CHECK_EQUAL(fake.queues[q].is_enabled, q >= 2 && q < 6);
         }
         CHECK(fake_memory(4) == device.memory[0] && fake_memory(3) == device.memory[3]);
         const uint32_t *address = fake.queues[4].address;
@@ -167,14 +167,14 @@ TEST(a_device_that_leaves_the_handshake_is_off)
     check_off("core 0 cannot be addressed");
 }
 
-/* @verifies ATL-LLR-VIRTIO-0004~3 */
-TEST(queues_have_four_entries_whatever_there_is_room_for)
+/* @verifies ATL-LLR-VIRTIO-0004~4 */
+TEST(queues_have_eight_entries_whatever_there_is_room_for)
 {
     make(false);
     fake.queues[4].size_max = 65535;
-    fake.queues[5].size_max = 5;
+    fake.queues[5].size_max = 9;
     CHECK_EQUAL(virtio_device_start(&device), RESULT_OK);
-    CHECK(fake.queues[4].size == 4 && fake.queues[5].size == 4);
+    CHECK(fake.queues[4].size == 8 && fake.queues[5].size == 8);
 }
 
 /* @verifies ATL-LLR-VIRTIO-0010~1 @robust */

@@ -60,6 +60,8 @@ struct console_line {
 
 /* The one in use. Written by core 0 before console_start_interrupts, read by all. */
 extern const struct console_line *shared_console_line;
+/* The same for the kernel's lines alone; only send is used. NULL: they go with all else. */
+extern const struct console_line *shared_console_log;
 
 /* Looks for the serial port and sets it up. Boot core, first of all. */
 void console_discover(void);

@@ -147,6 +147,9 @@ void device_write(uint64_t address, uint32_t bytes, uint32_t value)
                         fake.status == FAKE_STATUS_RUNNING && bytes == (fake_place.is_pci ? 2 : 4);
         if (is_right) {
             fake.queues[value].notified++;
+            if (fake.on_notify != NULL) {
+                fake.on_notify(value);
+            }
         } else {
             fake.wrong_accesses++;
         }

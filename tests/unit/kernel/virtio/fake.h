@@ -6,7 +6,7 @@
 #include <kernel/facts.h>
 #include <queue.h>
 
-#define FAKE_QUEUES 6u
+#define FAKE_QUEUES 8u
 #define FAKE_REGISTERS 0x10000ull
 #define FAKE_NOTIFY 0x20000ull
 #define FAKE_NOTIFY_BYTES 64u
@@ -26,6 +26,7 @@ struct fake {
     /* what a test may change */
     uint64_t features;
     bool never_resets, refuses_features, ignores_driver_ok, refuses_vectors;
+    void (*on_notify)(uint32_t queue); /* NULL, or what the device does at once */
     /* what the driver did */
     uint32_t status, select, driver_select, queue_select, config_vector, interrupt_status;
     uint64_t driver_features;

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ports of the console's device, core 0's; on another core there is none that works.
+ *
+ * Error policy: what does not work takes nothing and gives nothing. */
+#ifndef KERNEL_VIRTIO_CONSOLE_H
+#define KERNEL_VIRTIO_CONSOLE_H
+
+#include <percpu/base.h>
+
+#define PORT_PROGRAM 0u /* port 1, or 0 where that is another's: streams of the program */
+#define PORT_LOG 1u     /* the kernel's lines */
+#define PORT_DEBUG 2u   /* the debugger's stub, in its images alone */
+#ifdef ATOLL_DEBUG
+#define PORT_NAMES "", "atoll.log", "atoll.debug"
+#else
+#define PORT_NAMES "", "atoll.log"
+#endif
+
+/* The device has the port, and works. */
+bool virtio_console_has(uint32_t port);
+/* As send and receive of struct console_line. Context: interrupts off; bounded work. */
+uint32_t virtio_console_send(uint32_t port, const uint8_t *bytes, uint32_t count);
+bool virtio_console_receive(uint32_t port, uint8_t *byte);
+
+#endif
