@@ -4,7 +4,8 @@
  * started a bounded number of times, and nothing but buffers is written. While ring 3 keeps the
  * rules, each buffer that it submitted comes back at most once, with no more bytes than it has.
  * @verifies ATL-LLR-VIRTIO-0800~1 ATL-LLR-VIRTIO-0801~1 ATL-LLR-VIRTIO-0802~1 @robust
- * @verifies ATL-LLR-VIRTIO-0804~1 ATL-LLR-VIRTIO-0009~1 @robust */
+ * @verifies ATL-LLR-VIRTIO-0804~1 ATL-LLR-VIRTIO-0009~1 @robust
+ * @verifies ATL-LLR-VIRTIO-1150~1 ATL-LLR-VIRTIO-1151~1 @robust */
 #include "hostile_device.h"
 
 #include <driver/console.h>
@@ -99,6 +100,19 @@ static struct gate_port_queue *shared_of(uint32_t direction)
     return direction == RECEIVE ? &port->receive : &port->transmit;
 }
 
+/* Segments larger than the MTU of both versions of IP or of none, and not without what they need.
+ */
+static void check_features(uint32_t features)
+{
+    uint32_t came = features & GATE_PORT_GUEST_SEGMENTS, sent = features & GATE_PORT_SEGMENTS;
+    FUZZ_REQUIRE(kick_port == NULL || came == 0 ||
+                 (came == GATE_PORT_GUEST_SEGMENTS && (features & GATE_PORT_MERGED) != 0 &&
+                  (features & GATE_PORT_GUEST_CHECKSUM) != 0));
+    FUZZ_REQUIRE(kick_port == NULL || sent == 0 ||
+                 (sent == GATE_PORT_SEGMENTS && (features & GATE_PORT_CHECKSUM) != 0 &&
+                  (network.features & FEATURE_INDIRECT) != 0));
+}
+
 static void begin(struct fuzz_input *input)
 {
     hostile_make(VIRTIO_NETWORK, input);
@@ -136,6 +150,43 @@ static void begin(struct fuzz_input *input)
                  ((mac[0] & MAC_GROUP) == 0 && shared_facts.info.port_mtu >= MTU_MIN &&
                   (mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5]) != 0 &&
                   (shared_facts.info.port_features & ~FEATURES_OF_HEADERS) == 0));
+    check_features(shared_facts.info.port_features);
+}
+
+/* What ring 3 asks of the device in the header of a frame: mostly what may be asked. */
+static void write_header(uint32_t index, uint32_t bytes)
+{
+    uint8_t *header = port_memory + BUFFER_AT(index);
+    static const uint8_t right[] = {1, 1, 54, 0, 0xb4, 5, 34, 0, 16, 0, 0, 0};
+    uint8_t at = (uint8_t)fuzz_take(hostile_input, 1);
+    memcpy(header, right, sizeof(right));
+    header[1] = (uint8_t)((at & 0x80) != 0 ? 4 : (at & 0x40) != 0 ? 1 : 0);
+    if (at % 16 < sizeof(right)) {
+        header[at % 16] = (uint8_t)fuzz_take(hostile_input, 1);
+    }
+    if (bytes > GATE_PORT_ENTRY_BYTES_MIN + 40) {
+        header[GATE_PORT_ENTRY_BYTES_MIN + 12] = 8; /* IPv4 */
+    }
+}
+
+/* Where ring 3 may have frames cut, the device has no header but those that were judged. */
+static void check_headers(void)
+{
+    for (uint32_t id = 0; id < GATE_PORT_ENTRIES; id++) {
+        const struct guard_head *head = &guard.heads[id];
+        uint16_t words[GATE_PORT_ENTRY_BYTES_MIN / 2];
+        if (!slots[TRANSMIT][id].is_given || queues[TRANSMIT].guard == NULL) {
+            continue;
+        }
+        memcpy(words, head->bytes, sizeof(words));
+        uint32_t bytes = head->parts[0].bytes - GATE_PORT_ENTRY_BYTES_MIN +
+                         ((head->parts[0].flags & VIRTQUEUE_NEXT) != 0 ? head->parts[1].bytes : 0);
+        uint32_t kind = words[0] >> 8, sum_end = (uint32_t)words[3] + words[4] + 2;
+        FUZZ_REQUIRE((words[0] & 0xff) <= 1 && (kind == 0 || kind == 1 || kind == 4));
+        FUZZ_REQUIRE((words[0] & 0xff) == 0 ? kind == 0 : sum_end <= bytes);
+        FUZZ_REQUIRE(kind == 0 || (words[1] >= sum_end && words[1] < bytes && words[2] != 0));
+        FUZZ_REQUIRE(guard.policy.count == 0 || words[0] == 0);
+    }
 }
 
 static void submit(uint32_t direction)
@@ -150,6 +201,9 @@ static void submit(uint32_t direction)
             GATE_PORT_ENTRY_BYTES_MIN + (uint32_t)fuzz_take(hostile_input, 2) % (room + 1);
         if (outstanding[direction][index] == 0) {
             outstanding[direction][index] = 1;
+            if (direction == TRANSMIT) {
+                write_header(index, bytes);
+            }
             queue->submit[queue->submitted % GATE_PORT_ENTRIES] =
                 (struct gate_port_entry){BUFFER_AT(index), bytes};
             queue->submitted++;
@@ -194,6 +248,7 @@ static void kick_once(uint64_t flags)
     /* One that runs has the features that ring 3 was told of, however often it was started. */
     FUZZ_REQUIRE(result < 0 ||
                  (network.features & FEATURES_OF_HEADERS) == shared_facts.info.port_features);
+    check_headers();
     read_completions();
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The policy at a port of the gate: what was judged is what is sent, though the program can write
  * the buffer at any time. The device gets a copy of the head, in memory that the program cannot
- * reach, and the rest where it lies.
+ * reach, and the rest where it lies. Without rules every frame passes, and what is judged is what
+ * the header before it asks of the device.
  *
  * Context of every function: the core whose port it is. Refused frames are noted in the trace ring.
  */
@@ -22,12 +23,13 @@ struct guard {
     } heads[GATE_PORT_ENTRIES];
 };
 
-/* Judges a frame to send; false: it is refused.
+/* Judges a frame to send, or without rules its header; false: it is refused.
  * @buffer     the device's header and the frame; its bytes may change during the call
  * @index      which head: the device has none of this index
  * @descriptor of the buffer, at least GATE_PORT_ENTRY_BYTES_MIN; becomes that of a table, which
- * asks nothing of the device: it must not write a checksum into what was judged Req:
- * ATL-LLR-POLICY-0008 */
+ *             with rules asks nothing of the device: it must not write a checksum into what was
+ *             judged
+ * Req:        ATL-LLR-POLICY-0008 ATL-LLR-VIRTIO-1151 */
 bool guard_send(struct guard *guard, const uint8_t *buffer, uint32_t index,
                 struct virtqueue_descriptor *descriptor);
 

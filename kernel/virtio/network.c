@@ -22,7 +22,9 @@ enum { RECEIVE, TRANSMIT, DIRECTIONS, CONTROL = DIRECTIONS };
 #define FEATURE_MAC (1u << 5)
 #define FEATURE_INDIRECT (1u << 28)             /* section 6 */
 #define FEATURES_OF_PAIRS (1u << 17 | 1u << 22) /* control queue, several pairs */
-#define FEATURES_OF_HEADERS (GATE_PORT_CHECKSUM | GATE_PORT_GUEST_CHECKSUM | GATE_PORT_MERGED)
+#define RECEIVES_SEGMENTS (GATE_PORT_GUEST_SEGMENTS | GATE_PORT_GUEST_CHECKSUM | GATE_PORT_MERGED)
+#define SENDS_SEGMENTS (GATE_PORT_SEGMENTS | GATE_PORT_CHECKSUM | FEATURE_INDIRECT)
+#define FEATURES_OF_HEADERS ((RECEIVES_SEGMENTS | SENDS_SEGMENTS) & ~FEATURE_INDIRECT)
 /* Section 5.1.4 */
 #define CONFIG_MTU 10u
 #define MTU_DEFAULT 1500u
@@ -130,13 +132,30 @@ static bool start_device(void)
     return virtio_device_start(&network) == RESULT_OK && (network.pairs == 0 || use_pairs());
 }
 
+/* Without what segments of more than an MTU need beside them, they are not agreed on.
+ *
+ * @impl ATL-LLR-VIRTIO-1150~1 */
+static uint32_t without_half(uint32_t features)
+{
+    bool receives = (features & RECEIVES_SEGMENTS) == RECEIVES_SEGMENTS;
+    bool sends = (features & SENDS_SEGMENTS) == SENDS_SEGMENTS;
+    return features &
+           ~((receives ? 0 : GATE_PORT_GUEST_SEGMENTS) | (sends ? 0 : GATE_PORT_SEGMENTS));
+}
+
 static bool start_first(uint32_t pairs)
 {
     network.pairs = pairs;
     network.queue_count = pairs != 0 ? CONTROL + 1 : DIRECTIONS;
     network.features_wanted = FEATURE_MTU | FEATURE_MAC | (pairs != 0 ? FEATURES_OF_PAIRS : 0) |
-                              (guard.policy.count == 0 ? FEATURES_OF_HEADERS : FEATURE_INDIRECT);
-    return start_device() && read_configuration() &&
+                              FEATURE_INDIRECT |
+                              (guard.policy.count == 0 ? FEATURES_OF_HEADERS : 0);
+    if (!start_device()) {
+        return false;
+    }
+    network.features_wanted = without_half(network.features);
+    return (network.features == network.features_wanted || start_device()) &&
+           read_configuration() &&
            (pairs == 0 || (network.features & FEATURES_OF_PAIRS) == FEATURES_OF_PAIRS);
 }
 
@@ -219,6 +238,14 @@ static void prepare(uint32_t core)
             .bytes = shared_facts.info.port_bytes,
             .guard = image->policy_count != 0 ? &guard : NULL,
         };
+    }
+}
+
+/* @impl ATL-LLR-VIRTIO-1151~1 */
+static void guard_headers(void)
+{
+    if ((shared_facts.info.port_features & GATE_PORT_SEGMENTS) != 0) {
+        queues[TRANSMIT].guard = &guard;
     }
 }
 
@@ -308,6 +335,7 @@ void virtio_network_start(void)
     } else if (core < shared_facts.info.port_queues) {
         look();
     }
+    guard_headers();
     __builtin_memcpy(guard.policy.mac, shared_facts.info.port_mac, sizeof(guard.policy.mac));
     gate_kicks[GATE_PORT_NETWORK] = core < shared_facts.info.port_queues ? kick : NULL;
 }

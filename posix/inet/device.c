@@ -9,6 +9,7 @@
 #include "queue.h"
 #include "setting.h"
 #include "timers.h"
+#include "transmit.h"
 
 #include <lwip/dhcp.h>
 #include <lwip/dns.h>
@@ -102,21 +103,25 @@ static uint32_t elsewhere(const uint8_t *frame, size_t bytes, uint32_t passes)
 }
 
 /* @impl ATL-LLR-POSIX-0975~1 */
-static void post_copy(uint32_t core, const uint8_t *frame, size_t bytes, bool is_checked,
-                      uint8_t passes)
+static void post_copy(uint32_t core, const struct queue_frame *frame, uint8_t passes)
 {
+    size_t bytes = frame->chain != NULL ? frame->chain->tot_len : frame->bytes;
     struct net_packet *packet =
-        net_stack_takes_frames(core) ? net_memory_allocate(sizeof(*packet) + bytes) : NULL;
-    if (packet != NULL) {
-        packet->kind = NET_PACKET_FRAME;
-        packet->bytes = (uint32_t)bytes;
-        packet->is_checked = is_checked;
-        packet->passes = passes;
-        __builtin_memcpy(packet->data, frame, bytes);
-        net_stack_post(core, packet);
-    } else {
+        net_stack_takes_frames(core) ? net_memory_allocate_buffer(sizeof(*packet) + bytes) : NULL;
+    if (packet == NULL) {
         net_stack_note(NET_COUNT_DROPPED);
+        return;
     }
+    packet->kind = NET_PACKET_FRAME;
+    packet->bytes = (uint32_t)bytes;
+    packet->is_checked = frame->is_checked;
+    packet->passes = passes;
+    if (frame->chain != NULL) {
+        pbuf_copy_partial(frame->chain, packet->data, (uint16_t)bytes, 0);
+    } else {
+        __builtin_memcpy(packet->data, frame->data, bytes);
+    }
+    net_stack_post(core, packet);
 }
 
 static bool is_own_6(const uint8_t *address)
@@ -151,28 +156,30 @@ static bool is_forged(const uint8_t *frame, size_t bytes)
 }
 
 /* @impl ATL-LLR-POSIX-0911~1 @impl ATL-LLR-NET-0866~1 */
-bool device_passes_on(const uint8_t *frame, size_t bytes, bool is_checked)
+bool device_passes_on(const struct queue_frame *frame)
 {
+    const uint8_t *data = frame->data;
+    size_t bytes = frame->bytes;
     uint32_t here = posix_core();
-    if (bytes <= ETHERNET_BYTES || is_forged(frame, bytes)) {
+    if (bytes <= ETHERNET_BYTES || is_forged(data, bytes)) {
         return true; /* and nobody hears of it */
     }
-    if (is_for_all(frame, bytes)) {
+    if (is_for_all(data, bytes)) {
         for (uint32_t core = 0; core < posix_info.core_count; core++) {
             if (core != here) {
-                post_copy(core, frame, bytes, is_checked, 0);
+                post_copy(core, frame, 0);
             }
         }
         return false;
     }
-    if (is_kept(frame, bytes)) {
+    if (is_kept(data, bytes)) {
         return false;
     }
-    uint32_t core = steer(frame, bytes);
+    uint32_t core = steer(data, bytes);
     bool is_passed = core == here;
-    core = is_passed ? elsewhere(frame, bytes, 0) : core;
+    core = is_passed ? elsewhere(data, bytes, 0) : core;
     if (core != here) {
-        post_copy(core, frame, bytes, is_checked, is_passed);
+        post_copy(core, frame, is_passed);
     }
     return core != here;
 }
@@ -226,24 +233,12 @@ void device_input(struct net_packet *packet)
     device_deliver(net_packet_wrap(packet), is_checked);
 }
 
-/* Who listens to frames gets this one in one piece. */
-static void hear_sent(const struct pbuf *chain)
-{
-    struct net_packet *whole = net_packet_copy(chain, NET_PACKET_TRANSMIT);
-    if (whole != NULL) {
-        packet_hear(whole->data, whole->bytes, true);
-        net_memory_free(whole);
-    }
-}
-
 static err_t send(struct netif *interface, struct pbuf *chain)
 {
     (void)interface;
-    if (atomic_load_explicit(&packet_hearers, memory_order_relaxed) != 0) {
-        hear_sent(chain);
-    }
+    packet_hear_chain(chain, true);
     if (queue_is_here()) {
-        return queue_send(chain) ? ERR_OK : ERR_MEM;
+        return transmit_frame(chain) ? ERR_OK : ERR_MEM;
     }
     struct net_packet *packet = net_packet_copy(chain, NET_PACKET_TRANSMIT);
     if (packet == NULL) {
@@ -256,7 +251,7 @@ static err_t send(struct netif *interface, struct pbuf *chain)
 void device_transmit(struct net_packet *packet)
 {
     struct pbuf *frame = net_packet_wrap(packet);
-    (void)queue_send(frame); /* without room it is lost, as on any wire */
+    (void)transmit_frame(frame); /* without room it is lost, as on any wire */
     pbuf_free(frame);
 }
 

@@ -19,7 +19,7 @@ static void free_packet(struct pbuf *buffer)
 
 struct net_packet *net_packet_copy(const struct pbuf *chain, enum net_packet_kind kind)
 {
-    struct net_packet *packet = net_memory_allocate(sizeof(*packet) + chain->tot_len);
+    struct net_packet *packet = net_memory_allocate_buffer(sizeof(*packet) + chain->tot_len);
     if (packet != NULL) {
         packet->kind = kind;
         packet->passes = 0;

@@ -10,6 +10,8 @@
 #include "../net/socket.h"
 #include "families.h"
 
+#include <lwip/pbuf.h>
+
 #define PACKET_DEVICE 2 /* index of eth0; 1 is the loopback's, whose packets are no frames */
 
 struct packet_frame {
@@ -51,6 +53,9 @@ static inline void packet_hear(const uint8_t *frame, size_t bytes, bool is_sent)
         packet_note(frame, bytes, is_sent, NULL);
     }
 }
+
+/* The same of a frame in several pieces. In the stack. */
+void packet_hear_chain(const struct pbuf *chain, bool is_sent);
 
 /* Bytes of a frame behind its header, at most. */
 uint32_t packet_mtu(void);

@@ -3,9 +3,9 @@
 #include "packet.h"
 
 #include "abi.h"
-#include "queue.h"
 #include "stack.h"
 #include "support.h"
+#include "transmit.h"
 
 #define FRAME_COST 512u /* of one against SO_RCVBUF, besides its bytes */
 #define PENDING_MAX 64u
@@ -65,7 +65,7 @@ static void append(struct packet_socket *socket, const uint8_t *frame, size_t by
     struct packet_frame *copy = NULL;
     socket->heard++;
     if (socket->received_bytes + cost <= socket->base.receive_bytes_max) {
-        copy = net_memory_allocate(sizeof(*copy) + bytes);
+        copy = net_memory_allocate_buffer(sizeof(*copy) + bytes);
     }
     if (copy == NULL) {
         socket->dropped++;
@@ -102,6 +102,18 @@ void packet_note(const uint8_t *frame, size_t bytes, bool is_sent,
         }
     }
     posix_lock_release(&lock);
+}
+
+void packet_hear_chain(const struct pbuf *chain, bool is_sent)
+{
+    if (atomic_load_explicit(&packet_hearers, memory_order_relaxed) == 0) {
+        return;
+    }
+    struct net_packet *whole = net_packet_copy(chain, NET_PACKET_TRANSMIT);
+    if (whole != NULL) {
+        packet_note(whole->data, whole->bytes, is_sent, NULL);
+        net_memory_free(whole);
+    }
 }
 
 void packet_listen(struct packet_socket *socket)
@@ -239,7 +251,7 @@ static void send_in_stack(void *argument)
     request->has_room = true;
     while (frame != NULL) {
         struct net_packet *next = frame->next;
-        if (!queue_send_bytes(frame->data, frame->bytes)) {
+        if (!transmit_bytes(frame->data, frame->bytes)) {
             request->has_room = false;
             net_stack_note(NET_COUNT_DROPPED);
         } else if (atomic_load_explicit(&packet_hearers, memory_order_relaxed) != 0) {
@@ -328,7 +340,7 @@ int64_t packet_op_send(struct socket *base, struct socket_message *message)
     if (bytes > packet_mtu() + ETHERNET_HEADER_BYTES) {
         return -EMSGSIZE;
     }
-    struct net_packet *frame = net_memory_allocate(sizeof(*frame) + bytes);
+    struct net_packet *frame = net_memory_allocate_buffer(sizeof(*frame) + bytes);
     if (frame == NULL) {
         return -ENOBUFS;
     }

@@ -6,19 +6,16 @@
 
 #include "device.h"
 #include "packet.h"
+#include "transmit.h"
 
 #define BUFFER_BYTES 2048u
 #define HEADER_BYTES GATE_PORT_ENTRY_BYTES_MIN /* virtio 1.2, 5.1.6: struct virtio_net_hdr */
 #define HEADER_NEEDS_CHECKSUM 1u
 #define HEADER_DATA_VALID 2u
-#define HEADER_CHECKSUM_START 6u
-#define HEADER_CHECKSUM_OFFSET 8u
 #define HEADER_BUFFERS 10u
 #define BUFFERS_KEPT 64u /* of those that receive: what the program may not hold */
+#define PARTS_MAX 33u    /* 64 KiB and a header */
 #define PAGE 4096u
-#define ETHERNET_BYTES 14u
-#define PROTOCOL_TCP 6u
-#define TCP_CHECKSUM 16u
 #define RESTARTS_MAX 8u /* the kernel gives up earlier */
 
 struct buffer {
@@ -30,13 +27,16 @@ struct queues {
     struct gate_port *port; /* NULL: this core has none */
     uint8_t *buffers;
     struct buffer *receiving; /* a record for each receive buffer */
-    uint16_t *free_transmit;
-    uint32_t receive_count, transmit_count; /* buffers: the first ones receive */
-    uint32_t free_transmit_count, held_count;
-    uint32_t received, transmitted; /* completions that were looked at */
-    uint32_t dropping;              /* further buffers of a frame that takes several */
-    bool is_watched;                /* the next completion wakes the stack's thread */
-    bool is_off;                    /* the device, for good */
+    uint32_t receive_count, held_count;
+    uint32_t received; /* completions that were looked at */
+    bool is_watched;   /* the next completion wakes the stack's thread */
+    bool is_off;       /* the device, for good */
+    /* Of a frame that takes several buffers: */
+    uint32_t missing, part_count;
+    bool is_dropping;
+    struct part {
+        uint16_t index, bytes; /* of the first without the device's header */
+    } parts[PARTS_MAX];
 };
 static PERCORE struct queues queues;
 
@@ -45,11 +45,12 @@ static uint8_t *buffer_at(uint32_t index)
     return queues.buffers + (size_t)index * BUFFER_BYTES;
 }
 
-static void submit(struct gate_port_queue *queue, uint32_t index, uint32_t bytes)
+static void submit(uint32_t index)
 {
+    struct gate_port_queue *queue = &queues.port->receive;
     uint32_t place = atomic_load_explicit(&queue->submitted, memory_order_relaxed);
-    queue->submit[place % GATE_PORT_ENTRIES] =
-        (struct gate_port_entry){(uint32_t)(buffer_at(index) - (uint8_t *)queues.port), bytes};
+    queue->submit[place % GATE_PORT_ENTRIES] = (struct gate_port_entry){
+        (uint32_t)(buffer_at(index) - (uint8_t *)queues.port), BUFFER_BYTES};
     atomic_store_explicit(&queue->submitted, place + 1, memory_order_release);
 }
 
@@ -63,20 +64,6 @@ bool queue_is_here(void)
     return queues.port != NULL;
 }
 
-static bool allocate(uint32_t receive_count, uint32_t transmit_count)
-{
-    queues.receiving = posix_allocate(receive_count * sizeof(*queues.receiving));
-    queues.free_transmit = posix_allocate(transmit_count * sizeof(*queues.free_transmit));
-    if (queues.receiving == NULL || queues.free_transmit == NULL) {
-        posix_free(queues.receiving);
-        posix_free(queues.free_transmit);
-        return false;
-    }
-    queues.receive_count = receive_count;
-    queues.transmit_count = transmit_count;
-    return true;
-}
-
 /* @impl ATL-LLR-POSIX-0910~1 */
 void queue_start(void)
 {
@@ -86,124 +73,26 @@ void queue_start(void)
         return;
     }
     uint64_t count = (posix_info.port_bytes - head) / BUFFER_BYTES;
-    uint64_t half = count / 2 < GATE_PORT_ENTRIES ? count / 2 : GATE_PORT_ENTRIES;
+    uint32_t half = (uint32_t)(count / 2 < GATE_PORT_ENTRIES ? count / 2 : GATE_PORT_ENTRIES);
     uint8_t *base = (uint8_t *)(uintptr_t)(posix_info.port_address + core * posix_info.port_bytes);
-    if (!allocate((uint32_t)half, (uint32_t)half)) {
+    queues.receiving = posix_allocate(half * sizeof(*queues.receiving));
+    if (queues.receiving == NULL) {
         posix_report("no memory for the network of core %u", core);
         return;
     }
+    queues.receive_count = half;
     queues.port = (struct gate_port *)(void *)base;
     queues.buffers = base + head;
+    transmit_start(queues.port, buffer_at(half), half * BUFFER_BYTES);
     for (uint32_t i = 0; i < queues.receive_count; i++) {
         queues.receiving[i].index = (uint16_t)i;
-        submit(&queues.port->receive, i, BUFFER_BYTES);
-    }
-    for (uint32_t i = 0; i < queues.transmit_count; i++) {
-        queues.free_transmit[i] = (uint16_t)(queues.receive_count + i);
-    }
-    queues.free_transmit_count = queues.transmit_count;
-}
-
-/* Transmit buffers that the device is done with. */
-static void reap(void)
-{
-    struct gate_port_queue *queue = &queues.port->transmit;
-    uint32_t completed = atomic_load_explicit(&queue->completed, memory_order_acquire);
-    while (queues.transmitted != completed) {
-        const struct gate_port_entry *entry =
-            &queue->complete[queues.transmitted++ % GATE_PORT_ENTRIES];
-        queues.free_transmit[queues.free_transmit_count++] = (uint16_t)index_of(entry);
+        submit(i);
     }
 }
 
 void queue_count(struct queue_counts *counts)
 {
-    if (queues.port != NULL) {
-        reap();
-    }
-    *counts = (struct queue_counts){queues.receive_count, queues.held_count,
-                                    queues.transmit_count - queues.free_transmit_count};
-}
-
-static uint32_t sum_words(const uint8_t *bytes, size_t count)
-{
-    uint32_t sum = 0;
-    for (size_t i = 0; i < count; i += 2) {
-        sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
-    }
-    return sum;
-}
-
-/* The device completes the checksum of a TCP segment, which holds that of the pseudo header.
- * @impl ATL-LLR-NET-0931~1 */
-static void leave_checksum(uint8_t *header, uint8_t *frame, size_t bytes)
-{
-    uint8_t *packet = frame + ETHERNET_BYTES;
-    bool is_4 = frame[12] == 0x08 && frame[13] == 0x00 && packet[9] == PROTOCOL_TCP;
-    bool is_6 = frame[12] == 0x86 && frame[13] == 0xdd && packet[6] == PROTOCOL_TCP;
-    if (!is_4 && !is_6) {
-        return;
-    }
-    size_t start = ETHERNET_BYTES + (is_4 ? (packet[0] & 15u) * 4u : 40u);
-    uint32_t sum = is_4 ? sum_words(packet + 12, 8) : sum_words(packet + 8, 32);
-    sum += PROTOCOL_TCP + (uint32_t)(bytes - start);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    frame[start + TCP_CHECKSUM] = (uint8_t)(sum >> 8);
-    frame[start + TCP_CHECKSUM + 1] = (uint8_t)sum;
-    header[0] = HEADER_NEEDS_CHECKSUM;
-    header[HEADER_CHECKSUM_START] = (uint8_t)start;
-    header[HEADER_CHECKSUM_OFFSET] = TCP_CHECKSUM;
-}
-
-/* Takes a free transmit buffer for so many bytes, with a header that asks for nothing; NULL: there
- * is none. */
-static uint8_t *take_buffer(size_t bytes, uint32_t *index)
-{
-    if (queues.port == NULL || bytes > BUFFER_BYTES - HEADER_BYTES) {
-        return NULL;
-    }
-    reap();
-    if (queues.free_transmit_count == 0) {
-        device_flush();
-        reap();
-    }
-    if (queues.free_transmit_count == 0) {
-        return NULL;
-    }
-    *index = queues.free_transmit[--queues.free_transmit_count];
-    uint8_t *buffer = buffer_at(*index);
-    __builtin_memset(buffer, 0, HEADER_BYTES);
-    return buffer;
-}
-
-/* @impl ATL-LLR-POSIX-0910~1 */
-bool queue_send(const struct pbuf *frame)
-{
-    uint32_t index;
-    size_t bytes = frame->tot_len;
-    uint8_t *buffer = take_buffer(bytes, &index);
-    if (buffer == NULL) {
-        return false;
-    }
-    pbuf_copy_partial(frame, buffer + HEADER_BYTES, (uint16_t)bytes, 0);
-    if ((posix_info.port_features & GATE_PORT_CHECKSUM) != 0) {
-        leave_checksum(buffer, buffer + HEADER_BYTES, bytes);
-    }
-    submit(&queues.port->transmit, index, (uint32_t)(bytes + HEADER_BYTES));
-    return true;
-}
-
-bool queue_send_bytes(const void *frame, size_t bytes)
-{
-    uint32_t index;
-    uint8_t *buffer = take_buffer(bytes, &index);
-    if (buffer == NULL) {
-        return false;
-    }
-    __builtin_memcpy(buffer + HEADER_BYTES, frame, bytes);
-    submit(&queues.port->transmit, index, (uint32_t)(bytes + HEADER_BYTES));
-    return true;
+    *counts = (struct queue_counts){queues.receive_count, queues.held_count, transmit_count()};
 }
 
 /* A device that breaks a rule is started again by the kernel, and everything that it had comes
@@ -230,6 +119,7 @@ void device_flush(void)
         return;
     }
     struct gate_port_queue *queue = &queues.port->transmit;
+    transmit_close();
     uint32_t submitted = atomic_load_explicit(&queue->submitted, memory_order_relaxed);
     for (uint32_t i = 0; i < GATE_PORT_ENTRIES / GATE_KICK_ENTRIES_MAX; i++) {
         if (atomic_load_explicit(&queue->taken, memory_order_acquire) == submitted) {
@@ -252,53 +142,170 @@ static void give_back(struct pbuf *pbuf)
 {
     struct buffer *buffer = (struct buffer *)pbuf;
     queues.held_count--;
-    submit(&queues.port->receive, buffer->index, BUFFER_BYTES);
+    submit(buffer->index);
 }
 
-/* @impl ATL-LLR-POSIX-0972~1 */
-static void deliver(uint32_t index, uint8_t *frame, uint32_t bytes, bool is_checked)
+/* What is in a buffer, for lwIP; the buffer goes back to the device when lwIP is done with it, or
+ * at once. NULL: no memory.
+ *
+ * @impl ATL-LLR-POSIX-0972~1 */
+static struct pbuf *wrap(uint32_t index, uint8_t *data, uint16_t bytes)
 {
-    struct pbuf *pbuf;
     if (queues.held_count + BUFFERS_KEPT < queues.receive_count) {
         struct buffer *buffer = &queues.receiving[index];
         buffer->pbuf.custom_free_function = give_back;
         queues.held_count++;
-        pbuf = pbuf_alloced_custom(PBUF_RAW, (uint16_t)bytes, PBUF_REF, &buffer->pbuf, frame,
-                                   (uint16_t)bytes);
-    } else {
-        pbuf = pbuf_alloc(PBUF_RAW, (uint16_t)bytes, PBUF_RAM);
-        if (pbuf != NULL) {
-            pbuf_take(pbuf, frame, (uint16_t)bytes);
-        }
-        submit(&queues.port->receive, index, BUFFER_BYTES);
+        return pbuf_alloced_custom(PBUF_RAW, bytes, PBUF_REF, &buffer->pbuf, data, bytes);
     }
+    struct pbuf *pbuf = pbuf_alloc(PBUF_RAW, bytes, PBUF_RAM);
     if (pbuf != NULL) {
-        device_deliver(pbuf, is_checked);
+        pbuf_take(pbuf, data, bytes);
+    }
+    submit(index);
+    return pbuf;
+}
+
+static bool is_checked(const uint8_t *header)
+{
+    return (header[0] & (HEADER_NEEDS_CHECKSUM | HEADER_DATA_VALID)) != 0;
+}
+
+static void receive_whole(uint32_t index, uint8_t *buffer, uint32_t bytes)
+{
+    uint8_t *data = buffer + HEADER_BYTES;
+    struct queue_frame frame = {data, bytes, NULL, is_checked(buffer)};
+    packet_hear(data, bytes, false);
+    if (device_passes_on(&frame)) {
+        submit(index);
+        return;
+    }
+    struct pbuf *pbuf = wrap(index, data, (uint16_t)bytes);
+    if (pbuf != NULL) {
+        device_deliver(pbuf, frame.is_checked);
     }
 }
 
-/* Whether a buffer holds a whole frame. Frames that take several are larger than what we have
- * announced and are dropped, with all their buffers. A buffer without bytes was abandoned when the
- * device was reset: what was begun ends there, and its header is an older frame's.
- *
- * @impl ATL-LLR-NET-0940~1 ATL-LLR-VIRTIO-0870~1 */
-static bool is_frame(const uint8_t *header, uint32_t bytes)
+/* The parts of a frame as one chain, from the last to the first: tot_len counts what follows. NULL:
+ * no memory. */
+static struct pbuf *chain_parts(void)
 {
+    struct pbuf *chain = NULL;
+    for (uint32_t i = queues.part_count; i-- != 0;) {
+        const struct part *part = &queues.parts[i];
+        uint8_t *data = buffer_at(part->index) + (i == 0 ? HEADER_BYTES : 0);
+        struct pbuf *pbuf = wrap(part->index, data, part->bytes);
+        if (pbuf == NULL) {
+            while (i-- != 0) {
+                submit(queues.parts[i].index);
+            }
+            if (chain != NULL) {
+                pbuf_free(chain);
+            }
+            return NULL;
+        }
+        pbuf->next = chain;
+        pbuf->tot_len = (uint16_t)(pbuf->len + (chain != NULL ? chain->tot_len : 0));
+        chain = pbuf;
+    }
+    return chain;
+}
+
+static void drop_parts(void)
+{
+    for (uint32_t i = 0; i < queues.part_count; i++) {
+        submit(queues.parts[i].index);
+    }
+}
+
+/* The last buffer of a frame that takes several has come.
+ *
+ * @impl ATL-LLR-NET-1151~1 */
+static void receive_parts(void)
+{
+    uint32_t bytes = 0;
+    const uint8_t *buffer = buffer_at(queues.parts[0].index);
+    struct queue_frame frame = {buffer + HEADER_BYTES, queues.parts[0].bytes, NULL,
+                                is_checked(buffer)};
+    for (uint32_t i = 0; i < queues.part_count; i++) {
+        bytes += queues.parts[i].bytes;
+    }
+    if (bytes > UINT16_MAX) {
+        drop_parts(); /* no pbuf counts so far */
+        return;
+    }
+    struct pbuf *chain = chain_parts();
+    if (chain == NULL) {
+        return;
+    }
+    chain->flags |= QUEUE_FLAG_ONE_FRAME;
+    frame.chain = chain;
+    frame.data = chain->payload; /* where it was copied to, perhaps */
+    packet_hear_chain(chain, false);
+    if (device_passes_on(&frame)) {
+        pbuf_free(chain);
+    } else {
+        device_deliver(chain, frame.is_checked);
+    }
+}
+
+/* The first buffer of a frame that says that it takes several. Where they can be segments that are
+ * larger than the MTU they are kept until the last has come; else they are more than we have
+ * announced and are dropped, with all their buffers. The first is full, or the device lies. */
+static void begin_parts(uint32_t index, uint32_t bytes, uint32_t buffers)
+{
+    if (buffers > queues.receive_count) {
+        submit(index); /* more than there are: it lies */
+        return;
+    }
+    queues.is_dropping = (posix_info.port_features & GATE_PORT_GUEST_SEGMENTS) == 0 ||
+                         buffers > PARTS_MAX || bytes != BUFFER_BYTES;
+    queues.missing = buffers - 1;
+    queues.part_count = 0;
+    if (queues.is_dropping) {
+        submit(index);
+    } else {
+        queues.parts[queues.part_count++] =
+            (struct part){(uint16_t)index, BUFFER_BYTES - HEADER_BYTES};
+    }
+}
+
+static void add_part(uint32_t index, uint32_t bytes)
+{
+    queues.missing--;
+    if (queues.is_dropping) {
+        submit(index);
+        return;
+    }
+    queues.parts[queues.part_count++] = (struct part){(uint16_t)index, (uint16_t)bytes};
+    if (queues.missing == 0) {
+        receive_parts();
+    }
+}
+
+/* A buffer without bytes was abandoned when the device was reset: what was begun ends there, and
+ * its header is an older frame's.
+ *
+ * @impl ATL-LLR-NET-0940~2 ATL-LLR-VIRTIO-0870~1 */
+static void receive_buffer(uint32_t index, uint32_t bytes)
+{
+    uint8_t *buffer = buffer_at(index);
+    bool is_merged = (posix_info.port_features & GATE_PORT_MERGED) != 0;
+    uint32_t buffers = buffer[HEADER_BUFFERS] | (uint32_t)buffer[HEADER_BUFFERS + 1] << 8;
     if (bytes == 0) {
-        queues.dropping = 0;
-        return false;
+        if (queues.missing != 0 && !queues.is_dropping) {
+            drop_parts();
+        }
+        queues.missing = 0;
+        submit(index);
+    } else if (queues.missing != 0) {
+        add_part(index, bytes);
+    } else if (bytes <= HEADER_BYTES) {
+        submit(index);
+    } else if (is_merged && buffers > 1) {
+        begin_parts(index, bytes, buffers);
+    } else {
+        receive_whole(index, buffer, bytes - HEADER_BYTES);
     }
-    if (queues.dropping != 0) {
-        queues.dropping--;
-        return false;
-    }
-    if (bytes <= HEADER_BYTES || (posix_info.port_features & GATE_PORT_MERGED) == 0) {
-        return bytes > HEADER_BYTES;
-    }
-    uint32_t buffers = header[HEADER_BUFFERS] | (uint32_t)header[HEADER_BUFFERS + 1] << 8;
-    /* More than there are: it lies. */
-    queues.dropping = buffers > 1 && buffers <= queues.receive_count ? buffers - 1 : 0;
-    return buffers <= 1;
 }
 
 /* True: there was something. */
@@ -310,20 +317,7 @@ static bool receive(void)
     while (queues.received != completed) {
         const struct gate_port_entry *entry =
             &queue->complete[queues.received++ % GATE_PORT_ENTRIES];
-        uint32_t index = index_of(entry);
-        uint8_t *buffer = buffer_at(index);
-        uint8_t flags = buffer[0];
-        bool is_checked = (flags & (HEADER_NEEDS_CHECKSUM | HEADER_DATA_VALID)) != 0;
-        uint32_t bytes = entry->bytes - HEADER_BYTES;
-        bool is_whole = is_frame(buffer, entry->bytes);
-        if (is_whole) {
-            packet_hear(buffer + HEADER_BYTES, bytes, false);
-        }
-        if (is_whole && !device_passes_on(buffer + HEADER_BYTES, bytes, is_checked)) {
-            deliver(index, buffer + HEADER_BYTES, bytes, is_checked);
-        } else {
-            submit(&queues.port->receive, index, BUFFER_BYTES);
-        }
+        receive_buffer(index_of(entry), entry->bytes);
     }
     return has_any;
 }

@@ -10,12 +10,8 @@
 /* Gives all receive buffers to the device, if this core has queues. */
 void queue_start(void);
 bool queue_is_here(void);
-/* Copies a frame into a buffer for the device; false: none is free. */
-bool queue_send(const struct pbuf *frame);
-/* The same of bytes that are right as they are: the device adds nothing to them. */
-bool queue_send_bytes(const void *frame, size_t bytes);
 
-/* Buffers: all that receive, those of them that lwIP or the program holds, and those that the
+/* Buffers: all that receive, and those of them that lwIP or the program holds; and frames that the
  * device has to send. */
 struct queue_counts {
     uint32_t receiving, held, sending;
@@ -23,10 +19,19 @@ struct queue_counts {
 void queue_count(struct queue_counts *counts);
 
 /* ---- what queue.c asks of device.c */
+/* A frame that came: all of it, or of a longer one its first bytes and the chain. */
+struct queue_frame {
+    const uint8_t *data;
+    size_t bytes;
+    const struct pbuf *chain; /* NULL: data is all of it */
+    bool is_checked;
+};
 /* True: the frame is for other cores, or for nobody. */
-bool device_passes_on(const uint8_t *frame, size_t bytes, bool is_checked);
+bool device_passes_on(const struct queue_frame *frame);
 /* Takes the frame. */
 void device_deliver(struct pbuf *frame, bool is_checked);
+/* A flag of lwIP's buffers that lwIP does not use: a chain that came at once, as one frame. */
+#define QUEUE_FLAG_ONE_FRAME 0x80u
 /* The device has broken a rule; and was so often started again that it is off now. */
 void device_fails(bool is_off);
 

@@ -17,7 +17,8 @@
 #define FREE 0u
 #define HELD 1u
 #define BUSY_TURNS_MAX 16u
-#define FRAMES_MAX 1000u /* as many as Linux's netdev_max_backlog */
+#define FRAMES_MAX 1000u  /* as many as Linux's netdev_max_backlog */
+#define FRAME_BYTES 2048u /* of one that was not put together, at most */
 
 struct request {
     struct request *next;
@@ -116,6 +117,12 @@ static void serve_requests(struct stack *stack)
     }
 }
 
+/* Of a frame that the device put together out of several, so many. */
+static uint32_t weight(const struct net_packet *packet)
+{
+    return 1 + packet->bytes / FRAME_BYTES;
+}
+
 static void serve_packets(struct stack *stack)
 {
     struct net_packet *packet = oldest_packet_first(atomic_exchange(&stack->packets, NULL));
@@ -125,7 +132,7 @@ static void serve_packets(struct stack *stack)
             net_stack_note(NET_COUNT_MESSAGES);
         }
         if (packet->kind == NET_PACKET_FRAME) {
-            atomic_fetch_sub_explicit(&stack->frames, 1, memory_order_relaxed);
+            atomic_fetch_sub_explicit(&stack->frames, weight(packet), memory_order_relaxed);
         }
         net_packet_serve(packet);
         packet = next;
@@ -208,7 +215,7 @@ void net_stack_post(uint32_t core, struct net_packet *packet)
     packet->is_message = core != posix_core();
     struct stack *stack = &stacks[core];
     if (packet->kind == NET_PACKET_FRAME) {
-        atomic_fetch_add_explicit(&stack->frames, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&stack->frames, weight(packet), memory_order_relaxed);
     }
     packet->next = atomic_load_explicit(&stack->packets, memory_order_relaxed);
     while (!atomic_compare_exchange_weak(&stack->packets, &packet->next, packet)) {

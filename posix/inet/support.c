@@ -47,13 +47,22 @@ int64_t net_memory_count(void)
     return atomic_load_explicit(&blocks, memory_order_relaxed);
 }
 
-void *net_memory_allocate(size_t bytes)
+static void *counted(void *memory)
 {
-    void *memory = posix_allocate(bytes);
     if (memory != NULL) {
         atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
     }
     return memory;
+}
+
+void *net_memory_allocate(size_t bytes)
+{
+    return counted(posix_allocate(bytes));
+}
+
+void *net_memory_allocate_buffer(size_t bytes)
+{
+    return counted(posix_allocate_buffer(bytes));
 }
 
 void *net_memory_allocate_zeroed(size_t count, size_t bytes)

@@ -89,6 +89,14 @@ static uint32_t let_out(struct tcp_socket *socket)
     return net_now_ms() - socket->held_since_ms < CORK_MS_MAX ? bytes - held : UINT32_MAX;
 }
 
+/* So many bytes fit into lwIP's queue of packets, which takes two for a segment; what is tried in
+ * vain has been allocated for nothing. */
+static uint32_t queue_room(struct tcp_pcb *pcb)
+{
+    uint32_t used = tcp_sndqueuelen(pcb);
+    return used < TCP_SND_QUEUELEN ? (TCP_SND_QUEUELEN - used) / 2 * tcp_mss(pcb) : 0;
+}
+
 /* Locked. Bytes; 0: lwIP takes no more now, or there is none. */
 static uint32_t hand_over_piece(struct tcp_socket *socket, uint32_t bytes_max)
 {
@@ -101,6 +109,8 @@ static uint32_t hand_over_piece(struct tcp_socket *socket, uint32_t bytes_max)
     bytes = bytes < bytes_max ? bytes : bytes_max;
     bytes = bytes < window ? bytes : window;
     bytes = bytes < WRITE_BYTES_MAX ? bytes : WRITE_BYTES_MAX;
+    uint32_t room = queue_room(socket->pcb);
+    bytes = room == 0 || bytes < room ? bytes : room;
     /* Its queue of packets may be full before its bytes are: then less is tried. */
     while (bytes != 0) {
         if (tcp_write(socket->pcb, chunk->data + chunk->handed, (uint16_t)bytes, 0) == ERR_OK) {
@@ -219,11 +229,11 @@ static struct tcp_chunk *need_chunk(struct tcp_socket *socket, uint64_t bytes)
     }
     bytes = bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : bytes;
     bytes = bytes > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX : bytes;
-    chunk = net_memory_allocate(sizeof(*chunk) + bytes);
+    chunk = net_memory_allocate_buffer(sizeof(*chunk) + bytes);
     if (chunk == NULL) {
         return NULL;
     }
-    chunk->room = (uint32_t)bytes;
+    *chunk = (struct tcp_chunk){.room = (uint32_t)bytes};
     tcp_lock(socket);
     if (socket->newest != NULL) {
         socket->newest->next = chunk;

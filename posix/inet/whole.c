@@ -3,6 +3,7 @@
  * the port. Whole again, a packet goes on to the core of its port. lwIP shows each packet to
  * raw_input before its protocol gets it. */
 #include "device.h"
+#include "queue.h"
 #include "stack.h"
 
 #include <lwip/ip6.h>
@@ -23,8 +24,8 @@ static void set_length(struct net_packet *packet)
 raw_input_state_t raw_input(struct pbuf *packet, struct netif *interface)
 {
     (void)interface;
-    if (packet->next == NULL) {
-        return RAW_INPUT_NONE; /* what comes at once is one buffer */
+    if (packet->next == NULL || (packet->flags & QUEUE_FLAG_ONE_FRAME) != 0) {
+        return RAW_INPUT_NONE; /* it came at once */
     }
     uint32_t core = net_port_steer(packet->payload, packet->len, posix_core());
     if (core == posix_core()) {

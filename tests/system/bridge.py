@@ -9,7 +9,7 @@ drawn from a generator that starts with SEED, one for each direction, so that eq
     delay       it, and all behind it, come up to DELAY_SECONDS later
     reorder     it comes up to DELAY_SECONDS later, and those behind it overtake it
 
-Frames of the machine's kernel whose checksum is left to a device are completed first, else nobody could see what
+Frames whose checksum is left to a device, or that it is to cut, are completed and cut first, else nobody could see what
 is corrupt. It says "ready", and at the end of its input what it did, as one line of JSON."""
 import heapq
 import json
@@ -25,7 +25,8 @@ FAULTS = ("loss", "corrupt", "duplicate", "delay", "reorder")
 DELAY_SECONDS = 0.02
 FRAME_BYTES_MAX = 65550
 HEADER = struct.Struct("<BBHHHH")  # struct virtio_net_hdr, as PACKET_VNET_HDR has it
-NEEDS_CHECKSUM = 1
+NEEDS_CHECKSUM, CUT_IPV4 = 1, 1
+ETHERNET_BYTES, TCP, FIN, PUSH = 14, 6, 1, 8
 _SOL_PACKET, _PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 263, 15, 23
 _ETH_P_ALL = 3
 
@@ -48,6 +49,35 @@ def completed(header, frame):
     at = start + offset
     value = internet_checksum(frame[start:]) or 0xFFFF
     return frame[:at] + struct.pack("!H", value) + frame[at + 2:]
+
+
+def cut(header, frame):
+    """The frames of a segment of TCP that its header has the device cut, each whole (RFC 9293, 791, 8200)."""
+    _, kind, _, segment_bytes, start, offset = HEADER.unpack(header)
+    if kind == 0:
+        return [completed(header, frame)]
+    head_bytes = start + (frame[start + 12] >> 4) * 4  # the header's own count says how much is not in pages
+    data, frames, is_4 = frame[head_bytes:], [], kind == CUT_IPV4
+    sequence, flags = struct.unpack_from("!I", frame, start + 4)[0], frame[start + 13]
+    for at in range(0, len(data), segment_bytes):
+        piece = bytearray(frame[:head_bytes] + data[at:at + segment_bytes])
+        is_last = at + segment_bytes >= len(data)
+        struct.pack_into("!I", piece, start + 4, (sequence + at) & 0xFFFFFFFF)
+        piece[start + 13] = flags if is_last else flags & ~(FIN | PUSH)
+        if is_4:
+            struct.pack_into("!HH", piece, ETHERNET_BYTES + 2, len(piece) - ETHERNET_BYTES, len(frames))
+            struct.pack_into("!H", piece, ETHERNET_BYTES + 10, 0)
+            struct.pack_into("!H", piece, ETHERNET_BYTES + 10, internet_checksum(piece[ETHERNET_BYTES:start]))
+            addresses = piece[ETHERNET_BYTES + 12:start]
+        else:
+            struct.pack_into("!H", piece, ETHERNET_BYTES + 4, len(piece) - start)
+            addresses = piece[ETHERNET_BYTES + 8:start]
+        struct.pack_into("!H", piece, start + offset, 0)
+        segment = piece[start:]
+        pseudo = bytes(addresses) + struct.pack("!HH", TCP, len(segment))
+        struct.pack_into("!H", piece, start + offset, internet_checksum(pseudo + segment))
+        frames.append(bytes(piece))
+    return frames
 
 
 def open_guest_side(name):
@@ -99,6 +129,7 @@ class Bridge:
     def __init__(self, ours, guest, seed, probabilities):
         self._ours, self._guest = ours, guest
         self._to_guest, self._to_us = (Direction(seed * 2 + i, probabilities) for i in range(2))
+        self._to_us.done["cut"] = 0  # frames of several segments
         self._waiting, self._count = [], 0  # (when, number, frame, write): numbers keep the order
 
     def _accept(self, direction, frame, write):
@@ -137,8 +168,10 @@ class Bridge:
                     return {"to_guest": self._to_guest.done, "to_us": self._to_us.done}
                 else:
                     data = self._guest.recv(FRAME_BYTES_MAX)
-                    frame = completed(data[:HEADER.size], data[HEADER.size:])
-                    self._accept(self._to_us, frame, self._write_to_us)
+                    frames = cut(data[:HEADER.size], data[HEADER.size:])
+                    self._to_us.done["cut"] += len(frames) > 1
+                    for frame in frames:
+                        self._accept(self._to_us, frame, self._write_to_us)
 
 
 def main(ours, guest, seed, *words):

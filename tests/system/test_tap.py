@@ -12,6 +12,7 @@ from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, serve
 from lib import EACH, PAIRWISE, TestFailure, system_test
 
 EXCHANGES = 2500
+ETHERNET_FRAME = 1514  # bytes
 CONNECTIONS = 32
 PCAP_HEADER, RECORD = 24, struct.Struct("<IIII")
 FLOWS, FLOW_EXCHANGES, FLOW_BYTES = 100, 8, 100  # of each kind: connections of so many exchanges
@@ -76,6 +77,62 @@ def test_checksums_are_left_to_the_device(guest):
                     raise TestFailure(f"type {kind:#x}, ours {is_ours}: of {len(left)} sums {sum(left)} are left")
 
     serve(guest, scenario, lambda: add_tap("guest", PEER_4, PEER_6))
+
+
+def frame_sizes(capture):
+    """{(type of the frame's protocol, whether it is this machine's): bytes of the largest frame of TCP}"""
+    capture.setblocking(False)
+    sizes = {}
+    while True:
+        try:
+            frame, origin = capture.recvfrom(1 << 17)
+        except BlockingIOError:
+            return sizes
+        kind = struct.unpack_from("!H", frame, 12)[0]
+        if frame[{0x0800: 23, 0x86dd: 20}.get(kind, 0)] == socket.IPPROTO_TCP:
+            key = kind, origin[2] == socket.PACKET_OUTGOING
+            sizes[key] = max(sizes.get(key, 0), len(frame))
+
+
+# @verifies ATL-LLR-NET-1150~1 ATL-LLR-NET-1151~1 ATL-LLR-VIRTIO-1150~1
+@system_test(matrix=EACH, libc=("musl",), timeout_s=60)
+def test_segments_are_cut_and_joined_by_the_device(guest):
+    """Both machines hand it more than an MTU at once, and what they say is the same."""
+    def scenario(server):
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as capture:
+            capture.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+            capture.bind(("guest", 3))
+            for address in (ADDRESS_4, ADDRESS_6):
+                if not server.echoes(address, bytes(i * 7 % 251 for i in range(400000))):
+                    raise TestFailure(f"{address} does not echo")
+            sizes = frame_sizes(capture)
+        if len(sizes) != 4 or min(sizes.values()) < 3 * ETHERNET_FRAME:
+            raise TestFailure(f"the largest frames: {sizes}")
+
+    serve(guest, scenario, lambda: add_tap("guest", PEER_4, PEER_6))
+
+
+# @verifies ATL-LLR-NET-1151~1
+@system_test(matrix=PAIRWISE, cores=(2, 4), libc=("musl",), timeout_s=60)
+def test_joined_segments_find_their_core(guest):
+    """All cores listen on one port: by the one queue come frames for all, or by each what is its core's."""
+    queues = guest.cores if guest.machine == "q35" else 1
+
+    def scenario(server):
+        data = bytes(i * 7 % 251 for i in range(100000))
+        for _ in range(4 * guest.cores):
+            with server.connect() as peer:
+                sender = threading.Thread(target=peer.sendall, args=(data,))
+                sender.start()
+                got = b""
+                while len(got) < len(data) and (piece := peer.recv(len(data) - len(got))):
+                    got += piece
+                sender.join()
+            if got != data:
+                raise TestFailure(f"{len(got)} bytes come back, or others")
+
+    serve(guest, scenario, lambda: add_tap("guest", PEER_4, PEER_6, several=queues > 1),
+          setting=f"tap=guest,queues={queues}", program="flows.c")
 
 
 def exchange(server, address):

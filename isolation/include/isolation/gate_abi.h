@@ -130,6 +130,11 @@ struct gate_info {
 #define GATE_PORT_CHECKSUM 1u       /* frames to send may leave their checksum to the device */
 #define GATE_PORT_GUEST_CHECKSUM 2u /* received frames may have a checksum that is not complete */
 #define GATE_PORT_MERGED 32768u     /* a received frame may take several buffers: num_buffers */
+/* Received segments of TCP may be larger than the MTU; there are checksum and buffers for them. */
+#define GATE_PORT_GUEST_SEGMENTS (1u << 7 | 1u << 8)
+/* So may those to send, over IPv4 and IPv6, if the header says how the device is to cut them. The
+ * kernel judges what a header asks for, and gives the device what it judged. */
+#define GATE_PORT_SEGMENTS (1u << 11 | 1u << 12)
 
 struct gate_port_entry {
     uint32_t offset, bytes; /* from the start of this core's port memory */

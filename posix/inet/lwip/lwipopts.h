@@ -91,7 +91,7 @@
 #define ETH_PAD_SIZE 0
 
 #define MEM_CUSTOM_ALLOCATOR 1
-#define MEM_CUSTOM_MALLOC net_memory_allocate
+#define MEM_CUSTOM_MALLOC net_memory_allocate_buffer
 #define MEM_CUSTOM_CALLOC net_memory_allocate_zeroed
 #define MEM_CUSTOM_FREE net_memory_free
 

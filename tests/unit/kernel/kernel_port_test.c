@@ -307,6 +307,55 @@ TEST(a_frame_is_sent_as_it_was_judged)
     CHECK(guard.heads[id].parts[0].bytes == 60 && guard.heads[id].parts[0].flags == 0);
 }
 
+/* Without rules: a header of 12 bytes, as numbers of 16 bits but for the first two. */
+static bool is_header_taken(uint32_t bytes, uint16_t flags_kind, uint16_t head, uint16_t segment,
+                            uint16_t start_at, uint16_t offset)
+{
+    const uint16_t header[] = {flags_kind, head, segment, start_at, offset, 0};
+    const struct virtqueue_descriptor *descriptors = (const void *)ring;
+    uint32_t refused = 0;
+    start_guarded(false);
+    guard.policy.count = 0;
+    memcpy(port_memory + 0x4000, header, sizeof(header));
+    submit(0x4000, bytes + sizeof(header));
+    CHECK_EQUAL(port_look(&queue, &batch), RESULT_OK);
+    port_give(&queue, &batch, &refused);
+    if (refused == 0) {
+        const struct guard_head *given = &guard.heads[virtqueue.available->ring[0]];
+        memset(port_memory + 0x4000, 0xff, sizeof(header)); /* too late */
+        CHECK(memcmp(given->bytes, header, sizeof(header)) == 0);
+        CHECK_EQUAL(given->parts[0].bytes, sizeof(header));
+        CHECK(bytes == 0 || given->parts[1].physical == PHYSICAL + 0x4000 + sizeof(header));
+        CHECK(bytes == 0 || given->parts[1].bytes == bytes);
+        CHECK_EQUAL(descriptors[virtqueue.available->ring[0]].flags, VIRTQUEUE_INDIRECT);
+    } else {
+        CHECK(shared.complete[0].offset == 0x4000 && virtqueue.available_index == 0);
+    }
+    return refused == 0;
+}
+
+/* @verifies ATL-LLR-VIRTIO-1151~1 @robust */
+TEST(a_header_asks_for_what_lies_in_its_frame)
+{
+    CHECK(is_header_taken(0, 0, 0, 0, 0, 0));
+    CHECK(is_header_taken(60, 0, 0, 0, 0, 0));
+    CHECK(is_header_taken(54, 1, 0, 0, 34, 16));
+    CHECK(is_header_taken(52, 1, 0, 0, 34, 16));
+    CHECK(!is_header_taken(51, 1, 0, 0, 34, 16));
+    CHECK(!is_header_taken(1000, 1, 0, 0, 999, 0));
+    CHECK(!is_header_taken(1000, 1, 0, 0, UINT16_MAX, UINT16_MAX));
+    CHECK(is_header_taken(30000, 0x101, 54, 1460, 34, 16));
+    CHECK(is_header_taken(30000, 0x401, 74, 1440, 54, 16));
+    CHECK(!is_header_taken(30000, 0x401, 74, 0, 54, 16));     /* segments of nothing */
+    CHECK(!is_header_taken(54, 0x101, 54, 1460, 34, 16));     /* nothing behind the head */
+    CHECK(!is_header_taken(30000, 0x101, 51, 1460, 34, 16));  /* the sum behind it */
+    CHECK(!is_header_taken(30000, 0x100, 54, 1460, 34, 16));  /* segments without sums */
+    CHECK(!is_header_taken(30000, 0x301, 54, 1460, 34, 16));  /* of UDP */
+    CHECK(!is_header_taken(30000, 0x8101, 54, 1460, 34, 16)); /* with ECN */
+    CHECK(!is_header_taken(54, 2, 0, 0, 0, 0));
+    CHECK(!is_header_taken(54, 3, 0, 0, 34, 16));
+}
+
 /* @verifies ATL-LLR-POLICY-0008~1 @robust */
 TEST(a_refused_frame_comes_back_and_is_not_sent)
 {

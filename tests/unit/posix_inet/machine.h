@@ -8,5 +8,7 @@
 #define CORES 3u
 
 void machine_has_queues(uint32_t queues);
+/* @features  GATE_PORT_* */
+void machine_has_port(void *memory, uint64_t bytes, uint32_t features);
 
 #endif

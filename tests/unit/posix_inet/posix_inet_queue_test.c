@@ -2,15 +2,17 @@
 /* A core's queues and a device that tells the truth, is reset, or lies about its buffers. */
 #include "check.h"
 #include "device.h"
+#include "machine.h"
 #include "packet.h"
 #include "queue.h"
+#include "transmit.h"
 
 #include <isolation/gate_abi.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BUFFER_BYTES 2048u
-#define BUFFERS 8u /* half of them receive */
+#define BUFFERS 160u /* half of them receive */
 #define RECEIVE_COUNT (BUFFERS / 2)
 #define HEAD_BYTES ((sizeof(struct gate_port) + 4095) & ~4095ull)
 #define PORT_BYTES (HEAD_BYTES + BUFFERS * BUFFER_BYTES)
@@ -23,12 +25,7 @@ static struct gate_port *const port = (struct gate_port *)(void *)memory;
 static uint32_t delivered, taken; /* frames; receive buffers that the device has had */
 static uint32_t failures;         /* calls of the port to come in which the device breaks a rule */
 static uint32_t restarts, offs;
-
-const struct gate_info posix_info = {.core_count = 1,
-                                     .port_queues = 1,
-                                     .port_address = (uintptr_t)memory,
-                                     .port_bytes = PORT_BYTES,
-                                     .port_features = GATE_PORT_MERGED};
+static uint32_t allocations_left = UINT32_MAX; /* until there is no memory */
 
 uint32_t posix_core(void)
 {
@@ -57,21 +54,63 @@ int64_t gate_kick(uint64_t which, uint64_t flags)
     return failures != 0 && failures-- != 0 ? -5 : 0;
 }
 
-/* A program that reads each frame at once. */
-bool device_passes_on(const uint8_t *frame, size_t bytes, bool is_checked)
+/* A program that reads each frame at once, or keeps it. */
+static uint8_t got[70000];
+static uint32_t got_bytes;
+static struct pbuf *kept;
+static bool is_keeping;
+
+static uint32_t copy_out(const struct pbuf *pbuf)
 {
-    (void)is_checked;
-    CHECK_EQUAL(bytes, FRAME_BYTES);
-    CHECK_EQUAL(frame[0], 0x5a);
+    got_bytes = 0;
+    for (; pbuf != NULL; pbuf = pbuf->next) {
+        memcpy(got + got_bytes, pbuf->payload, pbuf->len);
+        got_bytes += pbuf->len;
+        CHECK(pbuf->next == NULL || pbuf->tot_len == pbuf->len + pbuf->next->tot_len);
+    }
+    return got_bytes;
+}
+
+bool device_passes_on(const struct queue_frame *frame)
+{
+    CHECK_EQUAL(frame->data[0], 0x5a);
+    if (frame->chain == NULL) {
+        CHECK_EQUAL(frame->bytes, FRAME_BYTES);
+        delivered++;
+        return true;
+    }
+    CHECK(frame->data == frame->chain->payload && frame->bytes == frame->chain->len);
+    CHECK((frame->chain->flags & QUEUE_FLAG_ONE_FRAME) != 0);
+    CHECK_EQUAL(copy_out(frame->chain), frame->chain->tot_len);
     delivered++;
-    return true;
+    return !is_keeping;
 }
 
 void device_deliver(struct pbuf *frame, bool is_checked)
 {
-    (void)frame;
+    CHECK(is_keeping && kept == NULL);
     (void)is_checked;
-    CHECK(false);
+    kept = frame;
+}
+
+void packet_hear_chain(const struct pbuf *chain, bool is_sent)
+{
+    (void)chain, (void)is_sent;
+}
+
+void transmit_start(struct gate_port *of, uint8_t *frames, uint32_t bytes)
+{
+    CHECK(of == port && frames == memory + HEAD_BYTES + RECEIVE_COUNT * BUFFER_BYTES);
+    CHECK_EQUAL(bytes, RECEIVE_COUNT * BUFFER_BYTES);
+}
+
+void transmit_close(void)
+{
+}
+
+uint32_t transmit_count(void)
+{
+    return 0;
 }
 
 _Atomic uint32_t packet_hearers;
@@ -91,26 +130,42 @@ void device_fails(bool is_off)
 struct pbuf *pbuf_alloced_custom(pbuf_layer layer, u16_t bytes, pbuf_type type,
                                  struct pbuf_custom *pbuf, void *payload, u16_t payload_bytes)
 {
-    (void)layer, (void)bytes, (void)type, (void)pbuf, (void)payload, (void)payload_bytes;
-    return NULL;
+    (void)layer, (void)type, (void)payload_bytes;
+    pbuf->pbuf = (struct pbuf){
+        .payload = payload, .len = bytes, .tot_len = bytes, .flags = PBUF_FLAG_IS_CUSTOM, .ref = 1};
+    return &pbuf->pbuf;
 }
 
 struct pbuf *pbuf_alloc(pbuf_layer layer, u16_t bytes, pbuf_type type)
 {
-    (void)layer, (void)bytes, (void)type;
-    return NULL;
+    (void)layer, (void)type;
+    if (allocations_left == 0) {
+        return NULL;
+    }
+    allocations_left--;
+    struct pbuf *pbuf = calloc(1, sizeof(*pbuf) + bytes);
+    *pbuf = (struct pbuf){.payload = pbuf + 1, .len = bytes, .tot_len = bytes, .ref = 1};
+    return pbuf;
 }
 
 err_t pbuf_take(struct pbuf *pbuf, const void *bytes, u16_t count)
 {
-    (void)pbuf, (void)bytes, (void)count;
+    memcpy(pbuf->payload, bytes, count);
     return ERR_OK;
 }
 
-u16_t pbuf_copy_partial(const struct pbuf *pbuf, void *bytes, u16_t count, u16_t offset)
+u8_t pbuf_free(struct pbuf *pbuf)
 {
-    (void)pbuf, (void)bytes, (void)offset;
-    return count;
+    while (pbuf != NULL) {
+        struct pbuf *next = pbuf->next;
+        if ((pbuf->flags & PBUF_FLAG_IS_CUSTOM) != 0) {
+            ((struct pbuf_custom *)pbuf)->custom_free_function(pbuf);
+        } else {
+            free(pbuf);
+        }
+        pbuf = next;
+    }
+    return 1;
 }
 
 /* The device completes the next receive buffer. The header that it writes says of how many buffers
@@ -141,6 +196,8 @@ static uint32_t serve(void)
 
 TEST(whole_frames_are_delivered)
 {
+    machine_has_queues(1);
+    machine_has_port(memory, PORT_BYTES, GATE_PORT_MERGED);
     queue_start();
     CHECK_EQUAL(port->receive.submitted, RECEIVE_COUNT);
     complete(1, HEADER_BYTES + FRAME_BYTES);
@@ -152,7 +209,7 @@ TEST(whole_frames_are_delivered)
     CHECK_EQUAL(serve(), 1);
 }
 
-/* @verifies ATL-LLR-NET-0940~1 */
+/* @verifies ATL-LLR-NET-0940~2 */
 TEST(a_frame_of_several_buffers_is_dropped_whole)
 {
     complete(3, BUFFER_BYTES);
@@ -163,7 +220,7 @@ TEST(a_frame_of_several_buffers_is_dropped_whole)
     CHECK_EQUAL(serve(), 1);
 }
 
-/* @verifies ATL-LLR-NET-0940~1 */
+/* @verifies ATL-LLR-NET-0940~2 */
 TEST(a_reset_ends_what_was_begun)
 {
     complete(4, BUFFER_BYTES);
@@ -176,13 +233,122 @@ TEST(a_reset_ends_what_was_begun)
     CHECK_EQUAL(serve(), 2);
 }
 
-/* @verifies ATL-LLR-NET-0940~1 @robust */
+/* @verifies ATL-LLR-NET-0940~2 @robust */
 TEST(a_count_that_cannot_be_costs_its_own_frame)
 {
     complete(RECEIVE_COUNT + 1, HEADER_BYTES + FRAME_BYTES);
     complete(65535, HEADER_BYTES + FRAME_BYTES);
     complete(1, HEADER_BYTES + FRAME_BYTES);
     CHECK_EQUAL(serve(), 1);
+}
+
+static const uint8_t *place_of(uint32_t number)
+{
+    return memory + port->receive.submit[number % GATE_PORT_ENTRIES].offset;
+}
+
+/* The device completes the buffers of a frame of so many bytes; the bytes of what it is. */
+static void complete_parts(uint32_t bytes)
+{
+    uint32_t buffers = (bytes + HEADER_BYTES + BUFFER_BYTES - 1) / BUFFER_BYTES;
+    uint32_t done = 0;
+    for (uint32_t i = 0; i < buffers; i++) {
+        uint32_t skip = i == 0 ? HEADER_BYTES : 0;
+        uint32_t part = bytes - done < BUFFER_BYTES - skip ? bytes - done : BUFFER_BYTES - skip;
+        uint8_t *to = (uint8_t *)(uintptr_t)place_of(taken) + skip;
+        complete(buffers, part + skip);
+        for (uint32_t at = 0; at < part; at++) {
+            to[at] = done + at == 0 ? 0x5a : (uint8_t)((done + at) * 31);
+        }
+        if (i != 0 && part >= HEADER_BYTES) {
+            to[0] = (uint8_t)(done * 31);
+        }
+        done += part;
+    }
+}
+
+static void check_got(uint32_t bytes)
+{
+    CHECK_EQUAL(got_bytes, bytes);
+    for (uint32_t at = 1; at < bytes; at++) {
+        CHECK_EQUAL(got[at], (uint8_t)(at * 31));
+    }
+}
+
+/* @verifies ATL-LLR-NET-1151~1 */
+TEST(segments_of_several_buffers_are_one_frame)
+{
+    static const uint32_t sizes[] = {2037, 2048, 4084, 4085, 30000, 65535};
+    machine_has_port(memory, PORT_BYTES, GATE_PORT_MERGED | GATE_PORT_GUEST_SEGMENTS);
+    for (uint32_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        complete_parts(sizes[i]);
+        complete(1, HEADER_BYTES + FRAME_BYTES);
+        CHECK_EQUAL(serve(), 2);
+        check_got(sizes[i]);
+    }
+    complete_parts(65536); /* no pbuf counts so far */
+    CHECK_EQUAL(serve(), 0);
+}
+
+/* @verifies ATL-LLR-NET-1151~1 ATL-LLR-POSIX-0972~1 @robust */
+TEST(a_program_that_keeps_segments_does_not_keep_the_last_buffers)
+{
+    struct pbuf *frames[3];
+    is_keeping = true;
+    for (uint32_t i = 0; i < 3; i++) {
+        uint32_t before = port->receive.submitted;
+        complete_parts(60000); /* 30 buffers; 16 may be held */
+        delivered = 0;
+        (void)device_serve();
+        CHECK_EQUAL(delivered, 1);
+        CHECK_EQUAL(port->receive.submitted - before, i == 0 ? 14 : 30);
+        frames[i] = kept;
+        kept = NULL;
+    }
+    complete_parts(60000);
+    allocations_left = 7;
+    delivered = 0;
+    (void)device_serve();
+    CHECK(delivered == 0 && kept == NULL);
+    allocations_left = UINT32_MAX;
+    is_keeping = false;
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK_EQUAL(copy_out(frames[i]), 60000);
+        check_got(60000);
+        pbuf_free(frames[i]);
+    }
+    CHECK_EQUAL(serve(), 0); /* all buffers are back */
+}
+
+/* @verifies ATL-LLR-NET-0940~2 ATL-LLR-NET-1151~1 @robust */
+TEST(what_a_device_says_of_segments_cannot_lose_a_buffer)
+{
+    complete(4, BUFFER_BYTES);
+    complete(1, BUFFER_BYTES);
+    complete(0, 0); /* reset */
+    complete(1, HEADER_BYTES + FRAME_BYTES);
+    CHECK_EQUAL(serve(), 1);
+    complete(2, BUFFER_BYTES - 1); /* the first is not full: it lies */
+    complete(1, BUFFER_BYTES);
+    complete(34, BUFFER_BYTES); /* more than 64 KiB */
+    for (uint32_t i = 1; i < 34; i++) {
+        complete(1, BUFFER_BYTES);
+    }
+    complete(1, HEADER_BYTES + FRAME_BYTES);
+    CHECK_EQUAL(serve(), 1);
+    srand(3);
+    for (uint32_t i = 0; i < 20000; i++) {
+        uint32_t bytes = (uint32_t)rand() % 4 == 0 ? (uint32_t)rand() % 64 : BUFFER_BYTES;
+        bytes = bytes == HEADER_BYTES + FRAME_BYTES || bytes == BUFFER_BYTES ? bytes : bytes % 13;
+        uint32_t count = bytes == BUFFER_BYTES ? 2 + (uint32_t)rand() % 40 : (uint32_t)rand() % 2;
+        complete(count, bytes);
+        if (port->receive.submitted - taken < 4) {
+            (void)device_serve();
+        }
+    }
+    complete(0, 0);
+    (void)serve();
+    machine_has_port(memory, PORT_BYTES, GATE_PORT_MERGED);
 }
 
 /* Segmentation is not offered: its fields mean nothing, however large.

@@ -37,6 +37,8 @@ _Noreturn void net_assertion(const char *text);
 #define LWIP_PLATFORM_DIAG(text) ((void)0)
 
 void *net_memory_allocate(size_t bytes);
+/* Not cleared: for what is written before it is read. */
+void *net_memory_allocate_buffer(size_t bytes);
 void *net_memory_allocate_zeroed(size_t count, size_t bytes);
 void net_memory_free(void *memory);
 
