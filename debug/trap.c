@@ -282,11 +282,11 @@ void __wrap_memory_region_free_ranges(core_id_t self, void (*use)(paddr_t start,
     debug_memory_initialize();
     if (self.value == 0) {
         debug_record_tell();
-        bool has_line = debug_line_initialize();
-        console_log(CONSOLE_ERROR, has_line
-                                       ? "atoll: debug image: whoever reaches the second serial "
-                                         "line commands this machine\n"
-                                       : "atoll: debug image without a second serial line\n");
+        const char *line = debug_line_initialize();
+        console_log(CONSOLE_ERROR,
+                    line != NULL ? "atoll: debug image: whoever reaches %s commands this machine\n"
+                                 : "atoll: debug image without a line for a debugger\n",
+                    line);
     }
 }
 

@@ -24,7 +24,7 @@ ALLOWED = {
     "kernel_memory": ["kernel_boot", "kernel_cpu", "percpu"],
     "isolation": ["percpu", "kernel_cpu", "crypto", "kernel_boot", "kernel_memory"],
     "isolation_gate": ["isolation", "percpu", "kernel_cpu", "kernel_driver", "crypto", "kernel_boot"],
-    "debug": ["isolation_gate", "isolation", "percpu", "kernel_cpu", "kernel_driver", "kernel_boot"],
+    "debug": ["isolation_gate", "isolation", "percpu", "kernel_cpu", "kernel_driver", "kernel_virtio", "kernel_boot"],
     "trace": ["isolation_gate", "isolation", "percpu", "kernel_cpu", "kernel_driver", "kernel_boot"],
 }
 # Calls that must point up, each by name: (library, symbol): why.

@@ -198,8 +198,9 @@ static void collect(struct port *port)
 }
 
 /* @impl ATL-LLR-VIRTIO-1120~1 */
-bool virtio_console_has(uint32_t which)
+bool virtio_console_collect(uint32_t which)
 {
+    collect(&ports[which]);
     return is_on && ports[which].is_there;
 }
 

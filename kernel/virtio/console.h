@@ -16,8 +16,8 @@
 #define PORT_NAMES "", "atoll.log"
 #endif
 
-/* The device has the port, and works. */
-bool virtio_console_has(uint32_t port);
+/* Looks what the device has done. False: it does not have the port, or does not work. */
+bool virtio_console_collect(uint32_t port);
 /* As send and receive of struct console_line. Context: interrupts off; bounded work. */
 uint32_t virtio_console_send(uint32_t port, const uint8_t *bytes, uint32_t count);
 bool virtio_console_receive(uint32_t port, uint8_t *byte);

@@ -16,22 +16,24 @@ from atoll.live.tables import STATES
 from atoll.testing.results import TestFailure
 
 GDB_SECONDS = 100
+CONSOLES = ("virtio", "serial")
 NO_LIBRARIES = "set auto-solib-add off"
 
 
 class Session:
     """A machine with a program, running beside the test, and debuggers that come and go. boot: options
-    of guest.boot."""
+    of guest.boot. The axis console=CONSOLES has the line be a second serial port or a port of a virtio console."""
 
     def __init__(self, guest, folder, program, arguments, wait, seed=None, monitor=False, qemu=(), **boot):
         self._guest = guest
-        self._qemu = qemu
-        self._options = boot
+        self._qemu = tuple(qemu)
+        console = guest.configuration.get("console", "serial")
+        self._options = {"console": console, **boot}
         self.program = program
         self.begun = threading.Event()  # it has said something
         self.line = pathlib.Path(folder) / "gdb"
         image = guest.pack(program, *map(str, arguments), variant="debug", debug=True, debug_wait=wait,
-                           seed=seed, monitor=monitor)
+                           seed=seed, monitor=monitor, console=console)
         self._result = None
         self._error = None
         self.is_judged = False  # the test has asked how it ended
@@ -45,7 +47,8 @@ class Session:
 
     def _boot(self, image):
         try:
-            self._result = self._guest.boot(image, qemu=debug_line(f"path={self.line}") + tuple(self._qemu),
+            line = debug_line(f"path={self.line}", self._options["console"])
+            self._result = self._guest.boot(image, qemu=line + self._qemu,
                                             **{"on_output": lambda _: self.begun.set(), **self._options})
         except TestFailure as error:
             self._error = error

@@ -12,7 +12,7 @@ import threading
 import time
 
 from broken import JUMP_TO_SELF, UD2, broken_image
-from debugger import GDB_SECONDS, Said, Session, debugged, line_of, settle
+from debugger import CONSOLES, GDB_SECONDS, Said, Session, debugged, line_of, settle
 from lib import EACH, PAIRWISE, system_test
 
 from atoll.crash import Collector, report
@@ -35,7 +35,7 @@ class Ended:
     def __init__(self, guest, folder, program, *arguments, image=None, net=None, **settings):
         arguments = [str(word) for word in arguments]
         image = image or guest.pack(program, *arguments, variant="debug", debug=True, debug_wait=True, **settings)
-        collector = Collector(folder, program, [str(program), *arguments])
+        collector = Collector(folder, program, [str(program), *arguments], "serial")
         collector.parts = guest.parts("debug", net or net_of(Elf(program.read_bytes(), "program")))
         collector.start()
         try:
@@ -154,12 +154,12 @@ def test_core_tells_of_the_end(guest):
 
 # @verifies ATL-LLR-DEBUG-0705~1
 @system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",), cores=(2,), ring=(3,), machine=("microvm",),
-             mode=("well", "badly"))
+             mode=("well", "badly"), console=CONSOLES)
 def test_command_leaves_a_core_file(guest):
     with folder() as place:
         program = guest.build("crash_null.c" if guest.mode == "badly" else "hello.c")
-        done = guest.tool("run", "--crash", place / "new", "--cores", "2", "--ring", guest.ring, program,
-                          stdin=subprocess.DEVNULL)
+        done = guest.tool("run", "--crash", place / "new", "--cores", "2", "--ring", guest.ring, "--console", guest.console,
+                          program, stdin=subprocess.DEVNULL)
         files = sorted(path.name for path in (place / "new").iterdir())
         expected = (139, ["core.1"], 1) if guest.mode == "badly" else (0, [], 0)
         found = (done.returncode, files, done.stderr.count(b"atoll: crash: SIGSEGV at address 0x0 ("))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The debugger's stub with the real GDB, in batch mode, over the second serial line: what a user types
-and what a user sees. The line is a socket in a folder of the test's own."""
+"""The debugger's stub with the real GDB, in batch mode, over the second serial line or a port of a virtio console: what a
+user types and what a user sees. The line is a socket in a folder of the test's own."""
+import random
 import re
 import signal
 import socket
@@ -8,16 +9,16 @@ import subprocess
 import time
 
 from atoll.inspect import inspect_image
-from debugger import GDB_SECONDS, NO_LIBRARIES, Said, debugged, line_of
+from debugger import CONSOLES, GDB_SECONDS, NO_LIBRARIES, Said, debugged, line_of
 from lib import EACH, ONE, PAIRWISE, system_test
 
 from atoll.live.line import Line
 from atoll.testing.results import TestFailure
 
 
-# @verifies ATL-HLR-DEBUG-0001~1 ATL-LLR-DEBUG-0013~1 ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0016~1
+# @verifies ATL-HLR-DEBUG-0001~2 ATL-LLR-DEBUG-0013~1 ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0016~1
 # @verifies ATL-LLR-DEBUG-0017~1 ATL-LLR-DEBUG-0022~1 ATL-LLR-DEBUG-0006~1 ATL-LLR-DEBUG-0024~1
-@system_test(matrix=PAIRWISE, timeout_s=120)
+@system_test(matrix=PAIRWISE, timeout_s=120, console=CONSOLES)
 def test_gdb_break_main(guest):
     with debugged(guest, "plain", "3") as session:
         said = session.gdb("bt", "break main", "continue", "bt", "info args", "next", "next", "next",
@@ -29,11 +30,13 @@ def test_gdb_break_main(guest):
         said.has(r"^\$1 = 8$").has(r"^\[Inferior 1 \(Remote target\) exited with code 05\]$")
         result = session.end()
     result.expect(stdout=b"local 42 0\n", status=5)
-    result.expect_that(b"atoll: debug image" in result.kernel_errors, "the console says what it is")
+    line = {"virtio": b"the port atoll.debug", "serial": b"the second serial line"}[guest.console]
+    result.expect_that(b"atoll: debug image: whoever reaches %s commands" % line in result.kernel_errors,
+                       "the console says what it is")
 
 
 # @verifies ATL-LLR-DEBUG-0018~1 ATL-LLR-DEBUG-0008~1 ATL-LLR-DEBUG-0015~1
-@system_test(matrix=EACH, timeout_s=200, cores=(2,))
+@system_test(matrix=EACH, timeout_s=200, cores=(2,), console=CONSOLES)
 def test_gdb_sees_posix_and_kernel(guest):
     """Nothing but `target remote`: symbols of all three come over the line."""
     with debugged(guest, "idle") as session:
@@ -51,7 +54,7 @@ def test_gdb_sees_posix_and_kernel(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0007~1 ATL-LLR-DEBUG-0011~1 ATL-LLR-DEBUG-0010~1
-@system_test(matrix=PAIRWISE, timeout_s=200, libc=("musl",))
+@system_test(matrix=PAIRWISE, timeout_s=200, libc=("musl",), console=CONSOLES)
 def test_gdb_threads_meet(guest):
     """A breakpoint that threads of all cores run into at once, and a thread that steps alone."""
     threads = max(2, guest.cores)
@@ -208,7 +211,7 @@ def test_gdb_registers_and_memory(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0023~1 ATL-LLR-DEBUG-0007~1 ATL-LLR-DEBUG-0804~1
-@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",))
+@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",), console=CONSOLES)
 def test_gdb_monitor(guest):
     with debugged(guest, "spin", guest.cores) as session:
         said = session.gdb("break meet", "continue",
@@ -347,7 +350,7 @@ def interrupted(session, *commands):
 
 
 # @verifies ATL-LLR-DEBUG-0021~1 ATL-LLR-DEBUG-0007~1
-@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",), mode=("idle", "spin"))
+@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",), mode=("idle", "spin"), console=CONSOLES)
 def test_gdb_interrupt(guest):
     with debugged(guest, guest.mode, 2) as session:
         said = interrupted(session, "info threads", "set var must_end = 1", "continue")
@@ -357,8 +360,19 @@ def test_gdb_interrupt(guest):
         session.end().expect(status=status)
 
 
+# @verifies ATL-LLR-DEBUG-1123~1
+@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",), cores=(1, 2), console=("virtio",))
+def test_gdb_beside_input_and_output(guest):
+    """What the program reads and writes goes over the same device, and the machine stops in the middle of it."""
+    data = random.Random(1).randbytes(300000)
+    with debugged(guest, "7", source="streams.c", stdin=data) as session:
+        said = session.gdb("break write_all", *["continue"] * 8, "delete", "continue")
+        said.has(r"^Breakpoint 1, write_all \(", 8).has(r"exited with code 07\]$")
+        session.end().expect(stdout=data, stderr=b"300000 bytes\n", status=7)
+
+
 # @verifies ATL-LLR-DEBUG-0763~1
-@system_test(matrix=EACH, timeout_s=120, cores=(2,), libc=("glibc",))
+@system_test(matrix=EACH, timeout_s=120, cores=(2,), libc=("glibc",), console=CONSOLES)
 def test_lldb_attaches(guest):
     with debugged(guest, "spin", 2, wait=False) as session:
         session.begun.wait(guest.timeout_s)
@@ -399,7 +413,7 @@ def converse(line, data, wanted):
 
 
 # @verifies ATL-HLR-DEBUG-0002~1 ATL-LLR-DEBUG-0019~1 ATL-LLR-DEBUG-0020~1 ATL-LLR-DEBUG-0014~1 @robust
-@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",))
+@system_test(matrix=PAIRWISE, timeout_s=120, libc=("musl",), console=CONSOLES)
 def test_gdb_hostile_packets(guest):
     with debugged(guest, "idle") as session:
         converse(session.line, b"$qSupp", b"")
@@ -423,7 +437,7 @@ def test_gdb_hostile_packets(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0021~1
-@system_test(matrix=PAIRWISE, timeout_s=300, libc=("musl",))
+@system_test(matrix=PAIRWISE, timeout_s=300, libc=("musl",), console=CONSOLES)
 def test_gdb_comes_and_goes(guest):
     """Debuggers that attach to a machine that runs, and leave it."""
     with debugged(guest, "idle") as session:
@@ -434,7 +448,7 @@ def test_gdb_comes_and_goes(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0764~1 @robust
-@system_test(matrix=PAIRWISE, timeout_s=150, libc=("musl",), cores=(2,), machine=("microvm",))
+@system_test(matrix=PAIRWISE, timeout_s=150, libc=("musl",), cores=(2,), machine=("microvm",), console=CONSOLES)
 def test_gdb_killed(guest):
     """A debugger that goes in the middle of a packet, to a machine that runs or stands still, and
     one that is killed: the next one is served, and what was half said has stopped nothing."""
@@ -495,7 +509,7 @@ def test_gdb_is_only_where_it_is_asked_for(guest):
     program = guest.build("hello.c")
     plain = guest.pack(program)
     debug = guest.pack(program, variant="debug", debug=True)
-    if b"kernel.elf" in plain or b"debug image" in plain or b"kernel.elf" not in debug:
+    if b"kernel.elf" in plain or b"debug image" in plain or b"atoll.debug" in plain or b"kernel.elf" not in debug:
         raise TestFailure("the stub is where it should not be, or not where it should")
     for image, says in ((plain, False), (debug, True)):
         if inspect_image(bytes(image), "image")["settings"]["debug"] != says:

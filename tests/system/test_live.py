@@ -4,10 +4,12 @@ import contextlib
 import json
 import os
 import re
+import socket
+import subprocess
 import tempfile
 
-from debugger import Said, Session
-from lib import EACH, PAIRWISE, system_test
+from debugger import CONSOLES, Said, Session
+from lib import EACH, PAIRWISE, ROOT, system_test
 from test_gdb import converse, packet
 
 from atoll.live.line import Line
@@ -45,7 +47,7 @@ def live(guest, session, *words):
 
 # @verifies ATL-LLR-TOOL-0930~1 ATL-LLR-TOOL-0931~1 ATL-LLR-TOOL-0932~1 ATL-LLR-DEBUG-0751~1
 # @verifies ATL-LLR-DEBUG-0805~1
-@system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",))
+@system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",), console=CONSOLES)
 def test_live_tables(guest):
     with beating(guest) as session:
         live(guest, session, "cores").has(r"^ +\d+  (thread|idle) +\d", guest.cores).has(r" 0$", guest.cores)
@@ -93,7 +95,7 @@ def test_live_trace_goes_on(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0750~1 ATL-LLR-DEBUG-0752~1
-@system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",), cores=(1, 2), machine=("microvm",))
+@system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",), cores=(1, 2), machine=("microvm",), console=CONSOLES)
 def test_live_stops_nothing(guest):
     """The count of stops stays, with as many looks as one likes; a debugger that comes raises it."""
     def stops():
@@ -112,8 +114,25 @@ def test_live_stops_nothing(guest):
             raise TestFailure(f"stops: {before}, {after} with looks, {stops()} with a debugger")
 
 
+# @verifies ATL-LLR-DEBUG-1123~1 ATL-LLR-TOOL-0930~1
+@system_test(matrix=EACH, timeout_s=100, libc=("musl",), cores=(2,), ring=(3,), machine=("microvm",), console=CONSOLES)
+def test_live_as_a_user_types_it(guest):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = [ROOT / "atoll", "run", "--monitor", port, "--console", guest.console, "--cores", "2", guest.build("heartbeat.c")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            if process.stdout.readline() != b"runs\n":
+                raise TestFailure("the program does not begin")
+            said = guest.tool("live", port, "ps").stdout
+        finally:
+            rest, errors = process.communicate(b"")
+    if rest != b"beaten\n" or process.returncode != 0 or b"commands this machine" not in errors or b"heartbeat" not in said:
+        raise TestFailure(f"{process.returncode}, {rest!r}, {errors!r}, {said!r}")
+
+
 # @verifies ATL-LLR-DEBUG-0750~1 @robust
-@system_test(matrix=EACH, timeout_s=100, libc=("musl",), cores=(2,))
+@system_test(matrix=EACH, timeout_s=100, libc=("musl",), cores=(2,), console=CONSOLES)
 def test_live_hostile_packets(guest):
     with beating(guest) as session:
         for text in (b"1,2,8,0", b"1,ffffffffffffffff,8,0", b"1,0,0,0", b"1,0,ff,0", b"1,0,ffffffffffffffff,0",

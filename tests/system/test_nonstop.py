@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-from debugger import GDB_SECONDS, NO_LIBRARIES, Session
+from debugger import CONSOLES, GDB_SECONDS, NO_LIBRARIES, Session
 from lib import PAIRWISE, system_test
 from monitor import Monitor
 from test_gdb import converse, packet
@@ -181,7 +181,7 @@ def served(guest, workers, wait=False, status=7):
 
 
 # @verifies ATL-HLR-DEBUG-0840~1 ATL-LLR-DEBUG-0840~1
-@system_test(matrix=PAIRWISE, timeout_s=150, libc=("musl",))
+@system_test(matrix=PAIRWISE, timeout_s=150, libc=("musl",), console=CONSOLES)
 def test_nonstop_serves(guest):
     """A worker stops at a breakpoint, and steps; the server answers before, meanwhile and afterwards."""
     with served(guest, 2) as machine:
@@ -329,7 +329,7 @@ def test_nonstop_leaves(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0844~1
-@system_test(matrix=PAIRWISE, timeout_s=150, libc=("musl",), machine=("microvm",), cores=(1,))
+@system_test(matrix=PAIRWISE, timeout_s=150, libc=("musl",), machine=("microvm",), cores=(1,), console=CONSOLES)
 def test_nonstop_from_beginning_to_end(guest):
     with served(guest, 1, wait=True) as machine:
         gdb = machine.debug()
@@ -407,7 +407,7 @@ def test_nonstop_packets(guest):
 
 
 # @verifies ATL-LLR-DEBUG-0847~1
-@system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",), machine=("microvm",), cores=(2,))
+@system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",), machine=("microvm",), cores=(2,), console=CONSOLES)
 def test_nonstop_line_in_both_directions(guest):
     """Bytes come while an answer is sent: it goes on, and what comes is heard."""
     with served(guest, 0) as machine, socket.socket(socket.AF_UNIX) as line:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 
-from debugger import Session
+from debugger import CONSOLES, Session
 from lib import ONE, PAIRWISE, ROOT, system_test
 from test_gdb import converse, packet
 from test_live import beating
@@ -110,7 +110,7 @@ def test_strace_is_linux_strace(guest):
 
 # @verifies ATL-LLR-TOOL-1000~1 ATL-LLR-TOOL-1001~1 ATL-LLR-POSIX-1000~1
 @system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",), cores=(2, 1), machine=("microvm",),
-             calls=("detoured", "reflected"))
+             calls=("detoured", "reflected"), console=CONSOLES)
 def test_strace_of_threads(guest):
     """Their futexes depend on who comes first; that a call waits is seen."""
     only = "trace=!futex,sched_getaffinity,sched_setaffinity"
@@ -177,7 +177,7 @@ def test_strace_counts(guest):
 
 
 # @verifies ATL-LLR-TOOL-1002~1 ATL-LLR-DEBUG-0802~1 ATL-LLR-DEBUG-0800~1
-@system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",), cores=(2,), machine=("microvm",))
+@system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",), cores=(2,), machine=("microvm",), console=CONSOLES)
 def test_strace_of_a_machine_that_runs(guest):
     """Nothing stops; what a thread waits in is shown at once; Ctrl-C ends the look in order, and the next
     one begins anew."""

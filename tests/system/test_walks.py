@@ -24,7 +24,7 @@ def pattern_of(line):
                        for word in line.split())
 
 
-# @verifies ATL-HLR-DEBUG-0001~1 ATL-LLR-DEBUG-0751~1
+# @verifies ATL-HLR-DEBUG-0001~2 ATL-LLR-DEBUG-0751~1
 @system_test(matrix=EACH, timeout_s=100, cores=(2, 4), libc=("glibc",),
              mode=("hang", "crash", "slow", "wrong"))
 def test_walks(guest):

@@ -15,6 +15,7 @@ import threading
 
 from atoll.build import build_image_parts
 from atoll.core_file import write_core
+from atoll.debug import debug_line
 from atoll.dwarf_frames import REGISTERS
 from atoll.elf import Elf
 from atoll.errors import ToolError
@@ -79,7 +80,8 @@ def write_aside(path, snapshot, read):
 class Collector:
     """Waits beside the machine, in a thread of its own, for the program's end."""
 
-    def __init__(self, folder, program, arguments):
+    def __init__(self, folder, program, arguments, console):
+        self._console = console
         self.folder, self._program, self._arguments = pathlib.Path(folder), program, arguments
         self._place = tempfile.TemporaryDirectory(prefix="atoll-")
         self._listeners = [self._listen("stub"), self._listen("monitor")]
@@ -99,8 +101,8 @@ class Collector:
         return listener
 
     def machine_arguments(self):
-        return ("-chardev", f"socket,id=gdb,path={self._path('stub')}",
-                "-device", "isa-serial,index=1,chardev=gdb", "-qmp", f"unix:{self._path('monitor')}")
+        return (*debug_line(f"path={self._path('stub')}", self._console, is_server=False),
+                "-qmp", f"unix:{self._path('monitor')}")
 
     def start(self):
         self._thread.start()
@@ -287,7 +289,7 @@ def prepare_folder(path):
 @contextlib.contextmanager
 def collecting(folder, command, settings):
     """While a machine runs that run_program makes of these settings: gives the arguments for QEMU."""
-    collector = Collector(prepare_folder(folder), command[0], command)
+    collector = Collector(prepare_folder(folder), command[0], command, settings.console)
     find = settings.find_parts or build_image_parts
 
     def found(variant, net):

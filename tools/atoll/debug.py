@@ -13,6 +13,7 @@ from atoll.tree import Entry
 
 # Hidden from the program: posix/ puts its own /proc there.
 FOLDER = "/proc/.atoll/"
+DEBUG_PORT = "atoll.debug"  # kernel/virtio/console.h
 PLACES = struct.Struct("<8sQQQQ")
 PLACES_MAGIC = b"DBGPLACE"
 
@@ -50,12 +51,16 @@ def add_debug_files(tree, kernel, posix):
 
 
 # @impl ATL-LLR-DEBUG-0025~1
-def debug_line(address):
-    """QEMU's arguments for the second serial line, which listens at an address of this machine:
-    path=FILE or, as tcp_address gives it, a port. When the debugger runs the program again, the machine resets."""
-    return ("-action", "reboot=reset",
-            "-chardev", f"socket,id=gdb,{address},server=on,wait=off",
-            "-device", "isa-serial,index=1,chardev=gdb")
+def debug_line(address, console, is_server=True):
+    """QEMU's arguments for the line to the stub: a port of the image's virtio console, else the second serial
+    port. It listens at an address of this machine, or connects to it: path=FILE or, as tcp_address gives it, a port.
+    When the debugger runs the program again, the machine resets."""
+    waits = ",server=on,wait=off" if is_server else ""
+    # Not virtserialport: of that QEMU 7.2 never gives a buffer back of which it could not send all because the
+    # debugger went. A virtconsole waits for no reader; debuggers read each answer before they ask again.
+    device = f"virtconsole,nr=3,name={DEBUG_PORT}" if console == "virtio" else "isa-serial,index=1"
+    return ("-action", "reboot=reset", "-chardev", f"socket,id=gdb,{address}{waits}",
+            "-device", f"{device},chardev=gdb")
 
 
 def tcp_address(port):

@@ -149,7 +149,8 @@ def add_image_options(parser):
         help="the machine's address on a tap, instead of asking by DHCP; once for IPv4, once for IPv6")
     add("--mac", type=mac_address, metavar="MAC", help="the machine's address on its network")
     add("--debug", action="store_true", default=None,
-        help="an image with the stub for GDB on its second serial line: not for production")
+        help="an image with the stub for GDB, on a port of its virtio console or on its second serial line: not for "
+             "production")
     add("--gdb-wait", action="store_true",
         help="stop at the program's start until GDB lets it go on (implies --debug)")
     add("--watchdog", type=milliseconds, metavar="MS",
@@ -174,7 +175,8 @@ def add_machine_options(parser):
     terminal.add_argument("--no-tty", action="store_false", default=None, dest="tty",
                           help="the program's streams are pipes, whatever this command's are")
     add("--gdb", type=port_number, metavar="PORT",
-        help="make a debug image and let GDB connect to PORT of this machine (implies --debug)")
+        help="make a debug image and let GDB connect to PORT of this machine (implies --debug); the machine has a "
+             "second serial line for it or, with --console virtio, a port of the console")
     add("--monitor", type=port_number, metavar="PORT",
         help="make a debug image and let ./atoll live PORT look at it while it runs; as --gdb, but the program's "
              "system calls stay rewritten")

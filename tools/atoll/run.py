@@ -58,11 +58,11 @@ def run_command(words):
 
 
 def _line(arguments, command, settings):
-    """What is at the other end of a debug image's second serial line: QEMU's arguments for it."""
+    """What is at the other end of a debug image's line to its stub: QEMU's arguments for it."""
     if arguments.crash is not None:
         return collecting(arguments.crash, command, settings)
     port = arguments.gdb if arguments.gdb is not None else arguments.monitor
-    return contextlib.nullcontext(debug_line(tcp_address(port)) if port is not None else ())
+    return contextlib.nullcontext(debug_line(tcp_address(port), settings.console) if port is not None else ())
 
 
 def run_program(command, arguments, settings, extra=(), sinks=None):
