@@ -28,7 +28,7 @@ from atoll.bench.whole import whole_programs, workload
 from atoll.errors import ToolError
 
 EVERYTHING = {"program": {
-    "atoll-ring3": {"a <b>": Figure(1234.0, 10.0, 1234.0, 1234.0), "c": Figure(22.0, 1.0, 22.0, 22.0)},
+    "atoll-ring3": {"a <b>": Figure(1234.0, 10.0, 1234.0, 1234.0), "c": Figure(22.0, 1.0, 22.0, 22.0), "d": Figure(60.004, 1.0)},
     "linux": {"a <b>": Figure(5000.0, 20.0, 4900.0, 5010.0)}}}
 
 WRK = """  Thread Stats   Avg      Stdev     Max   +/- Stdev
@@ -286,7 +286,7 @@ class BenchTest(unittest.TestCase):
         self.assertTrue({"1,234", "22", "5,000", "4,900..5,010", "a &lt;b&gt;"} <= set(
             re.findall(r"[\d,.]+\.\.[\d,]+|a &lt;b&gt;|[\d,]+", text)))
         table = text[text.index("<h2>"):]
-        self.assertEqual((table.count("<rect"), table.count("<path")), (3, 1))
+        self.assertEqual((table.count("<rect"), table.count("<path")), (4, 1))
         self.assertIn("Instructions on Linux for one in ring 3", text)
         self.assertNotIn("http", text)
 
@@ -302,10 +302,11 @@ class BenchTest(unittest.TestCase):
     # @verifies ATL-LLR-TOOL-0083~2
     def test_document_keeps_what_is_around_its_tables(self):
         text = page.with_tables(f"above\n{page.BEGIN}old\n{page.END}below\n", EVERYTHING,
-                                {"a <b>": 1000, "c": 30})
+                                {"a <b>": 1000, "c": 30, "d": 60})
         self.assertTrue(text.startswith(f"above\n{page.BEGIN}") and text.endswith(f"{page.END}below\n"))
         self.assertIn("| a <b> | 1,234 | 5,000 (4,900 to 5,010) | 4.1 | 1,000 | short |\n", text)
         self.assertIn("| c | 22 | - |  | 30 | met |\n", text)
+        self.assertIn("| d | 60 | - |  | 60 | met |\n", text)
         self.assertNotIn("old", text)
         with self.assertRaises(ToolError):
             page.with_tables("no marks\n", EVERYTHING, {})

@@ -50,7 +50,7 @@ def bench_parser():
 
 
 def number_text(value):
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def _cell(figure):

@@ -28,16 +28,21 @@ small { color: #666 }
 """
 
 
+def _number(value):
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
+
+
 def _cell(figure):
     if figure is None:
         return "<td>-</td>"
     time = "" if figure.nanoseconds is None else (
-        f"<br><small>{figure.nanoseconds / 1000:,.1f}{_small(figure.spread_of_time(), 1000)} us</small>")
-    return f"<td>{figure.value:,.0f}<small>{_small(figure.spread(), 1)}</small>{time}</td>"
+        f"<br><small>{_number(figure.nanoseconds / 1000)}{_small(figure.spread_of_time(), 1000)} us</small>")
+    spread = figure.spread() and f"<br><small>{_small(figure.spread(), 1)}</small>"
+    return f"<td>{figure.value:,.0f}{spread or ''}{time}</td>"
 
 
 def _small(spread, unit):
-    return "" if spread is None else f" {spread[0] / unit:,.0f}..{spread[1] / unit:,.0f}"
+    return "" if spread is None else f" {_number(spread[0] / unit)}..{_number(spread[1] / unit)}"
 
 
 def _table(program, results):
@@ -62,13 +67,9 @@ def html_page(everything, cores, linux=""):
             f"instructions</title>\n<style>{STYLE}</style></head><body>\n<h1>Guest instructions for one "
             f"operation</h1>\n<p>Summed over {cores} cores, counted by a plugin of QEMU's TCG on "
             f"{html.escape(platform.platform())}. Below a number: the time in this emulator, which says "
-            "little. Both are medians; behind each: lowest and highest of several runs, where they differ by a hundredth. Bars "
+            "little. Both are medians, with the lowest and the highest of several runs where they differ by a hundredth. Bars "
             "of one row share a scale, with a line from lowest to highest.</p>\n"
             f"<p>{html.escape(f'Linux guest: {linux}') if linux else ''}</p>\n{drawn}{tables}</body></html>\n")
-
-
-def _number(value):
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
 
 
 def _text(figure):
@@ -97,7 +98,7 @@ def _document_table(program, results, aims):
         cells = [_text(results[s].get(name)) for s in systems]
         reached, cheaper = results.get("atoll-ring3", {}).get(name), times_cheaper(results, name)
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {f'{cheaper:,.1f}' if cheaper else ''} "
-                     + _verdict(aims.get(f"{name}: {metric}" if metric else name), reached and reached[0]))
+                     + _verdict(aims.get(f"{name}: {metric}" if metric else name), reached and round(reached.value)))
     if program == "boot":
         lines += _times(results, systems, names, aims.get(BARE, {}))
     return "\n".join(lines) + "\n"
