@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 from atoll.bench.figure import Figure
-from atoll.build import locked
+from atoll.build import locked, lwip_arguments
 from atoll.errors import ToolError
 from atoll.paths import ROOT, build_directory
 
@@ -49,11 +49,13 @@ class Revision:
         words = [str(self._tree / "atoll"), "bench", "--program", name, "--no-linux", "--cores", str(options.cores),
                  "--runs", str(options.runs), *(["--counted"] if options.is_counted else [])]
         words += [word for system in systems for word in ("--system", system)]
+        # What has been fetched for this revision is the same for that one.
+        fetched = {"ATOLL_LWIP_SOURCE": word.partition("=")[2] for word in lwip_arguments(False)}
         with locked(self._folder):
             self._say(f"{name} on {self._commit[:12]}")
             numbers = self._folder / "numbers.json"
             done = subprocess.run([*words, "--json", str(numbers)], stdout=subprocess.DEVNULL,
-                                  env={**os.environ, "ATOLL_BUILD_DIR": str(self._folder / "build")})
+                                  env={**os.environ, **fetched, "ATOLL_BUILD_DIR": str(self._folder / "build")})
             return None if done.returncode != 0 else figures_of(json.loads(numbers.read_text())["rows"])
 
 
