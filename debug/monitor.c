@@ -5,6 +5,7 @@
 
 #include <cpu/string.h>
 #include <gate/gate.h>
+#include <outbox.h>
 
 #define LINE_BYTES 80u
 #define WORD_BYTES_MAX 32u
@@ -66,6 +67,7 @@ static void help(struct debug_reply *reply)
     say(reply, "monitor gate     how often the kernel was entered, by core and call");
     say(reply, "monitor irqs     interrupts and exceptions, by core and vector");
     say(reply, "monitor audit    judges the page tables of all cores now");
+    say(reply, "monitor trace save  GDB's commands that save the trace rings");
     say(reply, "monitor exit     ends the machine");
 }
 
@@ -302,15 +304,32 @@ static void end(struct debug_reply *reply)
     debug_server_exit();
 }
 
+/* The stub has no files; GDB has. @impl ATL-LLR-DEBUG-1191~1 */
+static void trace_save(struct debug_reply *reply)
+{
+    for (uint16_t core = 0; core < percpu_core_count; core++) {
+        const struct trace_ring *ring = outbox_of_remote((core_id_t){core})->trace;
+        struct line line = {.used = 0};
+        put(&line, "dump binary memory core");
+        put_number(&line, core, 10);
+        put(&line, ".ring ");
+        put_number(&line, (uint64_t)ring, 16);
+        put(&line, " ");
+        put_number(&line, (uint64_t)(ring + 1), 16);
+        end_line(&line, reply);
+    }
+}
+
 /* @impl ATL-LLR-DEBUG-0023~1 */
 void debug_monitor(struct debug_text *packet, struct debug_reply *reply)
 {
     static const struct {
         const char *name;
         void (*write)(struct debug_reply *reply);
-    } commands[] = {{"cores", cores}, {"threads", threads},   {"top", top},   {"memory", memory},
-                    {"mem", memory},  {"channels", channels}, {"gate", gate}, {"irqs", irqs},
-                    {"audit", audit}, {"exit", end}};
+    } commands[] = {
+        {"cores", cores}, {"threads", threads},       {"top", top},   {"memory", memory},
+        {"mem", memory},  {"channels", channels},     {"gate", gate}, {"irqs", irqs},
+        {"audit", audit}, {"trace save", trace_save}, {"exit", end}};
     uint8_t word[WORD_BYTES_MAX];
     struct debug_text text = {word, (uint32_t)debug_text_hex(packet, word, sizeof(word))};
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {

@@ -164,6 +164,9 @@ bool device_passes_on(const struct queue_frame *frame)
     if (bytes <= ETHERNET_BYTES || is_forged(data, bytes)) {
         return true; /* and nobody hears of it */
     }
+    if (posix_info.core_count == 1) {
+        return false;
+    }
     if (is_for_all(data, bytes)) {
         for (uint32_t core = 0; core < posix_info.core_count; core++) {
             if (core != here) {

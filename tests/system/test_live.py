@@ -94,6 +94,24 @@ def test_live_trace_goes_on(guest):
         live(guest, session, "trace", "-o", folder.with_name("timed"), "--for", "1ms").has("records of")
 
 
+# @verifies ATL-LLR-DEBUG-1191~1 ATL-LLR-TOOL-1198~1
+@system_test(matrix=EACH, timeout_s=100, libc=("musl",), cores=(2,))
+def test_gdb_saves_the_trace(guest):
+    with beating(guest) as session:
+        place = session.line.parent
+        said = session.gdb("monitor trace save", "detach")
+        commands = re.findall(r"^(dump binary memory (core\d+\.ring) 0x[0-9a-f]+ 0x[0-9a-f]+)$", said.text, re.M)
+        if [name for _, name in commands] != [f"core{core}.ring" for core in range(guest.cores)]:
+            raise TestFailure("not a command for each core", said.text)
+        session.gdb(f"cd {place}", *(command for command, _ in commands), "detach").has("detached")
+        done = guest.tool("trace", "--saved", place, "-o", place / "saved")
+        cores = read_trace(place / "saved")
+        if done.returncode != 0 or not all(core.records for core in cores) or len(cores) != guest.cores:
+            raise TestFailure("the saved rings are no trace", done.stderr.decode())
+        if not any(record.name == "switch" for core in cores for record in core.records):
+            raise TestFailure("nobody ran")
+
+
 # @verifies ATL-LLR-DEBUG-0750~1 ATL-LLR-DEBUG-0752~1
 @system_test(matrix=PAIRWISE, timeout_s=100, libc=("musl",), cores=(1, 2), machine=("microvm",), console=CONSOLES)
 def test_live_stops_nothing(guest):

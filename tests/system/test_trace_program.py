@@ -114,7 +114,7 @@ def test_a_trace_longer_than_the_rings_is_whole(guest):
     with tempfile.TemporaryDirectory(prefix="atoll-test-") as place:
         folder, (kernel, posix) = pathlib.Path(place) / "trace", guest.parts("trace")
         words = [ROOT / "atoll", "trace", "--ring", guest.ring, "--cores", guest.cores, "--machine", guest.machine,
-                 "--kernel", kernel, "--posix", posix, marked(guest), "bursts", BURST, "-o", folder]
+                 "--kernel", kernel, "--posix", posix, marked(guest), "bursts", BURST, "-o", folder, "--every", "60m"]
         process = subprocess.Popen([str(word) for word in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
         try:
@@ -181,3 +181,18 @@ def test_on_linux_events_go_to_trace_marker(_):
         (folder / "marker").unlink()
         done = subprocess.run([folder / "events"], timeout=60)
         fail_unless(done.returncode == 0, "without the file nothing happens")
+
+
+# @verifies ATL-LLR-POSIX-1192~1
+@host_test
+def test_an_event_is_few_instructions(_):
+    """What lies between the beginning and the first return of a function that notes an event: no call, no loop."""
+    with tempfile.TemporaryDirectory() as place:
+        source, target = pathlib.Path(place) / "event.c", pathlib.Path(place) / "event.o"
+        source.write_text('#include <atoll/trace.h>\nvoid event(long v) { ATOLL_TRACE_COUNTER("x", v); }\n')
+        subprocess.run(["gcc", "-O2", "-fno-pie", HEADERS, "-c", source, "-o", target], check=True, timeout=60)
+        text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", "--disassemble=event", target], check=True,
+                              capture_output=True, text=True, timeout=60).stdout
+        lines = re.findall(r"^ +[0-9a-f]+:\t(\S+)", text, re.M)
+        body = lines[:lines.index("ret") + 1]
+        fail_unless(len(body) <= 32 and "call" not in body and "rdtscp" in body, f"{len(body)} instructions", text)

@@ -347,6 +347,28 @@ class CommandTest(unittest.TestCase):
             self._refused(125, "not whole", "--summary", self._folder_with_rings(folder, b"x"))
             self.assertFalse(pathlib.Path(new).exists(), "nothing was left")
 
+    # @verifies ATL-LLR-TOOL-1198~1 @robust
+    def test_saved_rings(self):
+        def ring_of(made):
+            rows = [struct.pack("<QIIQQ", number, 2, 0, number, 0) for number in range(max(0, made - 4), made)]
+            slots = {int.from_bytes(row[:8], "little") % 4: row for row in rows}
+            return struct.pack("<Q", made) + b"".join(slots.get(i, bytes(32)) for i in range(4))
+        with tempfile.TemporaryDirectory() as folder:
+            place = pathlib.Path(folder)
+            new, core0, core1 = str(place / "new"), place / "core0.ring", place / "core1.ring"
+            self._refused(2, "--saved needs -o DIR", "--saved", folder)
+            self._refused(125, "no core0.ring", "--saved", folder, "-o", new)
+            core0.write_bytes(ring_of(7))
+            for bad in (b"x" * 100, ring_of(9)[:-1], b""):
+                core1.write_bytes(bad)
+                self._refused(125, "not the ring of core 1", "--saved", folder, "-o", new)
+            self.assertFalse((place / "new").exists(), "nothing was left")
+            core1.write_bytes(ring_of(3))
+            self._refused(0, "7 records of 2 cores", "--saved", folder, "-o", new)
+            first, second = parse_rings((place / "new/rings").read_bytes())
+            self.assertEqual([[r.time for r in c.records] for c in (first, second)], [[3, 4, 5, 6], [0, 1, 2]])
+            self.assertEqual((first.dropped, second.dropped), (3, 0))
+
     # @verifies ATL-LLR-TOOL-0604~1
     def test_a_program_that_cannot_be_run_leaves_no_folder(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -14,9 +14,7 @@ from atoll.elf import PAGE_BYTES
 from atoll.errors import ToolError
 from atoll.machine import CORES_MAX
 from atoll.remote import THREADS_MAX, RemoteError
-from atoll.trace.records import HEADER as RING_HEADER
-from atoll.trace.records import MAGIC as RING_MAGIC
-from atoll.trace.records import RECORD
+from atoll.trace.records import RECORD, piece_of_memory
 
 ID_MADE_UP = 1000000            # debug/list.c: not a thread of the program
 UNTOUCHED_KEPT_MAX = 256 << 20  # zeros are holes of the file, up to here
@@ -233,11 +231,7 @@ class Machine:
             data = self.remote.memory(place, 8 + RING_RECORDS * RECORD.size)
             if len(data) != 8 + RING_RECORDS * RECORD.size:
                 raise RemoteError(f"the trace ring of core {core} cannot be read")
-            made = int.from_bytes(data[:8], "little")
-            kept = min(made, RING_RECORDS)
-            oldest = 8 + (made - kept) % RING_RECORDS * RECORD.size
-            ordered = (data[oldest:] + data[8:oldest])[:kept * RECORD.size]
-            parts.append(RING_HEADER.pack(RING_MAGIC, core, core_count, made, kept) + ordered)
+            parts.append(piece_of_memory(core, core_count, data))
         return b"".join(parts)
 
     def snapshot(self, first, arguments, information=bytes(128)):

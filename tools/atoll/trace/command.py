@@ -16,13 +16,14 @@ from atoll.console import STREAM_LOG, STREAM_OUTPUT, STREAM_TRACE
 from atoll.core_file import rings_of
 from atoll.elf import Elf
 from atoll.errors import ToolError
+from atoll.machine import CORES_MAX
 from atoll.monitor import Monitor, monitor_arguments
 from atoll.options import add_image_options, add_machine_options, settings_from, split_command
 from atoll.run import run_program
 from atoll.trace.chrome import chrome_json
 from atoll.trace.ctf import write_ctf
 from atoll.trace.memory import GuestMemory, Reader
-from atoll.trace.records import parse_rings
+from atoll.trace.records import parse_rings, piece_of_memory
 from atoll.trace.summary import summary
 
 RINGS, JSON, CTF = "rings", "trace.json", "ctf"
@@ -46,6 +47,7 @@ def trace_parser():
     parser = argparse.ArgumentParser(
         prog="./atoll trace", usage="./atoll trace [options] PROGRAM [ARGUMENT ...] -o DIR\n"
                                     "       ./atoll trace --core-file FILE -o DIR\n"
+                                    "       ./atoll trace --saved FOLDER -o DIR\n"
                                     "       ./atoll trace --summary DIR",
         description="Runs a static Linux program as ./atoll run does, on a kernel that notes every event, "
                     f"and writes what its cores, its library OS and the program itself noted into a new folder: {CTF}/ in the Common Trace Format, "
@@ -63,6 +65,9 @@ def trace_parser():
                              "before it is read is counted")
     parser.add_argument("--core-file", metavar="FILE",
                         help="run nothing: write the trace that a core file of ./atoll run --crash or ./atoll core has")
+    parser.add_argument("--saved", metavar="FOLDER",
+                        help="run nothing: write the trace of the files core0.ring, core1.ring ... of a folder, which "
+                             "GDB has saved by what `monitor trace save` says")
     parser.add_argument("--summary", metavar="DIR", help="tell what is in a trace that was written")
     return parser
 
@@ -88,11 +93,13 @@ def trace_command(words):
             parser.error("--summary reads a trace; nothing is run")
         print(summary(read_trace(arguments.summary)), end="")
         return 0
-    if arguments.core_file is not None:
-        if command or arguments.seconds or not arguments.output:
-            parser.error("--core-file needs -o DIR, and nothing is run")
-        print(_trace_core_file(arguments.core_file, arguments.output), file=sys.stderr)
-        return 0
+    for name, value, write in (("--core-file", arguments.core_file, _trace_core_file),
+                               ("--saved", arguments.saved, _trace_saved)):
+        if value is not None:
+            if command or arguments.seconds or not arguments.output:
+                parser.error(f"{name} needs -o DIR, and nothing is run")
+            print(write(value, arguments.output), file=sys.stderr)
+            return 0
     if not command:
         parser.error("which program? ./atoll trace ./prog -o DIR")
     if not arguments.output:
@@ -200,6 +207,20 @@ def _trace_core_file(path, output):
         raise ToolError(f"{path}: not a core file with trace rings", hint)
     parse_rings(rings)  # refused before a folder is made
     return write_trace(_new_folder(output), rings, pathlib.Path(path).name)
+
+
+# @impl ATL-LLR-TOOL-1198~1
+def _trace_saved(folder, output):
+    paths = [pathlib.Path(folder) / f"core{core}.ring" for core in range(CORES_MAX)]
+    count = next((core for core, path in enumerate(paths) if not path.exists()), CORES_MAX)
+    if count == 0:
+        raise ToolError(f"{folder}: no core0.ring", "save the rings in GDB: monitor trace save")
+    try:
+        rings = b"".join(piece_of_memory(core, count, path.read_bytes()) for core, path in enumerate(paths[:count]))
+    except OSError as error:
+        raise ToolError(f"{error.filename}: {error.strerror}") from None
+    parse_rings(rings)  # refused before a folder is made
+    return write_trace(_new_folder(output), rings, "a machine that stood still")
 
 
 # @impl ATL-LLR-TOOL-0604~1

@@ -21,6 +21,7 @@ from atoll.paths import ROOT
 
 HEADER = struct.Struct("<8sIIQQ")
 RECORD = struct.Struct("<QIIQQ")
+RING_COUNT = struct.Struct("<Q")
 MAGIC, MAGIC_POSIX, MAGIC_PROGRAM, MAGIC_NAMES = b"ALTRACE1", b"ALTRACEX", b"ALTRACEP", b"ALTRACEN"
 KERNEL, POSIX, PROGRAM = "kernel", "posix", "program"
 RECORDS_MAX = 1 << 20               # of one piece
@@ -130,6 +131,18 @@ def piece(magic, core, core_count, made, records):
     """The bytes of a piece; made: records since boot, these included."""
     size = {MAGIC: RECORD.size, MAGIC_NAMES: NAME_BYTES}.get(magic, SLOT_BYTES)
     return HEADER.pack(magic, core, core_count, made, len(records) // size) + records
+
+
+def piece_of_memory(core, core_count, data):
+    """The piece of a ring of the kernel, from the bytes of its struct trace_ring (percpu/trace.h)."""
+    records, odd = divmod(len(data) - RING_COUNT.size, RECORD.size)
+    if records <= 0 or odd:
+        raise _broken(f"this is not the ring of core {core}")
+    made, = RING_COUNT.unpack_from(data)
+    kept = min(made, records)
+    oldest = RING_COUNT.size + (made - kept) % records * RECORD.size
+    ordered = data[oldest:] + data[RING_COUNT.size:oldest]
+    return piece(MAGIC, core, core_count, made, ordered[:kept * RECORD.size])
 
 
 # @impl ATL-LLR-TOOL-0600~1 ATL-LLR-TOOL-1193~1
