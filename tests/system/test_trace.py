@@ -108,7 +108,7 @@ def test_messages_come_after_they_were_sent(guest):
                 fail_unless(start[0] <= time and start[1] == found[3], "time or kind differ")
                 count += 1
         kinds = {kind for _, kind in sent.values()}
-        fail_unless(count >= 12 and "thread_create" in kinds, f"{count} messages of {kinds}")
+        fail_unless(count >= 12 and "call" in kinds, f"{count} messages of {kinds}")
 
 
 # @verifies ATL-LLR-PERCPU-0600~1 ATL-LLR-TOOL-1192~1
