@@ -249,6 +249,7 @@ static void kick_once(uint64_t flags)
     FUZZ_REQUIRE(result < 0 ||
                  (network.features & FEATURES_OF_HEADERS) == shared_facts.info.port_features);
     check_headers();
+    FUZZ_REQUIRE(is_ring3_hostile || ((const struct gate_port *)port_memory)->is_link_down <= 1);
     read_completions();
 }
 

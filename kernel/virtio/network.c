@@ -20,12 +20,15 @@ enum { RECEIVE, TRANSMIT, DIRECTIONS, CONTROL = DIRECTIONS };
 #define NO_INTERRUPT 1u /* section 2.7.6 */
 #define FEATURE_MTU (1u << 3)
 #define FEATURE_MAC (1u << 5)
+#define FEATURE_STATUS (1u << 16)
 #define FEATURE_INDIRECT (1u << 28)             /* section 6 */
 #define FEATURES_OF_PAIRS (1u << 17 | 1u << 22) /* control queue, several pairs */
 #define RECEIVES_SEGMENTS (GATE_PORT_GUEST_SEGMENTS | GATE_PORT_GUEST_CHECKSUM | GATE_PORT_MERGED)
 #define SENDS_SEGMENTS (GATE_PORT_SEGMENTS | GATE_PORT_CHECKSUM | FEATURE_INDIRECT)
 #define FEATURES_OF_HEADERS ((RECEIVES_SEGMENTS | SENDS_SEGMENTS) & ~FEATURE_INDIRECT)
 /* Section 5.1.4 */
+#define CONFIG_STATUS 6u
+#define STATUS_LINK_UP 1u
 #define CONFIG_MTU 10u
 #define MTU_DEFAULT 1500u
 #define MTU_MIN 68u  /* virtio 1.2, section 5.1.4.1 */
@@ -147,8 +150,8 @@ static bool start_first(uint32_t pairs)
 {
     network.pairs = pairs;
     network.queue_count = pairs != 0 ? CONTROL + 1 : DIRECTIONS;
-    network.features_wanted = FEATURE_MTU | FEATURE_MAC | (pairs != 0 ? FEATURES_OF_PAIRS : 0) |
-                              FEATURE_INDIRECT |
+    network.features_wanted = FEATURE_MTU | FEATURE_MAC | FEATURE_STATUS |
+                              (pairs != 0 ? FEATURES_OF_PAIRS : 0) | FEATURE_INDIRECT |
                               (guard.policy.count == 0 ? FEATURES_OF_HEADERS : 0);
     if (!start_device()) {
         return false;
@@ -182,12 +185,26 @@ static uint32_t next_phase(uint32_t phase)
     return PHASE_OFF;
 }
 
+/* Core 0. The validator: of what the device says one bit counts.
+ *
+ * @impl ATL-LLR-VIRTIO-1152~1 */
+static void read_link(void)
+{
+    struct gate_port *port = (void *)(LAYOUT_DIRECT_BASE + shared_regions[0].port.value);
+    bool is_down = (network.features & FEATURE_STATUS) != 0 &&
+                   (device_read(network.place->config + CONFIG_STATUS, 2) & STATUS_LINK_UP) == 0;
+    atomic_store_explicit(&port->is_link_down, is_down, memory_order_release);
+}
+
 /* What the device had comes back without bytes, unless it cannot be stopped. */
 static void follow(uint32_t phase)
 {
     for (uint32_t i = 0; i < DIRECTIONS && (phase & 1) == 0; i++) {
         port_abandon(&queues[i]);
         virtqueue_empty(&network.queues[i]);
+    }
+    if (percpu_self.value == 0 && (phase & 1) != 0) {
+        read_link();
     }
     disarm(0);
     said_own()->followed = phase;
@@ -349,6 +366,9 @@ void virtio_network_interrupt(void)
         network.queues[RECEIVE].is_broken |= percpu_self.value == 0 &&
                                              !virtio_device_interrupt(&network) &&
                                              (said_own()->followed & 1) != 0;
+        if (percpu_self.value == 0) {
+            read_link();
+        }
         disarm(0);
     }
 }

@@ -127,6 +127,7 @@ struct linux_tpacket_stats {
 #define SIOCGIFHWADDR 0x8927u
 #define SIOCGIFINDEX 0x8933u
 #define INTERFACE_NAME_BYTES 16u
+#define INTERFACE_FLAG_RUNNING 0x0040u
 #define INTERFACE_FLAGS_LOOPBACK 0x0049u /* up, loopback, running */
 #define INTERFACE_FLAGS_ETHERNET 0x1043u /* up, broadcast, running, multicast */
 #define LOOPBACK_MTU 65535

@@ -387,9 +387,32 @@ void device_configure(void)
     if (is_known) {
         netif_set_addr(&ethernet, &address, &mask, &gateway);
     }
-    if (is_off) {
+    if (is_off || !queue_link_is_up()) {
         netif_set_link_down(&ethernet);
+    } else {
+        netif_set_link_up(&ethernet); /* and says on it who is here */
     }
+}
+
+/* @impl ATL-LLR-NET-1152~1 */
+void device_link_changes(void)
+{
+    device_configure();
+    tell_all();
+}
+
+/* A cable that is pulled changes no route, as on Linux: what is sent is lost, and may come through
+ * when it is sent again. */
+struct netif *device_route_without_link(bool is_6)
+{
+    if (netif_is_link_up(&ethernet) || !netif_is_up(&ethernet) ||
+        (!is_6 && ip4_addr_isany_val(*netif_ip4_addr(&ethernet)))) {
+        return NULL;
+    }
+    posix_lock_acquire(&lease.lock);
+    bool is_off = lease.is_off;
+    posix_lock_release(&lease.lock);
+    return is_off ? NULL : &ethernet;
 }
 
 /* @impl ATL-LLR-NET-0941~1 */
@@ -419,7 +442,9 @@ void device_start(void)
     netif_add(&ethernet, IP4_ADDR_ANY4, IP4_ADDR_ANY4, IP4_ADDR_ANY4, NULL, initialize,
               ethernet_input);
     netif_set_default(&ethernet);
-    netif_set_link_up(&ethernet);
+    if (queue_link_is_up()) {
+        netif_set_link_up(&ethernet);
+    }
     netif_set_up(&ethernet);
     netif_create_ip6_linklocal_address(&ethernet, 1);
     ethernet.ip6_autoconfig_enabled = 1;

@@ -24,7 +24,10 @@ bool device_serve(void);
  * since. */
 bool device_is_watched(void);
 
-/* The machine's address as the first core has it now. */
+/* The interface, if its link is down and it is not off; NULL: as the routes say. */
+struct netif *device_route_without_link(bool is_6);
+
+/* The machine's address as the first core has it now, and whether there is a link. */
 void device_configure(void);
 /* A frame that the device gave to another core, or that a core without queues sends. Takes the
  * packet's memory. */

@@ -167,7 +167,9 @@ struct netif *net_route_4(const ip4_addr_t *source, const ip4_addr_t *destinatio
     (void)source;
     ip_addr_t address;
     ip_addr_copy_from_ip4(address, *destination);
-    return ip4_addr_isloopback(destination) || is_of_interface(&address) ? &loopback : NULL;
+    return ip4_addr_isloopback(destination) || is_of_interface(&address)
+               ? &loopback
+               : device_route_without_link(false);
 }
 
 struct netif *net_route_6(const ip6_addr_t *source, const ip6_addr_t *destination)
@@ -175,5 +177,7 @@ struct netif *net_route_6(const ip6_addr_t *source, const ip6_addr_t *destinatio
     (void)source;
     ip_addr_t address;
     ip_addr_copy_from_ip6(address, *destination);
-    return ip6_addr_isloopback(destination) || is_of_interface(&address) ? &loopback : NULL;
+    return ip6_addr_isloopback(destination) || is_of_interface(&address)
+               ? &loopback
+               : device_route_without_link(true);
 }

@@ -217,6 +217,9 @@ static bool answer(struct linux_ifreq *request, uint64_t what, int32_t index)
         return true;
     case SIOCGIFFLAGS:
         request->flags = is_loopback ? INTERFACE_FLAGS_LOOPBACK : INTERFACE_FLAGS_ETHERNET;
+        if (!is_loopback && !queue_link_is_up()) {
+            request->flags &= (uint16_t)~INTERFACE_FLAG_RUNNING; /* @impl ATL-LLR-NET-1152~1 */
+        }
         return true;
     case SIOCGIFMTU:
         request->number = is_loopback ? LOOPBACK_MTU : (int32_t)packet_mtu();

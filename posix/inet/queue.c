@@ -31,6 +31,7 @@ struct queues {
     uint32_t received; /* completions that were looked at */
     bool is_watched;   /* the next completion wakes the stack's thread */
     bool is_off;       /* the device, for good */
+    bool is_link_down; /* as the first core saw it last */
     /* Of a frame that takes several buffers: */
     uint32_t missing, part_count;
     bool is_dropping;
@@ -82,6 +83,7 @@ void queue_start(void)
     }
     queues.receive_count = half;
     queues.port = (struct gate_port *)(void *)base;
+    queues.is_link_down = !queue_link_is_up();
     queues.buffers = base + head;
     transmit_start(queues.port, buffer_at(half), half * BUFFER_BYTES);
     for (uint32_t i = 0; i < queues.receive_count; i++) {
@@ -322,6 +324,24 @@ static bool receive(void)
     return has_any;
 }
 
+bool queue_link_is_up(void)
+{
+    const struct gate_port *first = (const struct gate_port *)(uintptr_t)posix_info.port_address;
+    return atomic_load_explicit(&first->is_link_down, memory_order_acquire) == 0;
+}
+
+/* The kernel wakes the first core's stack when the link changes.
+ *
+ * @impl ATL-LLR-NET-1152~1 */
+static void look_at_link(void)
+{
+    bool is_down = !queue_link_is_up();
+    if (posix_core() == 0 && is_down != queues.is_link_down) {
+        queues.is_link_down = is_down;
+        device_link_changes();
+    }
+}
+
 /* @impl ATL-LLR-POSIX-0910~1 */
 bool device_serve(void)
 {
@@ -330,6 +350,7 @@ bool device_serve(void)
     }
     int64_t completed = kick(GATE_KICK_ARM);
     queues.is_watched = completed <= 0;
+    look_at_link();
     bool has_received = receive();
     return has_received || completed > 0;
 }

@@ -18,7 +18,12 @@ struct queue_counts {
 };
 void queue_count(struct queue_counts *counts);
 
+/* Whether the device has a link, as it said last. Any thread. */
+bool queue_link_is_up(void);
+
 /* ---- what queue.c asks of device.c */
+/* The first core has found that queue_link_is_up says something else than before. */
+void device_link_changes(void);
 /* A frame that came: all of it, or of a longer one its first bytes and the chain. */
 struct queue_frame {
     const uint8_t *data;

@@ -11,11 +11,12 @@ import socket
 import struct
 import tempfile
 import threading
+import time
 
 from atoll.monitor import Monitor, monitor_arguments
 from atoll.namespace import add_tap, ip
 from bad_wire import BadWire
-from fault_guest import (ADDRESS_4, ADDRESS_6, GUEST_MAC, OUR_4, OUR_6, PEER_4, PEER_6, PORT, Counted, probe,
+from fault_guest import (ADDRESS_4, ADDRESS_6, ANSWER_SECONDS, GUEST_MAC, OUR_4, OUR_6, PEER_4, PEER_6, PORT, Counted, probe,
                          serve)
 from frames import ACK, RST, SYN, TCP, Mutator, Wire, ip_packet, packed, tcp, udp, UDP
 from lib import ONE, PAIRWISE, TestFailure, system_test
@@ -271,9 +272,30 @@ def test_frames_of_any_size(guest):
     serve(guest, scenario, good_wire)
 
 
-# @verifies ATL-LLR-POSIX-0972~1 @robust
+def set_link(server, monitor, is_up):
+    """Pulls the cable or plugs it, until the program has heard of it. What it sends then is lost, not refused."""
+    monitor.execute("set_link", name="net", up=is_up)
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while (told := server.ask(f"link {OUR_4}")) != f"link {int(is_up)} up 1 error 0":
+        if time.monotonic() > deadline:
+            raise TestFailure(f"the cable is {'plugged' if is_up else 'pulled'}: {told}")
+
+
+def expect_announcement(capture):
+    """The guest says by ARP where its address is, asked by nobody."""
+    try:
+        while True:
+            frame = capture.recv(2048)
+            if frame[12:14] == b"\x08\x06" and frame[28:32] == frame[38:42] == packed(ADDRESS_4):
+                return
+    except TimeoutError:
+        raise TestFailure("the machine does not say that it is back") from None
+
+
+# @verifies ATL-LLR-POSIX-0972~1 ATL-LLR-NET-1152~1 ATL-LLR-VIRTIO-1152~1 @robust
 @system_test(matrix=PAIRWISE, timeout_s=300, cores=(2, 1), libc=("musl",))
 def test_a_cable_that_is_pulled_and_plugged(guest):
+    """The program is told; plugged in again the machine says who it is, and connections go on, of new peers too."""
     with tempfile.TemporaryDirectory(prefix="atoll-test-") as folder:
         path = os.path.join(folder, "monitor")
 
@@ -282,9 +304,14 @@ def test_a_cable_that_is_pulled_and_plugged(guest):
             monitor = Monitor(path)
             with server.connect() as peer:
                 for number in range(3):
-                    monitor.execute("set_link", name="net", up=False)
+                    set_link(server, monitor, False)
                     peer.sendall(b"%d" % number * 50000)
-                    monitor.execute("set_link", name="net", up=True)
+                    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as capture:
+                        capture.bind(("guest", 3))
+                        capture.settimeout(ANSWER_SECONDS)
+                        set_link(server, monitor, True)
+                        expect_announcement(capture)
+                    server.expect_service()
                     got = 0
                     while got < 50000:
                         got += len(peer.recv(65536))

@@ -155,6 +155,9 @@ struct gate_port_queue {
 /* The first bytes of each core's port memory. */
 struct gate_port {
     struct gate_port_queue receive, transmit;
+    /* The kernel's, of core 0 alone: 1: the device says that its link is down. Who waits by
+     * GATE_KICK_ARM on core 0 is woken when it changes. */
+    _Atomic uint32_t is_link_down;
 };
 
 #define GATE_SLOT_BYTES (1ull << 39)

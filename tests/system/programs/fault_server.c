@@ -4,14 +4,17 @@
  * could not send is still to be received. Commands on its standard input, each answered by a line:
  *
  *   counts    what is in use: free memory, descriptors, threads, and the lines of /dev/network
+ *   link A    whether eth0 has a link, and errno of a datagram to the address A
  *   limit N   at most N descriptors from now on
  *   deaf      reads nothing any more, until
  *   hear
  *   quit */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -19,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -227,6 +231,21 @@ static void show_counts(void)
            information.freeram * information.mem_unit, descriptors, threads, text);
 }
 
+static void show_link(const char *address)
+{
+    struct ifreq request = {.ifr_name = "eth0"};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+    if (ioctl(datagrams, SIOCGIFFLAGS, &request) != 0) {
+        stop("SIOCGIFFLAGS");
+    }
+    inet_pton(AF_INET, address, &to.sin_addr);
+    int other = socket(AF_INET, SOCK_DGRAM, 0);
+    int error = sendto(other, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) == 1 ? 0 : errno;
+    close(other);
+    printf("link %d up %d error %d\n", (request.ifr_flags & IFF_RUNNING) != 0,
+           (request.ifr_flags & IFF_UP) != 0, error);
+}
+
 static void set_deaf(int value)
 {
     pthread_mutex_lock(&mutex);
@@ -238,9 +257,14 @@ static void set_deaf(int value)
 static int obey(const char *command)
 {
     struct rlimit limit;
+    char address[INET_ADDRSTRLEN];
     getrlimit(RLIMIT_NOFILE, &limit);
     if (strcmp(command, "counts\n") == 0) {
         show_counts();
+        return 1;
+    }
+    if (sscanf(command, "link %15s", address) == 1) {
+        show_link(address);
         return 1;
     }
     if (sscanf(command, "limit %lu", &limit.rlim_cur) == 1) {

@@ -121,6 +121,13 @@ void packet_note(const uint8_t *frame, size_t bytes, bool is_sent,
     (void)frame, (void)bytes, (void)is_sent, (void)sender;
 }
 
+static uint32_t link_changes;
+
+void device_link_changes(void)
+{
+    link_changes++;
+}
+
 void device_fails(bool is_off)
 {
     offs += is_off;
@@ -363,6 +370,19 @@ TEST(headers_that_lie_harm_nothing)
         complete(1, bytes);
         CHECK_EQUAL(serve(), 0); /* no frame */
     }
+}
+
+/* @verifies ATL-LLR-NET-1152~1 */
+TEST(a_link_that_changes_is_told_of_once)
+{
+    CHECK(queue_link_is_up() && link_changes == 0);
+    port->is_link_down = 1;
+    (void)serve();
+    (void)serve();
+    CHECK(!queue_link_is_up() && link_changes == 1);
+    port->is_link_down = 0;
+    (void)serve();
+    CHECK(queue_link_is_up() && link_changes == 2);
 }
 
 /* @verifies ATL-LLR-NET-0941~1 @robust */
