@@ -158,7 +158,7 @@ static bool start_first(uint32_t pairs)
     }
     network.features_wanted = without_half(network.features);
     return (network.features == network.features_wanted || start_device()) &&
-           read_configuration() &&
+           network.features == network.features_wanted && read_configuration() &&
            (pairs == 0 || (network.features & FEATURES_OF_PAIRS) == FEATURES_OF_PAIRS);
 }
 
