@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operation.h"
 
-#include "physical.h"
 #include "space.h"
 
 #include <percpu/frames.h>

@@ -10,6 +10,7 @@
 #define KERNEL_BOOT_HANDOVER_H
 
 #include <kernel/facts.h>
+#include <kernel/region.h>
 #include <percpu/base.h>
 
 #define MEMORY_ENTRIES_MAX 1000u
@@ -18,11 +19,8 @@ _Static_assert(MEMORY_ENTRIES_MAX + MEMORY_ENTRIES_OWN <= FACTS_MEMORY_RANGES_MA
                "each range begins where an entry begins or ends: there are never more");
 #define MEMORY_TYPE_RAM 1u           /* E820, PVH and multiboot2 agree */
 #define MEMORY_TYPE_USED 0xffffffffu /* of our own entries: RAM that has something in it */
-#ifdef ATOLL_DEBUG
-#define MEMORY_LOW_END 0x100000ull /* the crash records lie below */
-#else
-#define MEMORY_LOW_END 0x10000ull /* below, firmware keeps data and may write at any time */
-#endif
+/* Below, firmware keeps data and may write at any time, and a debug image its crash records. */
+#define MEMORY_LOW_END (REGION_DEBUG_PAGES != 0 ? 0x100000ull : 0x10000ull)
 
 struct memory_entry {
     uint64_t start, bytes;

@@ -14,12 +14,8 @@ void power_off_xen(void)
 {
     uint32_t reason = 0; /* power off */
     uint32_t vendor = cpu_features_leaf(0, 0).ebx;
-    if (cpu_features_leaf(LEAF_HYPERVISOR, 0).ebx != SIGNATURE_EBX) {
-        return;
-    }
-    if (vendor == VENDOR_AMD_EBX || vendor == VENDOR_HYGON_EBX) {
-        cpu_vmmcall(HYPERCALL_SCHEDULE, SCHEDULE_SHUTDOWN, &reason);
-    } else {
-        cpu_vmcall(HYPERCALL_SCHEDULE, SCHEDULE_SHUTDOWN, &reason);
+    if (cpu_features_leaf(LEAF_HYPERVISOR, 0).ebx == SIGNATURE_EBX) {
+        cpu_hypercall(vendor == VENDOR_AMD_EBX || vendor == VENDOR_HYGON_EBX, HYPERCALL_SCHEDULE,
+                      SCHEDULE_SHUTDOWN, &reason);
     }
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What each core does from its first instruction on its own tables until it runs threads. The
  * stages are the only time at which cores wait for each other; after the last one nothing does. */
-#include "main.h"
 
 #include <boot/boot.h>
 #include <cpu/apic.h>

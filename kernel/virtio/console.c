@@ -9,6 +9,7 @@
 #include <cpu/string.h>
 #include <driver/console.h>
 #include <kernel/layout.h>
+#include <kernel/region.h>
 #include <virtio/virtio.h>
 
 #define BUFFER_BYTES 4096u
@@ -21,8 +22,8 @@ enum { EVENT_READY, EVENT_PORT_ADD, EVENT_PORT_READY = 3, EVENT_PORT_OPEN = 6, E
 #define CONTROL_MESSAGES_MAX 1000u
 #define ANSWER_CYCLES_MAX (1ull << 33) /* seconds */
 
-static const char names[][12] = {PORT_NAMES}; /* with zeros behind */
-#define PORTS (sizeof(names) / sizeof(names[0]))
+static const char names[][12] = {"", "atoll.log", "atoll.debug"}; /* with zeros behind */
+#define PORTS (REGION_DEBUG_PAGES != 0 ? PORT_DEBUG + 1 : PORT_LOG + 1)
 
 struct control {
     uint32_t port;

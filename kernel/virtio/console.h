@@ -7,14 +7,9 @@
 
 #include <percpu/base.h>
 
-#define PORT_PROGRAM 0u /* port 1, or 0 where that is another's: streams of the program */
-#define PORT_LOG 1u     /* the kernel's lines */
-#define PORT_DEBUG 2u   /* the debugger's stub, in its images alone */
-#ifdef ATOLL_DEBUG
-#define PORT_NAMES "", "atoll.log", "atoll.debug"
-#else
-#define PORT_NAMES "", "atoll.log"
-#endif
+/* Streams of the program: port 1, or 0 where that is another's; the kernel's lines; the debugger's
+ * stub, in its images alone. */
+enum { PORT_PROGRAM, PORT_LOG, PORT_DEBUG };
 
 /* Looks what the device has done. False: it does not have the port, or does not work. */
 bool virtio_console_collect(uint32_t port);

@@ -92,17 +92,15 @@ struct image_header {
     uint32_t digest_offset; /* in the index: uint32_t[count], CRC-32C of each block of the first */
     uint32_t digest_count;  /* file, of the second ...; checked when first touched by posix/ */
     uint64_t port_bytes;    /* port memory of each core, page multiple; 0: there are no ports */
-    uint32_t
-        policy_offset;     /* in the index: struct policy_rule[count] (policy/policy.h), what may */
-    uint32_t policy_count; /* pass the network port; 0: all that the program sends and gets */
+    uint32_t policy_offset; /* in the index: struct policy_rule[count] of policy/policy.h: what */
+    uint32_t policy_count;  /* may pass the network port; 0: all that the program sends and gets */
 };
 
 struct image_file {
-    uint64_t offset; /* in the payload, page multiple; 0 for directories */
-    uint64_t bytes;  /* of a symbolic link: its target is the content */
-    uint32_t
-        path_offset; /* in the index, absolute, NUL-terminated, no "." ".." "//" or final "/" */
-    uint32_t mode;   /* Linux st_mode: type and permission bits */
+    uint64_t offset;      /* in the payload, page multiple; 0 for directories */
+    uint64_t bytes;       /* of a symbolic link: its target is the content */
+    uint32_t path_offset; /* in the index, absolute, NUL-terminated, no "." ".." "//", final "/" */
+    uint32_t mode;        /* Linux st_mode: type and permission bits */
     int64_t modified_s;
     uint32_t user;
     uint32_t group;

@@ -99,17 +99,14 @@ static inline uint64_t cpu_rdtsc(void)
     return high << 32 | low;
 }
 
-/* Calls of the hypervisor, Intel's and AMD's. @argument is read and written by it */
-static inline int64_t cpu_vmcall(uint64_t number, uint64_t command, void *argument)
+/* A call of the hypervisor, in AMD's way or Intel's. @argument is read and written by it */
+static inline void cpu_hypercall(bool is_amd, uint64_t number, uint64_t command, void *argument)
 {
-    __asm__ volatile("vmcall" : "+a"(number), "+D"(command), "+S"(argument) : : "memory");
-    return (int64_t)number;
-}
-
-static inline int64_t cpu_vmmcall(uint64_t number, uint64_t command, void *argument)
-{
-    __asm__ volatile("vmmcall" : "+a"(number), "+D"(command), "+S"(argument) : : "memory");
-    return (int64_t)number;
+    if (is_amd) {
+        __asm__ volatile("vmmcall" : "+a"(number), "+D"(command), "+S"(argument) : : "memory");
+    } else {
+        __asm__ volatile("vmcall" : "+a"(number), "+D"(command), "+S"(argument) : : "memory");
+    }
 }
 
 CPU_DEFINE_PLAIN(cpu_cli, "cli")
