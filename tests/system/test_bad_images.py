@@ -115,7 +115,7 @@ def test_too_many_cores_are_refused(guest):
 
 
 # @verifies ATL-LLR-TOOL-0042~1 @robust
-@system_test(matrix=PAIRWISE, libc=("musl",))
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(2, 4))
 def test_too_little_memory_is_refused(guest):
     result = guest.boot(bytes(image_of(guest)), memory=2)
     result.expect(status=STATUS_REFUSED, stdout=b"")
