@@ -34,11 +34,12 @@ void debug_extended_set(bool is_on)
 
 bool debug_extended_keep(enum debug_end how, uint8_t code)
 {
-    if (is_extended && !debug_server()->is_nonstop) {
+    bool is_kept = is_extended && !debug_server()->is_nonstop;
+    if (is_kept) {
         end = how;
         end_code = code;
     }
-    return end != DEBUG_END_NONE;
+    return is_kept;
 }
 
 enum debug_end debug_extended_ended(void)

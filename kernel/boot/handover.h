@@ -11,7 +11,6 @@
 
 #include <kernel/facts.h>
 #include <kernel/region.h>
-#include <percpu/base.h>
 
 #define MEMORY_ENTRIES_MAX 1000u
 #define MEMORY_ENTRIES_OWN 2u /* the kernel and the image, behind those of the loader */

@@ -22,8 +22,8 @@ enum { EVENT_READY, EVENT_PORT_ADD, EVENT_PORT_READY = 3, EVENT_PORT_OPEN = 6, E
 #define CONTROL_MESSAGES_MAX 1000u
 #define ANSWER_CYCLES_MAX (1ull << 33) /* seconds */
 
-static const char names[][12] = {"", "atoll.log", "atoll.debug"}; /* with zeros behind */
-#define PORTS (REGION_DEBUG_PAGES != 0 ? PORT_DEBUG + 1 : PORT_LOG + 1)
+static const char names[][12] = {"", "atoll.log" IF_DEBUG(, "atoll.debug")}; /* zeros behind */
+#define PORTS (sizeof(names) / sizeof(names[0]))
 
 struct control {
     uint32_t port;
@@ -235,21 +235,17 @@ bool virtio_console_receive(uint32_t which, uint8_t *byte)
 
 /* ---- lines of the console */
 
-static uint32_t line_send(uint32_t which, const uint8_t *bytes, uint32_t count)
+static uint32_t send(const uint8_t *bytes, uint32_t count)
 {
-    uint32_t sent = virtio_console_send(which, bytes, count);
+    uint32_t sent = virtio_console_send(PORT_PROGRAM, bytes, count);
     return is_on ? sent : shared_other_line->send(bytes, count);
 }
 
-static uint32_t send(const uint8_t *bytes, uint32_t count)
-{
-    return line_send(PORT_PROGRAM, bytes, count);
-}
-
-/* @impl ATL-LLR-VIRTIO-1120~1 */
+/* Of a device that has failed it takes nothing: then its lines go with all else, in their order.
+ * @impl ATL-LLR-VIRTIO-1120~1 */
 static uint32_t send_log(const uint8_t *bytes, uint32_t count)
 {
-    return line_send(PORT_LOG, bytes, count);
+    return virtio_console_send(PORT_LOG, bytes, count);
 }
 
 static bool receive(uint8_t *byte)

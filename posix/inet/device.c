@@ -384,7 +384,7 @@ void device_configure(void)
     ip4_addr_t mask = lease.mask;
     ip4_addr_t gateway = lease.gateway;
     posix_lock_release(&lease.lock);
-    if (is_known) {
+    if (is_known && posix_core() != 0) { /* the first core has the lease itself, or has lost it */
         netif_set_addr(&ethernet, &address, &mask, &gateway);
     }
     if (is_off || !queue_link_is_up()) {

@@ -5,15 +5,15 @@ from atoll.elf import Elf
 from atoll.rare import makes_rare_calls
 
 
-# @verifies ATL-LLR-TOOL-1100~1 ATL-LLR-POSIX-1101~1
+# @verifies ATL-LLR-TOOL-1100~1 ATL-LLR-POSIX-1101~2
 @lib.system_test(matrix=lib.ONE)
 def test_rare_call(guest):
-    """A number that the program computes is not found: the call is not offered, and the end says what offers it."""
+    """A number that the program computes is not found: the call is not offered, and it is said at once what offers it."""
     for flags, net in (((), None), (("-DCOMPUTED",), None), (("-DCOMPUTED",), "unix")):
-        result = guest.boot(guest.pack(guest.build("any_rare.c", *flags), net=net, verbose=True))
+        result = guest.boot(guest.pack(guest.build("any_rare.c", *flags), net=net))
         absent = net is None and flags != ()
         result.expect(stdout=b"eventfd2 38\n" if absent else b"eventfd2 0\n", status=0)
-        told = b"not offered: call 290, called 1 times; --net unix offers it" in result.stderr
+        told = b"call 290 is left out of this image" in result.stderr and b"--net unix offers it" in result.stderr
         result.expect_that(told == absent, f"{flags} {net}: whether the call is offered is told")
 
 

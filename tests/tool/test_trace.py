@@ -270,13 +270,14 @@ class ProgramTest(unittest.TestCase):
                    slot("syscall_enter", 1, 30, close, 0, 0, 0), slot("syscall_leave", 1, 35, close, -9),
                    slot("thread", 1, 1, 4, text=text(b"main"))],
             own=[slot("end", 1, 2, 0), slot("begin", 1, 10, 1), slot("marker", 1, 12, text=text(b"B|1|in|ner")),
-                 slot("end", 1, 40, 0), slot("begin", 2, 15, 2), slot("marker", 2, 50, text=text(b"C|1|n|x"))],
+                 slot("end", 1, 40, 0), slot("begin", 2, 15, 2), slot("marker", 2, 50, text=text(b"C|1|n|x")),
+                 slot("marker", 3, 50, text=text(b"C|1|n|--5"))],
             names=[b"outer", b"other"]))
         slices, points = program_slices(cores)
         self.assertEqual([(s.kind, s.thread, s.name, s.start, s.end) for s in slices],
                          [(CALL, 1, "close", 30, 35), (CALL, 1, "read", 20, 40), (SPAN, 1, "in|ner", 12, 40),
                           (SPAN, 1, "outer", 10, 50), (SPAN, 2, "other", 15, 50)])
-        self.assertEqual([(p.name, p.is_counter) for p in points], [("C|1|n|x", False)])
+        self.assertEqual([(p.name, p.is_counter) for p in points], [("C|1|n|x", False), ("C|1|n|--5", False)])
         self.assertIsNone(wrong_in(chrome_json(cores)))
 
     # @verifies ATL-LLR-TOOL-0600~1

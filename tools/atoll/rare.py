@@ -23,7 +23,7 @@ def _loads(number):
     if number < 128:
         found.append(rb"\x6a" + re.escape(bytes([number])) + rb"[\x58\x5f]")
     else:
-        found.append(rb"\x68" + word + rb"[\x58\x5f]")
+        found.append(rb"\x68" + word)  # and pop; or the seventh argument of glibc's __syscall_cancel, since 2.41
     return found
 
 

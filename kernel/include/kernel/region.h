@@ -27,8 +27,10 @@ struct region {
 #define REGION_STAGING_PAGES 3u
 #ifdef ATOLL_DEBUG
 #define REGION_DEBUG_PAGES 6u /* behind them */
+#define IF_DEBUG(...) __VA_ARGS__
 #else
 #define REGION_DEBUG_PAGES 0u
+#define IF_DEBUG(...)
 #endif
 #define REGION_LAST_WORDS_BYTES 64u
 

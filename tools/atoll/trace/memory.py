@@ -140,7 +140,7 @@ class _Ring:
             self.is_broken = True
             return []
         # The rest was overwritten meanwhile.
-        valid = min(made, max(start, after - self._slots + (0 if is_last else self.uncounted)))
+        valid = min(made, max(start, after - self._slots + self.uncounted))
         return self._take(valid, made, data[(valid - start) * self._size:], is_last)
 
     def _take(self, start, end, data, is_last):

@@ -40,7 +40,7 @@ def _event_of_text(text):
         return "begin", "|".join(parts[2:]), None
     if parts[0] == "E" and len(parts) <= 2:
         return "end", "", None
-    if parts[0] == "C" and len(parts) >= 4 and parts[-1].lstrip("-").isdecimal():
+    if parts[0] == "C" and len(parts) >= 4 and parts[-1].removeprefix("-").isdecimal():
         return "counter", "|".join(parts[2:-1]), int(parts[-1])
     if parts[0] == "I" and len(parts) >= 3:
         return "instant", "|".join(parts[2:]), None
