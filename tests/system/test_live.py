@@ -132,7 +132,7 @@ def test_live_stops_nothing(guest):
             raise TestFailure(f"stops: {before}, {after} with looks, {stops()} with a debugger")
 
 
-# @verifies ATL-LLR-DEBUG-1123~1 ATL-LLR-TOOL-0930~1
+# @verifies ATL-LLR-DEBUG-1123~1 ATL-LLR-TOOL-0930~1 ATL-LLR-TOOL-1280~1
 @system_test(matrix=EACH, timeout_s=100, libc=("musl",), cores=(2,), ring=(3,), machine=("microvm",), console=CONSOLES)
 def test_live_as_a_user_types_it(guest):
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -143,10 +143,12 @@ def test_live_as_a_user_types_it(guest):
             if process.stdout.readline() != b"runs\n":
                 raise TestFailure("the program does not begin")
             said = guest.tool("live", port, "ps").stdout
+            again = guest.tool("ps", port).stdout
         finally:
             rest, errors = process.communicate(b"")
-    if rest != b"beaten\n" or process.returncode != 0 or b"commands this machine" not in errors or b"heartbeat" not in said:
-        raise TestFailure(f"{process.returncode}, {rest!r}, {errors!r}, {said!r}")
+    if rest != b"beaten\n" or process.returncode != 0 or b"commands this machine" not in errors or b"heartbeat" not in said \
+            or b"heartbeat" not in again:
+        raise TestFailure(f"{process.returncode}, {rest!r}, {errors!r}, {said!r}, {again!r}")
 
 
 # @verifies ATL-LLR-DEBUG-0750~1 @robust

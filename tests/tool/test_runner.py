@@ -9,6 +9,7 @@ import tempfile
 import unittest
 
 import support
+from atoll.main import COMMANDS
 from atoll.options import add_image_options, add_machine_options, split_command
 from atoll.packages import read_packages
 from atoll.testing.lines import run_lines
@@ -123,7 +124,7 @@ class OptionsTest(unittest.TestCase):
 
 class CommandTest(unittest.TestCase):
     def test_help_and_mistakes(self):
-        for command in ("run", "pack", "inspect", "test", "bench", "setup", "doctor"):
+        for command in COMMANDS:
             done = support.run(support.ROOT / "atoll", command, "--help")
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn(b"usage: ./atoll " + command.encode(), done.stdout)

@@ -21,6 +21,8 @@ COMMANDS = {
     "setup": ("atoll.packages", "setup_command", "install what Atoll needs"),
     "doctor": ("atoll.packages", "doctor_command", "show what is installed and what is missing"),
 }
+# What live shows, also as commands of their own: ./atoll ps PORT
+LOOKS = ("ps", "top", "threads", "mem", "channels", "gate", "irqs", "strace")
 NEEDS_PACKAGES = {"run": "run", "pack": "run", "inspect": "run", "trace": "run", "test": "test", "bench": "run"}
 STATUS_INTERRUPTED = 130
 
@@ -28,6 +30,7 @@ STATUS_INTERRUPTED = 130
 def usage():
     lines = ["usage: ./atoll COMMAND [options]", ""]
     lines += [f"  {name:<9} {text}" for name, (_, _, text) in COMMANDS.items()]
+    lines += [f"  {', '.join(LOOKS)} PORT", "            the same as live PORT ps and so on"]
     lines += ["", "./atoll COMMAND --help tells more. The first two to try: ./atoll run, ./atoll test"]
     return "\n".join(lines)
 
@@ -37,10 +40,15 @@ def _end_by_signal(number, _frame):
     raise SystemExit(128 + number)
 
 
+# @impl ATL-LLR-TOOL-1280~1
 def _dispatch(name, words):
     if name in NEEDS_PACKAGES and not {"-h", "--help"} & set(words[:1]):
         from atoll.packages import ensure
         ensure("full" if name == "test" and "--full" in words else NEEDS_PACKAGES[name])
+    if name in LOOKS:
+        if not words:
+            raise ToolError(f"{name} of which machine?", "give its port: that of ./atoll run --monitor PORT")
+        name, words = "live", [*words[:1], name, *words[1:]]
     module, function, _ = COMMANDS[name]
     return getattr(importlib.import_module(module), function)(words)
 
@@ -50,7 +58,7 @@ def main(words):
         print(usage())
         return 0 if words else 2
     name = words[0]
-    if name not in COMMANDS:
+    if name not in COMMANDS and name not in LOOKS:
         print(f"atoll: there is no command {name!r}\n{usage()}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _end_by_signal)

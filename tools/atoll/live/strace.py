@@ -165,8 +165,8 @@ def _row(share, ns, calls, errors, name):
 def add_options(parser):
     group = parser.add_argument_group("strace")
     group.add_argument("-e", dest="expression", metavar="trace=SET", default="trace=all",
-                       help="only these calls: names or %%groups (%s), separated by commas; ! in front: all "
-                            "but those" % ", ".join(f"%%{name}" for name in GROUPS))
+                       help=f"only these calls: names or %%groups ({', '.join('%%' + name for name in GROUPS)}), "
+                            "separated by commas; ! in front: all but those")
     group.add_argument("-p", dest="thread", type=int, metavar="TID", action="append",
                        help="only this thread; may be repeated")
     group.add_argument("-c", dest="summary", action="store_true", help="counts at the end instead of lines")
