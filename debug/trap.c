@@ -29,8 +29,10 @@ noreturn void __real_trap_from_cell(uint64_t vector, uint64_t error, uint64_t ad
 noreturn void __wrap_trap_from_cell(uint64_t vector, uint64_t error, uint64_t address);
 void __real_memory_region_free_ranges(core_id_t self, void (*use)(paddr_t start, paddr_t end));
 void __wrap_memory_region_free_ranges(core_id_t self, void (*use)(paddr_t start, paddr_t end));
-int64_t __real_gate_thread_start(const struct gate_thread_start *start);
-int64_t __wrap_gate_thread_start(const struct gate_thread_start *start);
+int64_t __real_gate_thread_start(uint64_t entry, uint64_t stack, uint64_t cookie,
+                                 uint64_t priority);
+int64_t __wrap_gate_thread_start(uint64_t entry, uint64_t stack, uint64_t cookie,
+                                 uint64_t priority);
 noreturn void __real_end_machine(uint8_t kind, uint8_t status, uint8_t signal);
 noreturn void __wrap_end_machine(uint8_t kind, uint8_t status, uint8_t signal);
 bool debug_trap_in_kernel(struct kernel_trap *trap, uint64_t address, uint64_t *kept);
@@ -172,7 +174,7 @@ static void asked_about_signal(struct thread *thread)
 /* DEBUG_VECTOR, or the line's. True: this core must stop. */
 static bool interrupt(uint64_t vector)
 {
-    cpu_apic_end_of_interrupt();
+    cpu_apic_write(APIC_END_OF_INTERRUPT, 0);
     if (vector == DEBUG_LINE_VECTOR) {
         debug_line_service();
     }
@@ -291,7 +293,7 @@ void __wrap_memory_region_free_ranges(core_id_t self, void (*use)(paddr_t start,
 }
 
 /* The machine's first thread. @impl ATL-LLR-DEBUG-0013~1 */
-int64_t __wrap_gate_thread_start(const struct gate_thread_start *start)
+int64_t __wrap_gate_thread_start(uint64_t entry, uint64_t stack, uint64_t cookie, uint64_t priority)
 {
     const struct debug_places *places = debug_places();
     bool is_asked = debug_server_resume();
@@ -302,7 +304,7 @@ int64_t __wrap_gate_thread_start(const struct gate_thread_start *start)
         waiting = WAIT_LOADED;
     }
     debug_watchdog_start();
-    return __real_gate_thread_start(start);
+    return __real_gate_thread_start(entry, stack, cookie, priority);
 }
 
 noreturn void __wrap_end_machine(uint8_t kind, uint8_t status, uint8_t signal)

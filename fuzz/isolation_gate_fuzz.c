@@ -33,16 +33,16 @@ static void check_map(const struct cell *cell, uint64_t protection, uint64_t fla
                  (protection <= 7 && (!is_write_execute || cell->allow_write_execute)));
     enum result result = gate_validate_map(cell, protection, flags, offset);
     FUZZ_REQUIRE(result != RESULT_OK ||
-                 (alone == RESULT_OK && flags <= 2 && offset % PAGE_BYTES == 0 &&
+                 (alone == RESULT_OK && (flags <= 2 || flags == 4) && offset % PAGE_BYTES == 0 &&
                   (offset == 0 || flags == GATE_MAP_IMAGE)));
 }
 
-static void check_start(const struct cell *cell, const struct gate_thread_start *start)
+static void check_start(const struct cell *cell, uint64_t entry, uint64_t stack, uint64_t priority)
 {
-    enum result result = gate_validate_thread_start(cell, start);
+    enum result result = gate_validate_thread_start(cell, entry, stack, priority);
     FUZZ_REQUIRE(result != RESULT_OK ||
-                 (start->entry >= cell->posix.text_begin && start->entry < cell->posix.text_end &&
-                  start->stack < 1ull << 47 && start->stack % 16 == 0 && start->priority < 64));
+                 (entry >= cell->posix.text_begin && entry < cell->posix.text_end &&
+                  stack < 1ull << 47 && stack % 16 == 0 && priority < 64));
 }
 
 void fuzz_one(const uint8_t *bytes, size_t count)
@@ -61,7 +61,6 @@ void fuzz_one(const uint8_t *bytes, size_t count)
         check_range(&cell, ALIGN_DOWN(a, PAGE_BYTES), ALIGN_DOWN(b, PAGE_BYTES));
         check_map(&cell, a, b, c);
         check_map(&cell, a & 15, b & 7, c);
-        struct gate_thread_start start = {.entry = a, .stack = b, .cookie = c, .priority = c & 127};
-        check_start(&cell, &start);
+        check_start(&cell, a, b, c & 127);
     }
 }

@@ -167,7 +167,7 @@ static void take_request(core_id_t from, const struct percpu_message *request)
 static void take_reply(core_id_t from, const struct percpu_message *reply)
 {
     FUZZ_REQUIRE(from.value == peer().value && reply->token == 0);
-    FUZZ_REQUIRE(reply->kind == PERCPU_MESSAGE_INFORMATION);
+    FUZZ_REQUIRE(reply->kind == PERCPU_MESSAGE_CALL);
     land(reply, true);
 }
 
@@ -307,7 +307,7 @@ static void start_core(uint32_t c)
     };
     become(c);
     percpu_initialize(&config);
-    percpu_channel_handle(PERCPU_MESSAGE_INFORMATION, take_request, take_reply);
+    percpu_channel_handle(PERCPU_MESSAGE_CALL, take_request, take_reply);
     percpu_channel_handle(PERCPU_MESSAGE_MAP, take_request, NULL);
     for (uint32_t i = 0; i < THREADS; i++) {
         struct thread *thread = NULL;
@@ -348,7 +348,7 @@ static void step(uint8_t code)
     become(code & 1);
     switch ((code >> 1) & 7) {
     case 0:
-        (void)request(PERCPU_MESSAGE_INFORMATION, 0);
+        (void)request(PERCPU_MESSAGE_CALL, 0);
         break;
     case 1:
         ask_from_thread(operand, true);

@@ -44,7 +44,9 @@ static uint8_t *port_memory;
 static uint8_t outstanding[DIRECTIONS][BUFFERS];
 static uint32_t completions_read[DIRECTIONS];
 static bool is_ring3_hostile;
-static int64_t (*kick_port)(uint64_t flags);
+static gate_kick kick_port;
+static struct nic *nic;
+static const struct gate_network *const info = &shared_facts.info.networks[0];
 PERCORE gate_kick gate_kicks[GATE_PORT_DOORBELL + 1];
 PERCORE core_id_t percpu_self;
 static alignas(64) uint8_t staging[4096];
@@ -110,7 +112,7 @@ static void check_features(uint32_t features)
                   (features & GATE_PORT_GUEST_CHECKSUM) != 0));
     FUZZ_REQUIRE(kick_port == NULL || sent == 0 ||
                  (sent == GATE_PORT_SEGMENTS && (features & GATE_PORT_CHECKSUM) != 0 &&
-                  (network.features & FEATURE_INDIRECT) != 0));
+                  (nic->device.features & FEATURE_INDIRECT) != 0));
 }
 
 static void begin(struct fuzz_input *input)
@@ -130,27 +132,24 @@ static void begin(struct fuzz_input *input)
     memset(port_memory, 0, PORT_BYTES);
     memset(outstanding, 0, sizeof(outstanding));
     memset(completions_read, 0, sizeof(completions_read));
-    network = (struct virtio_device){0};
-    memset(queues, 0, sizeof(queues));
-    memset(slots, 0, sizeof(slots));
-    memset(&guard, 0, sizeof(guard));
-    waiter = 0;
+    nic = &nics[0];
+    memset(nics, 0, sizeof(nics));
+    memset(gate_kicks, 0, sizeof(gate_kicks));
     is_ring3_hostile = false;
     percpu_current = &thread;
-    shared_facts.virtio_network = fake_place;
+    shared_facts.virtio_networks[0] = fake_place;
     shared_facts.info.port_bytes = PORT_BYTES;
     shared_facts.core_count = 1;
     shared_regions[0].port.value = (uintptr_t)port_memory;
     memset(staging, 0, sizeof(staging));
-    shared_facts.info.port_queues = 0;
+    memset(shared_facts.info.networks, 0, sizeof(shared_facts.info.networks));
     virtio_network_start();
     kick_port = gate_kicks[GATE_PORT_NETWORK];
-    const uint8_t *mac = shared_facts.info.port_mac;
-    FUZZ_REQUIRE(kick_port == NULL ||
-                 ((mac[0] & MAC_GROUP) == 0 && shared_facts.info.port_mtu >= MTU_MIN &&
-                  (mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5]) != 0 &&
-                  (shared_facts.info.port_features & ~FEATURES_OF_HEADERS) == 0));
-    check_features(shared_facts.info.port_features);
+    const uint8_t *mac = info->mac;
+    FUZZ_REQUIRE(kick_port == NULL || ((mac[0] & MAC_GROUP) == 0 && info->mtu >= MTU_MIN &&
+                                       (mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5]) != 0 &&
+                                       (info->features & ~FEATURES_OF_HEADERS) == 0));
+    check_features(info->features);
 }
 
 /* What ring 3 asks of the device in the header of a frame: mostly what may be asked. */
@@ -173,9 +172,9 @@ static void write_header(uint32_t index, uint32_t bytes)
 static void check_headers(void)
 {
     for (uint32_t id = 0; id < GATE_PORT_ENTRIES; id++) {
-        const struct guard_head *head = &guard.heads[id];
+        const struct guard_head *head = &nic->guard.heads[id];
         uint16_t words[GATE_PORT_ENTRY_BYTES_MIN / 2];
-        if (!slots[TRANSMIT][id].is_given || queues[TRANSMIT].guard == NULL) {
+        if (!nic->slots[TRANSMIT][id].is_given || nic->queues[TRANSMIT].guard == NULL) {
             continue;
         }
         memcpy(words, head->bytes, sizeof(words));
@@ -185,7 +184,7 @@ static void check_headers(void)
         FUZZ_REQUIRE((words[0] & 0xff) <= 1 && (kind == 0 || kind == 1 || kind == 4));
         FUZZ_REQUIRE((words[0] & 0xff) == 0 ? kind == 0 : sum_end <= bytes);
         FUZZ_REQUIRE(kind == 0 || (words[1] >= sum_end && words[1] < bytes && words[2] != 0));
-        FUZZ_REQUIRE(guard.policy.count == 0 || words[0] == 0);
+        FUZZ_REQUIRE(nic->guard.policy.count == 0 || words[0] == 0);
     }
 }
 
@@ -242,12 +241,11 @@ static void read_completions(void)
 
 static void kick_once(uint64_t flags)
 {
-    int64_t result = kick_port(flags);
+    int64_t result = kick_port(GATE_PORT_NETWORK, flags);
     FUZZ_REQUIRE(result == RESULT_IO || (result == RESULT_INVALID && is_ring3_hostile) ||
                  (result >= 0 && result <= 2 * DIRECTIONS * (int64_t)GATE_KICK_ENTRIES_MAX));
     /* One that runs has the features that ring 3 was told of, however often it was started. */
-    FUZZ_REQUIRE(result < 0 ||
-                 (network.features & FEATURES_OF_HEADERS) == shared_facts.info.port_features);
+    FUZZ_REQUIRE(result < 0 || (nic->device.features & FEATURES_OF_HEADERS) == info->features);
     check_headers();
     FUZZ_REQUIRE(is_ring3_hostile || ((const struct gate_port *)port_memory)->is_link_down <= 1);
     read_completions();
@@ -272,7 +270,7 @@ static void step(uint32_t what)
         kick_once(GATE_KICK_ARM);
         break;
     case 6:
-        virtio_network_interrupt();
+        virtio_network_interrupt(GATE_PORT_NETWORK);
         break;
     default:
         if ((what >> 4) % 8 == 0) {

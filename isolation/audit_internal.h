@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the files of the audit: the classes, the judgement of frames, the walk. */
+/* Between the files of the audit: the classes, and where they lie. */
 #ifndef ISOLATION_AUDIT_INTERNAL_H
 #define ISOLATION_AUDIT_INTERNAL_H
 
@@ -45,28 +45,5 @@ extern PERCORE struct audit_range audit_ranges[AUDIT_RANGES_MAX];
 void audit_ranges_build(void);
 /* The range that holds the address; NULL: none. */
 const struct audit_range *audit_range_of(uint64_t address);
-
-/* What is known of a frame from the mappings seen so far. */
-enum audit_mark {
-    AUDIT_MARK_KERNEL = 1,         /* page table, per-core data, channel, kernel image, device */
-    AUDIT_MARK_WRITE = GATE_WRITE, /* other than by its owner's direct map */
-    AUDIT_MARK_EXECUTE = GATE_EXECUTE,
-    AUDIT_MARK_USER = 8,
-};
-
-/* audit_judge.c. A few bits for each frame of the machine, in the core's region. */
-void audit_marks_clear(void);
-/* Adds marks to a frame and judges it. is_single: no second user mapping may exist. Returns the
- * name of the broken rule, or NULL. */
-const char *audit_frame_judge(struct audit_report *report, paddr_t frame, uint32_t marks,
-                              bool is_single);
-
-/* Notes a violation of the rule; NULL: none is broken. */
-void audit_violation(struct audit_report *report, const char *rule, uint64_t address,
-                     uint64_t entry);
-void audit_present(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level);
-void audit_lazy(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level);
-/* True: the walk goes into the table. */
-bool audit_table(struct audit_report *report, uint64_t address, uint64_t entry, unsigned level);
 
 #endif

@@ -42,9 +42,6 @@ static inline uint32_t cell_slots_per_core(void)
     return MIN(CELL_SLOTS_PER_CORE_MAX, (GATE_PRIVATE_SLOT - 1) / shared_facts.core_count);
 }
 
-/* Points this core's root at the tables of every shared slot. All cores have built their cells. */
-void cell_link_slots(void);
-
 /* Where every core maps a core's port memory. */
 static inline struct plan_place plan_port(uint32_t core)
 {
@@ -52,13 +49,6 @@ static inline struct plan_place plan_port(uint32_t core)
     return (struct plan_place){address, shared_facts.info.port_bytes, shared_regions[core].port};
 }
 
-const struct gate_posix_header *cell_posix_header(void);
-
-/* Core 0: chooses addresses, copies and relocates, fills the gate and information pages.
- * RESULT_NO_MEMORY, RESULT_FORMAT. */
-enum result plan_make(void);
-/* Takes memory of this core for place->bytes, in one piece, zeroed. RESULT_NO_MEMORY. */
-enum result plan_place_allocate(struct plan_place *place);
 /* Checks posix's own header against its sections. RESULT_FORMAT. */
 enum result posix_header_validate(const struct image_header *image,
                                   const struct gate_posix_header *header);
@@ -68,8 +58,5 @@ enum result cell_frame(paddr_t *frame);
 /* Steps down from a root of this core to the entry of the address at a level, 1 page .. 3, with new
  * tables where there are none. RESULT_NO_MEMORY. */
 enum result cell_entry(paddr_t root, uint64_t address, unsigned level, uint64_t **entry);
-
-/* Makes sure that this core's direct map has tables for every block that may be granted to it. */
-enum result direct_prepare(void);
 
 #endif

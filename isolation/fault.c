@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Faults in slots of this core: its own, and those that other cores ask it to resolve with frames
- * that they give. The asking side is fault_remote.c. */
+ * that they give. And the asking side: the owner of the slot is asked, with frames of this core
+ * already zeroed; it answers how many it has mapped, or which image page the first must be a copy
+ * of. The frames stay this core's while they travel (thread->work). */
 #include "physical.h"
 #include "space.h"
 
 #include <percpu/frames.h>
 #include <percpu/operations.h>
 #include <percpu/scheduler.h>
+
+#define FAULT_AROUND_PAGES 16u /* that a fault brings at most */
 
 /* What an access to an entry means. */
 enum fault_class {
@@ -49,7 +53,7 @@ static unsigned window(const struct table_cursor *cursor)
  * @impl ATL-LLR-ISOL-0012~1 */
 static enum result fill(struct space_asked *asked, struct table_cursor *cursor)
 {
-    TRY(range_split_to_page(cursor));
+    TRY(cursor->level > 1 ? range_split_to_page(cursor) : RESULT_OK);
     bool is_own = asked->thread != NULL;
     uint64_t given = asked->message.arguments[SPACE_FRAMES];
     uint64_t *used = &asked->message.arguments[SPACE_USED];
@@ -150,11 +154,120 @@ enum result fault_resolve(struct space_asked *asked)
     return RESULT_OK;
 }
 
-static void memory_answered(struct thread *thread, const struct percpu_message *message)
+/* ---- threads of this core, in slots of other cores */
+
+/* The page behind the last one that was filled in a foreign slot: the next fault there brings more
+ * than one frame. */
+static PERCORE uint64_t expected_next;
+
+static void fault_continue(struct thread *thread, const struct percpu_message *reply);
+
+static enum result allocate_frames(uint32_t wanted, uint64_t *frames)
 {
-    fault_verdict_keep(thread, message->status);
+    paddr_t first;
+    if (wanted == 1 || percpu_frame_run_allocate(wanted, &first) != RESULT_OK) {
+        TRY(percpu_frame_allocate(&first));
+        wanted = 1;
+    }
+    for (uint32_t n = 0; n < wanted; n++) {
+        physical_page_zero((paddr_t){first.value + n * PAGE_BYTES});
+    }
+    *frames = first.value | wanted;
+    return RESULT_OK;
+}
+
+/* Frees the frames that travelled with the thread's fault, but the first `keep`. */
+static void free_frames(struct thread *thread, uint64_t keep)
+{
+    uint64_t first = ALIGN_DOWN(thread->work[WORK_FRAMES], PAGE_BYTES);
+    uint64_t count = thread->work[WORK_FRAMES] % PAGE_BYTES;
+    for (uint64_t n = keep; n < count; n++) {
+        percpu_frame_free((paddr_t){first + n * PAGE_BYTES});
+    }
+    thread->work[WORK_FRAMES] = 0;
+}
+
+/* The thread WAITs for what the owner of the slot answers. */
+static void ask(struct thread *thread)
+{
+    const struct cell *cell = thread->cell;
+    struct percpu_message request = {
+        .kind = PERCPU_MESSAGE_FAULT,
+        .arguments = {cell->id, ALIGN_DOWN(thread->work[WORK_FAULT], PAGE_BYTES),
+                      thread->work[WORK_FAULT] % PAGE_BYTES, thread->work[WORK_FRAMES],
+                      thread->work[WORK_IMAGE]},
+    };
+    percpu_channel_call(isolation_slot_owner(thread->work[WORK_FAULT]), &request, thread,
+                        fault_continue);
+}
+
+/* key: page | access. RESULT_NO_MEMORY: no frame here to give. Else SPACE_PENDING.
+ *
+ * @impl ATL-LLR-ISOL-0013~1 */
+static enum result ask_owner(struct thread *thread, uint64_t key)
+{
+    bool is_next = ALIGN_DOWN(key, PAGE_BYTES) == expected_next;
+    thread->work[WORK_FAULT] = key;
+    thread->work[WORK_IMAGE] = 0;
+    TRY(allocate_frames(is_next ? FAULT_AROUND_PAGES : 1, &thread->work[WORK_FRAMES]));
+    ask(thread);
+    return SPACE_PENDING;
+}
+
+static void copy_image(struct thread *thread, paddr_t image)
+{
+    ASSERT(physical_is_image(image) && thread->work[WORK_FRAMES] % PAGE_BYTES > 0);
+    uint64_t first = ALIGN_DOWN(thread->work[WORK_FRAMES], PAGE_BYTES);
+    free_frames(thread, 1);
+    physical_page_copy((paddr_t){first}, image);
+    thread->work[WORK_FRAMES] = first | 1;
+    thread->work[WORK_IMAGE] = image.value;
+}
+
+/* A failure that comes while the thread WAITs is told when it repeats the access: only then is it
+ * in a call or a trap that can report it. */
+static void answered(struct thread *thread, const struct percpu_message *message)
+{
+    if (message->status != RESULT_OK && message->status != RESULT_AGAIN) {
+        thread->work[WORK_VERDICT] = (uint64_t)(int64_t)message->status;
+        thread->work[WORK_VERDICT_AT] = thread->work[WORK_FAULT];
+        thread->work[WORK_VERDICT_RIP] = thread->frame.rip;
+    }
     percpu_thread_ready(thread);
 }
+
+/* RESULT_OK: none for that access (page | access). */
+static enum result verdict_take(struct thread *thread, uint64_t key)
+{
+    enum result verdict = (enum result)(int64_t)thread->work[WORK_VERDICT];
+    bool is_same =
+        thread->work[WORK_VERDICT_AT] == key && thread->work[WORK_VERDICT_RIP] == thread->frame.rip;
+    thread->work[WORK_VERDICT] = 0;
+    return is_same ? verdict : RESULT_OK;
+}
+
+static void fault_continue(struct thread *thread, const struct percpu_message *reply)
+{
+    if (reply == NULL) {
+        ask(thread);
+        return;
+    }
+    uint64_t used = reply->arguments[SPACE_USED];
+    uint64_t image = reply->arguments[SPACE_COPY_OF];
+    if (reply->status == RESULT_OK && image != thread->work[WORK_IMAGE]) {
+        copy_image(thread, (paddr_t){image});
+        ask(thread);
+        return;
+    }
+    ASSERT(used <= thread->work[WORK_FRAMES] % PAGE_BYTES);
+    if (used > 0) {
+        expected_next = ALIGN_DOWN(thread->work[WORK_FAULT], PAGE_BYTES) + used * PAGE_BYTES;
+    }
+    free_frames(thread, used);
+    answered(thread, reply);
+}
+
+/* ---- threads of this core */
 
 enum result isolation_space_fault(struct thread *thread, uint64_t address, enum space_access access)
 {
@@ -163,7 +276,7 @@ enum result isolation_space_fault(struct thread *thread, uint64_t address, enum 
     if (address < GATE_USER_FLOOR || !isolation_is_shared(thread->cell, address)) {
         return RESULT_FAULT;
     }
-    TRY(fault_verdict_take(thread, key));
+    TRY(verdict_take(thread, key));
     struct space_asked asked = {
         .cell = thread->cell,
         .thread = thread,
@@ -171,10 +284,10 @@ enum result isolation_space_fault(struct thread *thread, uint64_t address, enum 
                     .arguments = {[SPACE_ADDRESS] = page, [SPACE_ACCESS] = access}},
     };
     bool is_own = isolation_slot_owner(address).value == percpu_self.value;
-    enum result result = is_own ? fault_resolve(&asked) : fault_ask_owner(thread, key);
+    enum result result = is_own ? fault_resolve(&asked) : ask_owner(thread, key);
     if (result == RESULT_NO_MEMORY) {
         thread->work[WORK_FAULT] = key;
-        return space_await_memory(thread, memory_answered);
+        return space_await_memory(thread, answered);
     }
     return result;
 }

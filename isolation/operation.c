@@ -8,12 +8,10 @@
 #include <percpu/queue.h>
 #include <percpu/scheduler.h>
 
-#define RETURN_RUNS_MAX (PERCPU_MESSAGE_ARGUMENTS)
-
 static PERCORE struct operation operations[OPERATIONS_MAX];
-/* Stands in a peer's credit queue for all operations that lack a credit; in no pool. */
+/* Stands in a peer's credit queue for all operations that lack a credit, while it has a
+ * continuation; in no pool. */
 static PERCORE struct thread credit_waiter;
-static PERCORE bool credit_is_awaited;
 static PERCORE struct thread_queue waiting; /* threads that wait for a record */
 
 /* ---- records */
@@ -57,8 +55,8 @@ static void retry_all(void);
 /* @impl ATL-LLR-ISOL-0017~1 */
 static void credit_came(struct thread *waiter, const struct percpu_message *)
 {
-    ASSERT(waiter == &credit_waiter && credit_is_awaited);
-    credit_is_awaited = false;
+    ASSERT(waiter == &credit_waiter);
+    waiter->continuation = NULL;
     retry_all();
 }
 
@@ -66,8 +64,7 @@ static void credit_came(struct thread *waiter, const struct percpu_message *)
 static enum result request_or_await(core_id_t core, const struct percpu_message *request)
 {
     enum result sent = percpu_channel_request(core, request);
-    if (sent != RESULT_OK && !credit_is_awaited) {
-        credit_is_awaited = true;
+    if (sent != RESULT_OK && credit_waiter.continuation == NULL) {
         credit_waiter.state = THREAD_WAITING;
         credit_waiter.continuation = credit_came;
         percpu_channel_await_credit(core, &credit_waiter);
@@ -121,13 +118,13 @@ static void answer_invalidate(core_id_t from, const struct percpu_message *reque
 
 /* Adds a frame to the runs of a message; false: no room. Frames come in falling order where a piece
  * took out rising addresses, so a run grows downwards. */
-static bool run_add(uint64_t runs[static RETURN_RUNS_MAX], uint32_t *count, paddr_t frame)
+static bool run_add(uint64_t runs[static PERCPU_MESSAGE_ARGUMENTS], uint32_t *count, paddr_t frame)
 {
     if (*count > 0 && frame.value + PAGE_BYTES == ALIGN_DOWN(runs[*count - 1], PAGE_BYTES)) {
         runs[*count - 1] = frame.value | (runs[*count - 1] % PAGE_BYTES + 1);
         return true;
     }
-    if (*count == RETURN_RUNS_MAX) {
+    if (*count == PERCPU_MESSAGE_ARGUMENTS) {
         return false;
     }
     runs[(*count)++] = frame.value | 1;
@@ -173,7 +170,7 @@ static bool give_frames(struct operation *operation)
 
 static void take_returned(core_id_t from, const struct percpu_message *request)
 {
-    for (unsigned i = 0; i < RETURN_RUNS_MAX && request->arguments[i] != 0; i++) {
+    for (unsigned i = 0; i < PERCPU_MESSAGE_ARGUMENTS && request->arguments[i] != 0; i++) {
         uint64_t first = ALIGN_DOWN(request->arguments[i], PAGE_BYTES);
         for (uint64_t n = 0; n < request->arguments[i] % PAGE_BYTES; n++) {
             percpu_frame_free((paddr_t){first + n * PAGE_BYTES});

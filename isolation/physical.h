@@ -12,7 +12,6 @@
 #ifdef ATOLL_HOSTED
 #include "host/physical.h"
 #else
-#include <cpu/page.h>
 #include <cpu/string.h>
 
 /* address lies in memory that this core owns. */

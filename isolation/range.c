@@ -11,10 +11,8 @@
 /* Until the cursor's entry begins at its address and does not reach over the end. */
 static enum result split_within(struct table_cursor *cursor, uint64_t end)
 {
-    if (cursor->level == 1) {
-        return RESULT_OK;
-    }
-    while (table_begin(cursor) < cursor->address || table_end(cursor) > end) {
+    while (cursor->level > 1 &&
+           (table_begin(cursor) < cursor->address || table_end(cursor) > end)) {
         paddr_t table;
         TRY(percpu_frame_allocate(&table));
         table_split(cursor, table);
@@ -68,7 +66,7 @@ enum result range_lay(const struct table_root *root, uint64_t start, uint64_t en
     }
     for (uint64_t at = start; at < end;) {
         table_seek(root, at, cursor);
-        enum result divided = split_within(cursor, end);
+        enum result divided = cursor->level > 1 ? split_within(cursor, end) : RESULT_OK;
         ASSERT(divided == RESULT_OK);
         unsigned count = table_room(cursor, end); /* all of them are empty */
         table_fill(cursor, count, lazy);
@@ -96,7 +94,7 @@ static enum result populate(struct operation *operation, struct table_cursor *cu
     paddr_t frame = {shared_facts.image_physical +
                      operation->asked.message.arguments[SPACE_OFFSET] +
                      (operation->cursor - operation->start)};
-    TRY(range_split_to_page(cursor));
+    TRY(cursor->level > 1 ? range_split_to_page(cursor) : RESULT_OK);
     if ((operation->flags & GATE_MAP_IMAGE) == 0) {
         kind = ENTRY_FRAME_OWN;
         TRY(percpu_frame_allocate(&frame));
@@ -176,7 +174,7 @@ static enum result change(struct operation *operation, struct table_cursor *curs
 {
     uint64_t old = table_value(cursor);
     uint64_t new = value_after(operation, old);
-    if (new != old) {
+    if (new != old && cursor->level > 1) {
         TRY(split_within(cursor, operation->end));
     }
     unsigned count = entry_has_frame(old) ? 1 : table_run(cursor, operation->end);
@@ -202,9 +200,11 @@ static enum result split_at(const struct table_root *root, uint64_t edge)
 
 /* A map lays what it fills. Else both ends before the first change, so that a lack of frames is
  * known while nothing is done. */
-static enum result prepare(const struct operation *operation, struct table_cursor *cursor)
+static enum result prepare(struct operation *operation, struct table_cursor *cursor)
 {
     if (operation->kind == PERCPU_MESSAGE_MAP) {
+        bool is_last = (operation->flags & GATE_MAP_LAST) != 0;
+        operation->cursor = is_last ? operation->end - PAGE_BYTES : operation->start;
         return range_lay(&operation->root, operation->start, operation->end,
                          entry_make_lazy(lazy_of(operation), operation->rights), cursor);
     }
@@ -220,7 +220,8 @@ static enum result prepare(const struct operation *operation, struct table_curso
 
 /* @impl ATL-LLR-ISOL-0004~1
  * @impl ATL-LLR-ISOL-0005~1
- * @impl ATL-LLR-ISOL-0006~2 */
+ * @impl ATL-LLR-ISOL-0006~2
+ * @impl ATL-LLR-ISOL-1340~1 */
 void range_piece(struct operation *operation)
 {
     struct table_cursor cursor = {.level = 0};

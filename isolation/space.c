@@ -79,11 +79,7 @@ enum result isolation_space_request(struct thread *thread, enum percpu_message_k
     core_id_t owner = isolation_slot_owner(arguments[SPACE_ADDRESS]);
     thread->work[WORK_VERDICT] = 0;
     if (owner.value != percpu_self.value) {
-        asked.message.token = percpu_thread_handle(thread);
-        percpu_thread_wait(thread, call_complete);
-        if (percpu_channel_request(owner, &asked.message) != RESULT_OK) {
-            percpu_channel_await_credit(owner, thread);
-        }
+        percpu_channel_call(owner, &asked.message, thread, call_complete);
         return SPACE_PENDING;
     }
     enum result result =

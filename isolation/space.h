@@ -37,13 +37,6 @@ void space_register_handlers(void); /* all of them */
 /* A fault on a page of this core's slots. RESULT_OK: the access can be repeated, or the asking core
  * finds in the answer what to do; SPACE_PENDING; RESULT_FAULT; RESULT_NO_MEMORY. */
 enum result fault_resolve(struct space_asked *asked);
-/* A failure that comes while the thread WAITs is told when it repeats the access: only then is it
- * in a call or a trap that can report it. RESULT_OK: none for that access (page | access). */
-void fault_verdict_keep(struct thread *thread, int32_t status);
-enum result fault_verdict_take(struct thread *thread, uint64_t key);
-/* key: page | access. RESULT_NO_MEMORY: no frame here to give. Else SPACE_PENDING. */
-enum result fault_ask_owner(struct thread *thread, uint64_t key);
-#define FAULT_AROUND_PAGES 16u /* that a fault brings at most */
 
 /* Nothing has changed for want of a frame: asks the other cores for a block of memory; answered is
  * then called with the outcome. RESULT_NO_MEMORY: there is no other core. Else SPACE_PENDING. */

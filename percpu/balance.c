@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Balanced placement, the idle core's side: it looks at the published lengths of the other queues
- * and asks the longest for one thread. Lengths are hints: who is asked in vain says so, and the
+ * and asks the longest for one thread. Lengths are hints: who asks in vain gets none, and the
  * next question waits for a quantum, as does an idle core that found nothing to ask for. The busy
  * core's side, which knows what a thread may leave, is above (isolation/gate). */
 #include "outbox.h"

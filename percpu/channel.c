@@ -101,6 +101,17 @@ void percpu_channel_await_credit(core_id_t to, struct thread *thread)
     }
 }
 
+/* @impl ATL-LLR-PERCPU-0004~1 */
+void percpu_channel_call(core_id_t to, struct percpu_message *request, struct thread *thread,
+                         thread_continuation continuation)
+{
+    request->token = percpu_thread_handle(thread);
+    percpu_thread_wait(thread, continuation);
+    if (percpu_channel_request(to, request) != RESULT_OK) {
+        percpu_channel_await_credit(to, thread);
+    }
+}
+
 /* Continues queued threads while credits last. A thread that queues again waits for the next
  * credit, so the walk ends with the thread that was last at its start. */
 static void credits_distribute(struct channel *channel)

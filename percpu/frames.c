@@ -85,29 +85,26 @@ static void list_update(struct block *block)
     }
 }
 
-/* The bits of word `word` that frames [number, number + count) occupy. */
-static uint64_t word_mask(uint32_t word, uint32_t number, uint32_t count)
+/* Takes or gives frames of one word, which must all be free or all be taken; more: how many. Then
+ * the block's list must be updated. */
+static void word_change(struct block *block, uint32_t word, uint64_t mask, int32_t more)
 {
-    uint32_t first = MAX(number, word * 64), last = MIN(number + count, (word + 1) * 64);
-    if (first >= last) {
-        return 0;
-    }
-    return (~0ull >> (64 - (last - first))) << (first % 64);
-}
-
-/* Takes or gives frames [number, number + count), which must all be free or all be taken. */
-static void bits_change(struct block *block, uint32_t number, uint32_t count, bool become_free)
-{
-    for (uint32_t word = number / 64; word * 64 < number + count; word++) {
-        uint64_t mask = word_mask(word, number, count);
-        ASSERT((block->free[word] & mask) == (become_free ? 0 : mask)); /* freed or taken twice */
-        block->free[word] ^= mask;
-        uint8_t bit = (uint8_t)(1u << word);
-        block->words = (uint8_t)(block->free[word] == 0 ? block->words & ~bit : block->words | bit);
-    }
-    int32_t more = become_free ? (int32_t)count : -(int32_t)count;
+    ASSERT((block->free[word] & mask) == (more > 0 ? 0 : mask)); /* freed or taken twice */
+    block->free[word] ^= mask;
+    uint8_t bit = (uint8_t)(1u << word);
+    block->words = (uint8_t)(block->free[word] == 0 ? block->words & ~bit : block->words | bit);
     block->free_count = (uint16_t)(block->free_count + more);
     percpu_frames_free_count += (uint64_t)more;
+}
+
+/* The same with frames [number, number + count) of a block. */
+static void bits_change(struct block *block, uint32_t number, uint32_t count, bool become_free)
+{
+    for (uint32_t at = number, next; at < number + count; at = next) {
+        next = MIN(number + count, ALIGN_DOWN(at, 64u) + 64);
+        word_change(block, at / 64, (~0ull >> (64 - (next - at))) << at % 64,
+                    become_free ? (int32_t)(next - at) : (int32_t)(at - next));
+    }
     list_update(block);
 }
 
@@ -142,7 +139,11 @@ enum result percpu_frame_allocate(paddr_t *frame)
         }
     }
     uint32_t word = (uint32_t)__builtin_ctz(block->words);
-    return run_take(block, word * 64 + (uint32_t)__builtin_ctzll(block->free[word]), 1, frame);
+    uint32_t bit = (uint32_t)__builtin_ctzll(block->free[word]);
+    word_change(block, word, 1ull << bit, -1);
+    list_update(block);
+    *frame = frame_at(block, word * 64 + bit);
+    return RESULT_OK;
 }
 
 static bool lies_in_partition(paddr_t frame)
@@ -162,24 +163,19 @@ void percpu_frame_free(paddr_t frame)
     ASSERT(IS_ALIGNED(frame.value, PAGE_BYTES) && percpu_frame_is_own(frame));
     struct block *block = &blocks[frame.value / LARGE_PAGE_BYTES];
     uint32_t number = (uint32_t)(frame.value % LARGE_PAGE_BYTES / PAGE_BYTES);
-    uint64_t bit = 1ull << number % 64;
-    ASSERT((block->free[number / 64] & bit) == 0);
-    block->free[number / 64] |= bit;
-    block->words |= (uint8_t)(1u << number / 64);
-    percpu_frames_free_count++;
-    block->free_count++;
-    if (block->free_count == 1 || block->free_count == BLOCK_FRAMES) {
-        list_update(block);
-    }
+    word_change(block, number / 64, 1ull << number % 64, 1);
+    list_update(block);
     if (block->list == LIST_FREE && free_block_count > BLOCKS_KEPT) {
         grant_return_surplus();
     }
 }
 
+/* count is a power of two and divides number: the same bits of each word that the run lies in. */
 static bool run_is_free(const struct block *block, uint32_t number, uint32_t count)
 {
+    uint64_t mask = (~0ull >> (64 - MIN(count, 64u))) << number % 64;
     for (uint32_t word = number / 64; word * 64 < number + count; word++) {
-        if ((~block->free[word] & word_mask(word, number, count)) != 0) {
+        if ((~block->free[word] & mask) != 0) {
             return false;
         }
     }

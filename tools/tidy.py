@@ -22,7 +22,7 @@ ASSEMBLY = re.compile(r"\b(?:__asm__|asm)\b\s*(?:volatile|__volatile__|goto)?\s*
 ASSEMBLY_PLACES = ("kernel/cpu/", "posix/include/posix/instructions.h", "posix/core/", "posix/vdso/",
                    "percpu/host/", "crypto/erase.h", "debug/instructions.h", *PROGRAMS)
 VOLATILE = re.compile(r"\bvolatile\b")
-VOLATILE_PLACES = ("kernel/cpu/", "kernel/driver/", "kernel/boot/memory.c", "kernel/boot/internal.h",
+VOLATILE_PLACES = ("kernel/cpu/", "kernel/driver/", "kernel/boot/collect.c",
                    "crypto/", "percpu/host/", "percpu/perturb.c",
                    "posix/include/posix/instructions.h", *PROGRAMS)
 PATHS = "|".join(("home", "root", "work", "Users", "mnt", "media"))

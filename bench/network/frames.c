@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sends frames of 64 bytes, with the checksum that the wire adds, to a forwarder behind a network
- * interface, as one neighbour, and counts those that come to the other, in any order. So many are
- * under way at once that nobody need lose one; those that are under way when nothing comes for a
- * while are lost.
+ * interface, as one neighbour, and counts those that come to the other behind another interface, in
+ * any order. So many are under way at once that nobody need lose one; those that are under way when
+ * nothing comes for a while are lost.
  *
- *     frames INTERFACE FORWARDER FROM TO COUNT
+ *     frames INTERFACE INTERFACE FORWARDER FROM TO COUNT
  *
- * Between them: Ethernet addresses. Prints `FRAMES frames in SECONDS s, LOST lost`. */
+ * FORWARDER, FROM and TO are Ethernet addresses. Prints `FRAMES frames in SECONDS s, LOST lost`. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <net/ethernet.h>
@@ -81,26 +81,33 @@ static unsigned receive_some(int wire, const unsigned char *to)
     return count;
 }
 
+/* A socket for frames of a protocol on an interface; 0: it hears none. */
+static int open_wire(const char *interface, unsigned short protocol)
+{
+    struct sockaddr_ll place = {.sll_family = AF_PACKET,
+                                .sll_protocol = htons(protocol),
+                                .sll_ifindex = (int)if_nametoindex(interface)};
+    int wire = socket(AF_PACKET, SOCK_RAW, 0);
+    if (wire < 0 || bind(wire, (struct sockaddr *)&place, sizeof(place)) != 0) {
+        stop(interface);
+    }
+    return wire;
+}
+
 int main(int argc, char **argv)
 {
     struct timespec begin, end;
     unsigned char to[ETH_ALEN];
-    unsigned count = argc == 6 ? (unsigned)atoi(argv[5]) : 0, sent = 0, received = 0, lost = 0;
+    unsigned count = argc == 7 ? (unsigned)atoi(argv[6]) : 0, sent = 0, received = 0, lost = 0;
     if (count == 0) {
-        fprintf(stderr, "frames: INTERFACE FORWARDER FROM TO COUNT\n");
+        fprintf(stderr, "frames: INTERFACE INTERFACE FORWARDER FROM TO COUNT\n");
         return 2;
     }
-    struct sockaddr_ll place = {.sll_family = AF_PACKET,
-                                .sll_protocol = htons(PROTOCOL),
-                                .sll_ifindex = (int)if_nametoindex(argv[1])};
-    int wire = socket(AF_PACKET, SOCK_RAW, 0);
-    if (wire < 0 || bind(wire, (struct sockaddr *)&place, sizeof(place)) != 0) {
-        stop(argv[1]);
-    }
-    parse(argv[4], to);
+    int wire = open_wire(argv[1], 0), ear = open_wire(argv[2], PROTOCOL);
+    parse(argv[5], to);
     for (unsigned i = 0; i < WINDOW; i++) {
-        parse(argv[2], frames[i].to);
-        parse(argv[3], frames[i].from);
+        parse(argv[3], frames[i].to);
+        parse(argv[4], frames[i].from);
         frames[i].protocol = htons(PROTOCOL);
     }
     clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -109,7 +116,7 @@ int main(int argc, char **argv)
         unsigned more = count - sent < WINDOW - way ? count - sent : WINDOW - way;
         send_some(wire, sent, more);
         sent += more;
-        unsigned some = receive_some(wire, to);
+        unsigned some = receive_some(ear, to);
         received += some;
         if (some == 0 || received + lost > sent) { /* or some were but late */
             lost = sent - received;

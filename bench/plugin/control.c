@@ -99,20 +99,26 @@ static void *serve(void *argument)
     return NULL;
 }
 
+/* A socket at the path that listens: nobody sees it before that. -1: there is none. */
+static int listen_at(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t bytes = (size_t)snprintf(address.sun_path, sizeof(address.sun_path), "%s.new", path);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool listens = listener >= 0 && bytes < sizeof(address.sun_path) &&
+                   bind(listener, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+                   listen(listener, 1) == 0 && rename(address.sun_path, path) == 0;
+    return listens ? listener : -1;
+}
+
 bool control_argument(const char *argument)
 {
     static const char name[] = "control=";
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     pthread_t thread;
     is_profiling |= strcmp(argument, "profile=on") == 0;
-    if (strncmp(argument, name, sizeof(name) - 1) != 0 ||
-        strlen(argument) - (sizeof(name) - 1) >= sizeof(address.sun_path)) {
+    if (strncmp(argument, name, sizeof(name) - 1) != 0) {
         return false;
     }
-    memcpy(address.sun_path, argument + sizeof(name) - 1, strlen(argument) - (sizeof(name) - 1));
-    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return listener >= 0 &&
-           bind(listener, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
-           listen(listener, 1) == 0 &&
-           pthread_create(&thread, NULL, serve, (void *)(intptr_t)listener) == 0;
+    int listener = listen_at(argument + sizeof(name) - 1);
+    return listener >= 0 && pthread_create(&thread, NULL, serve, (void *)(intptr_t)listener) == 0;
 }

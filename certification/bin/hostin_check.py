@@ -20,7 +20,7 @@ LEFT_OUT = {"host", "models"}
 # The instructions themselves are not reads of anybody: who calls them is.
 INSTRUCTIONS = {"kernel/cpu/include/cpu/instructions.h", "kernel/cpu/include/cpu/msr.h"}
 PRIMITIVES = ("cpu_in8", "cpu_in16", "cpu_in32", "cpu_rdmsr", "cpu_cpuid", "cpu_rdtsc", "cpu_rdrand", "cpu_rdseed",
-              "cpu_xgetbv", "cpu_boot_load_u8")
+              "cpu_xgetbv", "cpu_boot_load_u8", "cpu_hypercall")
 # Words that other than calls show a read of shared memory: volatile accesses, and the memory of the table.
 VOLATILE = r"\*\(volatile \w+ \*\)\w+(?! =|\w)"
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)

@@ -64,8 +64,11 @@ enum result gate_copy_to_user(uint64_t to, const void *from, uint64_t bytes)
 
 void gate_complete_by_value(struct thread *thread, const struct percpu_message *reply)
 {
-    thread->frame.rax = reply->arguments[0];
-    thread->resume = RESUME_GATE;
+    if (reply == NULL) { /* a credit came */
+        thread->resume = RESUME_RESTART;
+    } else {
+        thread->frame.rax = reply->arguments[0];
+    }
     percpu_thread_ready(thread);
 }
 
@@ -77,32 +80,11 @@ void gate_reply(core_id_t to, const struct percpu_message *request, int64_t valu
     percpu_channel_reply(to, &reply);
 }
 
-static void repeat_with_credit(struct thread *thread, const struct percpu_message *none)
-{
-    ASSERT(none == NULL);
-    percpu_thread_ready(thread); /* resume kind is RESTART */
-}
-
-int64_t gate_request_or_repeat(core_id_t to, struct percpu_message *request,
-                               thread_continuation continuation)
-{
-    struct thread *thread = percpu_current;
-    request->token = percpu_thread_handle(thread);
-    if (percpu_channel_request(to, request) == RESULT_OK) {
-        percpu_thread_wait(thread, continuation);
-        return 0;
-    }
-    thread->resume = RESUME_RESTART;
-    percpu_thread_wait(thread, repeat_with_credit);
-    percpu_channel_await_credit(to, thread);
-    return 0;
-}
-
-/* Another core does the call, with its own handler, and answers with the value. */
-static int64_t pass_on(uint64_t core, struct percpu_message call)
+int64_t gate_pass_on(uint64_t core, struct percpu_message call)
 {
     call.kind = PERCPU_MESSAGE_CALL;
-    return gate_request_or_repeat((core_id_t){(uint16_t)core}, &call, gate_complete_by_value);
+    percpu_channel_call((core_id_t){(uint16_t)core}, &call, percpu_current, gate_complete_by_value);
+    return 0;
 }
 
 /* @impl ATL-LLR-GATE-0020~1 ATL-LLR-GATE-0021~1 ATL-LLR-GATE-0023~2 */
@@ -120,7 +102,7 @@ int64_t gate_handle_exit(uint64_t status, uint64_t signal, uint64_t, uint64_t, u
         return RESULT_INVALID;
     }
     if (percpu_self.value != 0) {
-        return pass_on(0, (struct percpu_message){.arguments = {GATE_EXIT, status, signal}});
+        return gate_pass_on(0, (struct percpu_message){.arguments = {GATE_EXIT, status, signal}});
     }
     end_machine(signal != 0 ? CONSOLE_EXIT_SIGNAL : CONSOLE_EXIT_NORMAL, (uint8_t)status,
                 (uint8_t)signal);
@@ -136,25 +118,24 @@ static void extended_reset(uint8_t *area)
     memset(area + header, 0, header_bytes);
 }
 
-int64_t gate_thread_start(const struct gate_thread_start *start)
+int64_t gate_thread_start(uint64_t entry, uint64_t stack, uint64_t cookie, uint64_t priority)
 {
-    TRY(gate_validate_thread_start(&gate_cell, start));
+    TRY(gate_validate_thread_start(&gate_cell, entry, stack, priority));
     struct thread *thread;
     TRY(percpu_thread_allocate(&thread));
     bool user = gate_cell.ring == 3;
-    thread->frame = (struct thread_frame){
-        .rip = start->entry,
-        .rsp = start->stack,
-        .rdi = start->cookie,
-        .rflags = 0x202,
-        .cs = user ? (SELECTOR_USER_CODE | 3) : SELECTOR_KERNEL_CODE,
-        .ss = user ? (SELECTOR_USER_DATA | 3) : SELECTOR_KERNEL_DATA,
-    };
+    struct thread_frame *frame = &thread->frame; /* all else in it is 0 */
+    frame->rip = entry;
+    frame->rsp = stack;
+    frame->rdi = cookie;
+    frame->rflags = 0x202;
+    frame->cs = user ? (SELECTOR_USER_CODE | 3) : SELECTOR_KERNEL_CODE;
+    frame->ss = user ? (SELECTOR_USER_DATA | 3) : SELECTOR_KERNEL_DATA;
     extended_reset(thread->extended);
-    thread->words[0] = start->stack;
+    thread->words[0] = stack;
     thread->resume = RESUME_FULL;
     thread->cell = &gate_cell;
-    percpu_thread_set_priority(thread, (uint8_t)start->priority);
+    percpu_thread_set_priority(thread, (uint8_t)priority);
     percpu_thread_ready(thread);
     return (int64_t)percpu_thread_handle(thread);
 }
@@ -167,11 +148,11 @@ int64_t gate_handle_thread_create(uint64_t core, uint64_t entry, uint64_t stack,
         return RESULT_INVALID;
     }
     if (core != percpu_self.value) {
-        return pass_on(core, (struct percpu_message){.arguments = {GATE_THREAD_CREATE, core, entry,
-                                                                   stack, cookie, priority}});
+        return gate_pass_on(core,
+                            (struct percpu_message){.arguments = {GATE_THREAD_CREATE, core, entry,
+                                                                  stack, cookie, priority}});
     }
-    struct gate_thread_start start = {entry, stack, cookie, priority};
-    return gate_thread_start(&start);
+    return gate_thread_start(entry, stack, cookie, priority);
 }
 
 /* @impl ATL-LLR-GATE-0022~1 */
@@ -217,8 +198,8 @@ __attribute__((cold)) int64_t gate_handle_thread_set(uint64_t handle, uint64_t p
         return RESULT_NO_THREAD;
     }
     if (owner != percpu_self.value) {
-        return pass_on(owner, (struct percpu_message){
-                                  .arguments = {GATE_THREAD_SET, handle, priority, GATE_KEEP}});
+        return gate_pass_on(owner, (struct percpu_message){.arguments = {GATE_THREAD_SET, handle,
+                                                                         priority, GATE_KEEP}});
     }
     if (handle != 0) {
         return set_here(percpu_thread_find(handle), priority);
@@ -304,5 +285,5 @@ int64_t gate_handle_kick(uint64_t port, uint64_t flags, uint64_t, uint64_t, uint
     uint64_t others =
         port == GATE_PORT_DOORBELL && flags != GATE_KICK_ARM ? GATE_KICK_PEER : GATE_KICK_ARM;
     bool is_known = port <= GATE_PORT_DOORBELL && (flags & ~others) == 0;
-    return is_known && gate_kicks[port] != NULL ? gate_kicks[port](flags) : RESULT_INVALID;
+    return is_known && gate_kicks[port] != NULL ? gate_kicks[port](port, flags) : RESULT_INVALID;
 }

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The information call: counters of any core, copied by that core into its staging page, and the
- * audit of the calling core. */
+/* The information call: a counter of any core, told by that core, and the audit of the calling
+ * core. */
 #include "internal.h"
 
-#include <cpu/string.h>
 #include <driver/console.h>
 #include <isolation/audit.h>
 #include <percpu/frames.h>
 
-static void counts_publish(void)
+static int64_t own_count(uint64_t count)
 {
     gate_counts.busy_ns = percpu_operation_now() - gate_counts.idle_ns;
     gate_counts.frames_free = percpu_frames_free_count;
@@ -16,41 +15,7 @@ static void counts_publish(void)
     gate_counts.threads_live = percpu_threads_live;
     gate_counts.credits_free = percpu_channel_credits_free();
     gate_counts.credits_total = (uint64_t)PERCPU_REQUESTS_MAX * (percpu_core_count - 1u);
-    memcpy(gate_staging_own(GATE_STAGING_COUNTS), &gate_counts, sizeof(gate_counts));
-}
-
-/* @impl ATL-LLR-GATE-0028~2 */
-void gate_information_requested(core_id_t from, const struct percpu_message *request)
-{
-    counts_publish();
-    percpu_channel_reply(from, request);
-}
-
-/* The repeated call finds the page fresh. */
-static void counts_came(struct thread *thread, const struct percpu_message *)
-{
-    thread->is_answered = true;
-    percpu_thread_ready(thread);
-}
-
-static int64_t counts_copy(uint64_t core, uint64_t buffer, uint64_t bytes)
-{
-    struct thread *thread = percpu_current;
-    core_id_t target = {(uint16_t)core};
-    if (core >= percpu_core_count || bytes != sizeof(struct gate_core_counts)) {
-        return RESULT_INVALID;
-    }
-    if (target.value == percpu_self.value) {
-        counts_publish();
-    } else if (!thread->is_answered) {
-        thread->resume = RESUME_RESTART;
-        return gate_request_or_repeat(
-            target, &(struct percpu_message){.kind = PERCPU_MESSAGE_INFORMATION}, counts_came);
-    }
-    int64_t copied =
-        gate_copy_to_user(buffer, gate_staging_of_remote(target, GATE_STAGING_COUNTS), bytes);
-    thread->is_answered = copied == SPACE_PENDING; /* else the call is over */
-    return copied;
+    return ((const int64_t *)&gate_counts)[count];
 }
 
 /* @impl ATL-LLR-BOOT-0030~1 */
@@ -70,15 +35,19 @@ static enum result audit(void)
     return result;
 }
 
-/* @impl ATL-LLR-GATE-0028~2 */
-int64_t gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes,
-                                uint64_t)
+/* @impl ATL-LLR-GATE-0028~3 */
+int64_t gate_handle_information(uint64_t kind, uint64_t core, uint64_t count, uint64_t, uint64_t)
 {
-    if (kind == GATE_INFORMATION_CORE) {
-        return counts_copy(argument, buffer, bytes);
-    }
-    if (kind == GATE_INFORMATION_AUDIT && argument == 0 && buffer == 0 && bytes == 0) {
+    if (kind == GATE_INFORMATION_AUDIT && core == 0 && count == 0) {
         return audit();
     }
-    return RESULT_INVALID;
+    if (kind != GATE_INFORMATION_CORE || core >= percpu_core_count ||
+        count >= sizeof(gate_counts) / sizeof(uint64_t)) {
+        return RESULT_INVALID;
+    }
+    if (core != percpu_self.value) {
+        return gate_pass_on(
+            core, (struct percpu_message){.arguments = {GATE_INFORMATION, kind, core, count}});
+    }
+    return own_count(count);
 }

@@ -24,21 +24,19 @@ void gate_handlers_choose(uint32_t calls);
  * it is fetched and the call repeated; else the failure. */
 enum result gate_copy_from_user(void *to, uint64_t from, uint64_t bytes);
 enum result gate_copy_to_user(uint64_t to, const void *from, uint64_t bytes);
-/* Sends a request, whose token it sets, for the current thread, which waits for the reply, or
- * queues the thread for a credit and repeats the call then. The handler returns what this returns.
- */
-int64_t gate_request_or_repeat(core_id_t to, struct percpu_message *request,
-                               thread_continuation continuation);
 /* Answers a request with one number, which may be a negated errno; and the continuation that ends
- * the wait of the thread and answers its call with it. */
+ * the wait of the thread and answers its call with it, or repeats the call if a credit came. */
 void gate_reply(core_id_t to, const struct percpu_message *request, int64_t value);
 void gate_complete_by_value(struct thread *thread, const struct percpu_message *reply);
+
+/* Another core does the call, whose number and arguments are set, with its own handler and answers
+ * with the value. The handler returns what this returns. */
+int64_t gate_pass_on(uint64_t core, struct percpu_message call);
 
 /* What other cores ask of this one; given to percpu by gate_initialize. */
 void gate_call_requested(core_id_t from, const struct percpu_message *call);
 void gate_move_requested(core_id_t from, const struct percpu_message *request);
 void gate_ask_requested(core_id_t from, const struct percpu_message *question);
-void gate_information_requested(core_id_t from, const struct percpu_message *request);
 
 int64_t gate_move_to(struct thread *thread, core_id_t core);
 

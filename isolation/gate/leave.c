@@ -18,7 +18,6 @@ _Static_assert(offsetof(struct gate_words, return_rip) == WORDS_RETURN_RIP, "ass
 _Static_assert(offsetof(struct gate_words, return_flags) == WORDS_RETURN_FLAGS, "assembly");
 _Static_assert(offsetof(struct gate_core_counts, gate_calls) == COUNTS_CALLS, "assembly");
 _Static_assert(offsetof(struct gate_core_counts, reflections) == COUNTS_REFLECTIONS, "assembly");
-#define SIGNAL_SEGV 11
 
 _Static_assert(sizeof(struct thread_frame) == sizeof(struct gate_frame), "one layout");
 
@@ -49,7 +48,6 @@ void gate_initialize(void)
     percpu_channel_handle(PERCPU_MESSAGE_CALL, gate_call_requested, NULL);
     percpu_channel_handle(PERCPU_MESSAGE_THREAD_MOVE, gate_move_requested, NULL);
     percpu_channel_handle(PERCPU_MESSAGE_THREAD_ASK, gate_ask_requested, NULL);
-    percpu_channel_handle(PERCPU_MESSAGE_INFORMATION, gate_information_requested, NULL);
 }
 
 /* @impl ATL-LLR-GATE-0034~1 */

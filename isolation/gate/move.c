@@ -38,7 +38,7 @@ static void move_replied(struct thread *thread, const struct percpu_message *rep
     if (next != NULL) {
         percpu_thread_ready(next); /* repeats its call */
     }
-    if (reply->arguments[0] == RESULT_OK) {
+    if (reply != NULL && reply->arguments[0] == RESULT_OK) {
         percpu_thread_free(thread);
     } else if (thread->resume == RESUME_GATE) {
         gate_complete_by_value(thread, reply);
@@ -48,28 +48,25 @@ static void move_replied(struct thread *thread, const struct percpu_message *rep
 }
 
 /* Into the staging page: the thread as it is here, and behind it its extended state. */
-static void stage(struct thread *thread)
+static void move(struct thread *thread, core_id_t core)
 {
     gate_unload(thread, true);
     struct thread *state = gate_staging_own(GATE_STAGING_MOVE);
     *state = *thread;
     memcpy(state + 1, thread->extended, shared_facts.info.extended_bytes);
+    moving = thread;
+    percpu_channel_call(core, &(struct percpu_message){.kind = PERCPU_MESSAGE_THREAD_MOVE}, thread,
+                        move_replied);
 }
 
 int64_t gate_move_to(struct thread *thread, core_id_t core)
 {
-    ASSERT(thread == percpu_current);
-    if (moving != NULL) {
+    if (moving == NULL) {
+        move(thread, core);
+    } else {
         thread->resume = RESUME_RESTART;
         percpu_thread_wait(thread, NULL);
         thread_queue_append(&waiting, thread);
-        return 0;
-    }
-    stage(thread);
-    gate_request_or_repeat(core, &(struct percpu_message){.kind = PERCPU_MESSAGE_THREAD_MOVE},
-                           move_replied);
-    if (thread->continuation == move_replied) {
-        moving = thread;
     }
     return 0;
 }
@@ -81,22 +78,12 @@ static bool may_leave(const struct thread *thread)
     return thread->resume == RESUME_FULL && !gate_is_in_posix(thread->cell, thread->frame.rip);
 }
 
-/* An idle core asks for a thread. @impl ATL-LLR-GATE-0040~1 */
+/* An idle core asks for a thread. @impl ATL-LLR-GATE-0040~2 */
 void gate_ask_requested(core_id_t from, const struct percpu_message *question)
 {
-    enum result answer = RESULT_AGAIN;
     struct thread *thread = moving == NULL ? percpu_ready_take(from, may_leave) : NULL;
     if (thread != NULL) {
-        stage(thread);
-        const struct percpu_message request = {.kind = PERCPU_MESSAGE_THREAD_MOVE,
-                                               .token = percpu_thread_handle(thread)};
-        answer = percpu_channel_request(from, &request);
-        if (answer == RESULT_OK) {
-            thread->continuation = move_replied;
-            moving = thread;
-        } else {
-            percpu_thread_ready(thread);
-        }
+        move(thread, from);
     }
-    gate_reply(from, question, answer);
+    percpu_channel_reply(from, question);
 }

@@ -24,8 +24,6 @@
     .globl gate_page_ring3
 gate_page_ring3:
     stubs syscall, ret
-    .globl gate_page_ring3_end
-gate_page_ring3_end:
 
 /* Ring 0: what `syscall` does, as far as the entry needs it, without its cost. */
     .balign 32
@@ -42,7 +40,7 @@ gate_page_ring0_tail:
     movabs $gate_entry, %r9 /* no call has six arguments: r9 is free */
     jmp *%r9
 1:  ret
-    .globl gate_page_ring0_end
-gate_page_ring0_end:
+    .globl gate_page_end
+gate_page_end:
 
     .section .note.GNU-stack, "", @progbits

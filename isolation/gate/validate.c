@@ -31,17 +31,16 @@ enum result gate_validate_map(const struct cell *cell, uint64_t protection, uint
     TRY(gate_validate_protection(cell, protection));
     bool is_good = flags == GATE_MAP_IMAGE
                        ? IS_ALIGNED(offset, PAGE_BYTES)
-                       : (flags & ~(uint64_t)GATE_MAP_POPULATE) == 0 && offset == 0;
+                       : (flags <= GATE_MAP_POPULATE || flags == GATE_MAP_LAST) && offset == 0;
     return is_good ? RESULT_OK : RESULT_INVALID;
 }
 
 /* @impl ATL-LLR-GATE-0033~1 */
-enum result gate_validate_thread_start(const struct cell *cell,
-                                       const struct gate_thread_start *start)
+enum result gate_validate_thread_start(const struct cell *cell, uint64_t entry, uint64_t stack,
+                                       uint64_t priority)
 {
-    bool is_good = start->entry >= cell->posix.text_begin && start->entry < cell->posix.text_end &&
-                   start->stack >= GATE_USER_FLOOR && start->stack < USER_END &&
-                   IS_ALIGNED(start->stack, 16ull) &&
-                   start->priority < GATE_PRIORITY_FIFO + GATE_PRIORITY_COUNT;
+    bool is_good = entry >= cell->posix.text_begin && entry < cell->posix.text_end &&
+                   stack >= GATE_USER_FLOOR && stack < USER_END && IS_ALIGNED(stack, 16ull) &&
+                   priority < GATE_PRIORITY_FIFO + GATE_PRIORITY_COUNT;
     return is_good ? RESULT_OK : RESULT_INVALID;
 }

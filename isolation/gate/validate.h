@@ -16,7 +16,7 @@ enum result gate_validate_protection(const struct cell *cell, uint64_t protectio
 enum result gate_validate_map(const struct cell *cell, uint64_t protection, uint64_t flags,
                               uint64_t offset);
 /* entry inside posix's text, stack canonical user half and 16-aligned, priority in range. */
-enum result gate_validate_thread_start(const struct cell *cell,
-                                       const struct gate_thread_start *start);
+enum result gate_validate_thread_start(const struct cell *cell, uint64_t entry, uint64_t stack,
+                                       uint64_t priority);
 
 #endif

@@ -68,7 +68,7 @@ void cpu_apic_initialize(void)
     cpu_apic_write(APIC_TIMER_INITIAL, 0);
     cpu_apic_write(APIC_LVT_TIMER, VECTOR_TIMER);
     /* An APIC that served the firmware may hold an interrupt in service. */
-    cpu_apic_end_of_interrupt();
+    cpu_apic_write(APIC_END_OF_INTERRUPT, 0);
 }
 
 void cpu_apic_discover(void)

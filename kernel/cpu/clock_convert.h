@@ -20,8 +20,4 @@ uint64_t clock_hz_from_scale(uint32_t scale, int8_t shift);
  * the ratio of CPUID 15h to a crystal. */
 uint64_t clock_hz_from_ratio(uint64_t ticks, uint64_t reference_ticks, uint64_t reference_hz);
 
-/* What the MC146818 shows, as in struct facts (rtc.c); all bits are set where there is none or it
- * does not stand still. Core 0, before seal. */
-void rtc_read(uint8_t values[static GATE_CLOCK_REGISTERS]);
-
 #endif

@@ -8,6 +8,7 @@
 #include <kernel/facts.h>
 #include <kernel/region.h>
 #include <kernel/stacks.h>
+#include <percpu/operations.h>
 
 #define VECTOR_COUNT 256u
 #define GATE_PRESENT 0x80u
@@ -141,4 +142,16 @@ noreturn void cpu_other_core_enter(void)
     for (;;) {
         cpu_hlt();
     }
+}
+
+/* ---- what -fstack-protector-strong calls and reads; the names are the compiler's */
+
+/* Boot gives it a fixed value first, entropy a new one before seal. */
+SHARED uintptr_t __stack_chk_guard;
+
+noreturn void __stack_chk_fail(void);
+
+noreturn void __stack_chk_fail(void)
+{
+    percpu_operation_panic("a stack frame was overwritten");
 }

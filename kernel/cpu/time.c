@@ -30,6 +30,12 @@
 #define PIT_COMMAND 0x43
 #define PIT_CHANNEL2 0x42
 #define PIT_GATE 0x61
+/* The battery clock: MC146818. What its registers mean is posix/'s business. */
+#define RTC_INDEX 0x70
+#define RTC_DATA 0x71
+#define RTC_UPDATING 0x80u /* register 0x0a */
+#define RTC_TRIES 8u
+#define RTC_POLLS_MAX 10000u
 
 /* Of both clocks: a reading, or the ticks between two. The APIC's counts down. */
 struct sample {
@@ -192,6 +198,43 @@ static uint64_t pit_hz(void)
     return polls < CALIBRATE_POLLS_MAX ? clock_hz_from_ratio(ticks, PIT_TICKS, PIT_HZ) : 0;
 }
 
+/* ---- the date */
+
+static uint8_t read_register(uint8_t index)
+{
+    cpu_out8(RTC_INDEX, (uint8_t)(index | 0x80u)); /* NMI stays off meanwhile */
+    return cpu_in8(RTC_DATA);
+}
+
+static void read_all(uint8_t values[static GATE_CLOCK_REGISTERS])
+{
+    static const uint8_t registers[GATE_CLOCK_REGISTERS] = {0, 2, 4, 7, 8, 9, 0x0b};
+    uint32_t polls = 0;
+    while ((read_register(0x0a) & RTC_UPDATING) != 0 && polls < RTC_POLLS_MAX) {
+        polls++;
+    }
+    for (uint32_t i = 0; i < GATE_CLOCK_REGISTERS; i++) {
+        values[i] = read_register(registers[i]);
+    }
+}
+
+/* What the MC146818 shows, as in struct gate_info; all bits are set where there is none or it does
+ * not stand still. Two equal readings: an update in the middle of one would show. */
+static void rtc_read(uint8_t values[static GATE_CLOCK_REGISTERS])
+{
+    uint8_t again[GATE_CLOCK_REGISTERS];
+    bool is_equal = false;
+    for (uint32_t i = 0; i < RTC_TRIES && !is_equal; i++) {
+        read_all(values);
+        read_all(again);
+        is_equal = memcmp(values, again, sizeof(again)) == 0;
+    }
+    if (!is_equal) {
+        memset(values, UINT8_MAX, sizeof(again));
+    }
+    cpu_out8(RTC_INDEX, 0); /* NMI on again */
+}
+
 /* The hypervisor's date, which is that of its clock's zero (the clock showed system_ns at .tsc), or
  * else the battery clock's. */
 static void find_date(void)
@@ -244,7 +287,7 @@ void cpu_timer_arm(uint64_t deadline_ns)
     percpu_timer_ns = deadline_ns;
     TRACE(TRACE_TIMER, 0, deadline_ns, 0);
     uint64_t ticks = 0, now = cpu_now_ns();
-    if (deadline_ns != CPU_TIME_NEVER) {
+    if (deadline_ns != THREAD_NEVER) {
         /* 1 s at most, so the product fits; one tick more than the truncation lost. */
         uint64_t distance = MIN(deadline_ns > now ? deadline_ns - now : 0, NS_PER_SECOND);
         ticks = distance * (shared_facts.lapic_timer_hz / 1000) / 1000000 + 1;

@@ -53,6 +53,7 @@ static uint32_t ring_piece(const struct ring *ring, const uint8_t **at)
 static SHARED uint32_t shared_console_flags;
 SHARED const struct console_line *shared_console_line;
 SHARED const struct console_line *shared_console_log;
+SHARED const struct console_line *shared_console_copy;
 /* Core 0's, from console_start_interrupts on. */
 static PERCORE bool has_interrupts;
 static PERCORE bool is_dead, is_log_dead; /* the line took nothing for too long */
@@ -176,10 +177,13 @@ static bool write_frames(const struct console_line *line, uint32_t stream, const
     return is_taken;
 }
 
-/* @impl ATL-LLR-BOOT-1121~1 */
+/* @impl ATL-LLR-BOOT-1121~1 ATL-LLR-BOOT-0048~2 */
 void console_write_blocking(uint32_t stream, const void *data, uint64_t bytes)
 {
     bool is_log = stream == CONSOLE_LOG || stream == CONSOLE_ERROR;
+    if (is_log && shared_console_copy != NULL) {
+        (void)!write_frames(shared_console_copy, stream, data, bytes);
+    }
     if (is_log && shared_console_log != NULL && !is_log_dead) {
         is_log_dead = !write_frames(shared_console_log, stream, data, bytes);
         if (!is_log_dead) {

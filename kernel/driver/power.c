@@ -49,11 +49,11 @@ static void soft_off(void)
 }
 
 /* @impl ATL-LLR-BOOT-0026~1 */
-noreturn void power_off(void)
+noreturn void power_off(bool has_failed)
 {
     cpu_cli();
     console_panic_begin();
-    power_off_xen();
+    power_off_xen(has_failed);
     soft_off();
     /* Without handlers any fault becomes a triple fault, which resets the machine. */
     cpu_lidt(&(struct cpu_descriptor_table){0});

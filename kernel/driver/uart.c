@@ -28,7 +28,7 @@ static enum result start(void)
 }
 
 /* Where there is no port, QEMU's isa-debugcon or Xen's debug console takes all; where nothing is,
- * nobody hears. @impl ATL-LLR-BOOT-0048~1 */
+ * nobody hears. @impl ATL-LLR-BOOT-0048~2 */
 static uint32_t send(const uint8_t *bytes, uint32_t count)
 {
     uint16_t to = DEBUG_PORT;

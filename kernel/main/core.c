@@ -11,7 +11,6 @@
 #include <driver/console.h>
 #include <gate/gate.h>
 #include <isolation/audit.h>
-#include <isolation/seal.h>
 #include <isolation/space.h>
 #include <kernel/facts.h>
 #include <kernel/image.h>
@@ -37,7 +36,6 @@ static SHARED _Atomic uint32_t shared_stages_of[CORE_COUNT_MAX];
 struct sealed {
     _Atomic uint64_t is_done;
     struct audit_report report;
-    uint64_t result;
 };
 
 static void stage_finish(enum boot_stage stage)
@@ -91,8 +89,8 @@ static void percpu_start(core_id_t self)
 static void seal_and_audit(void)
 {
     isolation_seal();
-    struct sealed *sealed = gate_staging_own(GATE_STAGING_COUNTS);
-    sealed->result = (uint64_t)(int64_t)isolation_audit(&sealed->report);
+    struct sealed *sealed = gate_staging_own(GATE_STAGING_MOVE);
+    (void)!isolation_audit(&sealed->report);
     atomic_store(&sealed->is_done, 1);
 }
 
@@ -101,12 +99,11 @@ static void audit_report(void)
 {
     uint64_t mappings = 0, frames = 0;
     for (uint16_t core = 0; core < percpu_core_count; core++) {
-        const struct sealed *sealed =
-            gate_staging_of_remote((core_id_t){core}, GATE_STAGING_COUNTS);
+        const struct sealed *sealed = gate_staging_of_remote((core_id_t){core}, GATE_STAGING_MOVE);
         while (atomic_load(&sealed->is_done) == 0) {
             cpu_pause();
         }
-        if (sealed->result != 0) {
+        if (sealed->report.violations != 0) {
             gate_report_broken_rule((core_id_t){core}, &sealed->report);
             percpu_operation_panic("the audit of the page tables does not hold");
         }
@@ -116,19 +113,6 @@ static void audit_report(void)
     console_log(CONSOLE_LOG, "atoll: audit: %u cores, %lu mappings, %lu frames: holds\n",
                 percpu_core_count, mappings, frames);
 }
-
-static void first_thread_start(void)
-{
-    struct gate_thread_start start = {
-        .entry = gate_cell.posix.start,
-        .stack = gate_cell.posix.first_stack,
-        .priority = GATE_PRIORITY_DEFAULT,
-    };
-    int64_t handle = gate_thread_start(&start);
-    ASSERT(handle > 0);
-}
-
-extern uintptr_t __stack_chk_guard;
 
 /* Replaces the boot canary by one that is new in each boot; its lowest byte stays zero, so that a
  * string cannot run over it unnoticed. Not protected itself: it would fail its own check. */
@@ -184,6 +168,7 @@ noreturn void kernel_core_main(core_id_t self)
 {
     cpu_core_initialize(self);
     if (self.value == 0) {
+        console_attach_xen();
         if ((boot_image()->flags & IMAGE_FLAG_VIRTIO_CONSOLE) != 0) {
             virtio_console_attach();
         }
@@ -207,7 +192,9 @@ noreturn void kernel_core_main(core_id_t self)
     seal_and_audit();
     if (self.value == 0) {
         audit_report();
-        first_thread_start();
+        int64_t first = gate_thread_start(gate_cell.posix.start, gate_cell.posix.first_stack, 0,
+                                          GATE_PRIORITY_DEFAULT);
+        ASSERT(first > 0);
     }
     gate_leave();
 }

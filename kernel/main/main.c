@@ -58,6 +58,7 @@ noreturn void kernel_main(void)
     }
     ioapic_discover();
     virtio_discover();
+    console_discover_xen();
     if (memory_regions_build() != RESULT_OK) {
         boot_refuse("too little memory: %lu KiB for %u cores; give the machine more with -m, or "
                     "fewer cores",

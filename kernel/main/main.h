@@ -5,9 +5,6 @@
 
 #include <percpu/base.h>
 
-/* Before this core's last words: the other cores stop, within a bounded time, and this core's
- * output is polled from here on. Any core, any state. */
-void stop_others(void);
 /* Another core has asked this one, where its kernel is left or halted. */
 noreturn void stop_self(void);
 /* An NMI has come: stops if another core wants it. Touches no memory that can fault. */

@@ -24,8 +24,6 @@
 #define FAULT_RESERVED 8ull
 #define FAULT_FETCH 16ull
 
-#define SIGNAL_SEGV 11
-
 noreturn void trap_from_cell(uint64_t vector, uint64_t error, uint64_t address);
 void trap_in_kernel(struct kernel_trap *trap, uint64_t address);
 
@@ -36,8 +34,8 @@ static void interrupt(uint64_t vector)
     TRACE(TRACE_INTERRUPT, (uint32_t)vector, 0, 0);
     if (vector == VECTOR_UART) {
         gate_console_ready(console_interrupt());
-    } else if (vector == VECTOR_NETWORK) {
-        virtio_network_interrupt();
+    } else if (vector - VECTOR_NETWORK < GATE_NETWORKS) {
+        virtio_network_interrupt(vector - VECTOR_NETWORK);
     } else if (vector == VECTOR_DOORBELL && gate_kicks[GATE_PORT_DOORBELL] != NULL) {
         virtio_doorbell_interrupt();
     } else if (vector == VECTOR_STOP) {
@@ -49,7 +47,7 @@ static void interrupt(uint64_t vector)
     }
     /* Also behind a spurious one, which may be none: a device can send its vector. No other is in
      * service then, so that it ends nothing else. */
-    cpu_apic_end_of_interrupt();
+    cpu_apic_write(APIC_END_OF_INTERRUPT, 0);
 }
 
 static enum space_access access_of(uint64_t error)

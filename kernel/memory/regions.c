@@ -21,6 +21,7 @@ SHARED struct region shared_regions[CORE_COUNT_MAX];
 #define KERNEL_EXECUTE (ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_GLOBAL)
 #define KERNEL_WRITE (KERNEL_READ | ENTRY_WRITE | ENTRY_DIRTY)
 #define KERNEL_DEVICE (KERNEL_WRITE | ENTRY_UNCACHED)
+#define LEVEL_ROOT 4u
 #define TABLE_ENTRY (ENTRY_PRESENT | ENTRY_WRITE | ENTRY_ACCESSED)
 
 /* The address below which `bytes` of usable memory lie, rounded down to a 2 MiB boundary. */
@@ -71,12 +72,13 @@ static uint64_t page_up(uint64_t bytes)
     return ALIGN_UP(bytes, PAGE_BYTES);
 }
 
-/* Upper bound of the page-table pages of a region: four levels for each area and one table for each
- * 2 MiB of what is mapped by small pages, such as both ends of a piece of memory. */
-static uint64_t tables_bound(uint64_t mapped)
+/* Upper bound of the page-table pages of a region: four levels for each area, one table for each 2
+ * MiB of what is mapped by small pages, such as both ends of a piece of memory, and one for each 1
+ * GiB of the machine's memory, whose blocks may all come here. */
+static uint64_t tables_bound(void)
 {
     return (32 + 2 * shared_facts.core_count + 2 * shared_facts.memory_range_count +
-            (mapped + shared_facts.image_bytes) / HUGE_PAGE_BYTES) *
+            (shared_facts.memory_limit + shared_facts.image_bytes) / HUGE_PAGE_BYTES) *
            PAGE_BYTES;
 }
 
@@ -105,8 +107,7 @@ static enum result place(struct region *region, uint64_t share)
         {&region->extended, threads * ALIGN_UP((uint64_t)shared_facts.info.extended_bytes, 64ull)},
         {&region->audit_marks, region->audit_marks_bytes},
     };
-    uint64_t needed = tables_bound(region->end.value - region->start.value) + REGION_SLACK_BYTES +
-                      shared_facts.info.port_bytes;
+    uint64_t needed = tables_bound() + REGION_SLACK_BYTES + shared_facts.info.port_bytes;
     for (size_t i = 0; i < ARRAY_COUNT(things); i++) {
         needed += page_up(things[i].bytes);
     }
@@ -134,14 +135,20 @@ static uint64_t take_table(struct region *region)
     return table;
 }
 
-/* The table one level below entry, made if there is none. */
-static uint64_t *descend(struct region *region, uint64_t *entry)
+/* Steps down to the entry of the address at a level, 1 page .. 2, with new tables where there are
+ * none. */
+static uint64_t *entry_at(struct region *region, uint64_t address, unsigned level)
 {
-    if (*entry == 0) {
-        *entry = take_table(region) | TABLE_ENTRY;
+    uint64_t *table = (uint64_t *)region->root.value;
+    for (unsigned at = LEVEL_ROOT; at > level; at--) {
+        uint64_t *entry = &table[address >> (9 * at + 3) & 511];
+        if (*entry == 0) {
+            *entry = take_table(region) | TABLE_ENTRY;
+        }
+        ASSERT((*entry & ENTRY_LARGE) == 0);
+        table = (uint64_t *)(*entry & ENTRY_ADDRESS);
     }
-    ASSERT((*entry & ENTRY_LARGE) == 0);
-    return (uint64_t *)(*entry & ENTRY_ADDRESS);
+    return &table[address >> (9 * level + 3) & 511];
 }
 
 static void map(struct region *region, uint64_t address, uint64_t physical, uint64_t bytes,
@@ -149,17 +156,11 @@ static void map(struct region *region, uint64_t address, uint64_t physical, uint
 {
     ASSERT(IS_ALIGNED(address | physical | bytes, PAGE_BYTES));
     while (bytes > 0) {
-        uint64_t *level3 =
-            descend(region, (uint64_t *)region->root.value + ((address >> 39) & 511));
-        uint64_t *level2 = descend(region, level3 + ((address >> 30) & 511));
-        uint64_t *entry = level2 + ((address >> 21) & 511);
-        uint64_t step = LARGE_PAGE_BYTES;
-        if (IS_ALIGNED(address | physical, LARGE_PAGE_BYTES) && bytes >= step) {
-            *entry = physical | flags | ENTRY_LARGE;
-        } else {
-            step = PAGE_BYTES;
-            descend(region, entry)[(address >> 12) & 511] = physical | flags;
-        }
+        bool is_large =
+            IS_ALIGNED(address | physical, LARGE_PAGE_BYTES) && bytes >= LARGE_PAGE_BYTES;
+        uint64_t step = is_large ? LARGE_PAGE_BYTES : PAGE_BYTES;
+        *entry_at(region, address, is_large ? 2 : 1) =
+            physical | flags | (is_large ? ENTRY_LARGE : 0);
         address += step;
         physical += step;
         bytes -= step;
@@ -177,8 +178,10 @@ static void map_devices(struct region *region, core_id_t self)
 {
     for (uint32_t i = 0; i < shared_facts.device_page_count; i++) {
         if (facts_device_is_of(i, self.value)) {
-            map(region, LAYOUT_DEVICE_BASE + i * PAGE_BYTES, shared_facts.device_pages[i],
-                PAGE_BYTES, KERNEL_DEVICE);
+            uint64_t address = LAYOUT_DEVICE_BASE + i * PAGE_BYTES;
+            bool is_memory = address - shared_facts.xen_console < 2 * PAGE_BYTES;
+            map(region, address, shared_facts.device_pages[i], PAGE_BYTES,
+                is_memory ? KERNEL_WRITE : KERNEL_DEVICE);
         }
     }
 }
@@ -207,6 +210,9 @@ static void build_tables(core_id_t self)
     for (uint32_t i = 0; next_piece(region, &i, &part);) {
         map(region, LAYOUT_DIRECT_BASE + part.start, part.start, part.end - part.start,
             KERNEL_WRITE);
+    }
+    for (uint64_t at = 0; at < shared_facts.memory_limit; at += HUGE_PAGE_BYTES) {
+        (void)entry_at(region, LAYOUT_DIRECT_BASE + at, 2); /* for blocks that may be granted */
     }
     map_devices(region, self);
     map(region, LAYOUT_IMAGE_BASE + shared_facts.image_physical, shared_facts.image_physical,

@@ -59,23 +59,35 @@ static uint32_t pairs_of(const struct facts_virtio *device)
                : 0;
 }
 
-/* Keeps a device if it is one that the kernel drives, the first of its kind, and its registers can
- * be shown. */
+/* Where the next network device is kept; NULL: there are as many, or none is wanted. */
+static struct facts_virtio *next_network(void)
+{
+    for (uint32_t i = 0; i < GATE_NETWORKS && shared_facts.info.port_bytes != 0; i++) {
+        if (shared_facts.virtio_networks[i].kind == 0) {
+            return &shared_facts.virtio_networks[i];
+        }
+    }
+    return NULL;
+}
+
+/* Keeps a device if it is one that the kernel drives, the first of its kind or one of the first
+ * networks, and its registers can be shown.
+ *
+ * @impl ATL-LLR-VIRTIO-1290~1 */
 static bool keep(struct facts_virtio device)
 {
-    struct facts_virtio *place =
-        device.kind == VIRTIO_CONSOLE   ? &shared_facts.virtio_console
-        : device.kind == VIRTIO_ENTROPY ? &shared_facts.virtio_entropy
-        : device.kind == VIRTIO_NETWORK && shared_facts.info.port_bytes != 0
-            ? &shared_facts.virtio_network
-        : device.kind == PCI_KIND_IVSHMEM ? &shared_facts.virtio_doorbell
-                                          : NULL;
+    struct facts_virtio *place = device.kind == VIRTIO_CONSOLE     ? &shared_facts.virtio_console
+                                 : device.kind == VIRTIO_ENTROPY   ? &shared_facts.virtio_entropy
+                                 : device.kind == VIRTIO_NETWORK   ? next_network()
+                                 : device.kind == PCI_KIND_IVSHMEM ? &shared_facts.virtio_doorbell
+                                                                   : NULL;
     bool is_kept = place != NULL && place->kind == 0;
     if (is_kept) {
         bool has_config = device.kind == VIRTIO_NETWORK;
         device.pairs = pairs_of(&device);
         uint64_t notify_bytes = device.pairs > 0 ? PAIRS_NOTIFY_BYTES(device.pairs) : NOTIFY_BYTES;
         device.notify_bytes = (uint32_t)MIN(device.notify_bytes, notify_bytes);
+        uint32_t first = shared_facts.device_page_count;
         device.registers = device_show(device.registers, REGISTERS_BYTES);
         uint8_t *owners = &shared_facts.device_owners[shared_facts.device_page_count];
         device.notify = device_show(device.notify, device.notify_bytes);
@@ -86,6 +98,9 @@ static bool keep(struct facts_virtio device)
         device.config = device_show(device.config, has_config ? VIRTIO_CONFIG_BYTES : 0);
         is_kept = device.registers != 0 && device.notify != 0 && has_config == (device.config != 0);
         *place = is_kept ? device : (struct facts_virtio){0};
+        for (uint32_t *count = &shared_facts.device_page_count; !is_kept && *count > first;) {
+            shared_facts.device_owners[--*count] = 0; /* no page of a device that is left off */
+        }
     }
     console_log(CONSOLE_LOG, "atoll: virtio device of kind %u on %s%s\n", device.kind,
                 device.is_pci ? "PCI" : "MMIO", is_kept ? "" : ": left off");
@@ -130,7 +145,7 @@ static bool look_at_neighbour(uint32_t function, const uint32_t *words,
     return is_kept && device->msix != 0;
 }
 
-/* @impl ATL-LLR-VIRTIO-0008~2 */
+/* @impl ATL-LLR-VIRTIO-0008~3 */
 static void look_at_function(uint32_t function)
 {
     uint32_t words[PCI_CONFIG_WORDS];
@@ -172,7 +187,7 @@ static void look_at_pci(void)
     }
 }
 
-/* @impl ATL-LLR-VIRTIO-0008~2 */
+/* @impl ATL-LLR-VIRTIO-0008~3 */
 static void look_at_mmio(struct facts_virtio device)
 {
     uint64_t at = device.registers;
@@ -188,7 +203,7 @@ static void look_at_mmio(struct facts_virtio device)
     (void)keep(device);
 }
 
-/* @impl ATL-LLR-VIRTIO-0008~2 */
+/* @impl ATL-LLR-VIRTIO-0008~3 */
 void virtio_discover(void)
 {
     look_at_pci();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The doorbell beside the memory shared with a neighbour, ivshmem's: port 1 of the gate. Its
+/* The doorbell beside the memory shared with a neighbour, ivshmem's: a port of the gate. Its
  * interrupt is masked from when it came until a thread waits for the next one: whoever rings all
  * the time interrupts core 0 once for each time that the library OS has looked. */
 #include "device.h"
@@ -20,7 +20,7 @@ void virtio_doorbell_interrupt(void)
 }
 
 /* @impl ATL-LLR-NEIGHBOUR-1041~1 */
-static int64_t kick(uint64_t flags)
+static int64_t kick(uint64_t, uint64_t flags)
 {
     if (flags == GATE_KICK_ARM) {
         waiter = percpu_thread_handle(percpu_current);

@@ -53,11 +53,7 @@ static uint64_t free_bytes(void)
 {
     uint64_t frames = 0;
     for (uint32_t core = 0; core < posix_info.core_count; core++) {
-        struct gate_core_counts counts;
-        if (gate_information(GATE_INFORMATION_CORE, core, (uint64_t)(uintptr_t)&counts,
-                             sizeof(counts)) >= 0) {
-            frames += counts.frames_free;
-        }
+        frames += posix_core_count(core, GATE_COUNT(frames_free));
     }
     return frames * POSIX_PAGE_BYTES;
 }

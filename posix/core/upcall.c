@@ -213,12 +213,11 @@ static noreturn void fault_in_posix(const struct gate_upcall *upcall)
 /* The tool stops here to keep a core file. @impl ATL-LLR-BOOT-0036~1 */
 noreturn void posix_out_of_memory(const struct gate_upcall *upcall)
 {
-    struct gate_core_counts counts = {0};
     uint32_t core = posix_core();
-    (void)gate_information(GATE_INFORMATION_CORE, core, (uintptr_t)&counts, sizeof(counts));
     posix_print("atoll: out of memory: core %u has %lu of %lu frames left, and no other core gave "
                 "it more, for address 0x%lx (rip 0x%lx)\n",
-                core, counts.frames_free, counts.frames_total, upcall->address,
+                core, posix_core_count(core, GATE_COUNT(frames_free)),
+                posix_core_count(core, GATE_COUNT(frames_total)), upcall->address,
                 posix_detour_shown(upcall->frame.rip, upcall->frame.rcx));
     gate_exit(0, SIGKILL);
 }

@@ -35,9 +35,12 @@ static void unlink_waiter(struct posix_wait_queue *queue, struct posix_waiter *w
     }
 }
 
+/* @impl ATL-LLR-FILE-1350~1 */
 int64_t posix_park(const _Atomic uint32_t *woken, uint64_t deadline_ns)
 {
+    struct posix_thread *self = posix_self();
     int64_t result = 0;
+    atomic_store_explicit(&self->is_waiting, true, memory_order_relaxed);
     while (atomic_load_explicit(woken, memory_order_acquire) == 0) {
         if (posix_signal_is_pending()) {
             result = -EINTR;
@@ -49,6 +52,7 @@ int64_t posix_park(const _Atomic uint32_t *woken, uint64_t deadline_ns)
         }
         gate_park(deadline_ns, GATE_PARK_KEEP_EXTENDED);
     }
+    atomic_store_explicit(&self->is_waiting, false, memory_order_relaxed);
     return result;
 }
 

@@ -5,7 +5,10 @@
 #include "../file/abi.h"
 
 #define PAGES_KEPT 4u    /* of an empty pipe */
-#define SMALL_BYTES 128u /* a write that is copied to the stack first */
+#define BRIEF_BYTES 128u /* are moved with the lock held */
+
+/* Kept apart, so that the frequent ways save no registers for it. */
+#define SELDOM __attribute__((noinline, cold))
 
 static uint64_t used(const struct pipe *pipe)
 {
@@ -62,22 +65,15 @@ static inline uint64_t movable(const struct pipe *pipe, enum pipe_end end, uint6
     return bytes >= needed && pipe->open_count[PIPE_READ] != 0 ? bytes : 0;
 }
 
-/* Waits until the end may move bytes and takes its turn.
- *
- * @needed     PIPE_WRITE: bytes of room
- * Returns the bytes there are, or the room; 0: end of file, no turn taken
- * Errors:     -EAGAIN | -EPIPE | -ERESTARTSYS */
-static int64_t begin(struct pipe *pipe, const struct posix_file *file, enum pipe_end end,
-                     uint64_t needed)
+/* Locked: what begin does where no bytes can be moved at once. */
+SELDOM static int64_t begin_later(struct pipe *pipe, const struct posix_file *file,
+                                  enum pipe_end end, uint64_t needed)
 {
     for (;;) {
-        posix_lock_acquire(&pipe->lock);
         bool is_busy = pipe->has_turn[end];
         uint64_t bytes = is_busy ? 0 : movable(pipe, end, needed);
         bool is_alone = pipe->open_count[PIPE_ENDS - 1 - end] == 0;
         if (bytes != 0) {
-            pipe->has_turn[end] = true;
-            posix_lock_release(&pipe->lock);
             return (int64_t)bytes;
         }
         if (!is_busy && (is_alone || event_is_nonblocking(file))) {
@@ -88,7 +84,21 @@ static int64_t begin(struct pipe *pipe, const struct posix_file *file, enum pipe
         if (posix_wait(queue, &pipe->lock, GATE_NEVER) != 0) {
             return -ERESTARTSYS;
         }
+        posix_lock_acquire(&pipe->lock);
     }
+}
+
+/* Waits until the end may move bytes and nobody has its turn.
+ *
+ * @needed     PIPE_WRITE: bytes of room
+ * Returns the bytes there are, or the room, with the lock held; 0: end of file, without
+ * Errors:     -EAGAIN | -EPIPE | -ERESTARTSYS, without the lock */
+static inline int64_t begin(struct pipe *pipe, const struct posix_file *file, enum pipe_end end,
+                            uint64_t needed)
+{
+    posix_lock_acquire(&pipe->lock);
+    uint64_t bytes = pipe->has_turn[end] ? 0 : movable(pipe, end, needed);
+    return bytes != 0 ? (int64_t)bytes : begin_later(pipe, file, end, needed);
 }
 
 /* Nothing is in the ring and nobody writes: it starts at its first page again, which stays. */
@@ -105,9 +115,9 @@ static void rewind_ring(struct pipe *pipe)
     }
 }
 
+/* Locked; releases the lock. */
 static void end_read(struct pipe *pipe, uint64_t bytes)
 {
-    posix_lock_acquire(&pipe->lock);
     bool was_full = room(pipe) < PIPE_BYTES_ATOMIC;
     pipe->tail += bytes;
     if (used(pipe) == 0) {
@@ -119,19 +129,17 @@ static void end_read(struct pipe *pipe, uint64_t bytes)
     }
     bool has_room = was_full && room(pipe) >= PIPE_BYTES_ATOMIC;
     uint64_t handle = has_room ? tell(pipe, PIPE_WRITE, POSIX_POLL_WRITABLE) : 0;
-    pipe_give_turn(pipe, PIPE_READ);
     posix_release_and_unpark(&pipe->lock, handle);
 }
 
+/* Locked; releases the lock. */
 static void end_write(struct pipe *pipe, uint64_t bytes)
 {
-    posix_lock_acquire(&pipe->lock);
     pipe->head += bytes;
     if (pipe->waiting[PIPE_WRITE].first != NULL && room(pipe) >= PIPE_BYTES_ATOMIC) {
         posix_wake(&pipe->waiting[PIPE_WRITE], 1);
     }
     uint64_t handle = bytes != 0 ? tell(pipe, PIPE_READ, POSIX_POLL_READABLE) : 0;
-    pipe_give_turn(pipe, PIPE_WRITE);
     posix_release_and_unpark(&pipe->lock, handle);
 }
 
@@ -147,20 +155,23 @@ static uint64_t part_of_page(uint64_t place, uint64_t bytes)
     return rest < bytes ? rest : bytes;
 }
 
-/* @impl ATL-LLR-EVENT-0002~1 */
-static int64_t pipe_read(struct posix_file *file, struct posix_transfer *to)
+/* Most calls move a few bytes of one piece in one page: these move with the lock held, which costs
+ * less than to take a turn and to give it back. Who brings a page of the application that is not
+ * there, the kernel or posix_shared_fault, takes no lock under which a pipe's is taken; a true
+ * violation ends the copy, not the thread. */
+static bool is_brief(uint64_t place, struct posix_vector front, uint64_t bytes)
 {
-    struct pipe *pipe = file->context;
-    if (to->remaining == 0) {
-        return 0;
-    }
-    int64_t available = begin(pipe, file, PIPE_READ, 0);
-    if (available <= 0) {
-        return available;
-    }
-    uint64_t wanted = (uint64_t)available < to->remaining ? (uint64_t)available : to->remaining;
+    return bytes <= BRIEF_BYTES && bytes <= front.bytes &&
+           bytes <= PIPE_PAGE_BYTES - place % PIPE_PAGE_BYTES;
+}
+
+/* Locked before and after, but not meanwhile. */
+SELDOM static int64_t read_in_turn(struct pipe *pipe, struct posix_transfer *to, uint64_t wanted)
+{
     uint64_t done = 0;
     int64_t result = 0;
+    pipe->has_turn[PIPE_READ] = true;
+    posix_lock_release(&pipe->lock);
     while (done < wanted && result >= 0) {
         uint64_t place = pipe->tail + done;
         uint64_t part = part_of_page(place, wanted - done);
@@ -170,8 +181,33 @@ static int64_t pipe_read(struct posix_file *file, struct posix_transfer *to)
             result = -EFAULT;
         }
     }
-    end_read(pipe, done);
+    posix_lock_acquire(&pipe->lock);
+    pipe_give_turn(pipe, PIPE_READ);
     return done != 0 ? (int64_t)done : result;
+}
+
+/* @impl ATL-LLR-EVENT-0002~1 */
+static int64_t pipe_read(struct posix_file *file, struct posix_transfer *to)
+{
+    struct pipe *pipe = file->context;
+    if (to->remaining == 0) {
+        return 0;
+    }
+    int64_t result = begin(pipe, file, PIPE_READ, 0);
+    if (result <= 0) {
+        return result;
+    }
+    uint64_t wanted = (uint64_t)result < to->remaining ? (uint64_t)result : to->remaining;
+    struct posix_vector front = posix_transfer_front(to);
+    if (is_brief(pipe->tail, front, wanted)) {
+        const uint8_t *from = page_at(pipe, pipe->tail) + pipe->tail % PIPE_PAGE_BYTES;
+        result = posix_copy_out(front.address, from, wanted);
+        result = result == 0 ? (int64_t)wanted : result;
+    } else {
+        result = read_in_turn(pipe, to, wanted);
+    }
+    end_read(pipe, result > 0 ? (uint64_t)result : 0);
+    return result;
 }
 
 /* With the turn: the pages of a range of the ring. Returns how far they reach. */
@@ -192,17 +228,12 @@ static uint64_t need_pages(struct pipe *pipe, uint64_t bytes)
     return done;
 }
 
-/* What fits now. */
-static int64_t write_part(struct posix_file *file, struct posix_transfer *from)
+/* Locked before and after, but not meanwhile. */
+SELDOM static int64_t write_in_turn(struct pipe *pipe, struct posix_transfer *from, uint64_t wanted,
+                                    bool is_atomic)
 {
-    struct pipe *pipe = file->context;
-    bool is_atomic = from->remaining <= PIPE_BYTES_ATOMIC;
-    int64_t room_bytes = begin(pipe, file, PIPE_WRITE, is_atomic ? from->remaining : 1);
-    if (room_bytes < 0) {
-        return room_bytes;
-    }
-    uint64_t wanted =
-        (uint64_t)room_bytes < from->remaining ? (uint64_t)room_bytes : from->remaining;
+    pipe->has_turn[PIPE_WRITE] = true;
+    posix_lock_release(&pipe->lock);
     uint64_t there = need_pages(pipe, wanted);
     int64_t result = there == 0 || (is_atomic && there < wanted) ? -ENOMEM : 0;
     uint64_t done = 0;
@@ -215,49 +246,52 @@ static int64_t write_part(struct posix_file *file, struct posix_transfer *from)
             result = -EFAULT;
         }
     }
-    end_write(pipe, done);
+    posix_lock_acquire(&pipe->lock);
+    pipe_give_turn(pipe, PIPE_WRITE);
     return done != 0 ? (int64_t)done : result;
 }
 
-/* The way of most writes: a few bytes, of one piece, that fit into a page that is there. They are
- * copied before the lock is taken, which is taken only once then. 0: nothing was done. */
-static int64_t write_small(struct pipe *pipe, struct posix_transfer *from)
+/* What fits now. */
+static int64_t write_part(struct posix_file *file, struct posix_transfer *from)
 {
-    uint8_t bytes[SMALL_BYTES];
+    struct pipe *pipe = file->context;
+    bool is_atomic = from->remaining <= PIPE_BYTES_ATOMIC;
+    int64_t result = begin(pipe, file, PIPE_WRITE, is_atomic ? from->remaining : 1);
+    if (result < 0) {
+        return result;
+    }
+    uint64_t wanted = (uint64_t)result < from->remaining ? (uint64_t)result : from->remaining;
     struct posix_vector front = posix_transfer_front(from);
-    if (front.bytes == 0 || front.bytes != from->remaining || front.bytes > sizeof(bytes) ||
-        posix_copy_in(bytes, front.address, front.bytes) != 0) {
-        return 0;
-    }
-    posix_lock_acquire(&pipe->lock);
     uint8_t *page = page_at(pipe, pipe->head);
-    uint64_t offset = pipe->head % PIPE_PAGE_BYTES;
-    bool fits = !pipe->has_turn[PIPE_WRITE] && movable(pipe, PIPE_WRITE, front.bytes) != 0 &&
-                page != NULL && front.bytes <= PIPE_PAGE_BYTES - offset;
-    uint64_t handle = 0;
-    if (fits) {
-        __builtin_memcpy(page + offset, bytes, front.bytes);
-        pipe->head += front.bytes;
-        handle = tell(pipe, PIPE_READ, POSIX_POLL_READABLE);
-        posix_transfer_advance(from, front.bytes);
+    if (page != NULL && is_brief(pipe->head, front, wanted)) {
+        result = posix_copy_in(page + pipe->head % PIPE_PAGE_BYTES, front.address, wanted);
+        result = result == 0 ? (int64_t)wanted : result;
+        posix_transfer_advance(from, result > 0 ? wanted : 0);
+    } else {
+        result = write_in_turn(pipe, from, wanted, is_atomic);
     }
-    posix_release_and_unpark(&pipe->lock, handle);
-    return fits ? (int64_t)front.bytes : 0;
+    end_write(pipe, result > 0 ? (uint64_t)result : 0);
+    return result;
+}
+
+SELDOM static void signal_broken_pipe(void)
+{
+    struct posix_signal_info info = {.signal = SIGPIPE, .code = SI_USER};
+    info.sender.process = POSIX_PROCESS_ID;
+    (void)posix_signal_send(posix_self(), &info);
 }
 
 /* @impl ATL-LLR-EVENT-0003~1 */
 static int64_t pipe_write(struct posix_file *file, struct posix_transfer *from)
 {
-    int64_t done = write_small(file->context, from);
+    int64_t done = 0;
     int64_t result = 0;
     while (from->remaining != 0 && result >= 0) {
         result = write_part(file, from);
         done += result > 0 ? result : 0;
     }
     if (result == -EPIPE) {
-        struct posix_signal_info info = {.signal = SIGPIPE, .code = SI_USER};
-        info.sender.process = POSIX_PROCESS_ID;
-        (void)posix_signal_send(posix_self(), &info);
+        signal_broken_pipe();
     }
     return done != 0 ? done : result;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pipes: a ring of bytes between two open files. Bytes move between the ring and the application
- * with no lock held: the thread that moves them has its end's turn, and the others wait for it. So
- * a write of up to PIPE_BYTES_ATOMIC bytes is never mixed with another, and a fault loses nothing.
- */
+ * with no lock held, but for a few: the thread that moves them has its end's turn, and the others
+ * wait for it. So a write of up to PIPE_BYTES_ATOMIC bytes is never mixed with another, and a fault
+ * loses nothing. */
 #ifndef POSIX_EVENT_PIPE_H
 #define POSIX_EVENT_PIPE_H
 

@@ -51,13 +51,16 @@ struct posix_file *posix_file_create(const struct posix_file_operations *operati
     return file;
 }
 
-struct posix_file *descriptor_get_any(uint64_t descriptor)
+static inline struct posix_file *get(uint64_t descriptor, uint32_t refused)
 {
     uint64_t number = (uint32_t)descriptor; /* the ABI passes an int */
     struct posix_file *file = NULL;
     posix_lock_acquire(&table.lock);
     if (number < capacity()) {
         file = entries()[number].file;
+    }
+    if (file != NULL && (file->flags & refused) != 0) {
+        file = NULL;
     }
     if (file != NULL) {
         atomic_fetch_add_explicit(&file->references, 1, memory_order_relaxed);
@@ -66,15 +69,15 @@ struct posix_file *descriptor_get_any(uint64_t descriptor)
     return file;
 }
 
+struct posix_file *descriptor_get_any(uint64_t descriptor)
+{
+    return get(descriptor, 0);
+}
+
 /* @impl ATL-LLR-FILE-0002~1 */
 struct posix_file *posix_file_get(uint64_t descriptor)
 {
-    struct posix_file *file = descriptor_get_any(descriptor);
-    if (file != NULL && (file->flags & POSIX_O_PATH) != 0) {
-        posix_file_put(file);
-        return NULL;
-    }
-    return file;
+    return get(descriptor, POSIX_O_PATH);
 }
 
 void posix_file_put(struct posix_file *file)

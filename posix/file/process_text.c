@@ -47,6 +47,7 @@ struct facts {
     char name[POSIX_THREAD_NAME_BYTES + 1];
     uint64_t busy_ns, start_ns;
     uint32_t core;
+    bool is_waiting;
 };
 
 static bool read_facts(struct posix_thread *thread, void *context)
@@ -55,6 +56,7 @@ static bool read_facts(struct posix_thread *thread, void *context)
     facts->id = (uint64_t)thread->id;
     facts->start_ns = thread->start_ns;
     facts->core = GATE_THREAD_CORE(posix_thread_handle(thread));
+    facts->is_waiting = atomic_load_explicit(&thread->is_waiting, memory_order_relaxed);
     __builtin_memcpy(facts->name, thread->name, POSIX_THREAD_NAME_BYTES);
     return true;
 }
@@ -180,7 +182,8 @@ int64_t text_process_stat(struct text *text, uint64_t argument)
     text_number(text, facts.id);
     text_string(text, " (");
     append_thread_name(text, &facts);
-    text_string(text, ") R 0 1 1 0 -1 4194304 0 0 0 0 ");
+    text_string(text, facts.is_waiting ? ") S" : ") R");
+    text_string(text, " 0 1 1 0 -1 4194304 0 0 0 0 ");
     text_number(text, facts.busy_ns / TICK_NS); /* utime */
     text_string(text, " 0 0 0 20 0 ");
     text_number(text, posix_thread_count());
@@ -217,7 +220,8 @@ int64_t text_process_status(struct text *text, uint64_t argument)
     append_thread_name(text, &facts);
     text_string(text, "\nUmask:\t0");
     text_octal(text, open_mask(), 3);
-    text_string(text, "\nState:\tR (running)\nTgid:\t1\nNgid:\t0\nPid:\t");
+    text_string(text, facts.is_waiting ? "\nState:\tS (sleeping)" : "\nState:\tR (running)");
+    text_string(text, "\nTgid:\t1\nNgid:\t0\nPid:\t");
     text_number(text, facts.id);
     text_string(
         text,

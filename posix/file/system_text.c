@@ -12,14 +12,11 @@ void machine_count(struct machine_counts *counts)
 {
     *counts = (struct machine_counts){0};
     for (uint32_t core = 0; core < posix_info.core_count; core++) {
-        struct gate_core_counts one;
-        if (gate_information(GATE_INFORMATION_CORE, core, (uintptr_t)&one, sizeof(one)) >= 0) {
-            counts->frames_total += one.frames_total;
-            counts->frames_free += one.frames_free;
-            counts->switches += one.switches;
-            counts->interrupts += one.interrupts;
-            counts->idle_ns += one.idle_ns;
-        }
+        counts->frames_total += posix_core_count(core, GATE_COUNT(frames_total));
+        counts->frames_free += posix_core_count(core, GATE_COUNT(frames_free));
+        counts->switches += posix_core_count(core, GATE_COUNT(switches));
+        counts->interrupts += posix_core_count(core, GATE_COUNT(interrupts));
+        counts->idle_ns += posix_core_count(core, GATE_COUNT(idle_ns));
     }
 }
 
@@ -227,11 +224,9 @@ int64_t text_system_stat(struct text *text, uint64_t argument)
     text_string(text, "cpu ");
     append_times(text, now_ns * posix_info.core_count, counts.idle_ns);
     for (uint32_t core = 0; core < posix_info.core_count; core++) {
-        struct gate_core_counts one = {0};
-        (void)gate_information(GATE_INFORMATION_CORE, core, (uintptr_t)&one, sizeof(one));
         text_string(text, "cpu");
         text_number(text, core);
-        append_times(text, now_ns, one.idle_ns);
+        append_times(text, now_ns, posix_core_count(core, GATE_COUNT(idle_ns)));
     }
     text_string(text, "intr ");
     text_number(text, counts.interrupts);
@@ -253,10 +248,8 @@ int64_t text_interrupts(struct text *text, uint64_t argument)
     }
     text_string(text, "\nINT:");
     for (uint32_t core = 0; core < posix_info.core_count; core++) {
-        struct gate_core_counts one = {0};
-        (void)gate_information(GATE_INFORMATION_CORE, core, (uintptr_t)&one, sizeof(one));
         text_string(text, " ");
-        text_number_padded(text, one.interrupts, 10);
+        text_number_padded(text, posix_core_count(core, GATE_COUNT(interrupts)), 10);
     }
     text_string(text, "   All interrupts\n");
     return 0;

@@ -4,7 +4,6 @@
 #include <posix/file.h>
 
 #define VECTORS_MAX 1024u
-#define USER_BYTES (1ull << 47) /* the lower half of the addresses, shared and private slots */
 
 struct posix_vector posix_transfer_front(struct posix_transfer *transfer)
 {
@@ -19,12 +18,6 @@ struct posix_vector posix_transfer_front(struct posix_transfer *transfer)
     uint64_t bytes = transfer->vectors->bytes - transfer->skip;
     bytes = bytes < transfer->remaining ? bytes : transfer->remaining;
     return (struct posix_vector){transfer->vectors->address + transfer->skip, bytes};
-}
-
-void posix_transfer_advance(struct posix_transfer *transfer, uint64_t bytes)
-{
-    transfer->skip += bytes;
-    transfer->remaining -= bytes;
 }
 
 enum direction { DIRECTION_IN, DIRECTION_OUT, DIRECTION_ZERO };
@@ -75,12 +68,6 @@ int64_t posix_transfer_out(struct posix_transfer *transfer, const void *from, si
 int64_t posix_transfer_zero(struct posix_transfer *transfer, size_t bytes)
 {
     return transfer_any(transfer, DIRECTION_ZERO, NULL, bytes);
-}
-
-/* @impl ATL-LLR-FILE-0001~1 */
-bool posix_transfer_is_user(uint64_t address, uint64_t bytes)
-{
-    return bytes <= USER_BYTES && address <= USER_BYTES - bytes;
 }
 
 /* @impl ATL-LLR-FILE-0001~1 */

@@ -165,11 +165,11 @@ static bool is_listened_for(const struct net_segment *segment)
 /* Only a connection that did not go by the hash is looked for.
  *
  * @impl ATL-LLR-NET-0840~1 */
-bool net_group_keeps(const uint8_t *packet, size_t bytes)
+bool net_group_keeps(uint32_t device, const uint8_t *packet, size_t bytes)
 {
     struct net_segment segment;
     if (atomic_load_explicit(&group_count, memory_order_relaxed) == 0 ||
-        posix_info.port_queues != posix_info.core_count ||
+        posix_info.networks[device].queues != posix_info.core_count ||
         !net_port_segment(packet, bytes, &segment)) {
         return false;
     }

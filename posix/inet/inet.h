@@ -90,6 +90,10 @@ void inet_tell(struct inet_socket *socket, uint32_t events);
 /* Whether an address is one of the machine's, or of its loopback. In the stack. */
 bool inet_address_is_own(const ip_addr_t *address);
 
+/* Whether a packet with this source may go there: one of 127.0.0.0/8 does not leave the machine.
+ * In the stack. */
+bool inet_may_leave(const ip_addr_t *source, const ip_addr_t *to);
+
 /* Tells the connected UDP socket that sent a packet that nobody takes it. In the stack. */
 void inet_udp_refused(const struct net_unreachable *error);
 /* lwIP compares a segment with one connection after the other, at length: the one with these ports

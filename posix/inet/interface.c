@@ -5,6 +5,7 @@
 #include "device.h"
 #include "inet.h"
 #include "lwip_hooks.h"
+#include "traffic.h"
 
 #include <lwip/ip.h>
 #include <lwip/netif.h>
@@ -23,6 +24,7 @@ struct net_packet *net_packet_copy(const struct pbuf *chain, enum net_packet_kin
     if (packet != NULL) {
         packet->kind = kind;
         packet->passes = 0;
+        packet->device = 0;
         packet->bytes = chain->tot_len;
         pbuf_copy_partial(chain, packet->data, chain->tot_len, 0);
     }
@@ -42,8 +44,10 @@ static err_t send(struct pbuf *chain)
     struct net_packet *packet = net_packet_copy(chain, NET_PACKET_LOOPBACK);
     if (packet == NULL) {
         net_stack_note(NET_COUNT_DROPPED);
+        traffic_note_dropped(traffic_of(TRAFFIC_LOOPBACK), TRAFFIC_SENT);
         return ERR_MEM;
     }
+    traffic_note(traffic_of(TRAFFIC_LOOPBACK), TRAFFIC_SENT, packet->bytes);
     net_stack_post(net_port_steer(packet->data, packet->bytes, posix_core()), packet);
     return ERR_OK;
 }
@@ -111,6 +115,7 @@ static void input(struct net_packet *packet)
         return;
     }
     net_stack_note(NET_COUNT_PROCESSED);
+    traffic_note(traffic_of(TRAFFIC_LOOPBACK), TRAFFIC_RECEIVED, packet->bytes);
     net_port_hear(packet->data, packet->bytes);
     struct pbuf *buffer = net_packet_wrap(packet);
     if (loopback.input(buffer, &loopback) != ERR_OK) {
@@ -134,8 +139,8 @@ void net_packet_serve(struct net_packet *packet)
         device_transmit(packet);
         break;
     case NET_PACKET_CONFIGURE:
+        lease_configure(&net_devices[packet->device]);
         net_memory_free(packet);
-        device_configure();
         break;
     }
 }
@@ -161,15 +166,25 @@ bool inet_address_is_own(const ip_addr_t *address)
     return ip_addr_isany(address) || is_of_interface(address);
 }
 
+/* @impl ATL-LLR-NET-1380~1 */
+bool inet_may_leave(const ip_addr_t *source, const ip_addr_t *to)
+{
+    if (!IP_IS_V4(source) || !IP_IS_V4(to) || !ip4_addr_isloopback(ip_2_ip4(source)) ||
+        ip4_addr_isloopback(ip_2_ip4(to))) {
+        return true;
+    }
+    const struct netif *interface = ip_route(source, to);
+    return interface == NULL || interface == &loopback;
+}
+
 /* @impl ATL-LLR-POSIX-0903~1 */
 struct netif *net_route_4(const ip4_addr_t *source, const ip4_addr_t *destination)
 {
-    (void)source;
     ip_addr_t address;
     ip_addr_copy_from_ip4(address, *destination);
     return ip4_addr_isloopback(destination) || is_of_interface(&address)
                ? &loopback
-               : device_route_without_link(false);
+               : route_4(source, destination);
 }
 
 struct netif *net_route_6(const ip6_addr_t *source, const ip6_addr_t *destination)
@@ -177,7 +192,6 @@ struct netif *net_route_6(const ip6_addr_t *source, const ip6_addr_t *destinatio
     (void)source;
     ip_addr_t address;
     ip_addr_copy_from_ip6(address, *destination);
-    return ip6_addr_isloopback(destination) || is_of_interface(&address)
-               ? &loopback
-               : device_route_without_link(true);
+    return ip6_addr_isloopback(destination) || is_of_interface(&address) ? &loopback
+                                                                         : route_6(destination);
 }

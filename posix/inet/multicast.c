@@ -7,6 +7,7 @@
 #include "multicast.h"
 
 #include "abi.h"
+#include "device.h"
 #include "timers.h"
 
 #include <lwip/igmp.h>
@@ -179,17 +180,22 @@ void inet_multicast_leave_all(struct inet_socket *socket)
     }
 }
 
-/* The interface that a number or an address names; neither: the network's. -ENODEV */
+/* The interface that a number or an address names; neither: the first device's. -ENODEV */
 static int64_t interface_for(uint32_t address, int32_t index)
 {
     uint32_t loopback = lwip_htonl(IPADDR_LOOPBACK);
-    bool has_network = posix_info.port_queues != 0;
     if (index == INET_LOOPBACK || (index == 0 && address == loopback)) {
         return INET_LOOPBACK;
     }
-    bool is_network =
-        index == INET_NETWORK || (index == 0 && (address == 0 || device_has_address(address)));
-    return is_network && has_network ? INET_NETWORK : -ENODEV;
+    for (uint32_t device = 0; device < NET_DEVICES; device++) {
+        int32_t own = (int32_t)device + INET_NETWORK;
+        if (device_is_there(device) &&
+            (index == own ||
+             (index == 0 && (address == 0 || device_has_address(device, address))))) {
+            return own;
+        }
+    }
+    return -ENODEV;
 }
 
 struct linux_ip_mreqn {
@@ -339,7 +345,7 @@ int64_t inet_multicast_get(const struct inet_socket *socket, int32_t level, uint
 }
 
 /* lwIP gives a copy to this machine's own members if the flag is set: device.c.
- * @impl ATL-LLR-NET-0863~1 */
+ * @impl ATL-LLR-NET-0863~1 ATL-LLR-NET-1381~1 */
 bool inet_multicast_apply(const struct inet_socket *socket, const ip_addr_t *to,
                           struct udp_pcb *pcb)
 {
@@ -348,11 +354,14 @@ bool inet_multicast_apply(const struct inet_socket *socket, const ip_addr_t *to,
     int32_t interface = is_4 ? settings->multicast_interface : settings->multicast_interface_6;
     int32_t hops = is_4 ? settings->multicast_hops : settings->multicast_hops_6;
     bool is_looped = (is_4 ? settings->multicast_loop : settings->multicast_loop_6) != 0;
-    int64_t found = interface != 0 ? interface : interface_for(0, 0);
+    const ip_addr_t *own = &pcb->local_ip;
+    bool has_own = is_4 && IP_IS_V4(own) && !ip_addr_ismulticast(own);
+    int64_t found =
+        interface != 0 ? interface : interface_for(has_own ? ip_2_ip4(own)->addr : 0, 0);
     pcb->mcast_ifindex = (uint8_t)found;
     pcb->mcast_ttl = (uint8_t)(hops < 0 ? 1 : hops);
     udp_clear_flags(pcb, UDP_FLAGS_MULTICAST_LOOP);
-    udp_set_flags(pcb, is_looped && found == INET_NETWORK ? UDP_FLAGS_MULTICAST_LOOP : 0);
+    udp_set_flags(pcb, is_looped && found >= INET_NETWORK ? UDP_FLAGS_MULTICAST_LOOP : 0);
     return found > 0;
 }
 

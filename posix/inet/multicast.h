@@ -9,7 +9,7 @@
 #include <lwip/udp.h>
 
 #define INET_LOOPBACK 1
-#define INET_NETWORK 2
+#define INET_NETWORK 2 /* of the first device; the others follow */
 
 struct inet_membership {
     struct inet_membership *next;
@@ -33,7 +33,7 @@ bool inet_multicast_apply(const struct inet_socket *socket, const ip_addr_t *to,
 /* Whether lwIP still has to speak of a group. In the stack. */
 bool inet_multicast_is_waiting(void);
 
-/* Whether an address of IPv4 is that of the machine on the network (device.c). No lock held. */
-bool device_has_address(uint32_t address);
+/* Whether a device has an address of IPv4 (lease.c). No lock held. */
+bool device_has_address(uint32_t device, uint32_t address);
 
 #endif

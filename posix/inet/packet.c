@@ -3,17 +3,23 @@
 #include "packet.h"
 
 #include "abi.h"
+#include "device.h"
 #include "queue.h"
-#include "stack.h"
 #include "support.h"
 
 #include <posix/memory.h>
 
-static const char *const names[] = {"lo", "eth0"}; /* of index 1 and 2 */
+static const char *const names[] = {"lo", "eth0", "eth1", "eth2", "eth3"}; /* of index 1 and on */
+_Static_assert(sizeof(names) / sizeof(names[0]) == NET_INDEX_FIRST - 1 + NET_DEVICES, "all");
+
+const char *packet_name(uint32_t index)
+{
+    return names[index - 1];
+}
 
 static bool is_device(uint32_t index)
 {
-    return index == PACKET_DEVICE && posix_info.port_queues != 0;
+    return device_is_there(index - NET_INDEX_FIRST);
 }
 
 static int64_t op_bind(struct socket *base, const struct socket_address *name)
@@ -28,7 +34,7 @@ static int64_t op_bind(struct socket *base, const struct socket_address *name)
         return -ENODEV;
     }
     posix_lock_acquire(&base->lock);
-    socket->device = (uint32_t)to.device;
+    socket->index = (uint32_t)to.device;
     socket->protocol = to.protocol != 0 ? to.protocol : socket->protocol;
     base->protocol = socket->protocol;
     bool hears = socket->protocol != 0;
@@ -48,12 +54,14 @@ static int64_t op_name(struct socket *base, enum socket_end end, struct socket_a
     }
     posix_lock_acquire(&base->lock);
     own.protocol = socket->protocol;
-    own.device = (int32_t)socket->device;
+    own.device = (int32_t)socket->index;
     posix_lock_release(&base->lock);
     if (own.device != 0) {
         own.hardware = ARPHRD_ETHER;
         own.address_bytes = ETHERNET_ADDRESS_BYTES;
-        __builtin_memcpy(own.address, posix_info.port_mac, ETHERNET_ADDRESS_BYTES);
+        const struct gate_network *facts =
+            &posix_info.networks[(uint32_t)own.device - NET_INDEX_FIRST];
+        __builtin_memcpy(own.address, facts->mac, ETHERNET_ADDRESS_BYTES);
     }
     name->bytes = (uint32_t)offsetof(struct linux_sockaddr_ll, address) + own.address_bytes;
     __builtin_memcpy(name->storage, &own, name->bytes);
@@ -191,16 +199,17 @@ int64_t inet_create_packet(uint32_t type, uint32_t protocol, struct socket **soc
     return 0;
 }
 
-uint32_t packet_mtu(void)
+uint32_t packet_mtu(uint32_t device)
 {
-    return posix_info.port_mtu < ETHERNET_MTU ? posix_info.port_mtu : ETHERNET_MTU;
+    uint32_t mtu = posix_info.networks[device].mtu;
+    return mtu < ETHERNET_MTU ? mtu : ETHERNET_MTU;
 }
 
 static int32_t index_of(const char *name)
 {
     for (int32_t i = 0; i < (int32_t)(sizeof(names) / sizeof(names[0])); i++) {
         if (__builtin_strncmp(names[i], name, INTERFACE_NAME_BYTES) == 0 &&
-            (i + 1 != PACKET_DEVICE || is_device(PACKET_DEVICE))) {
+            (i == 0 || is_device((uint32_t)i + 1))) {
             return i + 1;
         }
     }
@@ -210,25 +219,26 @@ static int32_t index_of(const char *name)
 /* What an interface says of itself. False: it does not know the question. */
 static bool answer(struct linux_ifreq *request, uint64_t what, int32_t index)
 {
-    bool is_loopback = index != PACKET_DEVICE;
+    uint32_t device = (uint32_t)index - NET_INDEX_FIRST;
+    bool is_loopback = !device_is_there(device);
     switch (what) {
     case SIOCGIFINDEX:
         request->number = index;
         return true;
     case SIOCGIFFLAGS:
         request->flags = is_loopback ? INTERFACE_FLAGS_LOOPBACK : INTERFACE_FLAGS_ETHERNET;
-        if (!is_loopback && !queue_link_is_up()) {
+        if (!is_loopback && !queue_link_is_up(device)) {
             request->flags &= (uint16_t)~INTERFACE_FLAG_RUNNING; /* @impl ATL-LLR-NET-1152~1 */
         }
         return true;
     case SIOCGIFMTU:
-        request->number = is_loopback ? LOOPBACK_MTU : (int32_t)packet_mtu();
+        request->number = is_loopback ? LOOPBACK_MTU : (int32_t)packet_mtu(device);
         return true;
     case SIOCGIFHWADDR:
         __builtin_memset(&request->hardware, 0, sizeof(request->hardware));
         request->hardware.family = is_loopback ? ARPHRD_LOOPBACK : ARPHRD_ETHER;
         if (!is_loopback) {
-            __builtin_memcpy(request->hardware.address, posix_info.port_mac,
+            __builtin_memcpy(request->hardware.address, posix_info.networks[device].mac,
                              ETHERNET_ADDRESS_BYTES);
         }
         return true;

@@ -3,7 +3,8 @@
 #include "packet.h"
 
 #include "abi.h"
-#include "stack.h"
+#include "device.h"
+#include "queue.h"
 #include "support.h"
 #include "transmit.h"
 
@@ -22,29 +23,32 @@ static uint16_t protocol_of(const uint8_t *frame)
     return protocol;
 }
 
-static uint8_t kind_of(const uint8_t *frame, bool is_sent)
+static uint8_t kind_of(const struct packet_seen *seen)
 {
     static const uint8_t everybody[ETHERNET_ADDRESS_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    if (is_sent) {
+    const uint8_t *frame = seen->frame;
+    if (seen->is_sent) {
         return PACKET_OUTGOING;
     }
     if ((frame[0] & GROUP) != 0) {
         return __builtin_memcmp(frame, everybody, sizeof(everybody)) == 0 ? PACKET_BROADCAST
                                                                           : PACKET_MULTICAST;
     }
-    return __builtin_memcmp(frame, posix_info.port_mac, ETHERNET_ADDRESS_BYTES) == 0
+    return __builtin_memcmp(frame, posix_info.networks[seen->device].mac, ETHERNET_ADDRESS_BYTES) ==
+                   0
                ? PACKET_HOST
                : PACKET_OTHERHOST;
 }
 
 /* Locked. Whoever sends a frame of one protocol hears only those that come; of all, the others'
  * too. */
-static bool is_for(const struct packet_socket *socket, const uint8_t *frame, bool is_sent)
+static bool is_for(const struct packet_socket *socket, const struct packet_seen *seen)
 {
     uint16_t all = __builtin_bswap16(ETH_P_ALL);
-    return (socket->device == 0 || socket->device == PACKET_DEVICE) &&
-           (socket->protocol == all ? !(is_sent && socket->is_deaf_to_sent)
-                                    : !is_sent && socket->protocol == protocol_of(frame));
+    return (socket->index == 0 || socket->index == seen->device + NET_INDEX_FIRST) &&
+           (socket->protocol == all
+                ? !(seen->is_sent && socket->is_deaf_to_sent)
+                : !seen->is_sent && socket->protocol == protocol_of(seen->frame));
 }
 
 /* There is a frame. Locked. */
@@ -59,8 +63,9 @@ static void tell_readers(struct packet_socket *socket)
 }
 
 /* Locked. */
-static void append(struct packet_socket *socket, const uint8_t *frame, size_t bytes, uint8_t kind)
+static void append(struct packet_socket *socket, const struct packet_seen *seen, uint8_t kind)
 {
+    size_t bytes = seen->bytes;
     uint32_t cost = (uint32_t)bytes + FRAME_COST;
     struct packet_frame *copy = NULL;
     socket->heard++;
@@ -71,8 +76,9 @@ static void append(struct packet_socket *socket, const uint8_t *frame, size_t by
         socket->dropped++;
         return;
     }
-    *copy = (struct packet_frame){.bytes = (uint32_t)bytes, .kind = kind};
-    __builtin_memcpy(copy->data, frame, bytes);
+    *copy = (struct packet_frame){
+        .bytes = (uint32_t)bytes, .kind = kind, .device = (uint8_t)seen->device};
+    __builtin_memcpy(copy->data, seen->frame, bytes);
     socket->received_bytes += cost;
     if (socket->last != NULL) {
         socket->last->next = copy;
@@ -84,19 +90,18 @@ static void append(struct packet_socket *socket, const uint8_t *frame, size_t by
 }
 
 /* @impl ATL-LLR-NET-0902~1 */
-void packet_note(const uint8_t *frame, size_t bytes, bool is_sent,
-                 const struct packet_socket *sender)
+void packet_note(const struct packet_seen *seen, const struct packet_socket *sender)
 {
-    if (bytes < ETHERNET_HEADER_BYTES) {
+    if (seen->bytes < ETHERNET_HEADER_BYTES) {
         return; /* it is no frame */
     }
-    uint8_t kind = kind_of(frame, is_sent);
+    uint8_t kind = kind_of(seen);
     posix_lock_acquire(&lock);
     for (struct packet_socket *socket = hearers; socket != NULL; socket = socket->next) {
         if (socket != sender) {
             posix_lock_acquire(&socket->base.lock);
-            if (is_for(socket, frame, is_sent)) {
-                append(socket, frame, bytes, kind);
+            if (is_for(socket, seen)) {
+                append(socket, seen, kind);
             }
             posix_lock_release(&socket->base.lock);
         }
@@ -104,14 +109,16 @@ void packet_note(const uint8_t *frame, size_t bytes, bool is_sent,
     posix_lock_release(&lock);
 }
 
-void packet_hear_chain(const struct pbuf *chain, bool is_sent)
+void packet_note_received(uint32_t device, const uint8_t *frame, size_t bytes)
 {
-    if (atomic_load_explicit(&packet_hearers, memory_order_relaxed) == 0) {
-        return;
-    }
+    packet_note(&(struct packet_seen){frame, bytes, device, false}, NULL);
+}
+
+void packet_note_chain(uint32_t device, const struct pbuf *chain, bool is_sent)
+{
     struct net_packet *whole = net_packet_copy(chain, NET_PACKET_TRANSMIT);
     if (whole != NULL) {
-        packet_note(whole->data, whole->bytes, is_sent, NULL);
+        packet_note(&(struct packet_seen){whole->data, whole->bytes, device, is_sent}, NULL);
         net_memory_free(whole);
     }
 }
@@ -198,7 +205,7 @@ static void store_name(const struct packet_frame *frame, struct socket_address *
 {
     struct linux_sockaddr_ll from = {.family = AF_PACKET,
                                      .protocol = protocol_of(frame->data),
-                                     .device = PACKET_DEVICE,
+                                     .device = (int32_t)(frame->device + NET_INDEX_FIRST),
                                      .hardware = ARPHRD_ETHER,
                                      .kind = frame->kind,
                                      .address_bytes = ETHERNET_ADDRESS_BYTES};
@@ -244,6 +251,19 @@ struct send_request {
     bool has_room; /* for all of them */
 };
 
+/* Copies a frame for the device. False: it has no room. */
+static bool send_here(const struct net_packet *frame, const struct packet_socket *sender)
+{
+    if (!transmit_bytes(frame->device, frame->data, frame->bytes)) {
+        net_stack_note(NET_COUNT_DROPPED);
+        return false;
+    }
+    if (atomic_load_explicit(&packet_hearers, memory_order_relaxed) != 0) {
+        packet_note(&(struct packet_seen){frame->data, frame->bytes, frame->device, true}, sender);
+    }
+    return true;
+}
+
 static void send_in_stack(void *argument)
 {
     struct send_request *request = argument;
@@ -251,23 +271,19 @@ static void send_in_stack(void *argument)
     request->has_room = true;
     while (frame != NULL) {
         struct net_packet *next = frame->next;
-        if (!transmit_bytes(frame->data, frame->bytes)) {
-            request->has_room = false;
-            net_stack_note(NET_COUNT_DROPPED);
-        } else if (atomic_load_explicit(&packet_hearers, memory_order_relaxed) != 0) {
-            packet_note(frame->data, frame->bytes, true, request->socket);
-        }
+        request->has_room &= send_here(frame, request->socket);
         net_memory_free(frame);
         frame = next;
     }
 }
 
-/* By a core that has queues. False: the device had no room for some. */
+/* By a core that has queues of their device. False: the device had no room for some. */
 static bool send_all(struct packet_socket *socket, struct net_packet *frames)
 {
     struct send_request request = {.socket = socket, .frames = frames};
     if (frames != NULL) {
-        net_call(posix_core() % posix_info.port_queues, send_in_stack, &request);
+        uint32_t queues = posix_info.networks[frames->device].queues;
+        net_call(posix_core() % queues, send_in_stack, &request);
     }
     return frames == NULL || request.has_room;
 }
@@ -291,11 +307,14 @@ void packet_op_flush(struct socket *base)
     (void)send_all(socket, frames); /* without room they are lost, as on any wire */
 }
 
-/* Adds a frame to those of sendmmsg; those that are to go now. */
-static struct net_packet *add_pending(struct packet_socket *socket, struct net_packet *frame,
-                                      bool is_last)
+/* Adds a frame to those of sendmmsg, which are of one device. @ready  those that are to go now: of
+ * another device, and of this one */
+static void add_pending(struct packet_socket *socket, struct net_packet *frame, bool is_last,
+                        struct net_packet *ready[static 2])
 {
     posix_lock_acquire(&socket->base.lock);
+    bool is_other = socket->pending != NULL && socket->pending->device != frame->device;
+    ready[0] = is_other ? take_pending(socket) : NULL;
     if (socket->last_pending != NULL) {
         socket->last_pending->next = frame;
     } else {
@@ -303,26 +322,26 @@ static struct net_packet *add_pending(struct packet_socket *socket, struct net_p
     }
     socket->last_pending = frame;
     bool is_full = ++socket->pending_count >= PENDING_MAX;
-    struct net_packet *frames = is_last || is_full ? take_pending(socket) : NULL;
+    ready[1] = is_last || is_full ? take_pending(socket) : NULL;
     posix_lock_release(&socket->base.lock);
-    return frames;
 }
 
-/* By which device, and whether there is one. -ENXIO | -EINVAL */
+/* By which device. -ENXIO: there is none | -EINVAL */
 static int64_t choose_device(struct packet_socket *socket, const struct socket_address *name)
 {
     struct linux_sockaddr_ll to;
     posix_lock_acquire(&socket->base.lock);
-    uint32_t device = socket->device;
+    uint32_t index = socket->index;
     posix_lock_release(&socket->base.lock);
     if (name != NULL && name->bytes != 0) {
         if (name->bytes < sizeof(to)) {
             return -EINVAL;
         }
         __builtin_memcpy(&to, name->storage, sizeof(to));
-        device = (uint32_t)to.device;
+        index = (uint32_t)to.device;
     }
-    return device == PACKET_DEVICE && posix_info.port_queues != 0 ? 0 : -ENXIO;
+    uint32_t device = index - NET_INDEX_FIRST;
+    return device_is_there(device) ? (int64_t)device : -ENXIO;
 }
 
 /* @impl ATL-LLR-NET-0903~1 */
@@ -337,7 +356,8 @@ int64_t packet_op_send(struct socket *base, struct socket_message *message)
     if (bytes < ETHERNET_HEADER_BYTES) {
         return -EINVAL;
     }
-    if (bytes > packet_mtu() + ETHERNET_HEADER_BYTES) {
+    uint32_t device = (uint32_t)result;
+    if (bytes > packet_mtu(device) + ETHERNET_HEADER_BYTES) {
         return -EMSGSIZE;
     }
     struct net_packet *frame = net_memory_allocate_buffer(sizeof(*frame) + bytes);
@@ -346,11 +366,17 @@ int64_t packet_op_send(struct socket *base, struct socket_message *message)
     }
     frame->next = NULL;
     frame->bytes = (uint32_t)bytes;
+    frame->device = (uint8_t)device;
     result = posix_transfer_in(&message->data, frame->data, bytes);
     if (result < 0 || (uint64_t)result < bytes) {
         net_memory_free(frame);
         return -EFAULT;
     }
     bool is_last = (message->flags & MSG_BATCH) == 0;
-    return send_all(socket, add_pending(socket, frame, is_last)) ? (int64_t)bytes : -ENOBUFS;
+    struct net_packet *ready[2];
+    add_pending(socket, frame, is_last, ready);
+    if (ready[0] != NULL) {
+        (void)send_all(socket, ready[0]); /* frames of other calls: without room they are lost */
+    }
+    return ready[1] == NULL || send_all(socket, ready[1]) ? (int64_t)bytes : -ENOBUFS;
 }

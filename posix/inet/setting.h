@@ -6,7 +6,8 @@
 
 #include <posix/posix.h>
 
-/* What tools/atoll/address.py writes. Addresses in the order of the network, zero: none. */
+/* What tools/atoll/address.py writes, one for each device. Addresses in the order of the network,
+ * zero: none. */
 struct net_setting {
     uint8_t prefix_4, prefix_6; /* 0: no address of this family */
     uint16_t unused;
@@ -15,7 +16,7 @@ struct net_setting {
 };
 _Static_assert(sizeof(struct net_setting) == 44, "as the tool writes it");
 
-/* NULL: the image names none, and the machine asks for one. */
-const struct net_setting *net_setting(void);
+/* NULL: the image names no address of the device, which asks for one. */
+const struct net_setting *net_setting(uint32_t device);
 
 #endif

@@ -34,10 +34,10 @@ void net_call(uint32_t core, void (*run)(void *argument), void *argument);
 /* ---- packets between cores (interface.c) */
 enum net_packet_kind {
     NET_PACKET_LOOPBACK,  /* an IP packet to the machine itself */
-    NET_PACKET_FRAME,     /* what the device gave to another core */
-    NET_PACKET_WHOLE,     /* an IP packet of the network's interface, as a whole */
+    NET_PACKET_FRAME,     /* what a device gave to another core */
+    NET_PACKET_WHOLE,     /* an IP packet of a device's interface, as a whole */
     NET_PACKET_TRANSMIT,  /* a frame to send, of a core without queues */
-    NET_PACKET_CONFIGURE, /* no data: the machine's address has changed */
+    NET_PACKET_CONFIGURE, /* no data: a device's address has changed */
 };
 
 /* Under way to a core's stack; its memory belongs to the pbuf that it becomes. */
@@ -48,6 +48,7 @@ struct net_packet {
     bool is_checked; /* a frame whose checksum the device has looked at */
     bool is_message; /* from another core */
     uint8_t passes;  /* cores that did not know its connection (groups.c) */
+    uint8_t device;  /* whose frame or packet it is; of a packet of the loopback 0 */
     uint32_t bytes;
     uint8_t data[];
 };
@@ -129,10 +130,10 @@ void net_group_connects(uint16_t port);
 uint32_t net_group_home(const struct net_group *group);
 /* Whose a peer is. */
 uint32_t net_group_core(struct net_group *group, const struct net_peer *peer);
-/* Whether this core has an IP packet that came by its queue, of a port that it shares: where each
- * core has a queue, a new connection belongs where the device has put its first packet, as the
- * device does with the next ones. In the stack. */
-bool net_group_keeps(const uint8_t *packet, size_t bytes);
+/* Whether this core has an IP packet that came by its queue of a device, of a port that it shares:
+ * where each core has a queue, a new connection belongs where the device has put its first packet,
+ * as the device does with the next ones. In the stack. */
+bool net_group_keeps(uint32_t device, const uint8_t *packet, size_t bytes);
 /* Where else an IP packet for this core has to be looked at, which so many cores have had in vain;
  * this core: nowhere. In the stack. */
 uint32_t net_group_pass_on(const uint8_t *packet, size_t bytes, uint32_t passes);

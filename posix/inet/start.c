@@ -49,28 +49,37 @@ static void make_files(void)
     (void)posix_mkdirat((uint64_t)AT_FDCWD, (uintptr_t)request->path, 0755);
     __builtin_memcpy(request->text, hosts, sizeof(hosts) - 1);
     make_file(request, "/etc/hosts", sizeof(hosts) - 1);
-    size_t bytes = device_name_servers(request->text, sizeof(request->text));
+    size_t bytes = lease_name_servers(request->text, sizeof(request->text));
     if (bytes != 0) {
         make_file(request, "/etc/resolv.conf", bytes);
     }
     posix_free(request);
 }
 
+static void wait_for_addresses(void)
+{
+    uint64_t deadline_ns = posix_deadline_after(LEASE_NS);
+    for (uint32_t device = 0; device < NET_DEVICES; device++) {
+        if (!lease_wait(device, deadline_ns)) {
+            posix_report(net_setting(device) != NULL
+                             ? "another machine has the address of this one on eth%u"
+                             : "nobody gives this machine an address on eth%u; it goes on asking",
+                         device);
+        }
+    }
+}
+
 /* @impl ATL-LLR-POSIX-0912~1 */
 void posix_network_start(void)
 {
     net_statistics_start();
-    if (posix_info.port_queues != 0) {
+    if (device_end() != 0) {
         for (uint32_t core = 0; core < posix_info.core_count; core++) {
             if (net_stack_start(core) < 0) {
                 posix_report("no memory for the network of core %u", core);
             }
         }
-        if (!device_wait(posix_deadline_after(LEASE_NS))) {
-            posix_report(net_setting() != NULL
-                             ? "another machine has the address of this one"
-                             : "nobody gives this machine an address; it goes on asking");
-        }
+        wait_for_addresses();
     }
     make_files();
 }

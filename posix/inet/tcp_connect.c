@@ -240,6 +240,10 @@ static void connect_in_stack(void *argument)
         return;
     }
     inet_end_complete(end);
+    if (socket->inet.is_bound && !inet_may_leave(&socket->inet.own.address, &end->address)) {
+        request->result = -EINVAL;
+        return;
+    }
     if (socket->inet.is_bound) {
         net_group_connects(socket->inet.own.port);
     }

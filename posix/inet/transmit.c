@@ -3,6 +3,7 @@
 
 #include "device.h"
 #include "queue.h"
+#include "traffic.h"
 
 #include <lwip/inet_chksum.h>
 
@@ -45,6 +46,8 @@ struct open_frame {
 
 struct transmit {
     struct gate_port *port; /* NULL: this core has none */
+    uint8_t *base;          /* of this core's port memory: the array of its ports */
+    struct traffic *traffic;
     uint8_t *memory;
     uint32_t bytes, head; /* of the ring; where its next frame begins */
     uint32_t reaped;      /* completions that were looked at */
@@ -56,63 +59,68 @@ struct transmit {
     } frames[GATE_PORT_ENTRIES];
     struct open_frame open;
 };
-static PERCORE struct transmit transmit;
+static PERCORE struct transmit transmits[GATE_NETWORKS];
 
-void transmit_start(struct gate_port *port, uint8_t *memory, uint32_t bytes)
+void transmit_start(uint32_t device, struct gate_port *port, uint8_t *memory, uint32_t bytes)
 {
-    transmit.memory = memory;
-    transmit.bytes = bytes;
-    transmit.port = port;
+    struct transmit *transmit = &transmits[device];
+    transmit->base = (uint8_t *)(port - device);
+    transmit->traffic = traffic_of(TRAFFIC_DEVICE(device));
+    transmit->memory = memory;
+    transmit->bytes = bytes;
+    transmit->port = port;
 }
 
-static uint32_t offset_of(uint32_t frame)
+static uint32_t offset_of(const struct transmit *transmit, uint32_t frame)
 {
-    return transmit.frames[frame % GATE_PORT_ENTRIES].offset;
+    return transmit->frames[frame % GATE_PORT_ENTRIES].offset;
 }
 
 /* The device is done with the frame at an offset, most often the oldest. */
-static void give_back(uint32_t offset)
+static void give_back(struct transmit *transmit, uint32_t offset)
 {
-    uint32_t frame = transmit.oldest;
-    while (frame != transmit.newest && offset_of(frame) != offset) {
+    uint32_t frame = transmit->oldest;
+    while (frame != transmit->newest && offset_of(transmit, frame) != offset) {
         frame++;
     }
-    transmit.frames[frame % GATE_PORT_ENTRIES].is_done = true;
-    while (transmit.oldest != transmit.newest &&
-           transmit.frames[transmit.oldest % GATE_PORT_ENTRIES].is_done) {
-        transmit.oldest++;
+    transmit->frames[frame % GATE_PORT_ENTRIES].is_done = true;
+    while (transmit->oldest != transmit->newest &&
+           transmit->frames[transmit->oldest % GATE_PORT_ENTRIES].is_done) {
+        transmit->oldest++;
     }
 }
 
-static void reap(void)
+static void reap(struct transmit *transmit)
 {
-    struct gate_port_queue *queue = &transmit.port->transmit;
-    uint32_t base = (uint32_t)(transmit.memory - (uint8_t *)transmit.port);
+    struct gate_port_queue *queue = &transmit->port->transmit;
+    uint32_t base = (uint32_t)(transmit->memory - transmit->base);
     uint32_t completed = atomic_load_explicit(&queue->completed, memory_order_acquire);
-    while (transmit.reaped != completed) {
-        give_back(queue->complete[transmit.reaped++ % GATE_PORT_ENTRIES].offset - base);
+    while (transmit->reaped != completed) {
+        give_back(transmit, queue->complete[transmit->reaped++ % GATE_PORT_ENTRIES].offset - base);
     }
 }
 
-uint32_t transmit_count(void)
+uint32_t transmit_count(uint32_t device)
 {
-    if (transmit.port != NULL) {
-        reap();
+    struct transmit *transmit = &transmits[device];
+    if (transmit->port != NULL) {
+        reap(transmit);
     }
-    return transmit.newest - transmit.oldest;
+    return transmit->newest - transmit->oldest;
 }
 
 /* Where a frame of so many bytes fits, and how far it may grow there. The ring's head never meets
  * the oldest frame: they are equal only if there is none. */
-static bool find_room(uint32_t bytes, uint32_t *offset, uint32_t *end)
+static bool find_room(const struct transmit *transmit, uint32_t bytes, uint32_t *offset,
+                      uint32_t *end)
 {
-    if (transmit.newest - transmit.oldest == GATE_PORT_ENTRIES) {
+    if (transmit->newest - transmit->oldest == GATE_PORT_ENTRIES) {
         return false;
     }
-    bool is_empty = transmit.newest == transmit.oldest;
-    uint32_t tail = is_empty ? 0 : offset_of(transmit.oldest);
-    *offset = is_empty ? 0 : transmit.head;
-    *end = *offset >= tail ? transmit.bytes : tail - ALIGNMENT;
+    bool is_empty = transmit->newest == transmit->oldest;
+    uint32_t tail = is_empty ? 0 : offset_of(transmit, transmit->oldest);
+    *offset = is_empty ? 0 : transmit->head;
+    *end = *offset >= tail ? transmit->bytes : tail - ALIGNMENT;
     if (*offset >= tail && bytes > *end - *offset && tail != 0) {
         *offset = 0;
         *end = tail - ALIGNMENT;
@@ -120,40 +128,44 @@ static bool find_room(uint32_t bytes, uint32_t *offset, uint32_t *end)
     return *offset <= *end && bytes <= *end - *offset;
 }
 
-static void submit(uint8_t *buffer, uint32_t bytes)
+static void submit(struct transmit *transmit, uint8_t *buffer, uint32_t bytes)
 {
-    struct gate_port_queue *queue = &transmit.port->transmit;
+    struct gate_port_queue *queue = &transmit->port->transmit;
     uint32_t place = atomic_load_explicit(&queue->submitted, memory_order_relaxed);
-    uint32_t offset = (uint32_t)(buffer - transmit.memory);
-    transmit.frames[transmit.newest % GATE_PORT_ENTRIES].offset = offset;
-    transmit.frames[transmit.newest % GATE_PORT_ENTRIES].is_done = false;
-    transmit.newest++;
-    transmit.head = (offset + bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    uint32_t offset = (uint32_t)(buffer - transmit->memory);
+    transmit->frames[transmit->newest % GATE_PORT_ENTRIES].offset = offset;
+    transmit->frames[transmit->newest % GATE_PORT_ENTRIES].is_done = false;
+    transmit->newest++;
+    traffic_note(transmit->traffic, TRAFFIC_SENT, bytes - HEADER_BYTES);
+    transmit->head = (offset + bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     queue->submit[place % GATE_PORT_ENTRIES] =
-        (struct gate_port_entry){(uint32_t)(buffer - (uint8_t *)transmit.port), bytes};
+        (struct gate_port_entry){(uint32_t)(buffer - transmit->base), bytes};
     atomic_store_explicit(&queue->submitted, place + 1, memory_order_release);
 }
 
+static void close_open(struct transmit *transmit);
+
 /* Room for so many bytes behind a header that asks for nothing; NULL: there is none. */
-static uint8_t *take_buffer(size_t bytes, uint32_t *limit)
+static uint8_t *take_buffer(struct transmit *transmit, size_t bytes, uint32_t *limit)
 {
     uint32_t offset, end;
-    transmit_close();
-    if (transmit.port == NULL || bytes > transmit.bytes - HEADER_BYTES) {
+    close_open(transmit);
+    if (transmit->port == NULL || bytes > transmit->bytes - HEADER_BYTES) {
         return NULL;
     }
-    reap();
-    bool has_room = find_room((uint32_t)bytes + HEADER_BYTES, &offset, &end);
+    reap(transmit);
+    bool has_room = find_room(transmit, (uint32_t)bytes + HEADER_BYTES, &offset, &end);
     if (!has_room) {
         device_flush();
-        reap();
-        has_room = find_room((uint32_t)bytes + HEADER_BYTES, &offset, &end);
+        reap(transmit);
+        has_room = find_room(transmit, (uint32_t)bytes + HEADER_BYTES, &offset, &end);
     }
     if (!has_room) {
+        traffic_note_dropped(transmit->traffic, TRAFFIC_SENT);
         return NULL;
     }
     *limit = end - offset;
-    uint8_t *buffer = transmit.memory + offset;
+    uint8_t *buffer = transmit->memory + offset;
     __builtin_memset(buffer, 0, HEADER_BYTES);
     return buffer;
 }
@@ -215,9 +227,9 @@ static void leave_cutting(uint8_t *header, uint8_t *frame, const struct open_fra
     header[HEADER_SEGMENT_BYTES + 1] = (uint8_t)(open->segment_bytes >> 8);
 }
 
-void transmit_close(void)
+static void close_open(struct transmit *transmit)
 {
-    struct open_frame *open = &transmit.open;
+    struct open_frame *open = &transmit->open;
     uint8_t *buffer = open->buffer;
     if (buffer == NULL) {
         return;
@@ -227,7 +239,12 @@ void transmit_close(void)
         leave_cutting(buffer, buffer + HEADER_BYTES, open);
     }
     leave_checksum(buffer, buffer + HEADER_BYTES, open->bytes - HEADER_BYTES);
-    submit(buffer, open->bytes);
+    submit(transmit, buffer, open->bytes);
+}
+
+void transmit_close(uint32_t device)
+{
+    close_open(&transmits[device]);
 }
 
 /* Bytes before the data of a segment of TCP that could be one of several; 0: it is none. */
@@ -282,9 +299,9 @@ static bool is_alike(const uint8_t *one, const uint8_t *other, uint32_t head_byt
 /* Adds a segment to the one before it, which it follows. False: it does not.
  *
  * @impl ATL-LLR-NET-1150~1 */
-static bool add(const struct pbuf *frame, uint32_t head_bytes)
+static bool add(struct transmit *transmit, const struct pbuf *frame, uint32_t head_bytes)
 {
-    struct open_frame *open = &transmit.open;
+    struct open_frame *open = &transmit->open;
     const uint8_t *head = frame->payload;
     uint32_t bytes = frame->tot_len - head_bytes;
     if (open->buffer == NULL || open->is_ended || head_bytes != open->head_bytes ||
@@ -304,11 +321,12 @@ static bool add(const struct pbuf *frame, uint32_t head_bytes)
 }
 
 /* Others may follow a frame that was copied. */
-static void open_frame(uint8_t *buffer, uint32_t bytes, uint32_t limit, uint32_t head_bytes)
+static void open_frame(struct open_frame *open, uint8_t *buffer, uint32_t bytes, uint32_t limit,
+                       uint32_t head_bytes)
 {
     const uint8_t *segment = buffer + HEADER_BYTES + head_bytes - TCP_BYTES;
     uint32_t limit_of_ip = HEADER_BYTES + ETHERNET_BYTES + IP_BYTES_MAX;
-    transmit.open = (struct open_frame){
+    *open = (struct open_frame){
         .buffer = buffer,
         .bytes = bytes + HEADER_BYTES,
         .limit = limit < limit_of_ip ? limit : limit_of_ip,
@@ -321,39 +339,42 @@ static void open_frame(uint8_t *buffer, uint32_t bytes, uint32_t limit, uint32_t
 }
 
 /* @impl ATL-LLR-POSIX-0910~1 */
-bool transmit_frame(const struct pbuf *frame)
+bool transmit_frame(uint32_t device, const struct pbuf *frame)
 {
+    struct transmit *transmit = &transmits[device];
+    uint32_t features = posix_info.networks[device].features;
     uint32_t limit;
     uint32_t bytes = frame->tot_len;
-    bool are_cut = (posix_info.port_features & GATE_PORT_SEGMENTS) != 0;
+    bool are_cut = (features & GATE_PORT_SEGMENTS) != 0;
     uint32_t head_bytes = are_cut ? head_of(frame) : 0;
-    if (head_bytes != 0 && add(frame, head_bytes)) {
+    if (head_bytes != 0 && add(transmit, frame, head_bytes)) {
         return true;
     }
-    uint8_t *buffer = take_buffer(bytes, &limit);
+    uint8_t *buffer = take_buffer(transmit, bytes, &limit);
     if (buffer == NULL) {
         return false;
     }
     pbuf_copy_partial(frame, buffer + HEADER_BYTES, (uint16_t)bytes, 0);
     if (head_bytes != 0) {
-        open_frame(buffer, bytes, limit, head_bytes);
+        open_frame(&transmit->open, buffer, bytes, limit, head_bytes);
         return true;
     }
-    if ((posix_info.port_features & GATE_PORT_CHECKSUM) != 0) {
+    if ((features & GATE_PORT_CHECKSUM) != 0) {
         leave_checksum(buffer, buffer + HEADER_BYTES, bytes);
     }
-    submit(buffer, bytes + HEADER_BYTES);
+    submit(transmit, buffer, bytes + HEADER_BYTES);
     return true;
 }
 
-bool transmit_bytes(const void *frame, size_t bytes)
+bool transmit_bytes(uint32_t device, const void *frame, size_t bytes)
 {
+    struct transmit *transmit = &transmits[device];
     uint32_t limit;
-    uint8_t *buffer = take_buffer(bytes, &limit);
+    uint8_t *buffer = take_buffer(transmit, bytes, &limit);
     if (buffer == NULL) {
         return false;
     }
     __builtin_memcpy(buffer + HEADER_BYTES, frame, bytes);
-    submit(buffer, (uint32_t)bytes + HEADER_BYTES);
+    submit(transmit, buffer, (uint32_t)bytes + HEADER_BYTES);
     return true;
 }

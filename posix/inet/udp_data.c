@@ -206,12 +206,16 @@ struct send_request {
     int64_t result;
 };
 
-/* From an address that the message names. */
+/* From an address that the message names, or that the socket is bound to, by whichever interface
+ * leads there: lwIP by itself sends only by the one that has the address.
+ *
+ * @impl ATL-LLR-NET-1297~1 */
 static int64_t send_from(struct send_request *request)
 {
     const struct inet_end *to = &request->to;
     struct netif *interface = ip_route(&request->source, &to->address);
-    if (IP_GET_TYPE(&request->source) != IP_GET_TYPE(&to->address)) {
+    if (IP_GET_TYPE(&request->source) != IP_GET_TYPE(&to->address) ||
+        !inet_may_leave(&request->source, &to->address)) {
         return -EINVAL;
     }
     bool is_own = inet_address_is_own(&request->source);
@@ -235,7 +239,11 @@ static void send_in_stack(void *argument)
     }
     if (request->result == 0) {
         const struct inet_end *to = &request->to;
-        bool is_any = ip_addr_isany_val(request->source) || ip_addr_ismulticast(&to->address);
+        if (ip_addr_isany_val(request->source)) {
+            request->source = request->socket->pcb->local_ip;
+        }
+        bool is_any = ip_addr_isany_val(request->source) || ip_addr_ismulticast(&to->address) ||
+                      ip_addr_ismulticast(&request->source);
         request->result = is_any ? net_error(udp_sendto(request->socket->pcb, request->packet,
                                                         &to->address, to->port))
                                  : send_from(request);

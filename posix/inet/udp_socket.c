@@ -190,7 +190,9 @@ static void connect_in_stack(void *argument)
         udp_disconnect(socket->pcb);
     } else {
         inet_end_complete(end);
-        request->result = net_error(udp_connect(socket->pcb, &end->address, end->port));
+        request->result = inet_may_leave(&socket->pcb->local_ip, &end->address)
+                              ? net_error(udp_connect(socket->pcb, &end->address, end->port))
+                              : -EINVAL;
     }
     if (request->result == 0) {
         posix_lock_acquire(&socket->inet.base.lock);

@@ -23,7 +23,6 @@ static void set_length(struct net_packet *packet)
 /* @impl ATL-LLR-NET-0862~1 */
 raw_input_state_t raw_input(struct pbuf *packet, struct netif *interface)
 {
-    (void)interface;
     if (packet->next == NULL || (packet->flags & QUEUE_FLAG_ONE_FRAME) != 0) {
         return RAW_INPUT_NONE; /* it came at once */
     }
@@ -32,7 +31,9 @@ raw_input_state_t raw_input(struct pbuf *packet, struct netif *interface)
         return RAW_INPUT_NONE;
     }
     struct net_packet *copy = net_packet_copy(packet, NET_PACKET_WHOLE);
+    uint8_t index = netif_get_index(interface);
     if (copy != NULL) {
+        copy->device = index >= NET_INDEX_FIRST ? (uint8_t)(index - NET_INDEX_FIRST) : 0;
         set_length(copy);
         net_stack_post(core, copy);
     } else {

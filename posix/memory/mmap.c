@@ -34,49 +34,48 @@ static bool is_filled(const struct request *request, uint64_t start, uint64_t by
 
 /* Addresses without rights are names alone: thread libraries and run-times reserve them to give
  * rights to a part later. */
-static struct slot_mapping mapping_of(const struct request *request, uint64_t start, uint64_t bytes)
+static void describe(const struct request *request, uint64_t start, uint64_t bytes,
+                     struct slot_mapping *mapping)
 {
     bool is_reserved = request->kind == POSIX_REGION_ANONYMOUS && request->protection == 0;
-    return (struct slot_mapping){
-        .start = start,
-        .end = start + bytes,
-        .protection = request->protection,
-        .gate_flags = is_filled(request, start, bytes) ? GATE_MAP_POPULATE : 0,
-        .kind = request->kind,
-        .flags = request->region_flags | (is_reserved ? POSIX_REGION_RESERVED : 0),
-        .file = request->file,
-        .offset = request->offset,
-    };
+    mapping->start = start;
+    mapping->end = start + bytes;
+    mapping->protection = request->protection;
+    mapping->gate_flags = is_filled(request, start, bytes) ? GATE_MAP_POPULATE : 0;
+    mapping->kind = request->kind;
+    mapping->flags = request->region_flags | (is_reserved ? POSIX_REGION_RESERVED : 0);
+    mapping->file = request->file;
+    mapping->offset = request->offset;
 }
 
-/* What comes behind the first `done` bytes of a mapping, as far as it is alike: pages of a file, or
- * pages that nothing is mapped in, whose use is SIGBUS: those behind the end of the file, and
+/* Of what comes behind the first `done` bytes of a mapping: as far as it is alike, pages of a file,
+ * or pages that nothing is mapped in, whose use is SIGBUS: those behind the end of the file, and
  * damaged ones of the image, which was touched before. */
-static struct slot_mapping part_of(const struct request *request, uint64_t start, uint64_t done)
+static void cut_part(const struct request *request, uint64_t done, struct slot_mapping *part)
 {
-    struct slot_mapping part = mapping_of(request, start + done, request->bytes - done);
-    if (request->kind == POSIX_REGION_FILE || request->file_bytes == UINT64_MAX) {
-        return part;
-    }
-    part.offset += done;
-    uint64_t inside = request->file_bytes > part.offset ? request->file_bytes - part.offset : 0;
+    part->offset += done;
+    uint64_t inside = request->file_bytes > part->offset ? request->file_bytes - part->offset : 0;
     int64_t error = 0;
     inside = inside < request->bytes - done ? inside : request->bytes - done;
     if (inside != 0 && request->kind == POSIX_REGION_IMAGE) {
-        inside = posix_image_run(request->file, part.offset, inside, &error);
+        inside = posix_image_run(request->file, part->offset, inside, &error);
     }
-    part.kind = inside == 0 || error < 0 ? POSIX_REGION_BEYOND_END : part.kind;
-    part.end = inside == 0 ? part.end : part.start + POSIX_PAGE_UP(inside);
-    return part;
+    part->kind = inside == 0 || error < 0 ? POSIX_REGION_BEYOND_END : part->kind;
+    part->end = inside == 0 ? part->end : part->start + POSIX_PAGE_UP(inside);
 }
 
 /* Maps at start, locked, everything free there. */
 static int64_t map_here(struct slot *slot, const struct request *request, uint64_t start)
 {
+    bool is_whole = request->kind == POSIX_REGION_FILE || request->file_bytes == UINT64_MAX;
     int64_t result = 0;
     uint64_t done = 0;
     while (result == 0 && done < request->bytes) {
-        struct slot_mapping part = part_of(request, start, done);
+        struct slot_mapping part;
+        describe(request, start + done, request->bytes - done, &part);
+        if (!is_whole) {
+            cut_part(request, done, &part);
+        }
         result = slot_map(slot, &part);
         done = result == 0 ? part.end - start : done;
     }
@@ -123,8 +122,11 @@ static int64_t map_in_slot(const struct request *request, uint32_t index)
     if (slot == NULL) {
         return -ENOMEM;
     }
-    uint64_t start = slot_find_place(slot, request->bytes, POSIX_PAGE_BYTES);
-    int64_t result = start != 0 ? map_here(slot, request, start) : -ENOMEM;
+    int64_t result = map_here(slot, request, slot->free_from); /* often: what was given back last */
+    if (result == -EEXIST) {
+        uint64_t start = slot_find_place(slot, request->bytes, POSIX_PAGE_BYTES);
+        result = start != 0 ? map_here(slot, request, start) : -ENOMEM;
+    }
     slot_release(slot);
     return result;
 }
@@ -223,9 +225,9 @@ static int64_t map_span(const struct request *request)
         uint64_t start = first * GATE_SLOT_BYTES;
         for (uint32_t i = 0; i < count; i++) {
             uint64_t rest = request->bytes - i * GATE_SLOT_BYTES;
-            struct slot_mapping mapping =
-                mapping_of(request, start + i * GATE_SLOT_BYTES,
-                           rest < GATE_SLOT_BYTES ? rest : GATE_SLOT_BYTES);
+            struct slot_mapping mapping;
+            describe(request, start + i * GATE_SLOT_BYTES,
+                     rest < GATE_SLOT_BYTES ? rest : GATE_SLOT_BYTES, &mapping);
             (void)slot_map(slot_at((uint32_t)first + i), &mapping); /* empty, and has nodes */
         }
         span_release((uint32_t)first, count);
@@ -447,10 +449,13 @@ int64_t posix_mmap(uint64_t address, uint64_t bytes, uint64_t protection, uint64
 {
     struct request request = {
         .address = address,
+        .bytes = bytes,
         .protection = (uint32_t)protection & PROT_ALL,
         .flags = (uint32_t)flags,
+        .region_flags = 0,
         .offset = offset,
         .kind = POSIX_REGION_ANONYMOUS,
+        .file = NULL,
         .file_bytes = UINT64_MAX,
     };
     if (offset % POSIX_PAGE_BYTES != 0) {
@@ -475,7 +480,9 @@ int64_t posix_mmap(uint64_t address, uint64_t bytes, uint64_t protection, uint64
         return map_file(&request, descriptor);
     }
     request.offset = 0;
-    result = make_room(&request);
+    if ((request.flags & MAP_FIXED) != 0) {
+        result = make_room(&request);
+    }
     return result == 0 ? place_and_map(&request) : result;
 }
 

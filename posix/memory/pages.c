@@ -61,13 +61,9 @@ static uint64_t free_frames(uint32_t own)
 {
     uint64_t frames = 0;
     for (uint32_t core = 0; core < posix_info.core_count; core++) {
-        struct gate_core_counts counts;
         uint64_t left = core == own ? 0 : 2 * BLOCK_PAGES;
-        if (gate_information(GATE_INFORMATION_CORE, core, (uintptr_t)&counts, sizeof(counts)) >=
-                0 &&
-            counts.frames_free > left) {
-            frames += counts.frames_free - left;
-        }
+        uint64_t free = posix_core_count(core, GATE_COUNT(frames_free));
+        frames += free > left ? free - left : 0;
     }
     return frames;
 }

@@ -82,18 +82,21 @@ static void rebalance_up(struct region_tree *tree, struct region *region)
     while (region != NULL) {
         uint8_t height_before = region->height;
         uint64_t gap_before = region->gap_max;
-        update(region);
-        int balance = (int)height(region->left) - (int)height(region->right);
-        if (balance > 1) {
+        int left = height(region->left);
+        int right = height(region->right);
+        if (left > right + 1) {
             if (height(region->left->left) < height(region->left->right)) {
                 (void)rotate_left(tree, region->left);
             }
             region = rotate_right(tree, region);
-        } else if (balance < -1) {
+        } else if (right > left + 1) {
             if (height(region->right->right) < height(region->right->left)) {
                 (void)rotate_right(tree, region->right);
             }
             region = rotate_left(tree, region);
+        } else {
+            region->height = (uint8_t)((left > right ? left : right) + 1);
+            region->gap_max = largest_gap(region);
         }
         if (region->height == height_before && region->gap_max == gap_before) {
             return;

@@ -11,6 +11,9 @@
 
 #define HOME_SLOTS_PER_CORE 3u /* of which a core's mappings choose one at random */
 
+/* Kept apart, so that the frequent ways save no registers for it. */
+#define SELDOM __attribute__((noinline, cold))
+
 static struct slot slots[GATE_PRIVATE_SLOT];
 static struct posix_lock random_lock;
 static uint64_t random_state;
@@ -54,23 +57,25 @@ uint32_t slot_span_first(void)
     return (uint32_t)(first < posix_info.shared_slot_count ? first : posix_info.shared_slot_count);
 }
 
+/* One of the core's slots, the same for the whole run: its number adds to the randomness. */
+static _Atomic uint32_t chosen[GATE_PRIVATE_SLOT]; /* slot + 1; 0 not chosen */
+
+SELDOM static uint32_t choose_slot(uint32_t core)
+{
+    uint64_t own = (slot_span_first() - core + posix_info.core_count - 1) / posix_info.core_count;
+    uint32_t expected = 0;
+    uint32_t slot = core + (uint32_t)(posix_memory_random() % own) * posix_info.core_count + 1;
+    return atomic_compare_exchange_strong_explicit(&chosen[core], &expected, slot,
+                                                   memory_order_relaxed, memory_order_relaxed)
+               ? slot
+               : expected;
+}
+
 /* @impl ATL-LLR-MEMORY-0011~1 */
 uint32_t slot_of_core(uint32_t core)
 {
-    /* One of the core's slots, the same for the whole run: its number adds to the randomness. */
-    static _Atomic uint32_t chosen[GATE_PRIVATE_SLOT]; /* slot + 1; 0 not chosen */
     uint32_t slot = atomic_load_explicit(&chosen[core], memory_order_relaxed);
-    if (slot == 0) {
-        uint64_t own =
-            (slot_span_first() - core + posix_info.core_count - 1) / posix_info.core_count;
-        uint32_t expected = 0;
-        slot = core + (uint32_t)(posix_memory_random() % own) * posix_info.core_count + 1;
-        if (!atomic_compare_exchange_strong_explicit(&chosen[core], &expected, slot,
-                                                     memory_order_relaxed, memory_order_relaxed)) {
-            slot = expected;
-        }
-    }
-    return slot - 1;
+    return (slot != 0 ? slot : choose_slot(core)) - 1;
 }
 
 bool slot_range_is_mappable(uint64_t start, uint64_t end)
@@ -89,7 +94,7 @@ static void give_nodes(struct slot *slot, uint64_t address, uint64_t bytes)
     }
 }
 
-static int64_t grow_nodes(struct slot *slot)
+SELDOM static int64_t grow_nodes(struct slot *slot)
 {
     if (slot->nodes_end - slot->nodes_next < NODE_CHUNK_BYTES) {
         return -ENOMEM;
@@ -133,10 +138,6 @@ static uint64_t find_from(const struct slot *slot, uint64_t low, uint64_t bytes,
 /* @impl ATL-LLR-MEMORY-0002~1 */
 uint64_t slot_find_place(struct slot *slot, uint64_t bytes, uint64_t alignment)
 {
-    if (alignment == POSIX_PAGE_BYTES &&
-        region_is_free(&slot->tree, slot->free_from, slot->free_from + bytes)) {
-        return slot->free_from; /* the common case: what was given back last */
-    }
     uint64_t found = find_from(slot, slot->free_from, bytes, alignment);
     if (found == 0) {
         uint64_t low = slot->tree.floor;
@@ -192,7 +193,8 @@ static int64_t make_pool(struct slot *slot, struct slot *host)
     return result;
 }
 
-static int64_t make_ready(struct slot *slot, uint32_t index)
+/* Locked; releases the lock and returns NULL without memory. */
+SELDOM static struct slot *make_ready(struct slot *slot, uint32_t index)
 {
     uint64_t start = index * GATE_SLOT_BYTES;
     slot->tree.floor = start < GATE_USER_FLOOR ? GATE_USER_FLOOR : start;
@@ -204,24 +206,21 @@ static int64_t make_ready(struct slot *slot, uint32_t index)
         slot_release(host);
     }
     if (result < 0) {
-        return result;
+        slot_release(slot);
+        return NULL;
     }
     uint64_t low = index == 0 ? 2 * FIRST_SLOT_LOW : start;
     slot->map_base = random_address(low, slot->tree.limit - (16ull << 30));
     slot->free_from = slot->map_base;
     slot->is_ready = true;
-    return 0;
+    return slot;
 }
 
 struct slot *slot_acquire(uint32_t index)
 {
     struct slot *slot = &slots[index];
     posix_lock_acquire(&slot->lock);
-    if (!slot->is_ready && make_ready(slot, index) < 0) {
-        posix_lock_release(&slot->lock);
-        return NULL;
-    }
-    return slot;
+    return slot->is_ready ? slot : make_ready(slot, index);
 }
 
 struct slot *slot_at(uint32_t index)

@@ -223,13 +223,20 @@ static struct region *protect_part(struct slot *slot, struct region *region, uin
     return region;
 }
 
-/* The first rights of reserved addresses are a mapping.
- * @impl ATL-LLR-MEMORY-0020~1 */
+/* The first rights of reserved addresses are a mapping. Where a guard is left below it is a
+ * thread's stack, whose last page is written at once: its frame now spares a fault, on the same
+ * terms as that of small mappings (mmap.c).
+ * @impl ATL-LLR-MEMORY-0020~1
+ * @impl ATL-LLR-MEMORY-1341~1 */
 static int64_t protect_pages(const struct region *region, uint64_t start, uint64_t bytes,
                              uint32_t protection)
 {
     if ((region->flags & POSIX_REGION_RESERVED) != 0) {
-        return gate_map(start, bytes, protection, 0, 0);
+        bool is_stack = region->start < start && region->end == start + bytes &&
+                        (protection & GATE_WRITE) != 0 &&
+                        slot_index(start) % posix_info.core_count == posix_core();
+        int64_t result = is_stack ? gate_map(start, bytes, protection, GATE_MAP_LAST, 0) : -ENOMEM;
+        return result == -ENOMEM ? gate_map(start, bytes, protection, 0, 0) : result;
     }
     return slot_is_backed(region->kind, region->flags) ? gate_protect(start, bytes, protection) : 0;
 }

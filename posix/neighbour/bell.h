@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The doorbell beside the memory shared with a neighbour: the gate's port 1, which is core 0's. A
+/* The doorbell beside the memory shared with a neighbour: a port of the gate, which is core 0's. A
  * thread of posix/'s own there waits for rings, and rings for threads of other cores. */
 #ifndef POSIX_NEIGHBOUR_BELL_H
 #define POSIX_NEIGHBOUR_BELL_H

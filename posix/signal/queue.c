@@ -429,19 +429,25 @@ void posix_signal_default(int signal)
     posix_lock_release(&lock);
 }
 
-uint64_t posix_signal_pending_set(const struct posix_thread *self)
+__attribute__((always_inline)) static inline uint64_t pending_of(const struct posix_thread *self)
 {
     return atomic_load(&self->signals.pending) | atomic_load(&process_queue.pending);
 }
 
+uint64_t posix_signal_pending_set(const struct posix_thread *self)
+{
+    return pending_of(self);
+}
+
 uint64_t posix_signal_deliverable(const struct posix_thread *self)
 {
-    return posix_signal_pending_set(self) & ~atomic_load(&self->blocked);
+    return pending_of(self) & ~atomic_load(&self->blocked);
 }
 
 bool posix_signal_is_pending(void)
 {
-    return posix_signal_deliverable(posix_self()) != 0;
+    const struct posix_thread *self = posix_self();
+    return (pending_of(self) & ~atomic_load(&self->blocked)) != 0;
 }
 
 /* @impl ATL-LLR-SIGNAL-0004~1 */
@@ -453,6 +459,9 @@ void posix_signal_set_blocked(struct posix_thread *self, uint64_t blocked)
         return;
     }
     atomic_store(&self->blocked, new);
+    if (pending_of(self) == 0) {
+        return;
+    }
     if (posix_signal_deliverable(self) != 0) {
         posix_words.pending = 1;
     }
@@ -465,9 +474,12 @@ void posix_signal_set_blocked(struct posix_thread *self, uint64_t blocked)
 
 void posix_signal_drop(struct posix_thread *self)
 {
-    posix_lock_acquire(&lock);
-    discard(&self->signals, UINT64_MAX);
-    posix_lock_release(&lock);
+    /* Who sends to a thread has found it in the table, and holds its lock until all is done. */
+    if (atomic_load(&self->signals.pending) != 0) {
+        posix_lock_acquire(&lock);
+        discard(&self->signals, UINT64_MAX);
+        posix_lock_release(&lock);
+    }
     uint64_t passed_on = atomic_load(&process_queue.pending);
     if (passed_on != 0) {
         tell_somebody(passed_on);

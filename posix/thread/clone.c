@@ -94,9 +94,7 @@ static void prepare_record(struct posix_thread *child, struct posix_thread *self
     child->restart_argument[0] =
         (request->flags & CLONE_CHILD_SETTID) != 0 ? request->child_tid : 0;
     child->signal_stack.flags = 2; /* SS_DISABLE: an alternate stack is not shared */
-    for (uint32_t i = 0; i < POSIX_THREAD_NAME_BYTES; i++) {
-        child->name[i] = self->name[i];
-    }
+    __builtin_memcpy(child->name, self->name, POSIX_THREAD_NAME_BYTES); /* inline */
     atomic_store_explicit(&child->blocked, atomic_load(&self->blocked), memory_order_relaxed);
     atomic_store(&child->scheduling, posix_scheduling_inherited(self));
     child->restart_argument[1] = posix_scheduling_level(child); /* what it starts with */

@@ -53,7 +53,7 @@ static int64_t mark_owner_died(uint64_t word, bool is_pi, bool is_pending, uint3
 void posix_robust_list_end(uint64_t list, uint32_t id)
 {
     struct robust_head head;
-    if (list == 0 || posix_copy_in(&head, list, sizeof(head)) != 0) {
+    if (posix_copy_in(&head, list, sizeof(head)) != 0) {
         return;
     }
     uint64_t pending = head.pending & ~(uint64_t)ROBUST_PI;
@@ -83,7 +83,9 @@ void posix_robust_list_end(uint64_t list, uint32_t id)
 noreturn void posix_thread_end(uint64_t status)
 {
     struct posix_thread *self = posix_self();
-    posix_robust_list_end(self->robust_list, (uint32_t)self->id);
+    if (self->robust_list != 0) {
+        posix_robust_list_end(self->robust_list, (uint32_t)self->id);
+    }
     pi_futex_end(self);
     if (self->clear_child_tid != 0 && posix_thread_count() > 1 &&
         posix_store_u32(self->clear_child_tid, 0) == 0) {

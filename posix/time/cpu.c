@@ -20,9 +20,7 @@ static uint64_t busy_ns(void)
 {
     uint64_t busy = 0;
     for (uint32_t core = 0; core < posix_info.core_count; core++) {
-        struct gate_core_counts counts = {0};
-        gate_information(GATE_INFORMATION_CORE, core, (uint64_t)(uintptr_t)&counts, sizeof(counts));
-        busy += counts.busy_ns;
+        busy += posix_core_count(core, GATE_COUNT(busy_ns));
     }
     return busy;
 }

@@ -40,11 +40,10 @@ static void count_process(struct resource_usage *usage)
 {
     uint64_t frames = 0;
     for (uint32_t core = 0; core < posix_info.core_count; core++) {
-        struct gate_core_counts counts = {0};
-        gate_information(GATE_INFORMATION_CORE, core, (uint64_t)(uintptr_t)&counts, sizeof(counts));
-        frames += counts.frames_total - counts.frames_free;
-        usage->minor_faults += (int64_t)counts.faults;
-        usage->switches_wanted += (int64_t)counts.switches;
+        frames += posix_core_count(core, GATE_COUNT(frames_total));
+        frames -= posix_core_count(core, GATE_COUNT(frames_free));
+        usage->minor_faults += (int64_t)posix_core_count(core, GATE_COUNT(faults));
+        usage->switches_wanted += (int64_t)posix_core_count(core, GATE_COUNT(switches));
     }
     usage->resident_max_kib = (int64_t)(frames * (POSIX_PAGE_BYTES / 1024));
 }

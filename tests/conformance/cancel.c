@@ -4,6 +4,8 @@
  * spins on another core, and the order of cleanup handlers. Fault injection: --break CASE.
  *
  * @verifies ATL-HLR-CONF-0003~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <semaphore.h>
 #include <stdint.h>
@@ -38,15 +40,20 @@ static void await_ready(void)
     }
 }
 
-/* Cancels a thread that has announced itself, some time after it went to block. */
-static void cancel_blocked(void *(*body)(void *))
+static void await_waiting(void)
+{
+    threads_await_waiting(1);
+}
+
+/* Cancels a thread that has announced itself, then also when it is seen to block. */
+static void cancel_blocked(void *(*body)(void *), void (*await)(void))
 {
     for (int round = 0; round < 3; round++) {
         begin();
         pthread_t thread = check_thread(body, NULL);
         await_ready();
         if (round > 0) {
-            check_sleep_ms(5); /* round 0: perhaps before it blocks */
+            await(); /* round 0: perhaps before it blocks */
         }
         CHECK_EQUAL(pthread_cancel(thread), 0);
         CHECK(check_join(thread) == PTHREAD_CANCELED);
@@ -110,12 +117,12 @@ static void *blocked_in_join(void *argument)
 
 static void in_nanosleep(void)
 {
-    cancel_blocked(blocked_in_nanosleep);
+    cancel_blocked(blocked_in_nanosleep, await_waiting);
 }
 
 static void in_condvar(void)
 {
-    cancel_blocked(blocked_in_condvar);
+    cancel_blocked(blocked_in_condvar, await_waiting);
     CHECK_EQUAL(pthread_mutex_trylock(&lock), 0);
     CHECK_EQUAL(pthread_mutex_unlock(&lock), 0);
 }
@@ -123,7 +130,7 @@ static void in_condvar(void)
 static void in_semaphore(void)
 {
     CHECK_EQUAL(sem_init(&semaphore, 0, 0), 0);
-    cancel_blocked(blocked_in_semaphore);
+    cancel_blocked(blocked_in_semaphore, await_waiting);
 }
 
 static void in_join(void)
@@ -131,7 +138,7 @@ static void in_join(void)
     begin();
     pthread_t thread = check_thread(blocked_in_join, NULL);
     await_ready();
-    check_sleep_ms(5);
+    threads_await_waiting(2);
     CHECK_EQUAL(pthread_cancel(thread), 0);
     CHECK(check_join(thread) == PTHREAD_CANCELED);
 }
@@ -143,7 +150,8 @@ static void *disabled_then_enabled(void *argument)
     CHECK_EQUAL(old, PTHREAD_CANCEL_ENABLE);
     pthread_cleanup_push(note, (void *)"a");
     announce();
-    check_sleep_ms(20); /* the request arrives here and must not act */
+    while (sem_wait(&semaphore) != 0) { /* the request arrives here and must not act */
+    }
     note((void *)"d");
     pthread_testcancel();
     CHECK_EQUAL(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL), 0);
@@ -156,9 +164,11 @@ static void *disabled_then_enabled(void *argument)
 static void disabled(void)
 {
     begin();
+    CHECK_EQUAL(sem_init(&semaphore, 0, 0), 0);
     pthread_t thread = check_thread(disabled_then_enabled, NULL);
     await_ready();
     CHECK_EQUAL(pthread_cancel(thread), 0);
+    CHECK_EQUAL(sem_post(&semaphore), 0);
     CHECK(check_join(thread) == PTHREAD_CANCELED);
     CHECK(strcmp(order, "da") == 0);
 }
@@ -180,9 +190,16 @@ static void *spin_asynchronous(void *argument)
     return argument;
 }
 
+static void await_spinning(void)
+{
+    for (unsigned long before = spins; spins == before;) {
+        sched_yield();
+    }
+}
+
 static void asynchronous(void)
 {
-    cancel_blocked(spin_asynchronous);
+    cancel_blocked(spin_asynchronous, await_spinning);
     unsigned long at = spins;
     check_sleep_ms(5);
     CHECK_EQUAL(spins, at);

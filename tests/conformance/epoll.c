@@ -4,6 +4,8 @@
  *
  * @verifies ATL-HLR-CONF-0030~1 ATL-LLR-EVENT-0001~1 ATL-LLR-EVENT-0012~1 ATL-LLR-EVENT-0020~1
  * ATL-LLR-EVENT-0021~1 ATL-LLR-EVENT-0022~1 ATL-LLR-EVENT-0023~1 ATL-LLR-EVENT-0024~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -294,7 +296,7 @@ static void nesting(void)
 static void *put_later(void *argument)
 {
     check_pin(1);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     put();
     return argument;
 }
@@ -326,14 +328,14 @@ static void waits(void)
 
 static void *add_later(void *argument)
 {
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(control(EPOLL_CTL_ADD, ends[0], EPOLLIN), 0);
     return argument;
 }
 
 static void *close_later(void *argument)
 {
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(close(ends[0]), 0);
     CHECK_EQUAL(close(set), 0);
     return argument;
@@ -367,7 +369,7 @@ static void count_signal(int signal)
 static void *signal_later(void *argument)
 {
     check_pin(1);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(pthread_kill(main_thread, SIGUSR1), 0);
     return argument;
 }
@@ -477,7 +479,6 @@ static void many_threads(void)
     CHECK_EQUAL(close(set), 0);
 }
 
-/* Several sets wait exclusively for one file: one write wakes one of them at least, and not all. */
 static _Atomic int exclusive_woken;
 
 static void *wait_exclusively(void *argument)
@@ -485,29 +486,39 @@ static void *wait_exclusively(void *argument)
     struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE};
     int own = epoll_create1(0);
     CHECK_EQUAL(epoll_ctl(own, EPOLL_CTL_ADD, ends[0], &event), 0);
-    int count = epoll_wait(own, &event, 1, 400);
-    CHECK(count == 0 || count == 1);
-    atomic_fetch_add(&exclusive_woken, count);
+    CHECK_EQUAL(epoll_wait(own, &event, 1, -1), 1);
+    atomic_fetch_add(&exclusive_woken, 1);
     CHECK_EQUAL(close(own), 0);
     return argument;
 }
 
+/* Puts a byte, and waits until so many threads have returned. */
+static void put_for(int count)
+{
+    put();
+    while (atomic_load(&exclusive_woken) < count) {
+        sched_yield();
+    }
+}
+
+/* Several sets wait exclusively for one file: one write wakes one of them at least, and not all. */
 static void exclusive(void)
 {
     pthread_t threads[4];
-    char byte;
     open_all();
     for (int i = 0; i < 4; i++) {
         threads[i] = check_thread(wait_exclusively, NULL);
     }
-    check_sleep_ms(150);
-    put();
-    check_sleep_ms(50);
-    CHECK_EQUAL(read(ends[0], &byte, 1), 1); /* who looks only now finds nothing */
+    threads_await_waiting(4);
+    put_for(1);
+    check_sleep_ms(10); /* for those that would be woken in vain */
+    CHECK(exclusive_woken < 4);
+    for (int i = 2; i <= 4; i++) {
+        put_for(i);
+    }
     for (int i = 0; i < 4; i++) {
         check_join(threads[i]);
     }
-    CHECK(exclusive_woken >= 1 && exclusive_woken < 4);
     close_all();
 }
 

@@ -2,6 +2,8 @@
 /* eventfd: counter and semaphore, limits, blocking on both sides, many threads.
  *
  * @verifies ATL-HLR-CONF-0030~1 ATL-LLR-EVENT-0006~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -124,7 +126,7 @@ static void blocked_write(void)
     event = eventfd(0, 0);
     give(LARGEST - 1);
     pthread_t thread = check_thread(give_three, NULL);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(take(), LARGEST - 1);
     check_join(thread);
     CHECK_EQUAL(take(), 3);

@@ -3,6 +3,8 @@
  * go, what the node looks like. Fault injection: --break CASE.
  *
  * @verifies ATL-HLR-CONF-0161~1 ATL-LLR-EVENT-0060~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -56,7 +58,7 @@ static void opening_waits(void)
         CHECK_EQUAL(sem_init(&ready, 0, 0), 0);
         pthread_t other = check_thread(open_other, (void *)(intptr_t)flags[first]);
         CHECK_EQUAL(sem_wait(&ready), 0);
-        check_sleep_ms(5);
+        threads_await_waiting(1);
         CHECK_EQUAL(opened, 0);
         int mine = open_now(flags[1 - first]);
         int theirs = (int)(intptr_t)check_join(other);

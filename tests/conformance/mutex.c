@@ -3,6 +3,8 @@
  * timedlock, and robust mutexes whose owner died. Fault injection: --break CASE.
  *
  * @verifies ATL-HLR-CONF-0002~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <stdint.h>
 
@@ -147,7 +149,7 @@ static void *die_while_waited_for(void *argument)
     check_pin(1);
     CHECK_EQUAL(pthread_mutex_lock(argument), 0);
     pthread_barrier_wait(&owner_ready);
-    check_sleep_ms(20); /* the other thread blocks in the meantime */
+    threads_await_waiting(1);
     return NULL;
 }
 

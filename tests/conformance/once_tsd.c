@@ -4,6 +4,8 @@
  * Fault injection: --break CASE.
  *
  * @verifies ATL-HLR-CONF-0001~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <limits.h>
 #include <stdint.h>
@@ -18,7 +20,7 @@ static unsigned long destroyed, destroyed_sum, again;
 
 static void initialize(void)
 {
-    check_sleep_ms(5); /* the others arrive while it runs */
+    threads_await_waiting(THREADS); /* the others, and who joins them */
     __atomic_add_fetch(&initialized, 1, __ATOMIC_RELEASE);
 }
 

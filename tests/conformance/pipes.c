@@ -5,6 +5,8 @@
  *
  * @verifies ATL-HLR-CONF-0030~1 ATL-LLR-EVENT-0002~1 ATL-LLR-EVENT-0003~1 ATL-LLR-EVENT-0004~1
  * ATL-LLR-EVENT-0005~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -111,9 +113,11 @@ static void interrupt_read(int flags, long result)
     CHECK_EQUAL(pipe(ends), 0);
     install(SIGUSR1, flags);
     pthread_t thread = check_thread(read_byte, NULL);
-    check_sleep_ms(30);
+    threads_await_waiting(1);
     CHECK_EQUAL(pthread_kill(thread, SIGUSR1), 0);
-    check_sleep_ms(30);
+    while (handled == 0) {
+        sched_yield();
+    }
     CHECK_EQUAL(handled, 1);
     CHECK_EQUAL(write(ends[1], "x", 1), 1);
     check_join(thread);
@@ -133,7 +137,7 @@ static void cancelled_read(void)
     CHECK_EQUAL(pipe(ends), 0);
     for (int i = 0; i < 5; i++) {
         pthread_t thread = check_thread(read_byte, NULL);
-        check_sleep_ms(i * 5);
+        threads_await_waiting(i % 2); /* or perhaps before it waits */
         CHECK_EQUAL(pthread_cancel(thread), 0);
         CHECK(check_join(thread) == PTHREAD_CANCELED);
     }
@@ -248,6 +252,61 @@ static void faults(void)
     CHECK_EQUAL(write(ends[1], text, 0), 0);
     CHECK_EQUAL(munmap(page, PAGE), 0);
     close_both();
+}
+
+/* A page of a file comes when the first byte moves into it, or out of it. */
+static void pages_of_a_file(void)
+{
+    int file = memfd_create("pages", 0);
+    char text[8];
+    CHECK(file >= 0);
+    CHECK_EQUAL(ftruncate(file, 2 * PAGE), 0);
+    char *pages = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    CHECK(pages != MAP_FAILED);
+    CHECK_EQUAL(pipe2(ends, O_NONBLOCK), 0);
+    CHECK_EQUAL(write(ends[1], "12345678", 8), 8);
+    CHECK_EQUAL(read(ends[0], pages, 4), 4);
+    CHECK(memcmp(pages, "1234", 4) == 0);
+    CHECK_ERRNO(read(ends[0], pages + 2 * PAGE, 4), EFAULT); /* behind the end */
+    CHECK_EQUAL(write(ends[1], pages + PAGE, 4), 4);
+    CHECK_EQUAL(read(ends[0], text, 8), 8);
+    CHECK(memcmp(text, "5678\0\0\0\0", 8) == 0);
+    CHECK_EQUAL(munmap(pages, 3 * PAGE), 0);
+    CHECK_EQUAL(close(file), 0);
+    close_both();
+}
+
+#define FAR_PAGES 64
+
+/* Downwards, with a page between: no page brings the next. */
+static void *read_into_pages(void *pages)
+{
+    check_pin(1);
+    for (int page = FAR_PAGES - 2; page >= 0; page -= 2) {
+        CHECK_EQUAL(read(ends[0], (char *)pages + page * PAGE, 4), 4);
+    }
+    return pages;
+}
+
+/* Each page comes from the core that owns the memory, which writes meanwhile. */
+static void pages_of_another_core(void)
+{
+    check_pin(0);
+    char *pages =
+        mmap(NULL, FAR_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(pages != MAP_FAILED);
+    CHECK_EQUAL(pipe(ends), 0);
+    pthread_t thread = check_thread(read_into_pages, pages);
+    for (int page = 0; page < FAR_PAGES; page += 2) {
+        CHECK_EQUAL(write(ends[1], "abcd", 4), 4);
+    }
+    check_join(thread);
+    for (int page = 0; page < FAR_PAGES; page += 2) {
+        CHECK(memcmp(pages + page * PAGE, "abcd", 4) == 0);
+    }
+    CHECK_EQUAL(munmap(pages, FAR_PAGES * PAGE), 0);
+    close_both();
+    check_unpin();
 }
 
 /* Each writer's records have one length and are full of its number. */
@@ -376,7 +435,7 @@ static void blocked_write(void)
     install(SIGPIPE, 0);
     CHECK_EQUAL(pipe(ends), 0);
     pthread_t thread = check_thread(fill_blocking, NULL);
-    check_sleep_ms(30);
+    threads_await_waiting(1);
     CHECK_EQUAL(close(ends[0]), 0);
     check_join(thread);
     CHECK_EQUAL(read_result, PIPE_BYTES); /* what was written before counts, and the signal comes */
@@ -385,7 +444,7 @@ static void blocked_write(void)
     install(SIGUSR1, 0);
     CHECK_EQUAL(pipe(ends), 0);
     thread = check_thread(fill_blocking, NULL);
-    check_sleep_ms(30);
+    threads_await_waiting(1);
     CHECK_EQUAL(pthread_kill(thread, SIGUSR1), 0);
     check_join(thread);
     CHECK_EQUAL(read_result, PIPE_BYTES);
@@ -397,7 +456,7 @@ static void closed_while_waiting(void)
 {
     CHECK_EQUAL(pipe(ends), 0);
     pthread_t thread = check_thread(read_byte, NULL);
-    check_sleep_ms(30);
+    threads_await_waiting(1);
     CHECK_EQUAL(close(ends[0]), 0);
     CHECK_EQUAL(write(ends[1], "x", 1), 1); /* not EPIPE */
     check_join(thread);
@@ -445,6 +504,8 @@ int main(int argc, char **argv)
         {"capacity", capacity},
         {"resize", resize},
         {"faults", faults},
+        {"pages_of_a_file", pages_of_a_file},
+        {"pages_of_another_core", pages_of_another_core},
         {"between_cores", between_cores},
         {"atomic_writes", atomic_writes},
         {"many_to_many", many_to_many},

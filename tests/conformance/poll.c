@@ -4,6 +4,8 @@
  *
  * @verifies ATL-HLR-CONF-0030~1 ATL-LLR-EVENT-0001~1 ATL-LLR-EVENT-0007~1 ATL-LLR-EVENT-0008~1
  * ATL-LLR-EVENT-0009~1 ATL-LLR-EVENT-0010~1 ATL-LLR-EVENT-0012~1 ATL-LLR-POSIX-1030~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -147,7 +149,7 @@ static void timeouts(void)
 static void *write_later(void *argument)
 {
     check_pin(1);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(write(*(int *)argument, "x", 1), 1);
     return NULL;
 }
@@ -155,7 +157,7 @@ static void *write_later(void *argument)
 static void *close_later(void *argument)
 {
     check_pin(1);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(close(*(int *)argument), 0);
     return NULL;
 }
@@ -203,10 +205,10 @@ static pthread_t main_thread;
 static void *signal_later(void *argument)
 {
     check_pin(1);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(pthread_kill(main_thread, SIGUSR1), 0);
     if (argument != NULL) {
-        check_sleep_ms(20);
+        threads_await_waiting(1);
         CHECK_EQUAL(write(*(int *)argument, "x", 1), 1);
     }
     return NULL;

@@ -2,7 +2,9 @@
 /* The files in which a program reads about itself and its machine: /proc, /sys, /dev. What they say
  * must agree with the calls that say the same. Fault injection: --break CASE.
  *
- * @verifies ATL-HLR-CONF-0015~1 ATL-LLR-FILE-0040~1 */
+ * @verifies ATL-HLR-CONF-0015~1 ATL-LLR-FILE-0040~1 ATL-LLR-FILE-1350~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -110,6 +112,7 @@ static void memory_map(void)
 
 static pthread_barrier_t barrier;
 static int thread_id;
+static _Atomic int may_end;
 
 static void *named_thread(void *argument)
 {
@@ -123,6 +126,8 @@ static void *named_thread(void *argument)
     CHECK(strcmp(link, expected) == 0);
     pthread_barrier_wait(&barrier);
     pthread_barrier_wait(&barrier);
+    while (!may_end) {
+    }
     return NULL;
 }
 
@@ -174,7 +179,15 @@ static void threads(void)
     snprintf(text, sizeof(text), "\nPid:\t%d\n", thread_id);
     CHECK(has(path, text));
     int held = open(path, O_RDONLY);
+    threads_await_waiting(1);
+    CHECK(has(path, "\nState:\tS (sleeping)\n"));
     pthread_barrier_wait(&barrier);
+    while (threads_state(thread_id) != 'R') { /* it has not seen yet that it may go on */
+        sched_yield();
+    }
+    CHECK(has(path, "\nState:\tR (running)\n"));
+    CHECK_EQUAL(threads_state(getpid()), 'R');
+    may_end = 1;
     check_join(thread);
     while (access(path, F_OK) == 0) { /* gone soon after it ended */
         sched_yield();

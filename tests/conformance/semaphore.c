@@ -3,6 +3,8 @@
  * threads that hand one token round. Fault injection: --break CASE.
  *
  * @verifies ATL-HLR-CONF-0002~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <limits.h>
 #include <semaphore.h>
@@ -35,7 +37,7 @@ static void counting(void)
 static void *post_later(void *argument)
 {
     check_pin(1);
-    check_sleep_ms(10);
+    threads_await_waiting(1);
     CHECK_EQUAL(sem_post(argument), 0);
     return NULL;
 }

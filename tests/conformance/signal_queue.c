@@ -5,6 +5,8 @@
  *
  * @verifies ATL-HLR-CONF-0019~1 @robust
  *   ATL-LLR-SIGNAL-0001~1 ATL-LLR-SIGNAL-0002~1 ATL-LLR-SIGNAL-0005~1 ATL-LLR-SIGNAL-0045~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <semaphore.h>
 #include <signal.h>
@@ -148,7 +150,7 @@ static void waits_in_a_thread(void)
     int got = 0;
     mask(SIG_BLOCK, SIGURG, SIGURG);
     pthread_t thread = check_thread(wait_for_urgent, &got);
-    check_sleep_ms(2);
+    threads_await_waiting(1);
     CHECK_EQUAL(kill(getpid(), SIGURG), 0);
     check_join(thread);
     CHECK_EQUAL(got, SIGURG);

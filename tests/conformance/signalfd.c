@@ -2,6 +2,8 @@
 /* signalfd: signals of the process and of one thread, queued values, waiting, epoll, changed sets.
  *
  * @verifies ATL-HLR-CONF-0030~1 ATL-LLR-EVENT-0032~1 ATL-LLR-EVENT-0033~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -101,7 +103,7 @@ static pthread_t main_thread;
 static void *send_later(void *argument)
 {
     check_pin(1);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     if (argument != NULL) {
         CHECK_EQUAL(kill(getpid(), SIGUSR1), 0);
     } else {

@@ -5,6 +5,8 @@
  *
  * @verifies ATL-HLR-CONF-0006~1
  *   ATL-LLR-GATE-0010~1 ATL-HLR-GATE-0003~1 */
+#include "../waiting.h"
+
 #include "fault.h"
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -225,7 +227,7 @@ static void repair_and_continue(void)
     CHECK_EQUAL(munmap(repaired_page, 4096), 0);
 }
 
-static volatile int stop;
+static volatile int stop, has_ended;
 static volatile long worker_thread;
 
 static void *spin(void *argument)
@@ -245,6 +247,7 @@ static void *sleep_until_stopped(void *argument)
     while (!stop) {
         CHECK_ERRNO(nanosleep(&hour, NULL), EINTR);
     }
+    has_ended = 1;
     return argument;
 }
 
@@ -279,11 +282,10 @@ static void to_running_thread(void)
 static void *nudge(void *argument)
 {
     pthread_t thread = *(pthread_t *)argument;
-    while (!stop) {
+    while (!has_ended) {
         pthread_kill(thread, SIGUSR1);
         check_sleep_ms(2);
     }
-    pthread_kill(thread, SIGUSR1);
     return NULL;
 }
 
@@ -322,15 +324,12 @@ static void interrupt_wait(int flags, long result, long error)
     worker_thread = 0;
     futex_word = 0;
     pthread_t thread = check_thread(wait_on_futex, NULL);
-    while (worker_thread == 0) {
-        sched_yield();
-    }
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(pthread_kill(thread, SIGUSR1), 0);
     while (handled == 0) {
         sched_yield();
     }
-    check_sleep_ms(20);
+    threads_await_waiting(result >= 0); /* again */
     CHECK_EQUAL(syscall(SYS_futex, &futex_word, 129 /* WAKE | PRIVATE */, 1), result < 0 ? 0 : 1);
     check_join(thread);
     CHECK_EQUAL(wait_result, result);
@@ -359,9 +358,7 @@ static void remaining_sleep(void)
     install(SIGUSR1, count, SA_RESTART); /* nanosleep never restarts after a handler */
     worker_thread = 0;
     pthread_t thread = check_thread(long_sleep, NULL);
-    while (worker_thread == 0) {
-        sched_yield();
-    }
+    threads_await_waiting(1);
     check_sleep_ms(50);
     CHECK_EQUAL(pthread_kill(thread, SIGUSR1), 0);
     check_join(thread);

@@ -5,6 +5,8 @@
  * @verifies ATL-HLR-CONF-0700~1 ATL-LLR-NET-0800~1 ATL-LLR-NET-0801~1 ATL-LLR-NET-0802~1
  * @verifies ATL-LLR-NET-0803~1 ATL-LLR-NET-0804~1 ATL-LLR-NET-0805~1
  * @verifies ATL-LLR-NET-0806~1 ATL-LLR-NET-0807~1 */
+#include "../waiting.h"
+
 #include "sockets.h"
 
 #include <sys/epoll.h>
@@ -176,12 +178,9 @@ static void unread_datagrams(void)
     CHECK_EQUAL(close(pair[1]), 0);
 }
 
-static _Atomic int is_about_to_send;
-
 static void *send_blocked(void *argument)
 {
     check_pin(1);
-    is_about_to_send = 1;
     call_result = send(made[0], "late", 4, 0);
     call_error = errno;
     return argument;
@@ -194,12 +193,8 @@ static void peer_changes_meanwhile(void)
     make_sockets();
     CHECK_EQUAL(turn_to(0, 1), 0);
     fill(made[0]);
-    is_about_to_send = 0;
     pthread_t thread = check_thread(send_blocked, NULL);
-    while (!is_about_to_send) {
-        sched_yield();
-    }
-    check_sleep_ms(30);
+    threads_await_waiting(1);
     CHECK_EQUAL(turn_to(0, 2), 0);
     CHECK_EQUAL(close(made[1]), 0);
     check_join(thread);
@@ -346,7 +341,9 @@ static void *outlive_first(void *argument)
 {
     make_pair(SOCK_DGRAM);
     CHECK_EQUAL(pthread_join(first_thread, NULL), 0);
-    check_sleep_ms(30); /* so that it is gone, not only going */
+    while (threads_state(getpid()) != 'Z' && threads_state(getpid()) != 0) {
+        sched_yield(); /* it is going, not gone */
+    }
     send_credentials(pair[0]);
     close_pair();
     printf("ok process_outlives_thread\nall ok\n");

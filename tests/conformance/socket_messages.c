@@ -7,6 +7,8 @@
  * @verifies ATL-LLR-NET-0710~1 ATL-LLR-NET-0713~1 ATL-LLR-NET-0714~1
  * @verifies ATL-LLR-NET-0711~1 @robust
  * @verifies ATL-LLR-NET-0720~1 ATL-LLR-NET-0721~1 */
+#include "../waiting.h"
+
 #include "sockets.h"
 
 #include <sys/ioctl.h>
@@ -151,7 +153,7 @@ static void full_queue(void)
     CHECK(count > 5);
     CHECK_EQUAL(events_of(sender), 0);
     pthread_t thread = check_thread(send_blocked, &sender);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(read(receiver, buffer, 8), 4);
     check_join(thread);
     CHECK_EQUAL(call_result, 4);
@@ -164,7 +166,7 @@ static void full_queue(void)
     while (send(sender, "fill", 4, MSG_DONTWAIT) == 4) {
     }
     thread = check_thread(send_blocked, &sender);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(close(receiver), 0);
     check_join(thread);
     CHECK(call_result == -1 && call_error == ECONNREFUSED);

@@ -4,6 +4,8 @@
  *
  * @verifies ATL-HLR-CONF-0700~1 ATL-LLR-NET-0702~1 ATL-LLR-NET-0705~1 ATL-LLR-NET-0717~1
  * @verifies ATL-LLR-NET-0722~1 */
+#include "../waiting.h"
+
 #include "sockets.h"
 
 #include <dirent.h>
@@ -279,13 +281,13 @@ static void backlog(void)
     CHECK_EQUAL(setsockopt(clients[2], SOL_SOCKET, SO_SNDTIMEO, &time, sizeof(time)), 0);
     CHECK_ERRNO(connect_it(clients[2]), EAGAIN);
     pthread_t thread = check_thread(connect_blocked, NULL);
-    check_sleep_ms(30);
+    threads_await_waiting(1);
     int server = accept(listener, NULL, NULL);
     CHECK(server >= 0);
     check_join(thread);
     CHECK_EQUAL(call_result, 0);
     thread = check_thread(connect_blocked, NULL);
-    check_sleep_ms(30);
+    threads_await_waiting(1);
     CHECK_EQUAL(close(listener), 0); /* resets who was not accepted, refuses who waits */
     check_join(thread);
     CHECK(call_result == -1 && call_error == ECONNREFUSED);
@@ -312,7 +314,7 @@ static void accept_waits(void)
     name_abstract("waits");
     int listener = listener_at(SOCK_STREAM, 4);
     pthread_t thread = check_thread(accept_blocked, &listener);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     int client = socket(AF_UNIX, SOCK_STREAM, 0);
     CHECK_EQUAL(connect_it(client), 0);
     check_join(thread);
@@ -321,18 +323,18 @@ static void accept_waits(void)
     CHECK_EQUAL(close(client), 0);
     for (int i = 0; i < 3; i++) {
         thread = check_thread(accept_blocked, &listener);
-        check_sleep_ms(5 * i);
+        threads_await_waiting(i % 2); /* or perhaps before it waits */
         CHECK_EQUAL(pthread_cancel(thread), 0);
         CHECK(check_join(thread) == PTHREAD_CANCELED);
     }
     install(SIGUSR1, 0);
     thread = check_thread(accept_blocked, &listener);
-    check_sleep_ms(30);
+    threads_await_waiting(1);
     CHECK_EQUAL(pthread_kill(thread, SIGUSR1), 0);
     check_join(thread);
     CHECK(call_result == -1 && call_error == EINTR && handled == 1);
     thread = check_thread(accept_blocked, &listener);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(shutdown(listener, SHUT_RD), 0);
     check_join(thread);
     CHECK(call_result == -1 && call_error == EINVAL);

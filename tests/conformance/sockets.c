@@ -6,6 +6,8 @@
  * @verifies ATL-HLR-CONF-0700~1 ATL-LLR-NET-0700~1 ATL-LLR-NET-0701~1 ATL-LLR-NET-0703~1
  * @verifies ATL-LLR-NET-0704~1 ATL-LLR-NET-0709~1 ATL-LLR-NET-0712~1 ATL-LLR-NET-0715~1
  * @verifies ATL-LLR-NET-0716~1 ATL-LLR-NET-0717~1 ATL-LLR-NET-0718~1 ATL-LLR-NET-0719~1 */
+#include "../waiting.h"
+
 #include "sockets.h"
 
 #include <dirent.h>
@@ -80,9 +82,12 @@ static void stream_bytes(void)
 
 static void *send_rest(void *argument)
 {
-    check_sleep_ms(10);
+    threads_await_waiting(1);
     CHECK_EQUAL(write(pair[0], "45678", 5), 5);
-    check_sleep_ms(10);
+    for (int left = 1; left != 0; sched_yield()) {
+        CHECK_EQUAL(ioctl(pair[1], FIONREAD, &left), 0);
+    }
+    threads_await_waiting(1); /* again */
     CHECK_EQUAL(write(pair[0], "9", 1), 1);
     return argument;
 }
@@ -376,9 +381,11 @@ static void interrupt_read(int flags, long result, const struct timeval *timeout
     }
     install(SIGUSR1, flags);
     pthread_t thread = check_thread(read_byte, NULL);
-    check_sleep_ms(30);
+    threads_await_waiting(1);
     CHECK_EQUAL(pthread_kill(thread, SIGUSR1), 0);
-    check_sleep_ms(30);
+    while (handled == 0) {
+        sched_yield();
+    }
     CHECK_EQUAL(handled, 1);
     CHECK_EQUAL(write(pair[1], "x", 1), 1);
     check_join(thread);
@@ -408,14 +415,14 @@ static void cancelled_calls(void)
     make_pair(SOCK_STREAM);
     for (int i = 0; i < 5; i++) {
         pthread_t thread = check_thread(read_byte, NULL);
-        check_sleep_ms(i * 5);
+        threads_await_waiting(i % 2); /* or perhaps before it waits */
         CHECK_EQUAL(pthread_cancel(thread), 0);
         CHECK(check_join(thread) == PTHREAD_CANCELED);
     }
     (void)fill(pair[0], 60000);
     for (int i = 0; i < 5; i++) {
         pthread_t thread = check_thread(write_byte, NULL);
-        check_sleep_ms(i * 5);
+        threads_await_waiting(i % 2);
         CHECK_EQUAL(pthread_cancel(thread), 0);
         CHECK(check_join(thread) == PTHREAD_CANCELED);
     }
@@ -427,7 +434,7 @@ static void close_wakes(void)
 {
     make_pair(SOCK_STREAM);
     pthread_t thread = check_thread(read_byte, NULL);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(close(pair[1]), 0);
     check_join(thread);
     CHECK_EQUAL(call_result, 0);
@@ -436,14 +443,14 @@ static void close_wakes(void)
     install(SIGPIPE, 0);
     (void)fill(pair[0], 60000);
     thread = check_thread(write_byte, NULL);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(shutdown(pair[1], SHUT_RD), 0);
     check_join(thread);
     CHECK(call_result == -1 && call_error == EPIPE && handled == 0); /* no signal while it waits */
     close_pair();
     make_pair(SOCK_STREAM);
     thread = check_thread(read_byte, NULL);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(shutdown(pair[0], SHUT_RD), 0);
     check_join(thread);
     CHECK_EQUAL(call_result, 0);
@@ -496,7 +503,7 @@ static void poll_events(void)
 
 static void *write_later(void *argument)
 {
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(write(pair[1], "x", 1), 1);
     return argument;
 }
@@ -568,10 +575,17 @@ static int woken;
 static void *wait_exclusively(void *epoll)
 {
     struct epoll_event event;
-    if (epoll_wait(*(int *)epoll, &event, 1, 300) == 1) {
-        __atomic_fetch_add(&woken, 1, __ATOMIC_RELAXED);
-    }
+    CHECK_EQUAL(epoll_wait(*(int *)epoll, &event, 1, -1), 1);
+    __atomic_fetch_add(&woken, 1, __ATOMIC_RELAXED);
     return NULL;
+}
+
+/* Until so many threads have returned. */
+static void await_woken(int count)
+{
+    while (__atomic_load_n(&woken, __ATOMIC_RELAXED) < count) {
+        sched_yield();
+    }
 }
 
 /* Each of several instances has the socket exclusively: one message wakes not all of them. */
@@ -587,13 +601,19 @@ static void epoll_exclusive(void)
         CHECK_EQUAL(epoll_ctl(instances[i], EPOLL_CTL_ADD, pair[0], &event), 0);
         threads[i] = check_thread(wait_exclusively, &instances[i]);
     }
-    check_sleep_ms(50);
+    threads_await_waiting(3);
     CHECK_EQUAL(write(pair[1], "x", 1), 1);
+    await_woken(1);
+    check_sleep_ms(10); /* for those that would be woken in vain */
+    CHECK(__atomic_load_n(&woken, __ATOMIC_RELAXED) < 3);
+    for (int i = 2; i <= 3; i++) {
+        CHECK_EQUAL(write(pair[1], "x", 1), 1);
+        await_woken(i);
+    }
     for (int i = 0; i < 3; i++) {
         check_join(threads[i]);
         CHECK_EQUAL(close(instances[i]), 0);
     }
-    CHECK(woken >= 1 && woken < 3);
     close_pair();
 }
 

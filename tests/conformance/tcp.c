@@ -5,6 +5,8 @@
  * @verifies ATL-HLR-CONF-0900~1 ATL-LLR-POSIX-0901~1 ATL-LLR-POSIX-0902~1 ATL-LLR-POSIX-0903~1
  * ATL-LLR-POSIX-0904~1 ATL-LLR-POSIX-0905~1 ATL-LLR-POSIX-0906~1 ATL-LLR-POSIX-0908~1
  * ATL-LLR-NET-0832~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -111,6 +113,9 @@ static void names_and_errors(void)
     address = local(port_of(one));
     CHECK(ntohs(address.sin_port) >= 1024);
     CHECK_ERRNO(bind(two, (struct sockaddr *)&address, sizeof(address)), EADDRINUSE);
+    far.sin_port = htons(9); /* no way at all, or none from the loopback */
+    CHECK_EQUAL(connect(one, (struct sockaddr *)&far, sizeof(far)), -1);
+    CHECK(errno == ENETUNREACH || errno == EINVAL);
     CHECK_ERRNO(recv(one, &bytes, 1, 0), ENOTCONN);
     CHECK_ERRNO(send(one, "x", 1, MSG_NOSIGNAL), EPIPE);
     CHECK_ERRNO(socketpair(AF_INET, SOCK_STREAM, 0, (int[2]){0, 0}), EOPNOTSUPP);
@@ -410,7 +415,7 @@ static void interrupted(void)
 
 static void *stop_listening(void *argument)
 {
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     CHECK_EQUAL(shutdown(*(int *)argument, SHUT_RD), 0);
     return NULL;
 }

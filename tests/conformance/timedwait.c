@@ -5,6 +5,8 @@
  *
  * @verifies ATL-HLR-CONF-0002~1
  *   ATL-LLR-GATE-0024~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -87,7 +89,7 @@ static void bit_sets(void)
 {
     word = 0;
     pthread_t one = check_thread(wait_bits, (void *)1), two = check_thread(wait_bits, (void *)2);
-    check_sleep_ms(20);
+    threads_await_waiting(2);
     CHECK_EQUAL(futex(&word, FUTEX_WAKE_BITSET, 10, NULL, NULL, 4), 0);
     wake_all(&word, 2, 1);
     CHECK_EQUAL((long)check_join(two), 0);

@@ -3,6 +3,8 @@
  * waited for.
  *
  * @verifies ATL-HLR-CONF-0030~1 ATL-LLR-EVENT-0030~1 ATL-LLR-EVENT-0031~1 */
+#include "../waiting.h"
+
 #include "check.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -170,7 +172,7 @@ static void polled(void)
 static void *set_later(void *argument)
 {
     check_pin(1);
-    check_sleep_ms(20);
+    threads_await_waiting(1);
     set(1 * MS, 0, 0);
     return argument;
 }

@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import re
+import socket
 import subprocess
 import tempfile
 import threading
@@ -32,6 +33,10 @@ class Session:
         self.program = program
         self.begun = threading.Event()  # it has said something
         self.line = pathlib.Path(folder) / "gdb"
+        # Listens before QEMU has it: who connects from now on waits for QEMU, however late that is.
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self.line))
+        self._listener.listen(1)
         image = guest.pack(program, *map(str, arguments), variant="debug", debug=True, debug_wait=wait,
                            seed=seed, monitor=monitor, console=console)
         self._result = None
@@ -39,19 +44,16 @@ class Session:
         self.is_judged = False  # the test has asked how it ended
         self._thread = threading.Thread(target=self._boot, args=(image,))
         self._thread.start()
-        deadline = time.monotonic() + guest.timeout_s
-        while not self.line.exists():
-            if time.monotonic() > deadline or not self._thread.is_alive():
-                raise TestFailure("QEMU made no socket", str(self._error))
-            time.sleep(0.02)
 
     def _boot(self, image):
         try:
-            line = debug_line(f"path={self.line}", self._options["console"])
-            self._result = self._guest.boot(image, qemu=line + self._qemu,
+            line = debug_line(f"fd={self._listener.fileno()}", self._options["console"])
+            self._result = self._guest.boot(image, qemu=line + self._qemu, descriptors=(self._listener.fileno(),),
                                             **{"on_output": lambda _: self.begun.set(), **self._options})
         except TestFailure as error:
             self._error = error
+        finally:
+            self._listener.close()  # who waits there is refused now
 
     def gdb(self, *commands, libraries=False, seconds=GDB_SECONDS, target="remote"):
         """Runs GDB with commands after `target remote`, or extended-remote; what it printed."""

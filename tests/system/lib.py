@@ -136,7 +136,7 @@ class Guest:
         static = [] if "-static-pie" in flags else ["-static"]  # gcc 12 does not take both
         command = [COMPILERS[libc, path.suffix], standard, "-O2", *static, "-pthread",
                    *(flag for flag in flags if flag not in libraries), str(path), *libraries]
-        headers = sorted(h for f in (path.parent, path.parent.parent) for h in f.glob("*.h"))
+        headers = sorted(h for f in {path.parent, path.parent.parent, ROOT / "tests"} for h in f.glob("*.h"))
         texts = [path.read_bytes(), *(h.read_bytes() for h in headers)]
         key = hashlib.sha256(repr((command, texts)).encode()).hexdigest()[:12]
         target = build_directory() / "programs" / f"{path.stem}-{libc}-{key}" / path.stem
@@ -146,6 +146,8 @@ class Guest:
                 aside = target.with_suffix(".new")
                 compile_program([*command, "-o", str(aside)])
                 os.replace(aside, target)
+            elif target.stat().st_mtime < path.stat().st_mtime:
+                os.utime(target)  # another checkout of the same text: GDB would warn of it
         return target
 
     def pack(self, program, *arguments, framed=True, environment=None, variant="image", neighbour=None,
@@ -169,13 +171,13 @@ class Guest:
                          neighbour=neighbour)
 
     def boot(self, image, stdin=b"", memory=128, qemu=(), timeout_s=None, emulator=QEMU,
-             on_output=None, console="serial", on_kernel_error=None, neighbour=None, on_error=None):
+             on_output=None, console="serial", on_kernel_error=None, neighbour=None, on_error=None, descriptors=()):
         """Boots the bytes of an image; a run that does not end in time fails the test. qemu: further
-        arguments for QEMU; emulator: another one than the machine's; on_output, on_error and on_kernel_error
+        arguments for QEMU; descriptors: what these name by number; emulator: another one than the machine's; on_output, on_error and on_kernel_error
         get each piece of standard output, of standard error and of the kernel's errors as it comes."""
         limit = timeout_s or self.timeout_s
         options = MachineOptions(self.cores, memory, self.machine, tuple(qemu), limit, emulator,
-                                 console, neighbour)
+                                 console, neighbour, descriptors=tuple(descriptors))
         streams = {s: bytearray() for s in (STREAM_OUTPUT, STREAM_ERROR, STREAM_LOG,
                                             STREAM_KERNEL_ERROR, STREAM_TRACE)}
         with tempfile.NamedTemporaryFile(prefix="atoll-test-") as file:

@@ -31,7 +31,8 @@ class Memory(Monitor):
         with open(os.path.join(folder, "memory"), "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), 0)
 
-    def rings(self, name, queue):
-        """Where the rings of a queue of the first device of that name lie in memory."""
-        path = next(d["path"] for d in self.execute("x-query-virtio") if d["name"] == name)
+    def rings(self, name, queue, number=0):
+        """Where the rings of a queue of the device of that name and number, in the order of QEMU's arguments, lie in
+        memory."""
+        path = sorted(d["path"] for d in self.execute("x-query-virtio") if d["name"] == name)[number]
         return self.execute("x-query-virtio-queue-status", path=path, queue=queue)

@@ -11,7 +11,7 @@ import lib
 import real
 from atoll.address import ip_setting
 from atoll.namespace import add_tap, private_network
-from atoll.net import net_arguments
+from atoll.net import net_arguments, net_settings
 
 CLIENT_SECONDS_MAX = 60
 CTRL_C = b"\x03"  # the terminal shows it as ^C
@@ -96,14 +96,16 @@ def serve(guest, server, clients):
         return _serve(guest, server, clients, "tap=guest", ip=addresses)
 
 
-def serve_forwarded(guest, server, clients, port, qemu=()):
+def serve_forwarded(guest, server, clients, port, qemu=(), before=(), change=tuple):
     """The same through QEMU's user network: clients(here) with the port of this machine that is the server's port. qemu:
-    more arguments of the machine."""
+    more arguments of the machine; before: settings of devices before that one; change(arguments of the devices): what they are
+    instead."""
     here = free_port()
-    return _serve(guest, server, lambda: clients(here), f"user,forward={here}:{port}", qemu)
+    return _serve(guest, server, lambda: clients(here), net_settings([*before, f"user,forward={here}:{port}"]), qemu,
+                  change)
 
 
-def _serve(guest, server, clients, net, qemu=(), **settings):
+def _serve(guest, server, clients, net, qemu=(), change=tuple, **settings):
     wrong = []
 
     def run_clients():
@@ -120,5 +122,5 @@ def _serve(guest, server, clients, net, qemu=(), **settings):
     threading.Thread(target=run_clients, daemon=True).start()
     result = guest.boot(image, memory=server.memory, on_output=server.console.add,
                         on_error=server.console.add, stdin=server.keys.get,
-                        qemu=(*net_arguments(net, None, guest.machine), *qemu))
+                        qemu=(*change(net_arguments(net, None, guest.machine)), *qemu))
     return result.expect_that(not wrong, f"the clients are content: {wrong}")

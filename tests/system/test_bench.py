@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """./atoll bench asks real servers: each of them once, with little load; nothing is said of the figures. What is said to
 repeat does, and a commit that makes something slower is told."""
-# @verifies ATL-LLR-TOOL-1020~1 ATL-LLR-TOOL-0971~2 ATL-LLR-TOOL-1022~1
+# @verifies ATL-LLR-TOOL-1020~1 ATL-LLR-TOOL-0971~2 ATL-LLR-TOOL-1022~2
 import dataclasses
 import os
 import pathlib

@@ -185,11 +185,14 @@ def test_core_of_a_machine_that_goes_on(guest):
         session.end().expect(status=6, stdout=b"listens\n")
 
 
+ASSERTION = b"space_cell != NULL"  # the text of one that there is
+
+
 def assertion(kernel, address):
     """Calls percpu_assert_failed with an expression and a file of the kernel's."""
     symbols, data = kernel.symbols(), kernel.data
-    segment = next(s for s in kernel.loads if s.offset <= data.index(b"handle > 0\0") < s.offset + s.file_bytes)
-    text = segment.address + data.index(b"handle > 0\0") - segment.offset
+    segment = next(s for s in kernel.loads if s.offset <= data.index(ASSERTION + b"\0") < s.offset + s.file_bytes)
+    text = segment.address + data.index(ASSERTION + b"\0") - segment.offset
     code = b"\x48\xc7\xc7" + struct.pack("<I", text & 0xffffffff) + b"\x48\xc7\xc6" + struct.pack(
         "<I", text & 0xffffffff) + b"\xba\x4d\0\0\0"
     return code + b"\xe9" + struct.pack("<i", symbols["__wrap_percpu_assert_failed"] - (address + len(code) + 5))
@@ -204,7 +207,7 @@ def double_fault(kernel, _address):
 # Code, what the report says, and of which functions: those that find the stack as it was at the beginning.
 PANICS = {"exception": (UD2, r"exception 6 \(error 0x0\) at 0x[0-9a-f]+, address 0x[0-9a-f]+",
                         "gate_handle_unmap, called by gate_entry"),
-          "assertion": (assertion, r"assertion failed: handle > 0 \(handle > 0:77\)", "(__wrap_percpu_assert_failed, called by )?gate_entry"),
+          "assertion": (assertion, r"assertion failed: {0} \({0}:77\)".format(ASSERTION.decode()), "(__wrap_percpu_assert_failed, called by )?gate_entry"),
           "double": (double_fault, r"exception 8 \(error 0x0\) at 0x[0-9a-f]+, address 0x[0-9a-f]+",
                      "gate_handle_unmap.*"),
           "spin": (JUMP_TO_SELF, r"the watchdog: this core has not passed its scheduler in time, and is at "
@@ -284,7 +287,7 @@ def test_record_survives_a_warm_reset(guest):
         image, _ = broken_image(guest, "gate_handle_unmap", program, "kernel", str(guest.cores),
                                 code=PANICS[guest.end][0], variant="debug", framed=False, debug=True, net="none")
         end, core = rb"atoll: panic: core 1: [^\n]*\n", 1
-        text = {"assertion": rb"assertion failed: handle > 0 \(handle > 0:77\)",
+        text = {"assertion": rb"assertion failed: %s \(%s:77\)" % (ASSERTION, ASSERTION),
                 "exception": b"exception in the kernel"}[guest.end]
     with resettable(guest, image) as (read_until, reset):
         if b"crash record" in read_until(rb"(.|\n)*" + end)[0]:

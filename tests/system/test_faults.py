@@ -276,7 +276,7 @@ def set_link(server, monitor, is_up):
     """Pulls the cable or plugs it, until the program has heard of it. What it sends then is lost, not refused."""
     monitor.execute("set_link", name="net", up=is_up)
     deadline = time.monotonic() + ANSWER_SECONDS
-    while (told := server.ask(f"link {OUR_4}")) != f"link {int(is_up)} up 1 error 0":
+    while (told := server.ask(f"link eth0 {OUR_4}")) != f"link {int(is_up)} up 1 error 0":
         if time.monotonic() > deadline:
             raise TestFailure(f"the cable is {'plugged' if is_up else 'pulled'}: {told}")
 

@@ -9,8 +9,8 @@ from lib import PAIRWISE, system_test
 from test_port import ATTACKS, Ring
 
 LIES = ("ahead", "nobody", "too much", "ahead")
-AGAIN = b"posix: the network device broke a rule of virtio and was started again"
-OFF = b"posix: the network device broke the rules of virtio too often: it is off"
+AGAIN = b"posix: eth0 broke a rule of virtio and was started again"
+OFF = b"posix: eth0 broke the rules of virtio too often: it is off"
 MEMORY_MIB = 256
 NETWORK = "net"
 ECHOED = b"whatever the device says"

@@ -54,10 +54,12 @@ def on_linux(program):
 
 class Guest:
     """A program on a tap, with what it prints and what it is to read."""
+    net, mac, ip, taps = "tap=guest", MAC, ("10.9.0.2/24",), ("guest",)
 
     def __init__(self, guest, program, *arguments, **settings):
         self._guest, self._keys, self._lines, self._text = guest, queue.Queue(), queue.Queue(), b""
-        self._image = guest.pack(program, *arguments, net="tap=guest", mac=MAC, ip=[ip_setting("10.9.0.2/24")], **settings)
+        self._image = guest.pack(program, *arguments, net=self.net, ip=[ip_setting(word) for word in self.ip],
+                                 **settings)
 
     def _on_output(self, data):
         *lines, self._text = (self._text + data).split(b"\n")
@@ -83,10 +85,11 @@ class Guest:
                 failures.append(repr(error))
             self.type(*last_keys)
         with private_network():
-            add_tap("guest")
+            for tap in self.taps:
+                add_tap(tap)
             threading.Thread(target=run, daemon=True).start()
             result = self._guest.boot(self._image, stdin=self._keys.get, on_output=self._on_output,
-                                      qemu=net_arguments("tap=guest", MAC, self._guest.machine))
+                                      qemu=net_arguments(self.net, self.mac, self._guest.machine))
         return result.expect_that(not failures, f"the peer is content: {failures}")
 
 

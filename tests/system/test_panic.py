@@ -14,7 +14,7 @@ FAULT = 4  # debug/trace.toml
 
 # @verifies ATL-LLR-BOOT-0035~1
 @system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2),
-             function=("boot_loader_read", "boot_machine_collect", "memory_regions_build"))
+             function=("handover_parse_pvh", "acpi_parse_madt", "memory_regions_build"))
 def test_exception_while_booting_is_reported(guest):
     image, address = broken_image(guest, guest.function, guest.build("hello.c"))
     result = guest.boot(image).expect(status=STATUS_PANIC, stdout=b"")

@@ -14,13 +14,13 @@ def expect(guest, result, seen):
     result.expect(stdout=text.encode(), stderr=b"", status=0)
 
 
-# @verifies ATL-LLR-GATE-0040~1 ATL-LLR-PERCPU-0023~1 ATL-LLR-PERCPU-0024~1
+# @verifies ATL-LLR-GATE-0040~2 ATL-LLR-PERCPU-0023~1 ATL-LLR-PERCPU-0024~1
 @system_test(matrix=FULL, timeout_s=120)
 def test_balanced_spreads_threads_to_every_core(guest):
     expect(guest, run(guest, "balanced", 0, "spread"), (1 << guest.cores) - 1)
 
 
-# @verifies ATL-LLR-GATE-0040~1
+# @verifies ATL-LLR-GATE-0040~2
 @system_test(matrix=PAIRWISE, timeout_s=120, ring=(3,), cores=(2, 4))
 def test_balanced_with_random_delays(guest):
     expect(guest, run(guest, "balanced", 0, "spread", variant="perturb"), (1 << guest.cores) - 1)

@@ -70,7 +70,8 @@ def exchange(peer, frames, wrong):
         wrong.append(f"after {sent} frames: {error}")
 
 
-def echo(guest, word, count, core=0, **boot):
+def echo(guest, word, count, core=0, first=(), port=0, **boot):
+    """first: arguments of devices before the peer's, which is of that port."""
     with tempfile.TemporaryDirectory() as folder:
         peer, wrong, threads = Peer(folder), [], []
 
@@ -79,8 +80,8 @@ def echo(guest, word, count, core=0, **boot):
                 threads.append(threading.Thread(target=exchange, args=(peer, frames_of(count), wrong)))
                 threads[0].start()
 
-        result = guest.boot(pack(guest, word, str(count), str(core), verbose=True),
-                            qemu=peer.qemu(guest.machine), on_output=start, **boot)
+        result = guest.boot(pack(guest, f"port={port}", word, str(count), str(core), verbose=True),
+                            qemu=(*first, *peer.qemu(guest.machine)), on_output=start, **boot)
         for thread in threads:
             thread.join()
         peer.socket.close()
@@ -89,7 +90,7 @@ def echo(guest, word, count, core=0, **boot):
     return result
 
 
-# @verifies ATL-LLR-VIRTIO-0803~1 ATL-LLR-ISOL-0800~1 ATL-LLR-VIRTIO-0004~4 ATL-LLR-VIRTIO-0008~2
+# @verifies ATL-LLR-VIRTIO-0803~1 ATL-LLR-ISOL-0800~1 ATL-LLR-VIRTIO-0004~4 ATL-LLR-VIRTIO-0008~3
 @system_test(matrix=FULL, libc=("musl",), cores=(1, 2))
 def test_port_is_told(guest):
     result = guest.boot(pack(guest, "info", verbose=True), qemu=net_arguments("user", MAC, guest.machine))
@@ -102,6 +103,50 @@ def test_frames_go_both_ways(guest):
     result = echo(guest, guest.word, 600)
     wanted = b"none" if guest.word == "poll" else b"some"
     result.expect(stdout=b"ready\nechoed 600 interrupts %s\n" % wanted)
+
+
+def other_devices(machine, count):
+    """So many devices behind which nobody is."""
+    return [word for n in range(count) for word in (
+        "-netdev", f"hubport,id=hub{n},hubid={n}", *net_device(f"hub{n}", f"52:54:00:00:01:{n:02x}", machine))]
+
+
+def without_start(devices):
+    """The first one insists on an IOMMU."""
+    devices = list(devices)
+    first = next(place for place, word in enumerate(devices) if word.startswith("virtio-net"))
+    devices[first] += ",iommu_platform=on" + (",disable-legacy=on" if devices[first].startswith("virtio-net-pci") else "")
+    return devices
+
+
+# @verifies ATL-LLR-VIRTIO-1290~1 ATL-LLR-VIRTIO-0805~1
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2), others=(1, 3), timeout_s=60)
+def test_frames_go_by_the_port_of_a_later_device(guest):
+    result = echo(guest, "park", 200, first=other_devices(guest.machine, guest.others), port=guest.others)
+    result.expect(stdout=b"ready\nechoed 200 interrupts some\n")
+
+
+# @verifies ATL-LLR-VIRTIO-1291~1 @robust
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2), timeout_s=60)
+def test_a_first_device_that_does_not_start_leaves_the_second(guest):
+    """The second keeps its number, and the first has no queues."""
+    first = without_start(other_devices(guest.machine, 1))
+    result = echo(guest, "park", 50, first=first, port=1)
+    result.expect(stdout=b"ready\nechoed 50 interrupts some\n")
+    result.expect_that("port 0 does not follow the protocol: left off" in result.log, "it is told")
+    guest.boot(pack(guest, "none"), qemu=first).expect(stdout=b"refused\n")
+
+
+# @verifies ATL-LLR-VIRTIO-1290~1 @robust
+@system_test(matrix=PAIRWISE, libc=("musl",), cores=(1, 2))
+def test_more_devices_than_ports_are_left_off(guest):
+    """The first ones have the ports, and each is told of itself."""
+    devices = other_devices(guest.machine, 5)
+    for port in (0, 3):
+        result = guest.boot(pack(guest, f"port={port}", "info", verbose=True), qemu=devices)
+        result.expect(stdout=b"port 1 bytes 1048576 queues 1 mtu 1500 mac 52:54:00:00:01:%02x features 8000\n" % port)
+    bus = "PCI" if guest.machine == "q35" else "MMIO"
+    result.expect_that(result.log.count(f"virtio device of kind 1 on {bus}: left off") == 1, "one is left off")
 
 
 # @verifies ATL-LLR-VIRTIO-0801~1 ATL-LLR-VIRTIO-0805~1
@@ -136,9 +181,9 @@ def test_hostile_entries_change_nothing(guest):
 class Ring:
     """What QEMU and the guest share of the device's receive queue, to be written from outside."""
 
-    def __init__(self, folder, queue=0):
+    def __init__(self, folder, queue=0, number=0):
         self.monitor = Memory(folder)
-        status = self.monitor.rings("virtio-net", queue)
+        status = self.monitor.rings("virtio-net", queue, number)
         self.used, self.descriptors = status["vring-used"], status["vring-desc"]
 
     def write(self, at, layout, *values):

@@ -28,7 +28,7 @@ def test_works_survive_every_refusal(guest):
 PROGRAMS = {"threads": 400, "condvar": 100, "memory": 60, "files": 150, "file_mapping": 80,
             "pipes": 200, "epoll": 150, "timers": 80, "proc_files": 150, "timerfd": 30,
             "sockets": 120, "socket_names": 100, "socket_messages": 600, "socket_threads": 300,
-            "tcp": 600}
+            "tcp": 600, "udp": 400}
 STATUS_KILLED = 137
 
 

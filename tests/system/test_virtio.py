@@ -26,7 +26,7 @@ def device(guest, name, *settings):
     return "-device", ",".join((f"virtio-{name}-pci", *settings))
 
 
-# @verifies ATL-LLR-VIRTIO-0008~2 ATL-LLR-VIRTIO-0009~1 ATL-LLR-VIRTIO-0012~2 ATL-LLR-TOOL-1122~1
+# @verifies ATL-LLR-VIRTIO-0008~3 ATL-LLR-VIRTIO-0009~1 ATL-LLR-VIRTIO-0012~2 ATL-LLR-TOOL-1122~1
 @system_test(matrix=PAIRWISE, libc=("musl",))
 def test_console_carries_output_and_errors(guest):
     result = guest.run(guest.build("hello.c"), console="virtio", verbose=True)
@@ -95,7 +95,7 @@ def test_serial_port_stays_where_there_is_no_virtio_console(guest):
     result.expect_that(b"no virtio console" in result.kernel_errors, "the kernel says so")
 
 
-# @verifies ATL-LLR-VIRTIO-0008~2 ATL-LLR-VIRTIO-0011~1
+# @verifies ATL-LLR-VIRTIO-0008~3 ATL-LLR-VIRTIO-0011~1
 @system_test(matrix=FULL, libc=("musl",), cores=(1, 2))
 def test_entropy_device_adds_to_the_generator(guest):
     result = guest.run(guest.build("hello.c"), verbose=True, qemu=device(guest, "rng"))
@@ -112,7 +112,7 @@ def test_entropy_device_that_gives_nothing_holds_nobody_up(guest):
     result.expect_that(b"the entropy device has not answered yet" in result.outcome.log, "it is said")
 
 
-# @verifies ATL-LLR-VIRTIO-0008~2
+# @verifies ATL-LLR-VIRTIO-0008~3
 @system_test(matrix=PAIRWISE, libc=("musl",), cores=(1,))
 def test_other_devices_are_left_off(guest):
     result = guest.run(guest.build("hello.c"), verbose=True, qemu=device(guest, "balloon"))
@@ -122,7 +122,7 @@ def test_other_devices_are_left_off(guest):
                        "the balloon is named")
 
 
-# @verifies ATL-LLR-VIRTIO-0008~2 @robust
+# @verifies ATL-LLR-VIRTIO-0008~3 @robust
 @system_test(matrix=ONE, libc=("musl",), machine=("microvm",))
 def test_devices_that_speak_only_the_old_way_are_left_off(guest):
     result = guest.run(guest.build("hello.c"), verbose=True, qemu=("-device", "virtio-rng-device"))
@@ -130,7 +130,7 @@ def test_devices_that_speak_only_the_old_way_are_left_off(guest):
     result.expect_that(b"virtio device of kind 4 on MMIO: left off" in result.outcome.log, "it is said")
 
 
-# @verifies ATL-LLR-VIRTIO-0008~2
+# @verifies ATL-LLR-VIRTIO-0008~3
 @system_test(matrix=ONE, libc=("musl",), machine=("q35",))
 def test_device_behind_a_bridge_is_found(guest):
     result = guest.run(guest.build("hello.c"), verbose=True,
@@ -206,7 +206,7 @@ def test_console_survives_a_device_that_breaks_rules(guest):
     result.expect_that(result.stdout.endswith(b"over\n"), "output and input go on")
 
 
-# @verifies ATL-LLR-VIRTIO-0008~2 ATL-LLR-VIRTIO-0003~1 @robust
+# @verifies ATL-LLR-VIRTIO-0008~3 ATL-LLR-VIRTIO-0003~1 @robust
 @system_test(matrix=ONE, machine=("q35",), libc=("musl",))
 def test_many_devices_are_left_off(guest):
     """Of 160 functions that the kernel knows it takes one."""

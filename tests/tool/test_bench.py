@@ -212,7 +212,7 @@ class BenchTest(unittest.TestCase):
                             (load.parse_iperf3, '{"error": "refused"}')):
             self.assertRaises(ToolError, parse, text)
 
-    # @verifies ATL-LLR-TOOL-1022~1 @robust
+    # @verifies ATL-LLR-TOOL-1022~2 @robust
     def test_lost_frames(self):
         self.assertEqual(load.parse_frames("1000 frames in 0.5 s, 9 lost\n"), Done(1000, 0.5))
         self.assertRaises(ToolError, load.parse_frames, "1000 frames in 0.5 s, 90 lost\n")

@@ -42,6 +42,18 @@ class DemoTest(unittest.TestCase):
             self.assertGreaterEqual(int(port), 8080)
             self.assertEqual(settings.environment["PUBLIC_URL"], f"http://localhost:{port}/")
 
+    # @verifies ATL-LLR-TOOL-0970~1
+    def test_one_of_several_devices_leads_to_the_server(self):
+        first = free_port()
+        for net in (("tap=t0", "user"), (f"user,forward={first}:81", "user", "user")):
+            settings = prepared(net)
+            port = settings.environment["PUBLIC_URL"].removeprefix("http://localhost:").removesuffix("/")
+            self.assertNotIn(f"user,forward={port}:81", settings.net)
+            self.assertEqual(settings.net, (net[0], f"user,forward={port}:80", *net[2:]))
+        named = ("user", "user,forward=9999:80")
+        settings = prepared(named)
+        self.assertEqual((settings.net, settings.environment["PUBLIC_URL"]), (named, "http://localhost:9999/"))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -30,7 +30,7 @@ def sample(**manifest):
     tree.add("/data/link", Entry(LINK, b"one"))
     tree.add(HOSTILE_NAME, Entry(REGULAR, b"x"))
     values = {"program_path": "/bin/hello", "arguments": ["/bin/hello", "a b", ""], "ring": 0, "cores": 2,
-              "gate_calls": 0b10001, "port_bytes": 0x5000,
+              "gate_calls": 0b10001, "port_bytes": 0x15000,
               "policy": policy_rules({"addresses": ["10.0.2.15"], "inbound": ["tcp/80 from 10.0.0.0/8"]}),
               "environment": ["A=\n"], "quantum_us": 500, "seed": 9,
               "flags": FLAG_BALANCED | FLAG_WRITE_EXECUTE | FLAG_FIXED_SEED, **manifest}
@@ -96,7 +96,7 @@ class InspectTest(unittest.TestCase):
         expected = {"ring": 0, "cores": 2, "quantum_us": 500, "placement": "balanced", "seed": 9,
                     "allow_write_execute": True, "working_directory": "/", "host_name": "atoll",
                     "arguments": ["/bin/hello", "a b", ""], "environment": ["A=\n"], "console": "plain",
-                    "gate": ["exit", "park"], "port_bytes": 0x5000,
+                    "gate": ["exit", "park"], "port_bytes": 0x15000,
                     "policy": ["address 10.0.2.15/32", "in tcp/80 from 10.0.0.0/8"],
                     "neighbour": False, "verbose": False, "debug": False}
         self.assertEqual({key: facts["settings"][key] for key in expected}, expected)

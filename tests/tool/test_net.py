@@ -9,7 +9,8 @@ from atoll.address import check_addresses, encode_addresses, ip_setting
 from atoll.errors import ToolError
 from atoll.machine import MachineOptions, qemu_command
 from atoll.manifest import read_manifest
-from atoll.net import check_capture, check_network, mac_address, net_kind, net_setting, where_to_reach
+from atoll.net import (check_capture, check_network, mac_address, mac_setting, mac_settings, net_kind, net_setting,
+                       net_settings, where_to_reach)
 
 # text, what the message names
 MISTAKES = [("", "''"), ("bridge", "'bridge'"), ("none,forward=1:2", "'forward=1:2'"), ("unix,forward=1:2", "'forward=1:2'"),
@@ -66,6 +67,16 @@ class NetTest(unittest.TestCase):
             self.assertIn("netdev=net", words)
             self.assertIn("mac=52:54:00:00:00:01", words)
         self.assertNotIn("-netdev", qemu_command(MachineOptions(), "image"))
+
+    # @verifies ATL-LLR-TOOL-1295~1
+    def test_no_devices_in_the_manifest_are_no_setting(self):
+        program = support.FOLDER / "no_devices" / "hello"
+        program.parent.mkdir(exist_ok=True)
+        program.write_bytes(support.hello().read_bytes())
+        program.with_name("atoll.toml").write_text("net = []\n")
+        done = support.run(support.ROOT / "atoll", "pack", "--neighbour", support.FOLDER / "shared", "-o",
+                           support.FOLDER / "x", program)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     # @verifies ATL-LLR-TOOL-0800~1 @robust
     def test_the_command_says_what_is_wrong(self):
@@ -140,11 +151,67 @@ class NetTest(unittest.TestCase):
     # @verifies ATL-LLR-TOOL-0952~1 @robust
     def test_addresses_that_do_not_go_together(self):
         one, other = ip_setting("10.0.0.2/24"), ip_setting("10.0.0.3/24")
-        for addresses, has_tap, part in (([one, other], True, "two addresses of IPv4"), ([one], False, "no network")):
+        of_second = ip_setting("eth1=10.0.1.2/24")
+        for addresses, net, part in (([one, other], "tap=t0", "two addresses of IPv4"), ([one], "user", "no network"),
+                                     ([one], None, "no network"), ([of_second], "tap=t0", "an address of eth1"),
+                                     ([of_second], ("tap=t0", "user"), "an address of eth1"),
+                                     ([of_second, of_second], ("user", "tap=t0"), "IPv4 of eth1")):
             with self.subTest(part), self.assertRaises(ToolError) as caught:
-                check_addresses(addresses, has_tap)
+                check_addresses(addresses, net)
             self.assertIn(part, str(caught.exception))
-        check_addresses([one, ip_setting("fd00::2/64")], True)
+        check_addresses([one, ip_setting("fd00::2/64")], "tap=t0")
+        check_addresses([one, of_second], ("tap=t0", "tap=t1"))
+
+    # @verifies ATL-LLR-TOOL-1295~1
+    def test_several_devices_have_names_addresses_and_macs(self):
+        nets = net_settings(["tap=t0", "user,forward=8080:80", "tap=t1,queues=2"])
+        macs = mac_settings([mac_setting("52:54:00:00:00:01"), mac_setting("eth2=52:54:00:00:00:03")], nets)
+        for machine in ("q35", "microvm"):
+            command = qemu_command(MachineOptions(machine=machine, net=nets, mac=macs), "image")
+            ends = [command[i + 1] for i, word in enumerate(command) if word == "-netdev"]
+            self.assertEqual([end.split(",")[1] for end in ends], ["id=net", "id=net1", "id=net2"])
+            self.assertIn("net=10.0.3.0/24", ends[1].split(","))
+            fronts = [word.split(",") for word in command if word.startswith("virtio-net")]
+            self.assertEqual([next(word for word in front if word.startswith("mac=")) for front in fronts],
+                             ["mac=52:54:00:00:00:01", "mac=52:54:00:12:34:57", "mac=52:54:00:00:00:03"])
+            self.assertEqual(["mq=on" in front for front in fronts], [False, False, True])
+        for given, macs in ((["52:54:00:12:34:57"], ["57", "5b", "58"]),
+                            (["eth2=52:54:00:12:34:56", "eth1=52:54:00:12:34:5A"], ["5e", "5a", "56"])):
+            command = qemu_command(MachineOptions(net=nets, mac=mac_settings([mac_setting(mac) for mac in given], nets)), "image")
+            fronts = [word for word in command if word.startswith("virtio-net")]
+            self.assertEqual([front.partition("mac=52:54:00:12:34:")[2][:2] for front in fronts], macs)
+        four, six = ip_setting("eth2=10.1.2.3/24"), ip_setting("fd00::3/64")
+        packed = encode_addresses([four, six])
+        self.assertEqual(len(packed), 3 * 44)
+        self.assertEqual((packed[1], packed[44:88], packed[88:96]), (64, bytes(44), bytes.fromhex("180000000a010203")))
+        self.assertEqual(where_to_reach(nets, [four]), [
+            "port 8080 of 127.0.0.1 leads to the program's port 80",
+            "the program asks on t0 for an address (DHCP; --ip gives one)", "the program is at 10.1.2.3 (t1)"])
+        path = support.FOLDER / "nets.toml"
+        path.write_text('net = ["tap=t0", "user"]\nmac = ["52:54:00:00:00:01", "eth1=52:54:00:00:00:02"]\n')
+        settings = read_manifest(path)
+        self.assertEqual(net_settings(settings["net"]), ("tap=t0", "user"))
+        self.assertEqual(settings["mac"], [(0, "52:54:00:00:00:01"), (1, "52:54:00:00:00:02")])
+        options = MachineOptions(net=("user", "user"), pcap=str(support.FOLDER / "frames"))
+        self.assertIn(f"filter-dump,id=capture1,netdev=net1,file={support.FOLDER}/frames.eth1", qemu_command(options, "image"))
+
+    # @verifies ATL-LLR-TOOL-1295~1 @robust
+    def test_devices_that_do_not_go_together(self):
+        for nets, part in ((["tap=a", "none"], "--net none"), (["inet", "user"], "--net inet"), (["user"] * 5, "5 networks"),
+                           (["tap=a", "user", "tap=a,queues=2"], "the tap a"),
+                           (["user,forward=80:1", "user,forward=80:2"], "80")):
+            with self.subTest(part), self.assertRaises(ToolError) as caught:
+                net_settings(nets)
+            self.assertIn(part, str(caught.exception))
+        one = mac_setting("eth1=52:54:00:00:00:01")
+        for macs, net, part in (([one], "user", "of eth1"), ([one, one], ("user", "user"), "two MAC"), ([(0, one[1])], None, "no"),
+                                ([one, (0, one[1])], ("user", "user"), f"two devices have the MAC address {one[1]}")):
+            with self.subTest(part), self.assertRaises(ToolError) as caught:
+                mac_settings(macs, net)
+            self.assertIn(part, str(caught.exception))
+        for text in ("eth4=52:54:00:00:00:01", "eth=52:54:00:00:00:01", "eth1=x"):
+            with self.subTest(text), self.assertRaises(argparse.ArgumentTypeError):
+                mac_setting(text)
 
     # @verifies ATL-LLR-TOOL-0950~1 ATL-LLR-TOOL-0952~1
     def test_the_manifest_has_the_same(self):

@@ -69,7 +69,7 @@ class RecordsTest(unittest.TestCase):
             parse_rings(huge)
 
     def test_messages_have_the_kernel_s_names(self):
-        self.assertEqual((message_kinds()[1], message_kinds()[12]), ("call", "information"))
+        self.assertEqual((message_kinds()[1], message_kinds()[7]), ("call", "fault"))
 
 
 class TimelineTest(unittest.TestCase):

@@ -2,12 +2,14 @@
 """--ip: addresses that a machine has from its start, instead of asking for one. They go into the image; posix/inet/
 setting.h has the layout."""
 import argparse
+import collections
 import dataclasses
 import ipaddress
 import re
 import struct
 
 from atoll.errors import ToolError
+from atoll.net import device_and, devices_of, net_kind
 
 ONLY_PREFIX_6 = 64  # lwIP takes no other network for one that it reaches without a router
 _FAMILY = {4: "IPv4", 6: "IPv6"}
@@ -15,9 +17,10 @@ _FAMILY = {4: "IPv4", 6: "IPv6"}
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """An address with its network, and the router to all others or None."""
+    """An address with its network, the router to all others or None, and the number of the device that has it."""
     interface: object
     gateway: object
+    device: int = 0
 
     @property
     def version(self):
@@ -28,9 +31,14 @@ def _wrong(text, why):
     raise argparse.ArgumentTypeError(f"{text!r}: {why}")
 
 
-# @impl ATL-LLR-TOOL-0952~1
+# @impl ATL-LLR-TOOL-0952~1 ATL-LLR-TOOL-1295~1
 def ip_setting(text):
-    """ADDRESS/PREFIX, perhaps with ,gateway=ADDRESS."""
+    """ADDRESS/PREFIX, perhaps with ,gateway=ADDRESS; before it perhaps ethN=."""
+    device, address = device_and(text, _address)
+    return dataclasses.replace(address, device=device)
+
+
+def _address(text):
     first, *rest = text.split(",")
     if not re.fullmatch(r"[0-9A-Fa-f:.]+/\d{1,3}", first):
         _wrong(first, "write ADDRESS/PREFIX, as 10.0.0.2/24 or fd00::2/64")
@@ -77,18 +85,28 @@ def _gateway(text, interface):
     return gateway
 
 
-def check_addresses(addresses, has_tap):
-    """Refuses what does not go together."""
-    if addresses and not has_tap:
-        raise ToolError("an address, but no network that takes it", "add --net tap=NAME; QEMU's own network "
-                        "(--net user) gives addresses itself")
-    for version in (4, 6):
-        if sum(a.version == version for a in addresses) > 1:
-            raise ToolError(f"two addresses of {_FAMILY[version]}: a machine has one of each kind", "leave one out")
+def check_addresses(addresses, net):
+    """Refuses what does not go together. net: the setting of the machine's networks."""
+    devices = devices_of(net)
+    for each in addresses:
+        if each.device >= len(devices) or net_kind(devices[each.device]) != "tap":
+            of = f" of eth{each.device}" if each.device else ""
+            raise ToolError(f"an address{of}, but no network that takes it", "add --net tap=NAME; QEMU's own network "
+                            "(--net user) gives addresses itself")
+    twice = [one for one, count in collections.Counter((a.device, a.version) for a in addresses).items() if count > 1]
+    if twice:
+        raise ToolError(f"two addresses of {_FAMILY[twice[0][1]]} of eth{twice[0][0]}: a device has one of each kind",
+                        "leave one out")
 
 
 def encode_addresses(addresses):
-    """The setting as the library OS reads it: struct net_setting of posix/inet/setting.h."""
+    """The settings as the library OS reads them: for each device up to the last that has one a struct net_setting of
+    posix/inet/setting.h."""
+    last = max((a.device for a in addresses), default=-1)
+    return b"".join(_encode([a for a in addresses if a.device == device]) for device in range(last + 1))
+
+
+def _encode(addresses):
     four = next((a for a in addresses if a.version == 4), None)
     six = next((a for a in addresses if a.version == 6), None)
 

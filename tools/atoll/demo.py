@@ -5,7 +5,7 @@ import socket
 
 from atoll.build import build_program
 from atoll.errors import ToolError
-from atoll.net import forwards, net_kind
+from atoll.net import devices_of, forwards, net_settings
 from atoll.paths import ROOT
 
 SOURCE = ROOT / "apps" / "http" / "http.c"
@@ -19,18 +19,27 @@ def prepare_demo(settings):
     """The program, with what it needs added to the settings: its page, a network, a port of this machine
     unless one is named, and the address to show."""
     settings.files.append((str(SOURCE.with_name("page.html")), PAGE))
-    if settings.net is None or settings.net == "user":
-        settings.net = f"user,forward={free_port()}:{GUEST_PORT}"
-    if net_kind(settings.net) == "user":
-        ports = [host for host, guest in forwards(settings.net) if guest == GUEST_PORT]
-        if ports:
-            settings.environment.setdefault("PUBLIC_URL", f"http://localhost:{ports[0]}/")
+    if settings.net is None:
+        settings.net = "user"
+    devices = list(devices_of(settings.net))
+    if "user" in devices and not _ports(settings.net):
+        taken = [host for host, _ in forwards(settings.net)]
+        devices[devices.index("user")] = f"user,forward={free_port(taken)}:{GUEST_PORT}"
+        settings.net = net_settings(devices)
+    ports = _ports(settings.net)
+    if ports:
+        settings.environment.setdefault("PUBLIC_URL", f"http://localhost:{ports[0]}/")
     return build_program("http", SOURCE)
 
 
-def free_port():
-    """The first port that nobody listens on."""
-    for port in range(PORT_FIRST, PORT_FIRST + PORTS_TRIED):
+def _ports(net):
+    """Those of this machine that lead to the server."""
+    return [host for host, guest in forwards(net) if guest == GUEST_PORT]
+
+
+def free_port(taken=()):
+    """The first port that nobody listens on, and that is not among those."""
+    for port in sorted(set(range(PORT_FIRST, PORT_FIRST + PORTS_TRIED)) - set(taken)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -24,8 +24,7 @@ MACHINES = ("q35", "microvm")
 CONSOLES = ("serial", "virtio")
 LOG_PORT = "atoll.log"  # kernel/virtio/console.h
 CORES_MAX = 64
-LEAVE_SECONDS = 2.0   # from the exit record to the end of QEMU
-STOP_SECONDS = 0.2    # QEMU closed its output: it is about to leave
+LEAVE_SECONDS = 2.0   # from the exit record, and from the end of its output, to the end of QEMU
 INPUT_SECONDS = 5.0   # input starts now even without a frame
 LOG_PIECES_MAX = 4096
 # A killed tool must not leave a QEMU behind: the kernel ends it with its parent thread.
@@ -42,10 +41,11 @@ class MachineOptions:
     qemu: str = QEMU
     console: str = "serial"
     neighbour: str | None = None    # file of the memory shared with another machine, or unix:SOCKET
-    net: str | None = None
-    mac: str | None = None
+    net: object = None              # as of options.Settings
+    mac: object = None
     pcap: str | None = None         # file for the frames of its network
     is_counted: bool = False        # its clock goes by its instructions: what it does repeats, whatever this machine does
+    descriptors: tuple = ()         # open files that `extra` names by number
 
 
 @dataclasses.dataclass
@@ -145,7 +145,7 @@ class Guest:
         self._process = subprocess.Popen(DIE_WITH_PARENT + self.command, stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, stderr=self._errors,
                                          start_new_session=True,
-                                         pass_fds=() if log is None else (log.fileno(),))
+                                         pass_fds=options.descriptors + (() if log is None else (log.fileno(),)))
         if log is not None:
             log.close()
         threading.Thread(target=self._relay_input, daemon=True).start()
@@ -160,10 +160,11 @@ class Guest:
         early (Ctrl-C, a broken pipe), QEMU is dead afterwards."""
         outcome = Outcome()
         started = time.monotonic()
+        is_leaving = False
         try:
-            self._serve(outcome, started)
+            is_leaving = self._serve(outcome, started)
         finally:
-            self._stop()
+            self._stop(is_leaving)
             outcome.seconds = time.monotonic() - started
         if self._log_line is not None:
             while self._take_log(outcome):  # to the end: QEMU is gone
@@ -178,6 +179,7 @@ class Guest:
         return outcome
 
     def _serve(self, outcome, started):
+        """True: QEMU has closed its output, and is about to leave."""
         limit = self._options.timeout_s
         deadline = started + limit if limit is not None else None
         output = self._process.stdout.fileno()
@@ -190,7 +192,7 @@ class Guest:
                 ready = [key.fileobj for key, _ in selector.select(wait)]
                 if not ready:
                     outcome.timed_out = outcome.record is None
-                    return
+                    return False
                 if signals in ready:
                     os.read(signals, 4096)  # the handlers have run, and none ends this
                 if self._log_line in ready and not self._take_log(outcome):
@@ -199,7 +201,7 @@ class Guest:
                     continue
                 data = os.read(output, 65536)
                 if not data:
-                    return
+                    return True
                 for stream, payload in self._decoder.feed(data):
                     self._deliver(stream, payload, outcome)
                 if outcome.record is not None:
@@ -226,11 +228,11 @@ class Guest:
         if sink is not None:
             sink(payload)
 
-    def _stop(self):
+    def _stop(self, is_leaving):
         self._stopping.set()
         self._ready.set()
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(LEAVE_SECONDS if is_leaving else 0)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

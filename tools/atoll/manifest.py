@@ -14,7 +14,7 @@ from atoll.gate import gate_calls
 from atoll.image import HOST_NAME_BYTES_MAX
 from atoll.machine import CONSOLES, CORES_MAX, MACHINES
 from atoll.neighbour import DOORBELL
-from atoll.net import mac_address, net_setting
+from atoll.net import mac_setting, net_setting
 from atoll.policy import policy_rows, policy_rules
 from atoll.tree import guest_path
 
@@ -119,8 +119,9 @@ def _word(value):
     return text
 
 
-def _addresses(value, _folder):
-    return [ip_setting(_of(str, item)) for item in (value if type(value) is list else [value])]
+def _texts(check):
+    """A text, or a list of such."""
+    return lambda value, _folder: [check(_of(str, item)) for item in (value if type(value) is list else [value])]
 
 
 def _words(value, _folder):
@@ -202,9 +203,9 @@ SETTINGS = {
     "debug": _one_of(False, True),
     "gate": _gate,
     "detour": _one_of(True, False),
-    "net": _text(net_setting),
-    "mac": _text(mac_address),
-    "ip": _addresses,
+    "net": _texts(net_setting),
+    "mac": _texts(mac_setting),
+    "ip": _texts(ip_setting),
     "pcap": lambda value, folder: os.path.join(folder, _of(str, value)),
     "working_directory": _text(absolute_path),
     "host_name": _text(host_name),

@@ -10,7 +10,7 @@ from atoll.errors import ToolError
 from atoll.machine import CONSOLES, CORES_MAX, MACHINES, QEMU
 from atoll.manifest import (MANIFEST_NAME, PLACEMENTS, QUANTUM_US_MAX, QUANTUM_US_MIN, absolute_path,
                             gate_names, host_name, memory_mib, read_manifest)
-from atoll.net import has_device, mac_address, net_kind, net_setting
+from atoll.net import has_device, mac_setting, mac_settings, net_kind, net_setting, net_settings
 
 DEFAULT_ENVIRONMENT = {"HOME": "/root", "PATH": "/bin"}
 
@@ -35,8 +35,8 @@ class Settings:
     debug_wait: bool = False                                     # which waits at the program's start
     gate: list | None = None                                     # names; None: all calls
     detour: bool = True
-    net: str | None = None                                       # net.net_setting; None: what the program can call
-    mac: str | None = None
+    net: object = None    # net.net_setting, or a tuple of several devices'; None: what the program can call
+    mac: object = None    # of the first device, or {number of the device: MAC}
     policy: list = dataclasses.field(default_factory=list)       # rules of policy.policy_rules; none: all may pass
     ip: list = dataclasses.field(default_factory=list)           # address.Address; none: DHCP
     pcap: str | None = None         # the file; of run
@@ -140,14 +140,18 @@ def add_image_options(parser):
         help="the only calls of the gate that the kernel answers (default: all; see docs/GATE.md)")
     add("--no-detour", dest="detour", action="store_false", default=None,
         help="let every system call of the program enter the kernel: nothing in it is rewritten")
-    add("--net", type=net_setting, metavar="none|unix|inet|user[,forward=HOST:GUEST]...|tap=NAME[,queues=N]",
+    add("--net", type=net_setting, action="append",
+        metavar="none|unix|inet|user[,forward=HOST:GUEST]...|tap=NAME[,queues=N]",
         help="none: no sockets; unix: those within the guest; inet: TCP and UDP on the loopback too "
              "(default: if the program can make one); user: also a network through QEMU; forward: who "
              "connects to port HOST of this machine's loopback address reaches port GUEST; tap: the "
-             "network of this machine's tap NAME")
-    add("--ip", type=ip_setting, action="append", metavar="ADDRESS/PREFIX[,gateway=ADDRESS]", default=[],
-        help="the machine's address on a tap, instead of asking by DHCP; once for IPv4, once for IPv6")
-    add("--mac", type=mac_address, metavar="MAC", help="the machine's address on its network")
+             "network of this machine's tap NAME; user and tap may be repeated: each is a device of the "
+             "guest, eth0, eth1 and so on in their order, at most four")
+    add("--ip", type=ip_setting, action="append", metavar="[ethN=]ADDRESS/PREFIX[,gateway=ADDRESS]", default=[],
+        help="the machine's address on a tap, instead of asking by DHCP; once for IPv4, once for IPv6, of "
+             "each device; without ethN= of eth0")
+    add("--mac", type=mac_setting, action="append", metavar="[ethN=]MAC",
+        help="the machine's address on its network, or on that of the device ethN")
     add("--debug", action="store_true", default=None,
         help="an image with the stub for GDB, on a port of its virtio console or on its second serial line: not for "
              "production")
@@ -249,9 +253,9 @@ def settings_from(arguments, program):
     settings.debug_wait = arguments.gdb_wait or is_collected
     settings.debug |= settings.debug_wait or settings.monitor or getattr(arguments, "gdb", None) is not None
     settings.ip = arguments.ip or manifest.get("ip", [])
-    if settings.mac and not has_device(settings.net):
-        raise ToolError("a MAC address, but no network", "add --net user or --net tap=NAME")
-    check_addresses(settings.ip, settings.net is not None and net_kind(settings.net) == "tap")
+    settings.net = net_settings(settings.net) if settings.net else None
+    settings.mac = mac_settings(settings.mac or [], settings.net)
+    check_addresses(settings.ip, settings.net)
     if settings.neighbour is not None and settings.net is not None and net_kind(settings.net) in ("inet", "user", "tap"):
         raise ToolError("a neighbour, and TCP/IP: no image has both", "leave out --neighbour, or give --net unix")
     if settings.policy and settings.ring == 0:

@@ -20,7 +20,7 @@ from atoll.image import (FLAG_BALANCED, FLAG_DEBUG_WAIT, FLAG_FIXED_SEED, FLAG_F
                          FLAG_VIRTIO_CONSOLE, FLAG_WRITE_EXECUTE, Manifest,
                          build_image)
 from atoll.iso import build_iso
-from atoll.net import PORT_BYTES, has_device, net_kind, net_of
+from atoll.net import PORT_BYTES, devices_of, net_kind, net_of
 from atoll.options import add_image_options, settings_from
 from atoll.program import check_program
 from atoll.rare import makes_rare_calls
@@ -78,7 +78,7 @@ def pack(program, arguments, settings, framed):
         ring=settings.ring, cores=settings.cores or 0, quantum_us=settings.quantum_us,
         flags=_flags(settings, framed), seed=settings.seed or 0,
         gate_calls=mask_of(gate_calls() if settings.gate is None else settings.gate),
-        port_bytes=PORT_BYTES if has_device(net) else 0, policy=settings.policy)
+        port_bytes=PORT_BYTES * len(devices_of(settings.net)), policy=settings.policy)
     return build_image(read_input(kernel, "kernel"), str(kernel), read_input(posix, "library OS"),
                        str(posix), tree, manifest)
 

@@ -86,6 +86,7 @@ struct gate_posix_header {
 };
 
 #define GATE_CLOCK_REGISTERS 7u
+#define GATE_NETWORKS 4u /* network devices, at most: ports 0 to 3 */
 
 /* The read-only page of facts; also what the vDSO reads. time: ns = ((tsc - tsc_base) * multiplier)
  * >> 32, multiplier = 2^32 * 1e9 / tsc_hz, a 128-bit product. */
@@ -112,19 +113,22 @@ struct gate_info {
     /* Core c's port memory: port_bytes at port_address + c * port_bytes; mapped for ever, writable
      * on core c alone, to be read on all. 0: there is none. */
     uint64_t port_address, port_bytes;
-    uint32_t port_queues; /* cores 0..port_queues-1 have a queue pair; 0: there is no device */
-    uint16_t port_mtu;    /* as the device tells it, or 1500 */
-    uint8_t port_mac[6];
-    uint32_t port_features; /* GATE_PORT_*: what headers of the device's kind may ask and tell */
+    struct gate_network {
+        uint32_t queues; /* cores 0..queues-1 have a queue pair; 0: there is no such device */
+        uint16_t mtu;    /* as the device tells it, or 1500 */
+        uint8_t mac[6];
+        uint32_t features; /* GATE_PORT_*: what headers of the device's kind may ask and tell */
+    } networks[GATE_NETWORKS];
     uint64_t neighbour_address; /* memory that another machine writes too, writable on every core */
     uint64_t neighbour_bytes;   /* 0: none */
 };
 
-/* Ports: how data goes between a device and posix/ without a copy. Port 0 is the network; each
- * buffer begins with virtio's header (virtio 1.2, section 5.1.6, 12 bytes), which belongs to
- * posix/. */
+/* Ports: how data goes between a device and posix/ without a copy. The first ports are network
+ * devices; each buffer begins with virtio's header (virtio 1.2, section 5.1.6, 12 bytes), which
+ * belongs to posix/. */
 #define GATE_PORT_NETWORK 0u
-#define GATE_PORT_DOORBELL 1u /* of the memory shared with a neighbour; has no port memory */
+/* Of the memory shared with a neighbour; has no port memory. */
+#define GATE_PORT_DOORBELL (GATE_PORT_NETWORK + GATE_NETWORKS)
 #define GATE_PORT_ENTRIES 256u
 #define GATE_PORT_ENTRY_BYTES_MIN 12u
 #define GATE_PORT_CHECKSUM 1u       /* frames to send may leave their checksum to the device */
@@ -152,7 +156,7 @@ struct gate_port_queue {
     struct gate_port_entry submit[GATE_PORT_ENTRIES], complete[GATE_PORT_ENTRIES];
 };
 
-/* The first bytes of each core's port memory. */
+/* The first bytes of each core's port memory: an array, by port. Buffers lie anywhere in it. */
 struct gate_port {
     struct gate_port_queue receive, transmit;
     /* The kernel's, of core 0 alone: 1: the device says that its link is down. Who waits by
@@ -187,6 +191,7 @@ struct gate_port {
 /* map: flags */
 #define GATE_MAP_POPULATE 1u /* frames now, from the slot owner's memory: posix's own memory */
 #define GATE_MAP_IMAGE 2u    /* pages of the image from `offset` on; writes copy */
+#define GATE_MAP_LAST 4u     /* the last page's frame now: a stack is used from there */
 /* unmap: flags */
 #define GATE_UNMAP_DISCARD 1u /* contents gone, mapping stays lazy-zero with its protection */
 
@@ -208,7 +213,7 @@ struct gate_port {
 #define GATE_RANDOM_BYTES_MAX 256u
 
 /* information: kinds */
-#define GATE_INFORMATION_CORE 1u  /* struct gate_core_counts of core `argument` */
+#define GATE_INFORMATION_CORE 1u  /* a counter of a core: GATE_COUNT(frames_free), ... */
 #define GATE_INFORMATION_AUDIT 2u /* walks this core's tables: 0, or -EPERM if it does not hold */
 
 struct gate_core_counts {
@@ -218,5 +223,6 @@ struct gate_core_counts {
     uint64_t gate_calls, reflections, interrupts, faults, switches;
     uint64_t idle_ns, busy_ns; /* since boot; their sum is the core's monotonic time */
 };
+#define GATE_COUNT(name) (__builtin_offsetof(struct gate_core_counts, name) / sizeof(uint64_t))
 
 #endif

@@ -62,4 +62,14 @@ enum result isolation_copy_to_user(uint64_t to, const void *from, uint64_t bytes
  * with the region), maps posix/ and the private slot from the validated image. Core 0 first. */
 enum result isolation_cell_build(struct cell *cell);
 
+/* Each core, when every core has built its cell and all boot facts are written: links the other
+ * cores' slots into this core's cell and makes the boot facts read-only in this core's tables. From
+ * here on no kernel page is writable by two cores; isolation_audit judges it. */
+void isolation_seal(void);
+
+/* A wholly free 2 MiB block comes to this core, or leaves it: maps or unmaps it in this core's
+ * direct map. Own core, interrupts off; cannot fail: the tables are there since boot. */
+void isolation_block_attach(paddr_t block);
+void isolation_block_detach(paddr_t block);
+
 #endif

@@ -9,7 +9,9 @@
 
 #define FACTS_MEMORY_RANGES_MAX 1002u
 #define FACTS_IOAPICS_MAX 4u
-#define FACTS_DEVICE_PAGES_MAX 177u
+/* A network of CORE_COUNT_MAX pairs has 132: registers, a notification page for each of 129 queues,
+ * MSI-X entries, configuration. */
+#define FACTS_DEVICE_PAGES_MAX (45u + GATE_NETWORKS * 132u)
 #define FACTS_SLOTS_MAX 8u
 #define FACTS_NEIGHBOUR_BYTES 65536u
 
@@ -60,11 +62,13 @@ struct facts {
     struct facts_interrupt uart;
     struct facts_virtio slots[FACTS_SLOTS_MAX]; /* where virtio-mmio devices may be */
     uint32_t slot_count;
-    struct facts_virtio virtio_console, virtio_entropy, virtio_network, virtio_doorbell;
+    struct facts_virtio virtio_console, virtio_entropy, virtio_doorbell;
+    struct facts_virtio virtio_networks[GATE_NETWORKS]; /* in the order in which they are found */
     /* From LAYOUT_DEVICE_BASE on; the first is the local APIC's, if it has one. */
     uint64_t device_pages[FACTS_DEVICE_PAGES_MAX];
     uint8_t device_owners[FACTS_DEVICE_PAGES_MAX]; /* the one core that sees it, or FACTS_EACH */
     uint32_t device_page_count;
+    uint64_t xen_console; /* where core 0 sees two pages of memory (driver/xen.c); 0: nowhere */
     uint64_t neighbour_physical; /* FACTS_NEIGHBOUR_BYTES shared with another machine; 0: none */
     /* power-off: 0 = not known */
     uint16_t acpi_pm1a_control, acpi_pm1b_control;
@@ -83,7 +87,7 @@ struct facts {
     const char *loader; /* "pvh" or "multiboot2" */
     /* image payload, validated header; 0: none */
     uint64_t image_physical, image_bytes;
-    /* those that posix/ is told; what the cell's plan decides comes later (isolation/plan.c) */
+    /* those that posix/ is told; what the cell's plan decides comes later (isolation/cell.c) */
     struct gate_info info;
 };
 

@@ -19,7 +19,7 @@
 #define IMAGE_VERSION 4u
 #define IMAGE_BLOCK_BYTES 65536u          /* of a file: what one digest is of */
 #define IMAGE_POSIX_SPAN_MAX (1ull << 30) /* end of posix's last section */
-#define IMAGE_PORT_BYTES_MIN 16384u       /* struct gate_port and room for buffers */
+#define IMAGE_PORT_BYTES_MIN 65536u       /* each struct gate_port and room for buffers */
 #define IMAGE_PORT_BYTES_MAX (1u << 30)
 #define IMAGE_POLICY_RULES_MAX 64u
 #define IMAGE_POLICY_RULE_BYTES 24u

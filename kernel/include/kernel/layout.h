@@ -50,8 +50,8 @@
 #define VECTOR_TIMER 0x40
 #define VECTOR_IPI 0x41
 #define VECTOR_UART 0x42
-#define VECTOR_NETWORK 0x43
-#define VECTOR_DOORBELL 0x44
+#define VECTOR_NETWORK 0x43 /* the first of GATE_NETWORKS */
+#define VECTOR_DOORBELL 0x47
 #define VECTOR_STOP 0xfe /* another core panics */
 #define VECTOR_SPURIOUS 0xff
 

@@ -17,14 +17,14 @@ struct region {
     paddr_t percore; /* .percore instance */
     paddr_t outbox;  /* this core's outbox */
     paddr_t threads, extended, frame_tables;
-    paddr_t audit_marks; /* half a byte for each frame of the machine (isolation/audit_judge.c) */
+    paddr_t audit_marks; /* half a byte for each frame of the machine (isolation/audit.c) */
     uint64_t percore_bytes, outbox_bytes, audit_marks_bytes;
     uint32_t thread_count;
 };
 
 /* At the end of the outbox lie the gate's staging pages, and before them a line for what a core
  * says when it cannot go on (kernel/main/stop.c). */
-#define REGION_STAGING_PAGES 3u
+#define REGION_STAGING_PAGES 2u
 #ifdef ATOLL_DEBUG
 #define REGION_DEBUG_PAGES 6u /* behind them */
 #define IF_DEBUG(...) __VA_ARGS__

@@ -46,7 +46,6 @@ enum percpu_message_kind {
     PERCPU_MESSAGE_FRAMES_RETURN,
     PERCPU_MESSAGE_BLOCK_GRANT, /* ask a core for a wholly free 2 MiB block */
     PERCPU_MESSAGE_BLOCK_HOME,  /* a regrant or a return through the home core */
-    PERCPU_MESSAGE_INFORMATION,
     PERCPU_MESSAGE_KINDS,
 };
 
@@ -77,6 +76,10 @@ void percpu_channel_reply(core_id_t to, const struct percpu_message *reply);
  * free. FIFO: a credit that comes back goes to the first in the queue, before the reply's receiver
  * can take it. Uses thread->next. */
 void percpu_channel_await_credit(core_id_t to, struct thread *thread);
+/* Sends a request, whose token it sets, for a thread, which WAITs until its continuation is called:
+ * with the reply, or with NULL: there was no credit, nothing was sent, and now it may be. */
+void percpu_channel_call(core_id_t to, struct percpu_message *request, struct thread *thread,
+                         thread_continuation continuation);
 
 /* True when a drain is due: set at boot, by the carrier after each IPI, and when a thread queues
  * for a credit that is free. While it is false nobody need look at any channel: the last drain

@@ -60,7 +60,6 @@ struct thread {
     struct thread *next, *previous; /* run queue or free list or credit queue */
     thread_continuation continuation;
     uint64_t work[8]; /* scratch of the memory operation that the kernel does for it */
-    bool is_answered; /* the gate call that it repeats has what it asked another core for */
     void *cell;       /* this thread's cell (isolation's struct cell) */
 };
 #define THREAD_MOVED_BYTES offsetof(struct thread, extended)

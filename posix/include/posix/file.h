@@ -72,7 +72,11 @@ int64_t posix_transfer_zero(struct posix_transfer *transfer, size_t bytes);
 /* The longest contiguous front part of the application's buffers; empty vectors are passed over. */
 struct posix_vector posix_transfer_front(struct posix_transfer *transfer);
 /* Moves on by bytes <= the front part. */
-void posix_transfer_advance(struct posix_transfer *transfer, uint64_t bytes);
+static inline void posix_transfer_advance(struct posix_transfer *transfer, uint64_t bytes)
+{
+    transfer->skip += bytes;
+    transfer->remaining -= bytes;
+}
 
 /* Readiness, as poll and epoll number it. */
 #define POSIX_POLL_IN 0x1u
@@ -183,9 +187,13 @@ void posix_descriptor_set_limit(uint64_t soft);
 /* RLIMIT_FSIZE: the soft limit; UINT64_MAX: none. */
 void posix_file_size_set_limit(uint64_t soft);
 
-/* Whether the bytes are in the application's half, mapped or not: Linux refuses others at once,
- * even where no byte would be moved. */
-bool posix_transfer_is_user(uint64_t address, uint64_t bytes);
+/* Whether the bytes are in the application's half, shared and private slots, mapped or not: Linux
+ * refuses others at once, even where no byte would be moved. @impl ATL-LLR-FILE-0001~1 */
+static inline bool posix_transfer_is_user(uint64_t address, uint64_t bytes)
+{
+    const uint64_t user_bytes = 1ull << 47;
+    return bytes <= user_bytes && address <= user_bytes - bytes;
+}
 
 /* Reads an array of struct iovec as Linux does (IOV_MAX 1024, total at most 0x7ffff000).
  *

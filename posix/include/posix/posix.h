@@ -40,8 +40,15 @@ int64_t gate_unmap(uint64_t address, uint64_t bytes, uint64_t flags);
 int64_t gate_protect(uint64_t address, uint64_t bytes, uint64_t protection);
 int64_t gate_console(uint64_t operation, uint64_t stream, uint64_t buffer, uint64_t bytes);
 int64_t gate_random(uint64_t buffer, uint64_t bytes);
-int64_t gate_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes);
+int64_t gate_information(uint64_t kind, uint64_t core, uint64_t count);
 int64_t gate_kick(uint64_t port, uint64_t flags);
+
+/* A counter of a core: GATE_COUNT(...). 0: the image may not ask. May change the core. */
+static inline uint64_t posix_core_count(uint32_t core, uint64_t count)
+{
+    int64_t value = gate_information(GATE_INFORMATION_CORE, core, count);
+    return value > 0 ? (uint64_t)value : 0;
+}
 
 extern const struct gate_info posix_info; /* the information page */
 extern PERCORE struct gate_words posix_words;

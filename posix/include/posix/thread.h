@@ -45,6 +45,7 @@ struct posix_thread {
     /* the thread itself; read by senders of signals */
     _Atomic uint64_t blocked;
     _Atomic uint64_t awaited; /* blocked before rt_sigtimedwait opened a part of it */
+    _Atomic bool is_waiting;  /* in posix_park: for /proc */
     /* its creator, then constant */
     _Atomic uint64_t handle; /* 0: not known yet; HANDLE_AWAITED: the thread parks for it */
     int32_t id;

@@ -13,12 +13,13 @@ struct pbuf;
 struct tcp_hdr;
 struct tcp_pcb;
 
-/* The loopback for addresses of the machine itself; NULL: as the routes say. */
+/* The loopback for addresses of the machine itself, else as route.c says; NULL: as lwIP does. */
 struct netif *net_route_4(const ip4_addr_t *source, const ip4_addr_t *destination);
 struct netif *net_route_6(const ip6_addr_t *source, const ip6_addr_t *destination);
 
-/* The router that the image names for other networks (device.c); NULL: one that tells of itself. */
-const ip6_addr_t *net_gateway_6(const ip6_addr_t *destination);
+/* The router that the image names for other networks of an interface (route.c); NULL: one that
+ * tells of itself. */
+const ip6_addr_t *net_gateway_6(const struct netif *netif);
 
 /* A segment has reached a pcb that listens (tcp_port.c). */
 err_t net_listener_reached(struct tcp_pcb *listening);

@@ -98,7 +98,7 @@
 #define LWIP_HOOK_FILENAME "lwip_hooks.h"
 #define LWIP_HOOK_IP4_ROUTE_SRC(source, destination) net_route_4(source, destination)
 #define LWIP_HOOK_IP6_ROUTE(source, destination) net_route_6(source, destination)
-#define LWIP_HOOK_ND6_GET_GW(interface, destination) net_gateway_6(destination)
+#define LWIP_HOOK_ND6_GET_GW(interface, destination) net_gateway_6(interface)
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, option_bytes, first_bytes, second, packet)         \
     ((pcb)->state == LISTEN      ? net_listener_reached(pcb)                                       \
      : (pcb)->state == TIME_WAIT ? net_ended_reached(pcb, header, option_bytes, packet)            \

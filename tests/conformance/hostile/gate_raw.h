@@ -31,7 +31,7 @@ static const struct gate_definition definitions[GATE_CALL_COUNT] = {
     [GATE_PROTECT] = {"protect", 0, {EINVAL, ENOMEM, EACCES}},
     [GATE_CONSOLE] = {"console", 1, {EINVAL, EFAULT, EAGAIN, EXDEV}},
     [GATE_RANDOM] = {"random", 0, {EINVAL, EFAULT}},
-    [GATE_INFORMATION] = {"information", 0, {EINVAL, EFAULT, EPERM}},
+    [GATE_INFORMATION] = {"information", 1, {EINVAL, EPERM}},
     [GATE_KICK] = {"kick", 1, {EINVAL, EIO}},
 };
 

@@ -55,15 +55,13 @@ static void *attack(void *core)
 /* Calls that would succeed: what they ask for does not happen. */
 static void ask_well(void)
 {
-    uint64_t counts = (uintptr_t)scratch;
     if (!is_allowed(GATE_PROTECT)) {
         expect_refused(GATE_PROTECT, call(GATE_PROTECT, (uintptr_t)gate, PAGE, 3, 0, 0));
         expect_refused(GATE_PROTECT, mprotect((void *)(uintptr_t)gate, PAGE, 3) == 0 ? 0 : -errno);
     }
     if (!is_allowed(GATE_INFORMATION)) {
-        expect_refused(GATE_INFORMATION, call(GATE_INFORMATION, GATE_INFORMATION_CORE, 0, counts,
-                                              sizeof(struct gate_core_counts), 0));
-        expect_refused(GATE_INFORMATION, scratch[0] == 0 ? -EPERM : 0);
+        expect_refused(GATE_INFORMATION, call(GATE_INFORMATION, GATE_INFORMATION_CORE, 0,
+                                              GATE_COUNT(frames_total), 0, 0));
     }
     if (!is_allowed(GATE_UNMAP)) {
         expect_refused(GATE_UNMAP, call(GATE_UNMAP, (uintptr_t)gate, PAGE, 0, 0, 0));

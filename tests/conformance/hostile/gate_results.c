@@ -81,16 +81,17 @@ static void memory_results(uint64_t at)
 
 static void data_results(uint64_t core)
 {
-    uint64_t buffer = (uintptr_t)scratch, bytes = sizeof(struct gate_core_counts);
+    uint64_t buffer = (uintptr_t)scratch;
     expect(GATE_RANDOM, call(GATE_RANDOM, buffer, 8, 0, 0, 0), 0);
     expect(GATE_RANDOM, call(GATE_RANDOM, buffer, 257, 0, 0, 0), -EINVAL);
     expect(GATE_RANDOM, call(GATE_RANDOM, KERNEL_ADDRESS, 8, 0, 0, 0), -EFAULT);
-    struct gate_core_counts counts;
     expect(GATE_INFORMATION,
-           call(GATE_INFORMATION, GATE_INFORMATION_CORE, 0, (uintptr_t)&counts, bytes, 0), 0);
+           call(GATE_INFORMATION, GATE_INFORMATION_CORE, core, GATE_COUNT(credits_total), 0, 0),
+           32 * (check_all_cores_count - 1));
     expect(GATE_INFORMATION, call(GATE_INFORMATION, 99, 0, 0, 0, 0), -EINVAL);
     expect(GATE_INFORMATION,
-           call(GATE_INFORMATION, GATE_INFORMATION_CORE, 0, KERNEL_ADDRESS, bytes, 0), -EFAULT);
+           call(GATE_INFORMATION, GATE_INFORMATION_CORE, 0, GATE_COUNT(busy_ns) + 1, 0, 0),
+           -EINVAL);
     expect(GATE_KICK, call(GATE_KICK, GATE_PORT_NETWORK, 0, 0, 0, 0), -EINVAL);
     expect(GATE_CONSOLE, call(GATE_CONSOLE, 5, 0, 0, 0, 0), core == 0 ? -EINVAL : -EXDEV);
     expect(GATE_CONSOLE, call(GATE_CONSOLE, GATE_CONSOLE_WRITE, 1, KERNEL_ADDRESS, 8, 0),

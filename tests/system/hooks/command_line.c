@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Only in the build with hooks: keeps the command line, of which the kernel itself takes nothing.
- * The linker leads the call of kernel/boot/loader.c here (--wrap). */
+ * The linker leads the call of kernel/boot/collect.c here (--wrap). */
 #include "../../../kernel/boot/bytes.h"
 #include "../../../kernel/boot/handover.h"
 

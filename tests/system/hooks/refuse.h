@@ -18,7 +18,8 @@ enum refuse_kind {
     REFUSE_COUNT_OBJECTS = REFUSE_KINDS,
     /* Walks the page tables of the calling core; n means nothing. 0 or -1. */
     REFUSE_AUDIT,
-    /* n: address of a struct gate_core_counts, whose first word is the core. 0 or an error. */
+    /* n: address of a struct gate_core_counts, whose first word is the core; frames_free,
+     * threads_live and credits are told. 0 or an error. */
     REFUSE_COUNT_CORE,
 };
 

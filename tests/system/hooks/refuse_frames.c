@@ -15,10 +15,10 @@ WRAPPED(percpu_frame_allocate);
 WRAPPED(percpu_frame_run_allocate);
 WRAPPED(percpu_frames_grant_request);
 WRAPPED(isolation_space_fault);
-int64_t __real_gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffer,
-                                       uint64_t bytes, uint64_t rest);
-int64_t __wrap_gate_handle_information(uint64_t kind, uint64_t argument, uint64_t buffer,
-                                       uint64_t bytes, uint64_t rest);
+int64_t __real_gate_handle_information(uint64_t what, uint64_t core, uint64_t count, uint64_t,
+                                       uint64_t);
+int64_t __wrap_gate_handle_information(uint64_t what, uint64_t core, uint64_t count, uint64_t,
+                                       uint64_t);
 
 /* isolation/range.c looks at what is free before it begins what it cannot take back. In this build
  * it looks at this: how many are given before one is refused. */
@@ -81,14 +81,14 @@ enum result __wrap_isolation_space_fault(struct thread *thread, uint64_t address
     return result;
 }
 
-int64_t __wrap_gate_handle_information(uint64_t what, uint64_t argument, uint64_t buffer,
-                                       uint64_t bytes, uint64_t rest)
+int64_t __wrap_gate_handle_information(uint64_t what, uint64_t core, uint64_t count, uint64_t,
+                                       uint64_t)
 {
     if (what != REFUSE_CONTROL) {
-        return __real_gate_handle_information(what, argument, buffer, bytes, rest);
+        return __real_gate_handle_information(what, core, count, 0, 0);
     }
     uint64_t left = to_come;
-    kind = argument;
-    set(buffer);
+    kind = core;
+    set(count);
     return (int64_t)left;
 }

@@ -77,11 +77,17 @@ static int64_t count_core(uint64_t to)
 {
     struct gate_core_counts counts;
     int64_t result = posix_copy_in(&counts, to, sizeof(counts));
-    if (result == 0) {
-        uint64_t core = counts.frames_free;
-        result = gate_information(GATE_INFORMATION_CORE, core, (uintptr_t)&counts, sizeof(counts));
+    uint32_t core = (uint32_t)counts.frames_free;
+    if (result < 0 || core >= posix_info.core_count) {
+        return result < 0 ? result : -EINVAL;
     }
-    return result < 0 ? result : posix_copy_out(to, &counts, sizeof(counts));
+    counts = (struct gate_core_counts){
+        .threads_live = posix_core_count(core, GATE_COUNT(threads_live)),
+        .frames_free = posix_core_count(core, GATE_COUNT(frames_free)),
+        .credits_free = posix_core_count(core, GATE_COUNT(credits_free)),
+        .credits_total = posix_core_count(core, GATE_COUNT(credits_total)),
+    };
+    return posix_copy_out(to, &counts, sizeof(counts));
 }
 
 int64_t __wrap_posix_prctl(uint64_t option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
@@ -95,10 +101,10 @@ int64_t __wrap_posix_prctl(uint64_t option, uint64_t a, uint64_t b, uint64_t c, 
     case REFUSE_COUNT_OBJECTS:
         return atomic_load(&objects);
     case REFUSE_AUDIT:
-        return gate_information(GATE_INFORMATION_AUDIT, 0, 0, 0);
+        return gate_information(GATE_INFORMATION_AUDIT, 0, 0);
     case REFUSE_COUNT_CORE:
         return count_core(b);
     default:
-        return gate_information(REFUSE_CONTROL, a, b, 0);
+        return gate_information(REFUSE_CONTROL, a, b);
     }
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A program that ends badly while its other threads wait in different ways, on all cores. Tests
  * know its functions by name. */
-#define _GNU_SOURCE
+#include "../../waiting.h"
+
 #include <pthread.h>
-#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +16,13 @@
 #define STACK_BYTES 65536
 
 static pthread_mutex_t never_free = PTHREAD_MUTEX_INITIALIZER;
-static pthread_barrier_t all_are_there;
+static _Atomic int going_to_wait;
 const char *mode;
 volatile char untouched[3 * 4096];
 volatile uint64_t sink;
 static char one_page[4096] __attribute__((aligned(4096)));
 volatile int must_end;
+static int core_count;
 
 static void go_to_core(int core)
 {
@@ -100,12 +101,17 @@ static void *body(void *argument)
 {
     int number = (int)(intptr_t)argument;
     go_to_core(number);
-    pthread_barrier_wait(&all_are_there);
+    if (number != 1) {
+        going_to_wait++;
+    }
     if (number == 1) {
         while (strcmp(mode, "wait") == 0 && !must_end) {
             usleep(1000);
         }
-        usleep(100000); /* the others are where they stay */
+        while (going_to_wait < core_count - 1) {
+            usleep(1000);
+        }
+        threads_await_waiting(core_count - 1); /* the others are where they stay */
         end_badly();
     } else if (number == 2) {
         wait_for_lock(number);
@@ -118,7 +124,7 @@ static void *body(void *argument)
 /* crashed MODE CORES: thread n runs on core n; the one on core 1 ends the program. */
 int main(int argc, char **argv)
 {
-    int cores = argc > 2 ? atoi(argv[2]) : 1;
+    core_count = argc > 2 ? atoi(argv[2]) : 1;
     mode = argc > 1 ? argv[1] : "abort";
     if (strcmp(mode, "long") == 0) {
         return last_long();
@@ -126,17 +132,17 @@ int main(int argc, char **argv)
     pthread_mutex_lock(&never_free);
     printf("%d\n", untouched[4096]);
     fflush(stdout);
-    if (cores == 1) {
+    if (core_count == 1) {
         end_badly();
     }
     pthread_t threads[THREADS_MAX];
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    pthread_barrier_init(&all_are_there, NULL, (unsigned)cores - 1);
-    for (int i = 1; i < cores; i++) {
+    for (int i = 1; i < core_count; i++) {
         pthread_create(&threads[i], &attributes, body, (void *)(intptr_t)i);
     }
+    going_to_wait++;
     pthread_join(threads[1], NULL);
     return 6;
 }

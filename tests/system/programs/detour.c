@@ -20,14 +20,12 @@ void call_often(void);
 /* The gate itself; behind a jump, so that no packer rewrites it. */
 static unsigned long reflections(void)
 {
-    static struct gate_core_counts counts;
-    register unsigned long bytes __asm__("r10") = sizeof(counts);
     long result = GATE_CALL_BASE + GATE_INFORMATION;
     __asm__ volatile("jmp 1f\n1: syscall"
                      : "+a"(result)
-                     : "D"(GATE_INFORMATION_CORE), "S"(0), "d"(&counts), "r"(bytes)
-                     : "rcx", "r8", "r9", "r11", "memory");
-    return result == 0 ? counts.reflections : ~0ul;
+                     : "D"(GATE_INFORMATION_CORE), "S"(0), "d"(GATE_COUNT(reflections))
+                     : "rcx", "r8", "r9", "r10", "r11", "memory");
+    return (unsigned long)result;
 }
 
 int main(void)

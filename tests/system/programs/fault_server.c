@@ -3,13 +3,16 @@
  * and IPv6, on one port, with a thread on each core. It takes no memory for a connection: what it
  * could not send is still to be received. Commands on its standard input, each answered by a line:
  *
- *   counts    what is in use: free memory, descriptors, threads, and the lines of /dev/network
- *   link A    whether eth0 has a link, and errno of a datagram to the address A
+ *   counts    what is in use when all threads wait: free memory, descriptors, threads, and the
+ *             lines of /dev/network
+ *   link I A  whether the interface I has a link, and errno of a datagram to the address A
+ *   traffic I the counts of an interface in /proc/net/dev
  *   limit N   at most N descriptors from now on
  *   deaf      reads nothing any more, until
  *   hear
  *   quit */
-#define _GNU_SOURCE
+#include "../../waiting.h"
+
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -215,6 +218,7 @@ static void show_counts(void)
 {
     static char text[8192];
     struct sysinfo information;
+    threads_await_waiting(thread_count); /* with a socket that it closes one is not done before */
     int network = open("/dev/network", O_RDONLY);
     ssize_t bytes = 0, more = 0;
     while ((more = read(network, text + bytes, sizeof(text) - 1 - (size_t)bytes)) > 0) {
@@ -231,10 +235,11 @@ static void show_counts(void)
            information.freeram * information.mem_unit, descriptors, threads, text);
 }
 
-static void show_link(const char *address)
+static void show_link(const char *name, const char *address)
 {
-    struct ifreq request = {.ifr_name = "eth0"};
+    struct ifreq request = {0};
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
     if (ioctl(datagrams, SIOCGIFFLAGS, &request) != 0) {
         stop("SIOCGIFFLAGS");
     }
@@ -244,6 +249,26 @@ static void show_link(const char *address)
     close(other);
     printf("link %d up %d error %d\n", (request.ifr_flags & IFF_RUNNING) != 0,
            (request.ifr_flags & IFF_UP) != 0, error);
+}
+
+static void show_traffic(const char *name)
+{
+    char line[LINE_BYTES], found[IFNAMSIZ];
+    unsigned long counts[16];
+    FILE *file = fopen("/proc/net/dev", "re");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        char *colon = strchr(line, ':'), *at = colon + 1;
+        if (colon == NULL || sscanf(line, " %15[^:]", found) != 1 || strcmp(found, name) != 0) {
+            continue;
+        }
+        for (unsigned i = 0; i < 16; i++) {
+            counts[i] = strtoul(at, &at, 10);
+        }
+        printf("traffic %lu %lu %lu %lu\n", counts[0], counts[1], counts[8], counts[9]);
+        fclose(file);
+        return;
+    }
+    stop("/proc/net/dev");
 }
 
 static void set_deaf(int value)
@@ -257,14 +282,18 @@ static void set_deaf(int value)
 static int obey(const char *command)
 {
     struct rlimit limit;
-    char address[INET_ADDRSTRLEN];
+    char name[IFNAMSIZ], address[INET_ADDRSTRLEN];
     getrlimit(RLIMIT_NOFILE, &limit);
     if (strcmp(command, "counts\n") == 0) {
         show_counts();
         return 1;
     }
-    if (sscanf(command, "link %15s", address) == 1) {
-        show_link(address);
+    if (sscanf(command, "link %15s %15s", name, address) == 2) {
+        show_link(name, address);
+        return 1;
+    }
+    if (sscanf(command, "traffic %15s", name) == 1) {
+        show_traffic(name);
         return 1;
     }
     if (sscanf(command, "limit %lu", &limit.rlim_cur) == 1) {

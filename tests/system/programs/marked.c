@@ -4,6 +4,8 @@
  *     storm N      N events as fast as they can be made, on each of two threads
  *     bursts N     N events, a line, and after a line of input again, until the input ends
  *     nonsense 0   writes over its own rings */
+#include "../../waiting.h"
+
 #include <atoll/trace.h>
 #include <errno.h>
 #include <pthread.h>
@@ -84,6 +86,7 @@ static void note_all(void)
     ATOLL_TRACE_END();
     require(errno == 77, "events leave errno alone");
     require(pthread_create(&thread, NULL, second_thread, NULL) == 0, "a thread");
+    threads_await_waiting(1);
     usleep(20000);
     pthread_mutex_lock(&mutex);
     is_told = 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Speaks to the network port by raw calls of the gate, as posix/ would: the first argument says
- * what. Says "ready" when the device has buffers, and at the end what it saw. */
+/* Speaks to a network port by raw calls of the gate, as posix/ would: the first argument says what,
+ * behind perhaps port=N. Says "ready" when the device has buffers, and at the end what it saw. */
 #define _GNU_SOURCE
 #include "../../conformance/hostile/gate_raw.h"
 
@@ -8,13 +8,15 @@
 #include <sys/auxv.h>
 
 #define INFO_BELOW_VDSO 0x1000u /* posix/posix.ld */
-#define BUFFERS_AT 12288u
+#define BUFFERS_AT 36864u
 #define BUFFER_BYTES 2048u
 #define BUFFERS 240u
 #define HEADER 12u
 #define WAIT_NS 20000000000ull
 
 static const struct gate_info *info;
+static const struct gate_network *network;
+static unsigned port_number;
 static _Thread_local uint8_t *memory; /* this core's */
 static _Thread_local struct gate_port *port;
 
@@ -27,7 +29,7 @@ static _Thread_local struct side receive, transmit;
 
 static int64_t kick(uint64_t flags)
 {
-    return call(GATE_KICK, GATE_PORT_NETWORK, flags, 0, 0, 0);
+    return call(GATE_KICK, GATE_PORT_NETWORK + port_number, flags, 0, 0, 0);
 }
 
 static void publish(struct side *side)
@@ -69,7 +71,8 @@ static void find_port(void)
     find_gate();
     info = (const void *)(getauxval(AT_SYSINFO_EHDR) - INFO_BELOW_VDSO);
     memory = (uint8_t *)info->port_address + GATE_THREAD_CORE(handle()) * info->port_bytes;
-    port = (struct gate_port *)(void *)memory;
+    network = &info->networks[port_number];
+    port = (struct gate_port *)(void *)memory + port_number;
     receive = (struct side){.queue = &port->receive};
     transmit = (struct side){.queue = &port->transmit};
 }
@@ -81,11 +84,10 @@ static uint32_t buffer(unsigned index)
 
 static uint64_t interrupts(void)
 {
-    static struct gate_core_counts counts;
-    CHECK_EQUAL(call(GATE_INFORMATION, GATE_INFORMATION_CORE, GATE_THREAD_CORE(handle()),
-                     (uintptr_t)&counts, sizeof(counts), 0),
-                0);
-    return counts.interrupts;
+    int64_t count = call(GATE_INFORMATION, GATE_INFORMATION_CORE, GATE_THREAD_CORE(handle()),
+                         GATE_COUNT(interrupts), 0, 0);
+    CHECK(count >= 0);
+    return (uint64_t)count;
 }
 
 static uint64_t now_ns(void)
@@ -161,7 +163,7 @@ static volatile int is_over, is_polling;
 /* All cores have given all buffers to a device that runs. */
 static void tell_ready(void)
 {
-    if (++ready_count % info->port_queues == 0) {
+    if (++ready_count % network->queues == 0) {
         puts("ready");
         fflush(stdout);
     }
@@ -176,7 +178,7 @@ static int is_last(const uint8_t *frame)
 static void end_all(void)
 {
     is_over = 1;
-    for (unsigned core = 0; core < info->port_queues; core++) {
+    for (unsigned core = 0; core < network->queues; core++) {
         call(GATE_UNPARK, handles[core], 0, 0, 0, 0);
     }
 }
@@ -250,10 +252,10 @@ static void *serve_pair(void *argument)
 static void serve_pairs(void)
 {
     pthread_t threads[CORES_MAX];
-    for (unsigned core = 0; core < info->port_queues; core++) {
+    for (unsigned core = 0; core < network->queues; core++) {
         threads[core] = check_thread(serve_pair, (void *)(uintptr_t)core);
     }
-    for (unsigned core = 0; core < info->port_queues; core++) {
+    for (unsigned core = 0; core < network->queues; core++) {
         check_join(threads[core]);
     }
     check_audits(0);
@@ -268,11 +270,11 @@ static void arp(void)
     struct gate_port_entry entry;
     submit(&receive, buffer(1), BUFFER_BYTES);
     memset(frame, 0xff, 6);
-    memcpy(frame + 6, info->port_mac, 6);
+    memcpy(frame + 6, network->mac, 6);
     frame[12] = 8;
     frame[13] = 6;
     memcpy(frame + 14, head, sizeof(head));
-    memcpy(frame + 22, info->port_mac, 6);
+    memcpy(frame + 22, network->mac, 6);
     memcpy(frame + 28, own, sizeof(own));
     memset(frame + 32, 0, 6);
     memcpy(frame + 38, gateway, sizeof(gateway));
@@ -488,6 +490,10 @@ static void listen_to_all(void)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && sscanf(argv[1], "port=%u", &port_number) == 1) {
+        argv++;
+        argc--;
+    }
     const char *what = argc > 1 ? argv[1] : "";
     check_all_cores_count = check_cores(check_all_cores);
     pin(argc > 3 ? (unsigned)atoi(argv[3]) : 0);
@@ -495,13 +501,13 @@ int main(int argc, char **argv)
     if (strcmp(what, "info") == 0) {
         printf(
             "port %d bytes %llu queues %u mtu %u mac %02x:%02x:%02x:%02x:%02x:%02x features %x\n",
-            info->port_address != 0, (unsigned long long)info->port_bytes, info->port_queues,
-            info->port_mtu, info->port_mac[0], info->port_mac[1], info->port_mac[2],
-            info->port_mac[3], info->port_mac[4], info->port_mac[5], info->port_features);
+            info->port_address != 0, (unsigned long long)info->port_bytes, network->queues,
+            network->mtu, network->mac[0], network->mac[1], network->mac[2], network->mac[3],
+            network->mac[4], network->mac[5], network->features);
     } else if (strcmp(what, "arp") == 0) {
         arp();
     } else if (strcmp(what, "none") == 0) {
-        CHECK_EQUAL(info->port_queues, 0);
+        CHECK_EQUAL(network->queues, 0);
         CHECK_EQUAL(kick(0), -EINVAL);
         puts("refused");
     } else if (strcmp(what, "broken") == 0) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ring 0: the last core answers to nothing any more, neither to interrupts nor to NMIs, as one of
  * its threads has given it handlers of its own, and spins. Another thread of it waits. */
-#define _GNU_SOURCE
+#include "../../waiting.h"
+
 #include <pthread.h>
-#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +18,6 @@ struct gate {
 };
 
 static struct gate handlers[256];
-static volatile int is_asleep;
 volatile int must_end;
 
 static void go_to_last_core(void)
@@ -31,7 +30,6 @@ static void go_to_last_core(void)
 
 __attribute__((noinline)) static void sleep_long(int nights)
 {
-    is_asleep = 1;
     while (nights > 0) {
         sleep(1000);
     }
@@ -72,9 +70,7 @@ int main(void)
 {
     pthread_t threads[2];
     pthread_create(&threads[0], NULL, sleeper, (void *)8);
-    while (!is_asleep) {
-        usleep(1000);
-    }
+    threads_await_waiting(1);
     pthread_create(&threads[1], NULL, silent, NULL);
     while (!must_end) {
         usleep(100000);

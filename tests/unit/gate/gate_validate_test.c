@@ -55,31 +55,45 @@ TEST(map_flags_do_not_contradict)
     CHECK(gate_validate_map(&cell, GATE_READ, GATE_MAP_IMAGE, 100) == RESULT_INVALID);
     CHECK(gate_validate_map(&cell, GATE_READ, GATE_MAP_IMAGE | GATE_MAP_POPULATE, 0) ==
           RESULT_INVALID);
-    CHECK(gate_validate_map(&cell, GATE_READ, 4, 0) == RESULT_INVALID);
+    CHECK(gate_validate_map(&cell, GATE_READ, GATE_MAP_LAST, 0) == RESULT_OK);
+    CHECK(gate_validate_map(&cell, GATE_READ, GATE_MAP_LAST, 8192) == RESULT_INVALID);
+    CHECK(gate_validate_map(&cell, GATE_READ, GATE_MAP_LAST | GATE_MAP_POPULATE, 0) ==
+          RESULT_INVALID);
+    CHECK(gate_validate_map(&cell, GATE_READ, GATE_MAP_LAST | GATE_MAP_IMAGE, 0) == RESULT_INVALID);
+    CHECK(gate_validate_map(&cell, GATE_READ, 8, 0) == RESULT_INVALID);
     CHECK(gate_validate_map(&cell, GATE_WRITE | GATE_EXECUTE, 0, 0) == RESULT_ACCESS);
 }
 
 /* @verifies ATL-LLR-GATE-0033~1 */
 /* @robust */
+struct start {
+    uint64_t entry, stack, priority;
+};
+
+static enum result validate(struct start start)
+{
+    return gate_validate_thread_start(&cell, start.entry, start.stack, start.priority);
+}
+
 TEST(thread_starts_inside_the_library_os)
 {
-    const struct gate_thread_start good = {0x7f8000002000, 0x20000, 7, 31};
-    struct gate_thread_start bad = good;
-    CHECK(gate_validate_thread_start(&cell, &good) == RESULT_OK);
+    const struct start good = {0x7f8000002000, 0x20000, 31};
+    struct start bad = good;
+    CHECK(validate(good) == RESULT_OK);
     bad.entry = cell.posix.text_end;
-    CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_INVALID);
+    CHECK(validate(bad) == RESULT_INVALID);
     bad = good, bad.entry = cell.posix.text_begin - 1;
-    CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_INVALID);
+    CHECK(validate(bad) == RESULT_INVALID);
     bad = good, bad.stack = 0x20008;
-    CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_INVALID);
+    CHECK(validate(bad) == RESULT_INVALID);
     bad = good, bad.stack = 0;
-    CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_INVALID);
+    CHECK(validate(bad) == RESULT_INVALID);
     bad = good, bad.stack = 0xffff800000000000;
-    CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_INVALID);
+    CHECK(validate(bad) == RESULT_INVALID);
     bad = good, bad.priority = GATE_PRIORITY_FIFO + 31;
-    CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_OK);
+    CHECK(validate(bad) == RESULT_OK);
     bad = good, bad.priority = GATE_PRIORITY_FIFO + 32;
-    CHECK(gate_validate_thread_start(&cell, &bad) == RESULT_INVALID);
+    CHECK(validate(bad) == RESULT_INVALID);
 }
 
 CHECK_MAIN()

@@ -136,6 +136,8 @@ static void do_map(uint64_t first, uint64_t count)
         request.flags = GATE_MAP_IMAGE;
     } else if (count <= 300 && random_below(4) == 0) {
         request.flags = GATE_MAP_POPULATE;
+    } else if (random_below(4) == 0) {
+        request.flags = GATE_MAP_LAST;
     }
     bool was_empty = model_is_empty(first, count);
     enum result result = call(&request);
@@ -292,6 +294,62 @@ TEST(a_populated_map_without_memory_changes_nothing)
     CHECK_EQUAL(machine_free_frames(), free_before);
     CHECK_EQUAL(isolation_space_fault(caller, WINDOW_BASE + PAGE_BYTES, SPACE_ACCESS_READ),
                 RESULT_FAULT);
+    end();
+}
+
+/* @verifies ATL-LLR-ISOL-1340~1 */
+TEST(a_map_with_its_last_page_makes_no_other_present)
+{
+    begin(2);
+    const uint64_t pages = 33;
+    uint64_t last = WINDOW_BASE + (pages - 1) * PAGE_BYTES;
+    struct space_request request = {PERCPU_MESSAGE_MAP, range_of(0, pages), GATE_READ | GATE_WRITE,
+                                    GATE_MAP_LAST, 0};
+    struct space_request lazy = request;
+    uint64_t free_before = machine_free_frames();
+    lazy.flags = 0;
+    CHECK_EQUAL(call(&lazy), RESULT_OK);
+    uint64_t tables = free_before - machine_free_frames();
+    CHECK(machine_access(last, SPACE_ACCESS_WRITE) == NULL);
+    request.kind = PERCPU_MESSAGE_UNMAP;
+    request.flags = 0;
+    CHECK_EQUAL(call(&request), RESULT_OK);
+    request.kind = PERCPU_MESSAGE_MAP;
+    request.flags = GATE_MAP_LAST;
+    CHECK_EQUAL(call(&request), RESULT_OK);
+    CHECK_EQUAL(free_before - machine_free_frames(), tables + 1);
+    uint64_t *words = machine_access(last, SPACE_ACCESS_WRITE);
+    CHECK(words != NULL && words[0] == 0 && words[511] == 0);
+    CHECK(machine_access(last - PAGE_BYTES, SPACE_ACCESS_WRITE) == NULL);
+    CHECK(machine_access(WINDOW_BASE, SPACE_ACCESS_WRITE) == NULL);
+    request.kind = PERCPU_MESSAGE_UNMAP;
+    request.flags = 0;
+    CHECK_EQUAL(call(&request), RESULT_OK);
+    CHECK_EQUAL(machine_free_frames(), free_before);
+    end();
+}
+
+/* The tables are there, the frame is not: nothing stays mapped.
+ * @verifies ATL-LLR-ISOL-1340~1 */
+TEST(a_map_without_memory_for_its_last_page_maps_nothing)
+{
+    begin(2);
+    struct space_request beside = {PERCPU_MESSAGE_MAP, range_of(40, 1), GATE_READ, 0, 0};
+    CHECK_EQUAL(call(&beside), RESULT_OK);
+    paddr_t taken[PARTITION_BYTES / PAGE_BYTES];
+    uint64_t count = 0;
+    while (machine_free_frames() > 0) {
+        CHECK_EQUAL(percpu_frame_allocate(&taken[count++]), RESULT_OK);
+    }
+    struct space_request request = {PERCPU_MESSAGE_MAP, range_of(0, 33), GATE_READ | GATE_WRITE,
+                                    GATE_MAP_LAST, 0};
+    CHECK_EQUAL(call(&request), RESULT_NO_MEMORY);
+    CHECK_EQUAL(isolation_space_fault(caller, WINDOW_BASE, SPACE_ACCESS_READ), RESULT_FAULT);
+    request.flags = 0;
+    CHECK_EQUAL(call(&request), RESULT_OK); /* nothing is there, and no frame is needed */
+    for (uint64_t i = 0; i < count; i++) {
+        percpu_frame_free(taken[i]);
+    }
     end();
 }
 

@@ -3,7 +3,7 @@
  * the page functions, which run in user mode as well. */
 #include <check.h>
 #include <cpu/exception.h>
-#include <cpu/page.h>
+#include <cpu/string.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <ucontext.h>

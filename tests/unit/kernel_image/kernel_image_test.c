@@ -136,7 +136,7 @@ REFUSES(gate_calls_without_exit, "gate calls are no set with exit in it", header
 REFUSES(port_memory_in_part_of_a_page, "port memory is not in pages, too small or too large",
         header->port_bytes = 0x8001)
 REFUSES(port_memory_too_small, "port memory is not in pages, too small or too large",
-        header->port_bytes = 0x3000)
+        header->port_bytes = IMAGE_PORT_BYTES_MIN - 0x1000)
 REFUSES(port_memory_too_large, "port memory is not in pages, too small or too large",
         header->port_bytes = IMAGE_PORT_BYTES_MAX + 0x1000)
 REFUSES(policy_behind_the_index, "network policy is outside of the index",

@@ -56,7 +56,7 @@ class PackerTest(unittest.TestCase):
 
     def test_every_flag_and_ring_is_valid(self):
         self.assertEqual(verdict(ring=0, flags=15, seed=2**64 - 1, cores=64), "valid")
-        self.assertEqual(verdict(port_bytes=4 * PAGE), "valid")
+        self.assertEqual(verdict(port_bytes=16 * PAGE), "valid")
         self.assertEqual(verdict(port_bytes=1 << 30), "valid")
 
     def test_values_that_the_packer_passes_on_are_judged(self):

@@ -8,7 +8,7 @@
 #include <outbox.h>
 #include <percpu/channel.h>
 
-#define KIND PERCPU_MESSAGE_INFORMATION
+#define KIND PERCPU_MESSAGE_CALL
 #define LOG_MAX 256u
 
 /* What cores saw; each test has one writer at a time. */

@@ -6,7 +6,7 @@
 #include <channel.c>
 #include <host.h>
 
-#define KIND PERCPU_MESSAGE_INFORMATION
+#define KIND PERCPU_MESSAGE_CALL
 #define BEFORE_WRAP 40u
 #define ROUNDS 30u
 

@@ -13,7 +13,7 @@
 #define ROUNDS 150000u
 #define RECEIVER_SHIFT 40u
 #define SENDER_SHIFT 500u
-#define KIND PERCPU_MESSAGE_INFORMATION
+#define KIND PERCPU_MESSAGE_CALL
 
 static struct race race;
 static _Atomic uint32_t posted[2]; /* for the receiver's threads 0 and 1; written by core 0 */

@@ -27,12 +27,11 @@ TEST(a_new_thread_is_clean)
         CHECK_EQUAL(thread->frame.rax, 0);
         CHECK_EQUAL(thread->permit, false);
         CHECK_EQUAL(thread->interrupt, false);
-        CHECK(thread->cell == NULL && !thread->is_answered && thread->work[3] == 0);
+        CHECK(thread->cell == NULL && thread->work[3] == 0);
         CHECK(thread->deadline_ns == THREAD_NEVER && thread->deadline_slot == DEADLINE_NONE);
         CHECK(thread->generation != 0 && IS_ALIGNED((uintptr_t)thread->extended, 64));
         thread->frame.rax = 1;
         thread->cell = thread;
-        thread->is_answered = true;
         thread->work[3] = 1;
         thread->permit = true;
         thread->interrupt = true;

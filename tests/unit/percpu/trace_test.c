@@ -5,7 +5,7 @@
 #include <host.h>
 #include <outbox.h>
 
-#define KIND PERCPU_MESSAGE_INFORMATION
+#define KIND PERCPU_MESSAGE_CALL
 
 /* @verifies ATL-LLR-PERCPU-0600~1 */
 TEST(newest_records_stay)

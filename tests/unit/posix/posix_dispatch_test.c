@@ -88,9 +88,9 @@ void posix_print(const char *format, ...)
     posix_report("%s", format);
 }
 
-int64_t gate_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes)
+int64_t gate_information(uint64_t kind, uint64_t core, uint64_t count)
 {
-    (void)kind, (void)argument, (void)buffer, (void)bytes;
+    (void)kind, (void)core, (void)count;
     return 0;
 }
 

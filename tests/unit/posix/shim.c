@@ -285,12 +285,10 @@ noreturn void gate_exit(uint64_t status, uint64_t signal)
     exit(signal != 0 ? 128 + (int)signal : (int)status);
 }
 
-int64_t gate_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes)
+int64_t gate_information(uint64_t kind, uint64_t core, uint64_t count)
 {
-    (void)kind, (void)argument;
-    memset((void *)(uintptr_t)buffer, 0, bytes);
-    ((struct gate_core_counts *)(uintptr_t)buffer)->busy_ns = posix_now_ns();
-    return 0;
+    (void)kind, (void)core;
+    return count == GATE_COUNT(busy_ns) ? (int64_t)posix_now_ns() : 0;
 }
 
 static bool faults(uint64_t address, uint64_t bytes)

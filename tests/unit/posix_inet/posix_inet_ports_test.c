@@ -300,20 +300,20 @@ TEST(a_connection_is_where_its_first_packet_came)
     put_port(later + 22, port);
     ip_addr_set_ip4_u32(&connection.remote_ip, PP_HTONL(0x0a000007));
     here = HERE;
-    CHECK(!net_group_keeps(opening, 40)); /* nobody listens here */
+    CHECK(!net_group_keeps(0, opening, 40)); /* nobody listens here */
     tcp_listen_pcbs.listen_pcbs = &listening;
     machine_has_queues(CORES - 1);
-    CHECK(!net_group_keeps(opening, 40)); /* not each core has a queue */
+    CHECK(!net_group_keeps(0, opening, 40)); /* not each core has a queue */
     machine_has_queues(CORES);
-    CHECK(!net_group_keeps(later, 40));
-    CHECK(net_group_keeps(opening, 40)); /* though its hash says core 0 */
-    CHECK(!net_group_keeps(later, 40) && net_group_pass_on(later, 40, 0) == HERE + 1);
+    CHECK(!net_group_keeps(0, later, 40));
+    CHECK(net_group_keeps(0, opening, 40)); /* though its hash says core 0 */
+    CHECK(!net_group_keeps(0, later, 40) && net_group_pass_on(later, 40, 0) == HERE + 1);
     tcp_active_pcbs = &connection;
-    CHECK(net_group_keeps(later, 40) && net_group_pass_on(later, 40, 0) == HERE);
+    CHECK(net_group_keeps(0, later, 40) && net_group_pass_on(later, 40, 0) == HERE);
     tcp_active_pcbs = NULL;
     tcp_listen_pcbs.listen_pcbs = NULL;
     put_port(opening + 22, SHARED_PORT + 2); /* a port of one core */
-    CHECK(!net_group_keeps(opening, 40) && !net_group_keeps(opening, 10));
+    CHECK(!net_group_keeps(0, opening, 40) && !net_group_keeps(0, opening, 10));
     machine_has_queues(0);
 }
 

@@ -5,6 +5,7 @@
 #include "machine.h"
 #include "packet.h"
 #include "queue.h"
+#include "traffic.h"
 #include "transmit.h"
 
 #include <isolation/gate_abi.h>
@@ -71,6 +72,19 @@ static uint32_t copy_out(const struct pbuf *pbuf)
     return got_bytes;
 }
 
+PERCORE uint32_t net_device_end;
+
+struct traffic *traffic_of(uint32_t interface)
+{
+    static struct traffic traffic[TRAFFIC_INTERFACES];
+    return &traffic[interface];
+}
+
+uint32_t device_end(void)
+{
+    return 1;
+}
+
 bool device_passes_on(const struct queue_frame *frame)
 {
     CHECK_EQUAL(frame->data[0], 0x5a);
@@ -86,50 +100,55 @@ bool device_passes_on(const struct queue_frame *frame)
     return !is_keeping;
 }
 
-void device_deliver(struct pbuf *frame, bool is_checked)
+void device_deliver(uint32_t device, struct pbuf *frame, bool is_checked)
 {
+    CHECK_EQUAL(device, 0);
     CHECK(is_keeping && kept == NULL);
     (void)is_checked;
     kept = frame;
 }
 
-void packet_hear_chain(const struct pbuf *chain, bool is_sent)
+void packet_note_chain(uint32_t device, const struct pbuf *chain, bool is_sent)
 {
-    (void)chain, (void)is_sent;
+    (void)device, (void)chain, (void)is_sent;
 }
 
-void transmit_start(struct gate_port *of, uint8_t *frames, uint32_t bytes)
+void transmit_start(uint32_t device, struct gate_port *of, uint8_t *frames, uint32_t bytes)
 {
-    CHECK(of == port && frames == memory + HEAD_BYTES + RECEIVE_COUNT * BUFFER_BYTES);
+    CHECK(device == 0 && of == port &&
+          frames == memory + HEAD_BYTES + RECEIVE_COUNT * BUFFER_BYTES);
     CHECK_EQUAL(bytes, RECEIVE_COUNT * BUFFER_BYTES);
 }
 
-void transmit_close(void)
+void transmit_close(uint32_t device)
 {
+    (void)device;
 }
 
-uint32_t transmit_count(void)
+uint32_t transmit_count(uint32_t device)
 {
+    (void)device;
     return 0;
 }
 
 _Atomic uint32_t packet_hearers;
 
-void packet_note(const uint8_t *frame, size_t bytes, bool is_sent,
-                 const struct packet_socket *sender)
+void packet_note_received(uint32_t device, const uint8_t *frame, size_t bytes)
 {
-    (void)frame, (void)bytes, (void)is_sent, (void)sender;
+    (void)device, (void)frame, (void)bytes;
 }
 
 static uint32_t link_changes;
 
-void device_link_changes(void)
+void device_link_changes(uint32_t device)
 {
+    CHECK_EQUAL(device, 0);
     link_changes++;
 }
 
-void device_fails(bool is_off)
+void device_fails(uint32_t device, bool is_off)
 {
+    CHECK_EQUAL(device, 0);
     offs += is_off;
     restarts += !is_off;
 }
@@ -205,11 +224,13 @@ TEST(whole_frames_are_delivered)
 {
     machine_has_queues(1);
     machine_has_port(memory, PORT_BYTES, GATE_PORT_MERGED);
-    queue_start();
+    net_device_end = device_end();
+    queue_start(0, false); /* the link has come since the caller looked */
     CHECK_EQUAL(port->receive.submitted, RECEIVE_COUNT);
     complete(1, HEADER_BYTES + FRAME_BYTES);
     complete(0, HEADER_BYTES + FRAME_BYTES); /* of devices that do not fill it in */
     CHECK_EQUAL(serve(), 2);
+    CHECK_EQUAL(link_changes, 1);
     complete(1, HEADER_BYTES); /* no frame at all */
     complete(1, 1);
     complete(1, HEADER_BYTES + FRAME_BYTES);
@@ -375,14 +396,15 @@ TEST(headers_that_lie_harm_nothing)
 /* @verifies ATL-LLR-NET-1152~1 */
 TEST(a_link_that_changes_is_told_of_once)
 {
-    CHECK(queue_link_is_up() && link_changes == 0);
+    CHECK(queue_link_is_up(0));
+    link_changes = 0;
     port->is_link_down = 1;
     (void)serve();
     (void)serve();
-    CHECK(!queue_link_is_up() && link_changes == 1);
+    CHECK(!queue_link_is_up(0) && link_changes == 1);
     port->is_link_down = 0;
     (void)serve();
-    CHECK(queue_link_is_up() && link_changes == 2);
+    CHECK(queue_link_is_up(0) && link_changes == 2);
 }
 
 /* @verifies ATL-LLR-NET-0941~1 @robust */

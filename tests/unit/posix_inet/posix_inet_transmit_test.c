@@ -2,6 +2,7 @@
 /* What a core sends, as the device finds it: frames that it cuts again are those that lwIP sent. */
 #include "check.h"
 #include "device.h"
+#include "traffic.h"
 #include "transmit.h"
 
 #include <lwip/inet_chksum.h>
@@ -10,7 +11,8 @@
 
 #define HEADER_BYTES GATE_PORT_ENTRY_BYTES_MIN
 #define RING_BYTES (8u * 16384u)
-#define PORT_BYTES (4 * 4096u + RING_BYTES)
+#define DEVICE 1u /* the second one */
+#define PORT_BYTES (8 * 4096u + RING_BYTES)
 #define HEAD_4 54u
 #define HEAD_6 74u
 #define FRAME_MAX 1514u
@@ -21,8 +23,9 @@
 #define SYN 2u
 
 static _Alignas(4096) uint8_t memory[PORT_BYTES];
-static struct gate_port *const port = (struct gate_port *)(void *)memory;
-const struct gate_info posix_info = {.port_features = GATE_PORT_CHECKSUM | GATE_PORT_SEGMENTS};
+static struct gate_port *const port = (struct gate_port *)(void *)memory + DEVICE;
+const struct gate_info posix_info = {.networks[DEVICE].features =
+                                         GATE_PORT_CHECKSUM | GATE_PORT_SEGMENTS};
 static bool is_stuck; /* the device gives nothing back */
 
 struct frame {
@@ -122,11 +125,17 @@ static void look_at(const uint8_t *buffer, uint32_t bytes)
     }
 }
 
+struct traffic *traffic_of(uint32_t interface)
+{
+    static struct traffic traffic[TRAFFIC_INTERFACES];
+    return &traffic[interface];
+}
+
 void device_flush(void)
 {
     struct gate_port_queue *queue = &port->transmit;
     uint32_t order[GATE_PORT_ENTRIES], count = 0;
-    transmit_close();
+    transmit_close(DEVICE);
     for (; taken != queue->submitted; taken++) {
         const struct gate_port_entry *entry = &queue->submit[taken % GATE_PORT_ENTRIES];
         look_at(memory + entry->offset, entry->bytes);
@@ -146,7 +155,7 @@ static void start(void)
 {
     static bool is_started;
     if (!is_started) {
-        transmit_start(port, memory + PORT_BYTES - RING_BYTES, RING_BYTES);
+        transmit_start(DEVICE, port, memory + PORT_BYTES - RING_BYTES, RING_BYTES);
         is_started = true;
     }
     sent_count = seen_count = cut_count = 0;
@@ -193,7 +202,7 @@ static bool try_send(const struct frame *frame)
     struct pbuf pbuf = {.payload = (void *)(uintptr_t)frame->data,
                         .len = (u16_t)frame->bytes,
                         .tot_len = (u16_t)frame->bytes};
-    return transmit_frame(&pbuf);
+    return transmit_frame(DEVICE, &pbuf);
 }
 
 static void send(const struct frame *frame)
@@ -214,7 +223,7 @@ static void compare(void)
         CHECK_EQUAL(seen[i].bytes, sent[i].bytes);
         CHECK(memcmp(seen[i].data, sent[i].data, sent[i].bytes) == 0);
     }
-    CHECK(is_stuck || transmit_count() == 0);
+    CHECK(is_stuck || transmit_count(DEVICE) == 0);
 }
 
 /* @verifies ATL-LLR-NET-1150~1 */
@@ -270,7 +279,7 @@ TEST(segments_that_differ_stay_apart)
             frame->data[at] ^= 0x40;
             uint32_t before = port->transmit.submitted;
             send(frame);
-            transmit_close();
+            transmit_close(DEVICE);
             CHECK_EQUAL(port->transmit.submitted, before + 2);
             taken = port->transmit.submitted; /* nobody looks at what is no frame */
             for (uint32_t i = before; i != taken; i++) {
@@ -335,7 +344,7 @@ TEST(a_device_that_keeps_all_costs_what_has_no_room)
         port->transmit.complete[port->transmit.completed++ % GATE_PORT_ENTRIES] =
             port->transmit.submit[(taken - 1 - i) % GATE_PORT_ENTRIES];
     }
-    CHECK_EQUAL(transmit_count(), 0);
+    CHECK_EQUAL(transmit_count(DEVICE), 0);
     start();
     send(make(true, 1, 1460, ACK));
     compare();

@@ -74,6 +74,38 @@ TEST(a_few_writable_pages_have_their_frames_at_once_unless_there_are_none)
     CHECK_EQUAL(posix_munmap((uint64_t)mapped, PAGE), 0);
 }
 
+static uint64_t flags_of_rights(uint64_t at, uint64_t pages, uint64_t protection)
+{
+    const uint64_t reserved = 34;
+    uint64_t start = (uint64_t)map(0, reserved * PAGE, 0, PRIVATE_ANONYMOUS);
+    shim_map_flags = UINT64_MAX;
+    CHECK_EQUAL(posix_mprotect(start + at * PAGE, pages * PAGE, protection), 0);
+    uint64_t flags = shim_map_flags;
+    CHECK_EQUAL(posix_munmap(start, reserved * PAGE), 0);
+    return flags;
+}
+
+/* As thread libraries make one: addresses, then rights to all but the lowest.
+ * @verifies ATL-LLR-MEMORY-1341~1 */
+TEST(a_stack_above_its_guard_has_its_last_page_at_once_unless_there_is_none)
+{
+    start();
+    CHECK_EQUAL(flags_of_rights(1, 33, READ_WRITE), GATE_MAP_LAST);
+    CHECK_EQUAL(flags_of_rights(0, 34, READ_WRITE), 0); /* no guard */
+    CHECK_EQUAL(flags_of_rights(1, 32, READ_WRITE), 0); /* not to the end */
+    CHECK_EQUAL(flags_of_rights(1, 33, 1), 0);
+    shim_fail_map = 1;
+    CHECK_EQUAL(flags_of_rights(1, 33, READ_WRITE), 0);
+    CHECK_EQUAL(shim_fail_map, 0);
+    /* A slot of another core: the frame would come by message. */
+    uint64_t start = (uint64_t)map(0, 34 * PAGE, 0, PRIVATE_ANONYMOUS);
+    shim_core = 1;
+    CHECK_EQUAL(posix_mprotect(start + PAGE, 33 * PAGE, READ_WRITE), 0);
+    shim_core = 0;
+    CHECK_EQUAL(shim_map_flags, 0);
+    CHECK_EQUAL(posix_munmap(start, 34 * PAGE), 0);
+}
+
 /* @verifies ATL-LLR-POSIX-1021~1 */
 TEST(only_what_must_be_zero_is_cleared)
 {

@@ -304,14 +304,11 @@ void posix_console_serve_input(void)
 {
 }
 
-int64_t gate_information(uint64_t kind, uint64_t argument, uint64_t buffer, uint64_t bytes)
+int64_t gate_information(uint64_t kind, uint64_t core, uint64_t count)
 {
-    (void)argument;
-    memset((void *)buffer, 0, bytes);
-    if (kind == GATE_INFORMATION_CORE) {
-        ((struct gate_core_counts *)buffer)->frames_free = shim_free_frames;
-    }
-    return 0;
+    (void)core;
+    bool is_asked = kind == GATE_INFORMATION_CORE && count == GATE_COUNT(frames_free);
+    return is_asked ? (int64_t)shim_free_frames : 0;
 }
 
 int64_t gate_random(uint64_t buffer, uint64_t bytes)

@@ -109,7 +109,7 @@ def parse_iperf3(text):
     return Done(round(received["bytes"] / KIB), received["seconds"])
 
 
-# @impl ATL-LLR-TOOL-1022~1
+# @impl ATL-LLR-TOOL-1022~2
 def parse_frames(text):
     count, seconds, lost = re.fullmatch(r"(\d+) frames in ([\d.]+) s, (\d+) lost\n", text).groups()
     if int(lost) > LOST_MAX * int(count):
@@ -117,11 +117,11 @@ def parse_frames(text):
     return Done(int(count), float(seconds))
 
 
-def frames(interface, mac, one, other):
-    """From one of the forwarder's neighbours to the other."""
+def frames(interfaces, mac, one, other):
+    """From one of the forwarder's neighbours to the other, each behind an interface."""
     def run(count, address):
         program = build_program("frames", FRAMES)
-        return parse_frames(_run(program, interface, mac, one, other, count))
+        return parse_frames(_run(program, *interfaces, mac, one, other, count))
     return run
 
 

@@ -7,7 +7,7 @@ import dataclasses
 from atoll.bench import load
 from atoll.bench.load import Load
 from atoll.bench.measure import Job
-from atoll.bench.serve import ADDRESS, MAC, TAP, Server, serving
+from atoll.bench.serve import ADDRESS, MAC, TAPS, Server, serving
 from atoll.build import build_program
 from atoll.demo import SOURCE
 from atoll.paths import ROOT
@@ -56,7 +56,8 @@ def _iperf3(cores):
 
 
 def _forwarder(cores):
-    return Server(build_program("forwarder", FORWARDER), tuple(f"eth0={each}" for each in NEIGHBOURS), b"forwarding", None)
+    places = tuple(f"eth{number}={each}" for number, each in enumerate(NEIGHBOURS))
+    return Server(build_program("forwarder", FORWARDER), places, b"forwarding", None, devices=2)
 
 
 # Name for --program -> (the Server for so many cores, its loads).
@@ -71,7 +72,7 @@ SERVERS = {
                        Load("redis: get", load.redis("get"), *REQUESTS))),
     "iperf3": (_iperf3, (Load("iperf3: KiB to the guest", load.iperf3(), *KIB),
                          Load("iperf3: KiB from the guest", load.iperf3("-R"), *KIB))),
-    "forwarder": (_forwarder, (Load("forwarder: frame of 64 bytes", load.frames(TAP, MAC, *NEIGHBOURS), *FRAMES),)),
+    "forwarder": (_forwarder, (Load("forwarder: frame of 64 bytes", load.frames(TAPS, MAC, *NEIGHBOURS), *FRAMES),)),
 }
 
 

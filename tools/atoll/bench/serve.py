@@ -17,14 +17,15 @@ from atoll.build import build_image_parts, compile_program, locked
 from atoll.errors import ToolError
 from atoll.machine import DIE_WITH_PARENT, MachineOptions, qemu_command
 from atoll.namespace import add_tap, private_network
-from atoll.net import net_arguments
+from atoll.net import net_arguments, net_settings
 from atoll.options import DEFAULT_ENVIRONMENT, Settings
 from atoll.pack import pack
 from atoll.paths import ROOT, build_directory
 
 INIT = ROOT / "bench" / "network" / "init.c"
 ADDRESS, PEER = "10.9.0.2", "10.9.0.1/24"
-TAP, MAC = "guest", "52:54:00:12:34:56"
+SECOND, SECOND_PEER = "10.8.0.2", "10.8.0.1/24"  # of a second device
+TAPS, MAC = ("guest", "other"), "52:54:00:12:34:56"
 MEMORY_MIB = 256
 SECONDS_MAX = 120
 TRY_SECONDS = 0.1
@@ -41,6 +42,7 @@ class Server:
     ready: bytes | None
     port: int | None
     files: tuple = ()
+    devices: int = 1
 
 
 class Console:
@@ -98,8 +100,10 @@ def serving(server, system, options, cores, counts=True, words=()):
     """(its Console, its Counters or None) while a guest serves; what the caller starts meanwhile is in its network.
     words: further ones for the plugin."""
     with tempfile.TemporaryDirectory(prefix="atoll-bench-") as folder, private_network():
-        add_tap(TAP, PEER, several=cores > 1)
-        net = f"tap={TAP}" + (f",queues={cores}" if cores > 1 else "")
+        taps = TAPS[:server.devices]
+        for tap, peer in zip(taps, (PEER, SECOND_PEER)):
+            add_tap(tap, peer, several=cores > 1)
+        net = net_settings([f"tap={tap}" + (f",queues={cores}" if cores > 1 else "") for tap in taps])
         command, entry = _guest_command(server, system, options, cores, net, pathlib.Path(folder, "image"))
         control = pathlib.Path(folder, "control")
         if counts:
@@ -135,11 +139,12 @@ def _guest_command(server, system, options, cores, net, image):
     if system == "linux":
         files = [(str(linux_modules() / f"{name}.ko"), f"/{name}.ko") for name in MODULES]
         image.write_bytes(initial_files(_build_init(), [*files, (str(server.program), "/server"), *server.files]))
-        arguments = [*(path for _, path in files), "become", ADDRESS, "/server", *server.arguments]
+        addresses = ",".join((ADDRESS, SECOND)[:server.devices])
+        arguments = [*(path for _, path in files), "become", addresses, "/server", *server.arguments]
         return linux_command(linux_kernel(), image, cores, arguments, net_arguments(net, MAC, "q35")), []
-    kernel, posix = build_image_parts(net=net.partition("=")[0])
-    settings = Settings(ring=int(system[-1]), cores=cores, memory=MEMORY_MIB, machine="q35", seed=SEED, net=net, mac=MAC,
-                        ip=[ip_setting(f"{ADDRESS}/24")], environment=dict(DEFAULT_ENVIRONMENT),
+    kernel, posix = build_image_parts(net="tap")
+    settings = Settings(ring=int(system[-1]), cores=cores, memory=MEMORY_MIB, machine="q35", seed=SEED, net=net,
+                        ip=[ip_setting(f"{ADDRESS}/24"), ip_setting(f"eth1={SECOND}/24")][:server.devices], environment=dict(DEFAULT_ENVIRONMENT),
                         files=list(server.files), kernel=options.kernel or str(kernel),
                         posix=options.posix or str(posix))
     image.write_bytes(pack(server.program, list(server.arguments), settings, framed=False))

@@ -34,20 +34,18 @@ enum result gate_upcall_fault(struct thread *thread, uint64_t vector, uint64_t e
 bool gate_complete_return(struct thread *thread);
 
 /* The thread's cell cannot go on: the thread calls exit with this signal as its next step. */
+#define SIGNAL_SEGV 11
 void gate_end_by_signal(struct thread *thread, uint64_t signal);
 
 /* A new thread of this core's cell, ready to run at entry (absolute address inside posix): its
  * handle. RESULT_INVALID: entry, stack or priority; RESULT_AGAIN: no thread left. */
-struct gate_thread_start {
-    uint64_t entry, stack, cookie, priority;
-};
-int64_t gate_thread_start(const struct gate_thread_start *start);
+int64_t gate_thread_start(uint64_t entry, uint64_t stack, uint64_t cookie, uint64_t priority);
 
 /* Staging pages at the end of each core's outbox (REGION_STAGING_PAGES): what does not fit a
  * message. */
 enum gate_staging {
-    GATE_STAGING_COUNTS,  /* counters for others */
-    GATE_STAGING_MOVE,    /* a thread on its way to another core */
+    GATE_STAGING_MOVE, /* a thread on its way to another core; before any runs, the audit's verdict
+                        */
     GATE_STAGING_NETWORK, /* what cores tell each other of the network device */
 };
 /* This core's, writable; another core's, to read. */
@@ -58,7 +56,7 @@ const void *gate_staging_of_remote(core_id_t core, enum gate_staging page);
 void gate_console_ready(bool has_room);
 
 /* The kick of each port for the current thread, set by its driver; NULL: it is not this core's. */
-typedef int64_t (*gate_kick)(uint64_t flags);
+typedef int64_t (*gate_kick)(uint64_t port, uint64_t flags);
 extern PERCORE gate_kick gate_kicks[GATE_PORT_DOORBELL + 1];
 
 /* Prints the audit's verdict on a core. */

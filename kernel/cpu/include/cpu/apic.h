@@ -47,11 +47,6 @@ static inline uint32_t cpu_apic_read(enum apic_register reg)
     return APIC_PAGE[(uint32_t)reg / sizeof(uint32_t)];
 }
 
-static inline void cpu_apic_end_of_interrupt(void)
-{
-    cpu_apic_write(APIC_END_OF_INTERRUPT, 0);
-}
-
 /* This core's, as CPUID tells it. Any state. */
 uint32_t cpu_apic_id(void);
 

@@ -31,6 +31,7 @@ noreturn void kernel_core_main(core_id_t core);
  * boot tables: only for registers that end the machine. Interrupts off; any root. */
 void cpu_boot_store_u8(uint64_t physical, uint8_t value);
 
+extern uintptr_t __stack_chk_guard;        /* of the compiler's stack protector */
 extern const uint8_t boot_pml4_physical[]; /* its address is the value (kernel.ld) */
 
 /* True until the core runs on its own root: PERCORE variables are not there yet. */

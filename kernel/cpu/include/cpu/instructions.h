@@ -99,14 +99,16 @@ static inline uint64_t cpu_rdtsc(void)
     return high << 32 | low;
 }
 
-/* A call of the hypervisor, in AMD's way or Intel's. @argument is read and written by it */
-static inline void cpu_hypercall(bool is_amd, uint64_t number, uint64_t command, void *argument)
+/* A call of the hypervisor, in AMD's way or Intel's. @data is read by it, and by some written.
+ * Returns what it answers. */
+static inline int64_t cpu_hypercall(bool is_amd, uint64_t call, uint64_t command, const void *data)
 {
     if (is_amd) {
-        __asm__ volatile("vmmcall" : "+a"(number), "+D"(command), "+S"(argument) : : "memory");
+        __asm__ volatile("vmmcall" : "+a"(call), "+D"(command), "+S"(data) : : "memory");
     } else {
-        __asm__ volatile("vmcall" : "+a"(number), "+D"(command), "+S"(argument) : : "memory");
+        __asm__ volatile("vmcall" : "+a"(call), "+D"(command), "+S"(data) : : "memory");
     }
+    return (int64_t)call;
 }
 
 CPU_DEFINE_PLAIN(cpu_cli, "cli")

@@ -5,9 +5,7 @@
 
 #include <cpu/instructions.h>
 #include <kernel/facts.h>
-#include <percpu/base.h>
-
-#define CPU_TIME_NEVER UINT64_MAX
+#include <percpu/thread.h>
 
 /* Nanoseconds since boot, the same on every core. After cpu_time_initialize. */
 static inline uint64_t cpu_now_ns(void)
@@ -20,7 +18,7 @@ static inline uint64_t cpu_now_ns(void)
 }
 
 /* One interrupt (VECTOR_TIMER) on this core at deadline_ns or, if it is far away, earlier; at once
- * if it has passed; CPU_TIME_NEVER: none. Replaces what was armed, and is noted in
+ * if it has passed; THREAD_NEVER: none. Replaces what was armed, and is noted in
  * percpu_timer_ns. Context: own core and root, interrupts off. */
 void cpu_timer_arm(uint64_t deadline_ns);
 

@@ -62,9 +62,17 @@ struct console_line {
 extern const struct console_line *shared_console_line;
 /* The same for the kernel's lines alone; only send is used. NULL: they go with all else. */
 extern const struct console_line *shared_console_log;
+/* The same for a second copy of the kernel's lines, with the last words of all cores. */
+extern const struct console_line *shared_console_copy;
 
 /* Looks for the serial port and sets it up. Boot core, first of all. */
 void console_discover(void);
+/* Looks for the console of a domain of Xen, where there is no serial port; has core 0's tables show
+ * it. Boot core on boot tables, memory collected, before memory_regions_build. */
+void console_discover_xen(void);
+/* Core 0 on its own root, once: the line becomes that console, if there is one, and what was the
+ * line before has the copy. */
+void console_attach_xen(void);
 /* Takes IMAGE_FLAG_FRAMED and IMAGE_FLAG_VERBOSE of an image. Before seal. */
 void console_set_mode(uint32_t image_flags);
 /* Core 0 on its own root, once: from here on the line is interrupt-driven (VECTOR_UART). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Virtio 1.x devices, core 0's: a console line, a source of entropy, and in images with a
- * network its device as port 0 of the gate, with a pair of queues for each core if it has so many;
- * in those with a neighbour the doorbell as port 1.
+ * network its devices, each as a port of the gate, with a pair of queues for each core if it has so
+ * many; in those with a neighbour the doorbell as the port behind them.
  *
  * Error policy: a device that is malformed, old or breaks its rules is left off with a line;
  * nothing here ends the machine. */
@@ -23,17 +23,17 @@ void virtio_console_attach(void);
 void virtio_entropy_start(void);
 
 #ifdef ATOLL_NET
-/* Each core on its own root, core 0 before the others start: the gate's kick becomes that of its
- * queue pair of a network device, if it has one. Then VECTOR_NETWORK, also from other cores that
- * have one. */
+/* Each core on its own root, core 0 before the others start: the gate's kick of each port becomes
+ * that of its queue pair of the port's network device, if it has one. Then the device's vector,
+ * VECTOR_NETWORK + port, also from other cores that have one. */
 void virtio_network_start(void);
-void virtio_network_interrupt(void);
+void virtio_network_interrupt(uint64_t port);
 /* Core 0: the same of the doorbell beside memory shared with a neighbour. Then VECTOR_DOORBELL. */
 void virtio_doorbell_start(void);
 void virtio_doorbell_interrupt(void);
 #else
 #define virtio_network_start() ((void)0)
-#define virtio_network_interrupt() ((void)0)
+#define virtio_network_interrupt(port) ((void)(port))
 #define virtio_doorbell_start() ((void)0)
 #define virtio_doorbell_interrupt() ((void)0)
 #endif
