@@ -31,18 +31,32 @@ struct pages {
 _Static_assert(offsetof(struct pages, output_given) == 3084, "ABI of Xen");
 _Static_assert(offsetof(struct pages, events) == PAGE_BYTES + 2048, "ABI of Xen");
 
-static SHARED uint32_t shared_event; /* of the console; set at boot */
+/* Set at boot: how Xen is called, and the event of the console. */
+static SHARED enum way { NO_XEN, BY_VMCALL, BY_VMMCALL } shared_way;
+static SHARED uint32_t shared_event;
 /* Core 0's alone; our indices, which the pages only tell the other side. */
 static PERCORE volatile struct pages *pages;
 static PERCORE uint32_t input_taken, output_given;
 
+/* What CPUID says of Xen and of who made this processor. */
+static enum way way_of_machine(void)
+{
+    if (cpu_features_leaf(LEAF_HYPERVISOR, 0).ebx != SIGNATURE_EBX) {
+        return NO_XEN;
+    }
+    uint32_t vendor = cpu_features_leaf(0, 0).ebx;
+    return vendor == VENDOR_AMD_EBX || vendor == VENDOR_HYGON_EBX ? BY_VMMCALL : BY_VMCALL;
+}
+
 /* Not 0: refused, or this is no domain of Xen. */
+static int64_t call_by(enum way way, uint64_t number, uint64_t command, const void *data)
+{
+    return way == NO_XEN ? -1 : cpu_hypercall(way == BY_VMMCALL, number, command, data);
+}
+
 static int64_t call(uint64_t number, uint64_t command, const void *data)
 {
-    uint32_t vendor = cpu_features_leaf(0, 0).ebx;
-    bool is_amd = vendor == VENDOR_AMD_EBX || vendor == VENDOR_HYGON_EBX;
-    bool is_xen = cpu_features_leaf(LEAF_HYPERVISOR, 0).ebx == SIGNATURE_EBX;
-    return is_xen ? cpu_hypercall(is_amd, number, command, data) : -1;
+    return call_by(shared_way, number, command, data);
 }
 
 /* 0: Xen does not say. */
@@ -56,6 +70,7 @@ static uint64_t parameter(uint64_t index)
  * @impl ATL-LLR-BOOT-1322~1 */
 void console_discover_xen(void)
 {
+    shared_way = way_of_machine();
     uint64_t page = shared_facts.has_uart ? 0 : parameter(PARAMETER_CONSOLE_PAGE);
     uint64_t place[] = {DOMAIN_SELF, 0, page + 1};
     uint64_t shown = device_show(page * PAGE_BYTES, sizeof(struct pages)); /* not at 0 */
@@ -133,9 +148,9 @@ void console_attach_xen(void)
     }
 }
 
-/* @impl ATL-LLR-BOOT-1247~2 */
+/* Also before shared_way is known. @impl ATL-LLR-BOOT-1247~2 */
 void power_off_xen(bool has_failed)
 {
     static const uint32_t reasons[] = {0, 3}; /* off, a crash */
-    (void)call(CALL_SCHEDULE, SCHEDULE_SHUTDOWN, &reasons[has_failed]);
+    (void)call_by(way_of_machine(), CALL_SCHEDULE, SCHEDULE_SHUTDOWN, &reasons[has_failed]);
 }

@@ -66,10 +66,7 @@ class Server:
         """Whether a new connection gets its bytes back."""
         with self.connect(address) as peer:
             peer.sendall(data)
-            got = b""
-            while len(got) < len(data) and (piece := peer.recv(65536)):
-                got += piece
-            return got == data
+            return receive(peer, len(data)) == data
 
     def expect_service(self):
         for address in (ADDRESS_4, ADDRESS_6):
@@ -87,6 +84,23 @@ class Server:
             before = now
             time.sleep(0.2)
         return now
+
+
+def receive(peer, count):
+    """So many bytes of a connection, or fewer if it ends; MSG_WAITALL does not wait at sockets with a timeout."""
+    got = b""
+    while len(got) < count and (piece := peer.recv(count - len(got))):
+        got += piece
+    return got
+
+
+def set_link(server, monitor, is_up, netdev="net", interface="eth0", peer=OUR_4):
+    """Pulls the cable or plugs it, until the program has heard of it. What it sends then is lost, not refused."""
+    monitor.execute("set_link", name=netdev, up=is_up)
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while (told := server.ask(f"link {interface} {peer}")) != f"link {int(is_up)} up 1 error 0":
+        if time.monotonic() > deadline:
+            raise TestFailure(f"the cable of {interface} is {'plugged' if is_up else 'pulled'}: {told}")
 
 
 def probe(wire):

@@ -11,13 +11,12 @@ import socket
 import struct
 import tempfile
 import threading
-import time
 
 from atoll.monitor import Monitor, monitor_arguments
 from atoll.namespace import add_tap, ip
 from bad_wire import BadWire
 from fault_guest import (ADDRESS_4, ADDRESS_6, ANSWER_SECONDS, GUEST_MAC, OUR_4, OUR_6, PEER_4, PEER_6, PORT, Counted, probe,
-                         serve)
+                         receive, serve, set_link)
 from frames import ACK, RST, SYN, TCP, Mutator, Wire, ip_packet, packed, tcp, udp, UDP
 from lib import ONE, PAIRWISE, TestFailure, system_test
 
@@ -40,14 +39,9 @@ def exchange(server, address, bytes_count, seed):
         sender = threading.Thread(target=lambda: [peer.sendall(piece) for piece in pieces()], daemon=True)
         sender.start()
         for number, piece in enumerate(pieces()):
-            got = b""
-            while len(got) < len(piece):
-                more = peer.recv(len(piece) - len(got))
-                if not more:
-                    raise TestFailure(f"{address}: the connection ended in piece {number}")
-                got += more
+            got = receive(peer, len(piece))
             if got != piece:
-                raise TestFailure(f"{address}: piece {number} is not what was sent")
+                raise TestFailure(f"{address}: {len(got)} bytes of piece {number} came, or others than were sent")
         sender.join()
 
 
@@ -272,15 +266,6 @@ def test_frames_of_any_size(guest):
     serve(guest, scenario, good_wire)
 
 
-def set_link(server, monitor, is_up):
-    """Pulls the cable or plugs it, until the program has heard of it. What it sends then is lost, not refused."""
-    monitor.execute("set_link", name="net", up=is_up)
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while (told := server.ask(f"link eth0 {OUR_4}")) != f"link {int(is_up)} up 1 error 0":
-        if time.monotonic() > deadline:
-            raise TestFailure(f"the cable is {'plugged' if is_up else 'pulled'}: {told}")
-
-
 def expect_announcement(capture):
     """The guest says by ARP where its address is, asked by nobody."""
     try:
@@ -312,9 +297,8 @@ def test_a_cable_that_is_pulled_and_plugged(guest):
                         set_link(server, monitor, True)
                         expect_announcement(capture)
                     server.expect_service()
-                    got = 0
-                    while got < 50000:
-                        got += len(peer.recv(65536))
+                    if receive(peer, 50000) != b"%d" % number * 50000:
+                        raise TestFailure("the connection does not go on")
             counted.expect_same()
 
         serve(guest, scenario, good_wire, device=monitor_arguments(path))

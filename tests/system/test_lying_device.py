@@ -5,6 +5,7 @@ import socket
 import tempfile
 
 import servers
+from fault_guest import receive
 from lib import PAIRWISE, system_test
 from test_port import ATTACKS, Ring
 
@@ -20,7 +21,7 @@ FAIL = b"tried connect %d sendto %d" % (errno.ENETUNREACH, errno.ENETUNREACH)
 
 def ask(connection):
     connection.sendall(ECHOED)
-    got = connection.recv(len(ECHOED), socket.MSG_WAITALL)
+    got = receive(connection, len(ECHOED))
     if got != ECHOED:
         raise AssertionError(f"the answer is {got}")
 

@@ -8,7 +8,7 @@ import threading
 
 from atoll.namespace import add_tap
 from bridge import internet_checksum
-from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, serve
+from fault_guest import ADDRESS_4, ADDRESS_6, PEER_4, PEER_6, PORT, receive, serve
 from lib import EACH, PAIRWISE, TestFailure, system_test
 
 EXCHANGES = 2500
@@ -124,9 +124,7 @@ def test_joined_segments_find_their_core(guest):
             with server.connect() as peer:
                 sender = threading.Thread(target=peer.sendall, args=(data,))
                 sender.start()
-                got = b""
-                while len(got) < len(data) and (piece := peer.recv(len(data) - len(got))):
-                    got += piece
+                got = receive(peer, len(data))
                 sender.join()
             if got != data:
                 raise TestFailure(f"{len(got)} bytes come back, or others")
@@ -140,9 +138,7 @@ def exchange(server, address):
         for number in range(EXCHANGES):
             data = b"%08d" % number
             peer.sendall(data)
-            got = b""
-            while len(got) < len(data) and (piece := peer.recv(len(data) - len(got))):
-                got += piece
+            got = receive(peer, len(data))
             if got != data:
                 raise TestFailure(f"{address}: {got} instead of {data}")
 
@@ -167,9 +163,7 @@ def test_connections_come_by_the_pairs_of_all_cores(guest):
         for number, peer in enumerate(peers):
             data = bytes((i + number) % 251 for i in range(20000))
             peer.sendall(data)
-            got = b""
-            while len(got) < len(data) and (piece := peer.recv(65536)):
-                got += piece
+            got = receive(peer, len(data))
             if got != data:
                 raise TestFailure(f"connection {number} does not echo")
         for peer in peers:
@@ -228,7 +222,7 @@ def connect_all(server):
         with server.connect() as peer:
             for _ in range(FLOW_EXCHANGES):
                 peer.sendall(bytes(FLOW_BYTES))
-                if len(peer.recv(FLOW_BYTES, socket.MSG_WAITALL)) != FLOW_BYTES:
+                if receive(peer, FLOW_BYTES) != bytes(FLOW_BYTES):
                     raise TestFailure("a connection does not echo")
 
 

@@ -20,7 +20,7 @@ from atoll.net import net_settings
 from atoll.paths import ROOT
 from atoll.policy import policy_rules
 from bridge import internet_checksum
-from fault_guest import ADDRESS_4, ADDRESS_6, ANSWER_SECONDS, PEER_4, PEER_6, PORT, serve
+from fault_guest import ADDRESS_4, ADDRESS_6, ANSWER_SECONDS, PEER_4, PEER_6, PORT, receive, serve, set_link
 from frames import Wire, arp, ethernet, packed
 from lib import EACH, PAIRWISE, TestFailure, system_test
 from monitor import Monitor
@@ -151,13 +151,28 @@ def test_a_program_is_reached_on_both_at_once(guest):
     serve(guest, scenario, two_taps, setting=NETS, ip=IP)
 
 
-def set_link(server, monitor, up):
-    """Pulls the cable of the second device or plugs it, until the program has heard of it; the first has its own."""
-    monitor.execute("set_link", name="net1", up=up)
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while (told := server.ask(f"link eth1 {SECOND_PEER_4}")) != f"link {int(up)} up 1 error 0":
-        if time.monotonic() > deadline:
-            raise TestFailure(f"the cable is {'plugged' if up else 'pulled'}: {told}")
+# @verifies ATL-LLR-NET-1292~1
+@system_test(matrix=PAIRWISE, cores=(1, 2), libc=("musl",), timeout_s=120)
+def test_a_bound_address_is_reached_by_each_device(guest):
+    """As on Linux an address is the machine's, and a server that has bound it has no other."""
+    def scenario(server):
+        for way in ("own", "other"):
+            if way == "other":
+                ip("route", "add", f"{SECOND_4}/32", "via", ADDRESS_4, "dev", "guest")
+            if not server.echoes(SECOND_4) or not has_datagram(SECOND_4):
+                raise TestFailure(f"not reached by its {way} device")
+        try:
+            server.connect(ADDRESS_4).close()
+        except ConnectionRefusedError:
+            return
+        raise TestFailure("reached by an address that it has not bound")
+
+    serve(guest, scenario, two_taps, setting=NETS, ip=IP, arguments=(str(PORT), f"::ffff:{SECOND_4}"))
+
+
+def set_second(server, monitor, is_up):
+    """The second device's cable; the first has its own."""
+    set_link(server, monitor, is_up, "net1", "eth1", SECOND_PEER_4)
     if (told := server.ask(f"link eth0 {SECOND_PEER_4}")) != "link 1 up 1 error 0":
         raise TestFailure(f"of the first device: {told}")
 
@@ -174,11 +189,11 @@ def test_a_cable_pulled_from_one_leaves_the_other(guest):
         def scenario(server):
             monitor = Monitor(os.path.join(folder, "monitor"))
             with server.connect(SECOND_4) as peer:
-                set_link(server, monitor, False)
+                set_second(server, monitor, False)
                 peer.sendall(b"x" * 1000)
                 side_by_side(server.echoes, (ADDRESS_4, ADDRESS_6))
-                set_link(server, monitor, True)
-                if len(peer.recv(1000, socket.MSG_WAITALL)) != 1000:
+                set_second(server, monitor, True)
+                if receive(peer, 1000) != b"x" * 1000:
                     raise TestFailure("the connection does not go on")
             side_by_side(server.echoes, ALL)
 
@@ -199,10 +214,10 @@ def test_a_second_device_that_lies_takes_down_itself_alone(guest):
                     ATTACKS[guest.attack](ring)
                     while ring.index() != 0:
                         server.ask(f"link eth1 {SECOND_PEER_4}")
-                    set_link(server, ring.monitor, True)
+                    set_second(server, ring.monitor, True)
                     for peer in (second, first):
                         peer.sendall(b"%d" % lie * 1000)
-                        if peer.recv(1000, socket.MSG_WAITALL) != b"%d" % lie * 1000:
+                        if receive(peer, 1000) != b"%d" % lie * 1000:
                             raise TestFailure("a connection does not go on")
                 side_by_side(server.echoes, ALL)
                 ring.monitor.execute("set_link", name="net1", up=False)
@@ -210,7 +225,7 @@ def test_a_second_device_that_lies_takes_down_itself_alone(guest):
                 while server.ask(f"link eth1 {SECOND_PEER_4}").endswith("error 0"):
                     pass
                 first.sendall(b"x" * 1000)
-                if first.recv(1000, socket.MSG_WAITALL) != b"x" * 1000:
+                if receive(first, 1000) != b"x" * 1000:
                     raise TestFailure("the first device's connection does not go on")
             side_by_side(server.echoes, (ADDRESS_4, ADDRESS_6))
 
@@ -249,10 +264,7 @@ def test_answers_leave_where_questions_came(guest):
             before = {tap: on_tap(tap)[1] for tap in ("guest", "other")}
             with socket.create_connection((address, PORT), ANSWER_SECONDS, (far, 0)) as peer:
                 peer.sendall(bytes(5000))
-                left = 5000
-                while left and (got := peer.recv(left)):
-                    left -= len(got)
-                if left:
+                if receive(peer, 5000) != bytes(5000):
                     raise TestFailure(f"{address} does not answer")
             gone = {tap: on_tap(tap)[1] - before[tap] for tap in before}
             if not max(gone[tap] for tap in gone if tap != mine) < 5000 < gone[mine]:

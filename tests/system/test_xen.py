@@ -4,6 +4,7 @@ its on_poweroff or on_crash."""
 import os
 
 import xen
+from broken import broken_image
 from lib import ONE, TestFailure, system_test
 
 OFF, CRASHED = "0 0x0", "3 0x3"  # reason codes of xl; 1: a reset
@@ -34,7 +35,9 @@ def test_an_image_is_a_pvh_domain(guest):
     answers = [xen.Domain(f"answers{ring}", pack("answers.c", str(len(WRITTEN) - 1), str(status), ring=ring), typed)
                for ring, status in ((3, 0), (0, 7))]
     refused = xen.Domain("refused", pack("machine.c", "cores", cores=3))
-    log = xen.run_domains([*shows, *answers, refused], guest.timeout_s)
+    aborts = xen.Domain("aborts", pack("machine.c", "abort"))
+    panics = xen.Domain("panics", broken_image(guest, "gate_handle_exit", guest.build("machine.c"), "cores", framed=False)[0])
+    log = xen.run_domains([*shows, *answers, refused, aborts, panics], guest.timeout_s)
     for domain in shows:
         expect(domain, log, written=b"2 4\n", logged=[], end=OFF)
     all_seen = "".join([*WRITTEN, *ANSWERS]).encode()
@@ -43,3 +46,7 @@ def test_an_image_is_a_pvh_domain(guest):
         written = all_seen + "".join(f"{line}\n" for line in [f"{len(TYPED)} answers", *last]).encode()
         expect(domain, log, seen=all_seen, written=written, logged=last, end=end)
     expect(refused, log, logged=["atoll: cannot start: the image wants 3 cores, the machine has 2"], end=CRASHED)
+    expect(aborts, log, logged=["atoll: ended by signal 6"], end=CRASHED)
+    expect(panics, log, end=CRASHED)
+    if not panics.logged[0].startswith("atoll: panic: "):
+        raise TestFailure("a panic is not in the hypervisor's log", log)

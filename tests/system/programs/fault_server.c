@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A server for tests of what the network does to it: it echoes what comes by TCP and UDP, of IPv4
- * and IPv6, on one port, with a thread on each core. It takes no memory for a connection: what it
- * could not send is still to be received. Commands on its standard input, each answered by a line:
+ * and IPv6, on one port of one address or all, with a thread on each core. It takes no memory for a
+ * connection: what it could not send is still to be received. Commands on its standard input, each
+ * answered by a line:
  *
  *   counts    what is in use when all threads wait: free memory, descriptors, threads, and the
  *             lines of /dev/network
@@ -164,9 +165,12 @@ static void *serve(void *argument)
     return NULL;
 }
 
-static void open_sockets(int port)
+static void open_sockets(int port, const char *own)
 {
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    if (inet_pton(AF_INET6, own, &address.sin6_addr) != 1) {
+        stop(own);
+    }
     listener = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
     datagrams = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0);
     if (listener < 0 || datagrams < 0 ||
@@ -361,7 +365,7 @@ int main(int argc, char **argv)
     char line[LINE_BYTES];
     open_all();
     setvbuf(stdout, NULL, _IOLBF, 0);
-    open_sockets(argc > 1 ? atoi(argv[1]) : 7);
+    open_sockets(argc > 1 ? atoi(argv[1]) : 7, argc > 2 ? argv[2] : "::");
     start_threads();
     touch_all();
     puts("serving");
