@@ -203,8 +203,10 @@ enum result virtio_device_start(struct virtio_device *device)
 /* @impl ATL-LLR-VIRTIO-0005~1 */
 void virtio_device_notify(const struct virtio_device *device, uint32_t queue)
 {
-    device_write(device->notify[queue], device->place->is_pci ? PCI_NOTIFY_BYTES : MMIO_BYTES,
-                 device->queue_number[queue]);
+    if (virtqueue_is_awaited(&device->queues[queue])) {
+        device_write(device->notify[queue], device->place->is_pci ? PCI_NOTIFY_BYTES : MMIO_BYTES,
+                     device->queue_number[queue]);
+    }
 }
 
 /* @impl ATL-LLR-VIRTIO-0005~1 */

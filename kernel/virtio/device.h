@@ -49,7 +49,7 @@ enum result virtio_device_reset(const struct virtio_device *device);
  * too often */
 enum result virtio_device_start(struct virtio_device *device);
 
-/* Tells the device that a queue has new buffers. */
+/* Tells the device that a queue has new buffers, unless it looks for them by itself. */
 void virtio_device_notify(const struct virtio_device *device, uint32_t queue);
 
 /* Gives the device a buffer in PERCORE memory. The device runs, and its queue has room. */

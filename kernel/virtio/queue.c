@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "queue.h"
 
+#define NO_NOTIFY 1u /* VIRTQ_USED_F_NO_NOTIFY */
+
 /* @impl ATL-LLR-VIRTIO-0005~1 */
 void virtqueue_empty(struct virtqueue *queue)
 {
@@ -34,6 +36,16 @@ enum result virtqueue_give(struct virtqueue *queue, uint64_t physical,
     /* Release: a device that sees the index sees descriptor and ring. */
     atomic_store_explicit(&queue->available->index, queue->available_index, memory_order_release);
     return RESULT_OK;
+}
+
+/* The device asks to be told before it looks for the last time: either it sees what it was given,
+ * or that it asks is seen here.
+ *
+ * @impl ATL-LLR-VIRTIO-1420~1 */
+bool virtqueue_is_awaited(const struct virtqueue *queue)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    return (atomic_load_explicit(&queue->used->flags, memory_order_relaxed) & NO_NOTIFY) == 0;
 }
 
 /* The validator of what the device says of one buffer.

@@ -25,7 +25,7 @@ struct virtqueue_available {
 };
 
 struct virtqueue_used {
-    uint16_t flags;
+    _Atomic uint16_t flags;
     _Atomic uint16_t index;
     struct {
         _Atomic uint32_t id, bytes;
@@ -74,6 +74,10 @@ void virtqueue_empty(struct virtqueue *queue);
  * Errors: RESULT_AGAIN the device has as many as there are; nothing is changed */
 enum result virtqueue_give(struct virtqueue *queue, uint64_t physical,
                            struct virtqueue_descriptor descriptor);
+
+/* Whether the device is to be told of what it was given last; one that looks for more by itself
+ * says that it need not be (virtio 1.2, 2.7.10). One that lies keeps its buffers. */
+bool virtqueue_is_awaited(const struct virtqueue *queue);
 
 /* Takes a buffer that the device is done with; they come back in any order.
  *

@@ -116,6 +116,25 @@ TEST(a_buffer_reaches_the_device)
     }
 }
 
+/* @verifies ATL-LLR-VIRTIO-1420~1 @robust */
+TEST(a_device_that_looks_by_itself_is_not_notified)
+{
+    static char buffers[3][16];
+    for (size_t i = 0; i < 2; i++) {
+        make(transports[i]);
+        CHECK_EQUAL(virtio_device_start(&device), RESULT_OK);
+        struct virtqueue_used *used = device.queues[1].used;
+        used->flags = 1;
+        virtio_device_give(&device, 1, buffers[0], 16, true);
+        virtio_device_give(&device, 1, buffers[1], 16, true);
+        CHECK_EQUAL(fake.queues[5].notified, 0);
+        used->flags = 0xfffe; /* the other bits say nothing */
+        virtio_device_give(&device, 1, buffers[2], 16, true);
+        CHECK_EQUAL(fake.queues[5].notified, 1);
+        CHECK_EQUAL(device.queues[1].available->index, 3);
+    }
+}
+
 static void check_off(const char *what)
 {
     if (virtio_device_start(&device) != RESULT_IO || fake.wrong_accesses != 0) {
