@@ -4,11 +4,15 @@
  *
  *   PML4  address               what                                        who may write
  *   256   0xffff800000000000    direct map of this core's own memory         this core
- *   508   0xfffffe0000000000    device registers, one page each              the device's owner
+ *   508   0xfffffe0000020000    device registers, one page each              the device's owner
  *   509   0xfffffe8000000000    the image, read-only (+ physical)            nobody
  *   510   0xffffff0000000000    outbox of core c at + c * 1 GiB              core c
  *   511   0xffffffff80000000    kernel text, rodata, boot facts (+ physical) nobody after seal
  *         0xffffffffc0000000    .percore: variables and stacks               this core
+ *
+ * What is used together lies apart in the low bits of its addresses, too: pages that have them in
+ * common drive each other out of a TLB, which is one of sets, or QEMU's, which has one entry for
+ * all.
  */
 #ifndef KERNEL_LAYOUT_H
 #define KERNEL_LAYOUT_H
@@ -16,7 +20,7 @@
 #define LAYOUT_USER_END 0x0000800000000000
 #define LAYOUT_DIRECT_BASE 0xffff800000000000
 #define LAYOUT_IMAGE_BASE 0xfffffe8000000000
-#define LAYOUT_DEVICE_BASE 0xfffffe0000000000
+#define LAYOUT_DEVICE_BASE 0xfffffe0000020000
 #define LAYOUT_OUTBOX_BASE 0xffffff0000000000
 #define LAYOUT_OUTBOX_STRIDE 0x40000000
 #define LAYOUT_KERNEL_BASE 0xffffffff80000000

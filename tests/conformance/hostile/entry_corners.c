@@ -284,7 +284,7 @@ static void flags_by_popf(void)
 }
 
 static const uintptr_t kernel_addresses[] = {
-    0xffff800000000000, 0xffff800000100000, 0xfffffe0000000000,
+    0xffff800000000000, 0xffff800000100000, 0xfffffe0000020000,
     0xffffff0000000000, 0xffffff0000005000, /* in the trace ring of core 0 */
     0xffffff0040000000, 0xffffffff80000000, 0xffffffff80100000,
     0xffffffffc0000000, 0xffffffffc0001000, 0xfffffffffffff000};
