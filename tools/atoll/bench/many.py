@@ -59,7 +59,12 @@ class _Machine:
         self.thread.join()
         if bytes(self.said) == HELLO and exit_status(self.outcome) == 0:
             return None
-        return f"{bytes(self.said)!r}, {self.outcome.record}, {self.outcome.qemu_message}"
+        return self.account()
+
+    def account(self):
+        """What is known of it so far."""
+        end = self.outcome and f"{self.outcome.record} after {self.outcome.seconds:.1f} s, {self.outcome.qemu_message}"
+        return f"{bytes(self.said)!r}, {end or 'still there'}"
 
 
 def _resident_bytes(pid):
@@ -88,13 +93,14 @@ def run_many(path, count, memory_mib):
         for machine in machines:
             machine.heard.wait(START_SECONDS)
         sizes = [_resident_bytes(m.guest.pid) for m in machines if m.is_there()]
+        gone = [m.account() for m in machines if not m.is_there()]
     finally:
         os.close(writer)
         failures = [failure for machine in machines if (failure := machine.failure())]
         os.close(reader)
     if failures or len(sizes) < count:
         raise ToolError(f"{len(failures)} of {count} machines failed, {len(sizes)} were there at once",
-                        failures[0] if failures else "run it on a machine with less to do")
+                        failures[0] if failures else "; ".join(gone))
     return sizes
 
 
