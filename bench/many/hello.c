@@ -8,5 +8,5 @@ int main(void)
     fflush(stdout);
     while (getchar() != EOF) {
     }
-    return 0;
+    return ferror(stdin) != 0; // too little memory to wait in
 }
