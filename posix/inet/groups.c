@@ -10,39 +10,64 @@
 #include <lwip/priv/tcp_priv.h>
 #include <posix/memory.h>
 
-#define GROUPS_MAX 64u
 #define BUCKETS 64u
 #define BUCKET_SHIFT 58
 #define HASH_FACTOR 0x9e3779b97f4a7c15ull
 
 struct net_group {
-    uint32_t home;
+    bool is_made;
+    enum net_protocol protocol;
+    uint16_t port;
+    uint32_t home;                  /* where the port was before and will be again */
     uint64_t seed;                  /* nobody outside knows whose he will be */
     _Atomic uint8_t cores[BUCKETS]; /* of the peers in a bucket */
     uint16_t listeners[NET_CORES_MAX];
+    uint32_t sockets;      /* all listeners */
+    uint64_t kept_in;      /* the last look for room in which it was of use */
     _Atomic bool is_used;  /* a peer was looked up */
     _Atomic bool is_mixed; /* and who has it may have changed since */
 };
 
-static struct net_group groups[GROUPS_MAX];
+static struct net_group groups[NET_GROUPS_MAX];
 static _Atomic uint32_t group_count; /* of most programs 0 */
+static uint64_t looks;               /* for room */
 static struct posix_lock lock;       /* guards what is not atomic */
+
+struct net_group *net_group_numbered(uint32_t number)
+{
+    return &groups[number];
+}
+
+/* The port's group, which is made if there is none. NULL: there are too many. Locked. */
+static struct net_group *need(enum net_protocol protocol, uint16_t port, uint32_t home,
+                              bool has_connections)
+{
+    struct net_group *group = net_port_group(protocol, port);
+    if (group != NULL || group_count == NET_GROUPS_MAX) {
+        return group;
+    }
+    for (group = groups; group->is_made; group++) {
+    }
+    group_count++;
+    group->is_made = true;
+    group->protocol = protocol;
+    group->port = port;
+    group->home = home;
+    group->kept_in = looks;
+    group->seed = posix_memory_random();
+    for (uint32_t i = 0; i < BUCKETS; i++) {
+        group->cores[i] = (uint8_t)home;
+    }
+    group->is_used = has_connections;
+    group->is_mixed = false;
+    net_port_share(protocol, port, (uint32_t)(group - groups));
+    return group;
+}
 
 bool net_group_make(enum net_protocol protocol, uint16_t port, uint32_t home, bool has_connections)
 {
     posix_lock_acquire(&lock);
-    bool is_there = net_port_group(protocol, port) != NULL;
-    if (!is_there && group_count < GROUPS_MAX) {
-        struct net_group *group = &groups[group_count++];
-        group->home = home;
-        group->seed = posix_memory_random();
-        for (uint32_t i = 0; i < BUCKETS; i++) {
-            group->cores[i] = (uint8_t)home;
-        }
-        group->is_used = has_connections;
-        net_port_share(protocol, port, group);
-        is_there = true;
-    }
+    bool is_there = need(protocol, port, home, has_connections) != NULL;
     posix_lock_release(&lock);
     return is_there;
 }
@@ -65,31 +90,85 @@ static void deal(struct net_group *group)
     }
 }
 
-void net_group_join(enum net_protocol protocol, uint16_t port, uint32_t core)
+bool net_group_join(enum net_protocol protocol, uint16_t port, uint32_t home, uint32_t core)
 {
-    struct net_group *group = net_port_group(protocol, port);
     posix_lock_acquire(&lock);
-    if (group->listeners[core]++ == 0) {
-        deal(group);
+    struct net_group *group = need(protocol, port, home, true);
+    if (group != NULL) {
+        group->sockets++;
+        group->kept_in = looks;
+        if (group->listeners[core]++ == 0) {
+            deal(group);
+        }
     }
     posix_lock_release(&lock);
+    return group != NULL;
 }
 
 void net_group_leave(enum net_protocol protocol, uint16_t port, uint32_t core)
 {
-    struct net_group *group = net_port_group(protocol, port);
     posix_lock_acquire(&lock);
+    struct net_group *group = net_port_group(protocol, port);
     if (--group->listeners[core] == 0) {
         deal(group);
+    }
+    group->sockets--;
+    posix_lock_release(&lock);
+}
+
+/* Its home finds its connections without the group. */
+static void keep_of_list(const struct tcp_pcb *pcb)
+{
+    for (; pcb != NULL; pcb = pcb->next) {
+        struct net_group *group = net_port_group(NET_TCP, pcb->local_port);
+        if (group != NULL && group->home != posix_core()) {
+            group->kept_in = looks;
+        }
+    }
+}
+
+static void keep_in_stack(void *unused)
+{
+    (void)unused;
+    posix_lock_acquire(&lock);
+    keep_of_list(tcp_active_pcbs);
+    keep_of_list(tcp_tw_pcbs);
+    posix_lock_release(&lock);
+}
+
+/* No core gets a connection of a port but by a listener of its own, who joins before: what none of
+ * the cores has, one after the other, nobody has.
+ *
+ * @impl ATL-LLR-NET-1410~1 */
+void net_group_make_room(void)
+{
+    if (atomic_load_explicit(&group_count, memory_order_relaxed) < NET_GROUPS_MAX) {
+        return;
+    }
+    posix_lock_acquire(&lock);
+    uint64_t look = ++looks;
+    posix_lock_release(&lock);
+    for (uint32_t core = 0; core < posix_info.core_count; core++) {
+        if (net_stack_start(core) == 0) { /* else it never was, and has none */
+            net_call(core, keep_in_stack, NULL);
+        }
+    }
+    posix_lock_acquire(&lock);
+    for (struct net_group *group = groups; group < groups + NET_GROUPS_MAX; group++) {
+        if (group->is_made && group->sockets == 0 && group->kept_in < look) {
+            net_port_return(group->protocol, group->port, group->home);
+            group->is_made = false;
+            group_count--;
+        }
     }
     posix_lock_release(&lock);
 }
 
 bool net_group_is_elsewhere(enum net_protocol protocol, uint16_t port, uint32_t core)
 {
-    const struct net_group *group = net_port_group(protocol, port);
     uint32_t count = 0;
     posix_lock_acquire(&lock);
+    const struct net_group *group = net_port_group(protocol, port);
     for (uint32_t i = 0; group != NULL && i < posix_info.core_count; i++) {
         count += i != core ? group->listeners[i] : 0;
     }
@@ -105,9 +184,13 @@ void net_group_connects(uint16_t port)
     }
 }
 
-uint32_t net_group_home(const struct net_group *group)
+uint32_t net_group_home(enum net_protocol protocol, uint16_t port)
 {
-    return group->home;
+    posix_lock_acquire(&lock);
+    const struct net_group *group = net_port_group(protocol, port);
+    uint32_t home = group != NULL ? group->home : net_port_core(protocol, port);
+    posix_lock_release(&lock);
+    return home;
 }
 
 /* @impl ATL-LLR-POSIX-0980~1 */

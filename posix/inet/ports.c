@@ -22,35 +22,35 @@
 #define ICMP6_UNREACHABLE 1u
 #define ICMP6_PORT 4u
 
-/* Core + 1; above them: a group, whose home the core was; 0: nobody named it. */
+/* Core + 1; above them: a group; 0: nobody named it. */
 static _Atomic uint8_t named[NET_PROTOCOLS][PORT_COUNT];
-static struct net_group *groups[UINT8_MAX - NET_CORES_MAX];
-static uint32_t group_count;
+_Static_assert(NET_CORES_MAX + NET_GROUPS_MAX <= UINT8_MAX, "names");
 static PERCORE uint32_t next_ephemeral[NET_PROTOCOLS]; /* 0: draw where to begin */
-
-/* The core of a name, or the home of its group. */
-static uint32_t core_named(uint8_t name)
-{
-    return name <= NET_CORES_MAX ? name - 1u : net_group_home(groups[name - NET_CORES_MAX - 1]);
-}
 
 uint32_t net_port_core(enum net_protocol protocol, uint16_t port)
 {
     uint8_t name = atomic_load_explicit(&named[protocol][port], memory_order_acquire);
-    return name != 0 ? core_named(name) : port % posix_info.core_count;
+    if (name > NET_CORES_MAX) {
+        return net_group_home(protocol, port);
+    }
+    return name != 0 ? name - 1u : port % posix_info.core_count;
 }
 
 struct net_group *net_port_group(enum net_protocol protocol, uint16_t port)
 {
     uint8_t name = atomic_load_explicit(&named[protocol][port], memory_order_acquire);
-    return name > NET_CORES_MAX ? groups[name - NET_CORES_MAX - 1] : NULL;
+    return name > NET_CORES_MAX ? net_group_numbered(name - NET_CORES_MAX - 1u) : NULL;
 }
 
-void net_port_share(enum net_protocol protocol, uint16_t port, struct net_group *group)
+void net_port_share(enum net_protocol protocol, uint16_t port, uint32_t number)
 {
-    groups[group_count++] = group;
-    atomic_store_explicit(&named[protocol][port], (uint8_t)(NET_CORES_MAX + group_count),
+    atomic_store_explicit(&named[protocol][port], (uint8_t)(NET_CORES_MAX + 1u + number),
                           memory_order_release);
+}
+
+void net_port_return(enum net_protocol protocol, uint16_t port, uint32_t home)
+{
+    atomic_store_explicit(&named[protocol][port], (uint8_t)(home + 1), memory_order_release);
 }
 
 /* @impl ATL-LLR-POSIX-0903~1 */
@@ -59,7 +59,7 @@ uint32_t net_port_claim(enum net_protocol protocol, uint16_t port, uint32_t core
     uint8_t expected = 0;
     return atomic_compare_exchange_strong(&named[protocol][port], &expected, (uint8_t)(core + 1))
                ? core
-               : core_named(expected);
+               : net_port_core(protocol, port);
 }
 
 /* @impl ATL-LLR-POSIX-0903~1 */
@@ -169,7 +169,10 @@ static uint32_t core_of(uint8_t protocol, uint16_t port, const struct net_peer *
     }
     enum net_protocol kind = protocol == PROTOCOL_UDP ? NET_UDP : NET_TCP;
     struct net_group *group = net_port_group(kind, port);
-    return group != NULL ? net_group_core(group, peer) : net_port_core(kind, port);
+    uint32_t core = group != NULL ? net_group_core(group, peer) : here;
+    atomic_thread_fence(memory_order_acquire);
+    bool is_of_group = group != NULL && group == net_port_group(kind, port); /* still */
+    return is_of_group ? core : net_port_core(kind, port);
 }
 
 /* @impl ATL-LLR-POSIX-0903~1 */

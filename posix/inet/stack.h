@@ -16,6 +16,7 @@
 #include <posix/posix.h>
 
 #define NET_CORES_MAX 64u
+#define NET_GROUPS_MAX 64u /* ports that cores share at once */
 
 /* Makes sure that a core has a stack.
  *
@@ -101,10 +102,12 @@ uint16_t net_port_ephemeral(enum net_protocol protocol, uint32_t core);
 /* The core that an IP packet is for, out of its first bytes; here: what has no port. */
 uint32_t net_port_steer(const uint8_t *packet, size_t bytes, uint32_t here);
 
-/* The group of a port, which cores share; NULL: it is one core's. */
+/* The group of a port, which cores share; NULL: it is one core's. Who looks with no lock may see
+ * one that is another port's by now. */
 struct net_group *net_port_group(enum net_protocol protocol, uint16_t port);
-/* From here on the port is the group's: whose it was has had it so far. */
-void net_port_share(enum net_protocol protocol, uint16_t port, struct net_group *group);
+/* From here on the port is a group's, and from there on its home's again. */
+void net_port_share(enum net_protocol protocol, uint16_t port, uint32_t number);
+void net_port_return(enum net_protocol protocol, uint16_t port, uint32_t home);
 
 /* ---- ports that several cores share (groups.c): each has peers of its own */
 
@@ -118,16 +121,21 @@ struct net_peer {
 /* Makes the port one that cores may share, if it is none yet; so far all of it is home's. False:
  * there are too many. In home's stack, which knows whether it has connections. */
 bool net_group_make(enum net_protocol protocol, uint16_t port, uint32_t home, bool has_connections);
+/* If there is no room for one more: those that have neither sockets nor connections are no more.
+ * Not in the stack. */
+void net_group_make_room(void);
 /* From here on the core has a part of the peers, among all who listen; and the other way round.
- * Once for each socket that listens. Any thread. */
-void net_group_join(enum net_protocol protocol, uint16_t port, uint32_t core);
+ * Once for each socket that listens, on a port that home had. Any thread. False: there are too
+ * many. */
+bool net_group_join(enum net_protocol protocol, uint16_t port, uint32_t home, uint32_t core);
 void net_group_leave(enum net_protocol protocol, uint16_t port, uint32_t core);
 /* Whether another core than this one has joined the port's group, if there is one. Any thread. */
 bool net_group_is_elsewhere(enum net_protocol protocol, uint16_t port, uint32_t core);
 /* A socket of the port connects by itself: its peer may be one of another core's. */
 void net_group_connects(uint16_t port);
-/* Where the port was first. */
-uint32_t net_group_home(const struct net_group *group);
+/* The core of a port that has or had a group. */
+uint32_t net_group_home(enum net_protocol protocol, uint16_t port);
+struct net_group *net_group_numbered(uint32_t number);
 /* Whose a peer is. */
 uint32_t net_group_core(struct net_group *group, const struct net_peer *peer);
 /* Whether this core has an IP packet that came by its queue of a device, of a port that it shares:

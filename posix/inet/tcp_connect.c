@@ -175,6 +175,7 @@ int64_t tcp_op_listen(struct socket *base, uint32_t backlog)
     request.core = posix_core();
     int64_t result = inet_settle(&request.socket->inet, NET_TCP, 0);
     if (result == 0 && socket_has(base, SO_REUSEPORT)) {
+        net_group_make_room();
         result = net_stack_start(request.core);
     }
     if (result == 0) {

@@ -57,6 +57,22 @@ static struct tcp_pcb *make_shadow(struct tcp_socket *socket, uint8_t backlog)
     return listening;
 }
 
+static void stop_in_stack(void *argument)
+{
+    struct tcp_socket *socket = argument;
+    struct tcp_pcb *shadow = socket->shadow;
+    if (socket->has_joined) {
+        socket->has_joined = false;
+        net_group_leave(NET_TCP, socket->inet.own.port, socket->listens_at);
+    }
+    if (shadow != NULL) {
+        socket->shadow = NULL;
+        tcp_arg(shadow, NULL);
+        tcp_close(shadow);
+        tcp_socket_put(socket);
+    }
+}
+
 static void start_in_stack(void *argument)
 {
     struct share_request *request = argument;
@@ -76,8 +92,12 @@ static void start_in_stack(void *argument)
         }
     }
     if (!socket->has_joined) {
-        socket->has_joined = true;
-        net_group_join(NET_TCP, socket->inet.own.port, socket->listens_at);
+        socket->has_joined =
+            net_group_join(NET_TCP, socket->inet.own.port, socket->inet.core, socket->listens_at);
+        if (!socket->has_joined) {
+            request->result = -ENOBUFS;
+            stop_in_stack(socket);
+        }
     }
 }
 
@@ -100,22 +120,6 @@ int64_t tcp_share_start(struct tcp_socket *socket, uint8_t backlog)
         net_call(socket->inet.core, give_up_in_stack, socket);
     }
     return request.result;
-}
-
-static void stop_in_stack(void *argument)
-{
-    struct tcp_socket *socket = argument;
-    struct tcp_pcb *shadow = socket->shadow;
-    if (socket->has_joined) {
-        socket->has_joined = false;
-        net_group_leave(NET_TCP, socket->inet.own.port, socket->listens_at);
-    }
-    if (shadow != NULL) {
-        socket->shadow = NULL;
-        tcp_arg(shadow, NULL);
-        tcp_close(shadow);
-        tcp_socket_put(socket);
-    }
 }
 
 void tcp_share_stop(struct tcp_socket *socket)

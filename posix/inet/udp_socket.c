@@ -122,13 +122,11 @@ static void join_in_stack(void *argument)
     if (socket->inet.core != posix_core() &&
         is_taken(socket, &socket->inet.own.address, port, true)) {
         request->result = -EADDRINUSE;
-    } else if (!net_group_make(NET_UDP, port, posix_core(), false)) {
-        /* Too many ports are shared: on its home core one works without a group. */
-        request->result = socket->inet.core == posix_core() ? 0 : -ENOBUFS;
-    } else {
-        net_group_join(NET_UDP, port, socket->inet.core);
-        socket->has_joined = true;
+        return;
     }
+    socket->has_joined = net_group_join(NET_UDP, port, posix_core(), socket->inet.core);
+    /* Too many ports are shared: on its home core one works without a group. */
+    request->result = socket->has_joined || socket->inet.core == posix_core() ? 0 : -ENOBUFS;
 }
 
 static void unbind_in_stack(void *argument)
@@ -149,6 +147,7 @@ static int64_t join_port(struct udp_request *request)
     uint32_t home = net_port_claim(NET_UDP, request->end.port, posix_core());
     int64_t result = net_stack_start(home);
     if (result == 0) {
+        net_group_make_room();
         net_call(home, join_in_stack, request);
         result = request->result;
     }

@@ -8,22 +8,12 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
 
 #define SERVERS 4
 #define CLIENTS 64
 
 static int port; /* of the listeners; 0: the next one chooses it */
-
-/* To a core, if the machine has so many. */
-static void go_to(int core)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(core % (int)sysconf(_SC_NPROCESSORS_ONLN), &set);
-    CHECK_EQUAL(sched_setaffinity(0, sizeof(set), &set), 0);
-}
 
 static struct sockaddr_in name_of(uint32_t address)
 {
@@ -43,7 +33,7 @@ static int make(int is_sharing)
 /* A listener of the core. */
 static int serve_at(int core, uint32_t address)
 {
-    go_to(core);
+    check_pin(core);
     int made = make(1);
     struct sockaddr_in name = name_of(address);
     socklen_t bytes = sizeof(name);
@@ -121,7 +111,7 @@ static void everybody_serves(void)
         servers[i] = serve_at(i, INADDR_ANY);
     }
     for (int i = 0; i < CLIENTS; i++) {
-        go_to(i);
+        check_pin(i);
         pairs[i] = connect_one(servers, SERVERS, &which);
         served[which]++;
     }
@@ -178,7 +168,7 @@ static void addresses_are_kept_apart(void)
     int other = make(1), on = 1;
     struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
     CHECK_EQUAL(close(other), 0);
-    go_to(1);
+    check_pin(1);
     other = socket(AF_INET6, SOCK_STREAM, 0);
     CHECK_EQUAL(setsockopt(other, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
     CHECK_EQUAL(setsockopt(other, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)), 0);
@@ -203,7 +193,7 @@ static void conflicts_are_seen(void)
     servers[1] = serve_at(1, INADDR_ANY);
     struct sockaddr_in name = name_of(INADDR_ANY);
     for (int i = 0; i < 2; i++) {
-        go_to(1 - i);
+        check_pin(1 - i);
         CHECK_ERRNO(bind(alone, (struct sockaddr *)&name, sizeof(name)), EADDRINUSE);
         CHECK_EQUAL(close(servers[i]), 0);
     }

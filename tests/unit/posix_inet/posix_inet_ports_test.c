@@ -38,6 +38,23 @@ void posix_lock_release(struct posix_lock *lock)
     (void)lock;
 }
 
+static struct tcp_pcb *connections_of[CORES];
+
+int64_t net_stack_start(uint32_t core)
+{
+    return core < CORES ? 0 : -1;
+}
+
+void net_call(uint32_t core, void (*run)(void *argument), void *argument)
+{
+    uint32_t caller = here;
+    here = core;
+    tcp_active_pcbs = connections_of[core];
+    run(argument);
+    tcp_active_pcbs = NULL;
+    here = caller;
+}
+
 /* Heap memory of exactly the packet: what lies behind it is a sanitizer's finding. */
 static uint32_t steer(const uint8_t *packet, size_t bytes)
 {
@@ -207,7 +224,7 @@ TEST(peers_are_dealt_among_who_listens)
     CHECK(of[2] == PEERS && net_port_core(NET_TCP, SHARED_PORT) == 2);
     CHECK(net_port_claim(NET_TCP, SHARED_PORT, 0) == 2);
     for (uint32_t core = 0; core < CORES; core++) {
-        net_group_join(NET_TCP, SHARED_PORT, core);
+        CHECK(net_group_join(NET_TCP, SHARED_PORT, 2, core));
     }
     count(of, first);
     for (uint32_t core = 0; core < CORES; core++) {
@@ -215,7 +232,7 @@ TEST(peers_are_dealt_among_who_listens)
     }
     count(of, second);
     CHECK(memcmp(first, second, sizeof(first)) == 0);
-    net_group_join(NET_TCP, SHARED_PORT, 1);
+    CHECK(net_group_join(NET_TCP, SHARED_PORT, 2, 1));
     net_group_leave(NET_TCP, SHARED_PORT, 1); /* it has another */
     count(of, second);
     CHECK(memcmp(first, second, sizeof(first)) == 0);
@@ -233,8 +250,8 @@ TEST(peers_are_dealt_among_who_listens)
 TEST(errors_find_the_core_of_their_peer)
 {
     uint8_t packet[PACKET_BYTES], error[PACKET_BYTES];
-    net_group_join(NET_TCP, SHARED_PORT, 0);
-    net_group_join(NET_TCP, SHARED_PORT, 1);
+    CHECK(net_group_join(NET_TCP, SHARED_PORT, 2, 0));
+    CHECK(net_group_join(NET_TCP, SHARED_PORT, 2, 1));
     for (uint32_t peer = 0; peer < 100; peer++) {
         make_segment(packet, peer, 16);
         make_4(error, 1, 0, 0);
@@ -327,6 +344,35 @@ TEST(there_are_only_so_many)
     }
     CHECK(net_port_group(NET_TCP, port) == NULL && net_port_core(NET_TCP, port) == port % CORES);
     CHECK(net_port_core(NET_TCP, 20000) == 0 && net_group_make(NET_TCP, 20000, 0, false));
+}
+
+/* Follows the test before: all places are taken.
+ * @verifies ATL-LLR-NET-1410~1 @robust */
+TEST(those_of_no_use_make_room)
+{
+    struct tcp_pcb elsewhere = {.local_port = 20001, .state = ESTABLISHED};
+    struct tcp_pcb at_home = {.local_port = 20002, .state = ESTABLISHED};
+    CHECK(!net_group_join(NET_UDP, 19999, 0, 1));
+    CHECK(net_group_join(NET_TCP, 20000, 0, 1));
+    connections_of[HERE] = &elsewhere;
+    connections_of[0] = &at_home;
+    net_group_make_room();
+    CHECK(net_port_group(NET_TCP, 20000) != NULL && net_port_group(NET_TCP, 20001) != NULL);
+    CHECK(net_port_group(NET_TCP, 20002) == NULL && net_port_group(NET_TCP, 20003) == NULL);
+    CHECK(net_port_core(NET_TCP, 20002) == 0 && net_port_claim(NET_TCP, 20002, 1) == 0);
+    CHECK(net_group_join(NET_UDP, 19999, 0, 1)); /* also one that was not made before */
+    CHECK(net_group_is_elsewhere(NET_UDP, 19999, 0));
+    for (uint16_t port = 20000; net_group_make(NET_TCP, port, 0, false); port++) {
+        CHECK(port < 21000);
+    }
+    connections_of[HERE] = connections_of[0] = NULL;
+    net_group_leave(NET_TCP, 20000, 1);
+    net_group_make_room();
+    CHECK(net_port_group(NET_UDP, 19999) != NULL && net_port_group(NET_TCP, 20000) == NULL);
+    CHECK(net_port_group(NET_TCP, 20001) == NULL);
+    net_group_leave(NET_UDP, 19999, 1);
+    net_group_make_room(); /* there is room */
+    CHECK(net_port_group(NET_UDP, 19999) != NULL);
 }
 
 CHECK_MAIN()
