@@ -14,7 +14,6 @@
 #undef device_read
 uint32_t device_read(uint64_t address, uint32_t bytes);
 
-#define FAKE_CONFIG 0x40000ull
 #define LIE_MIN 232u /* bytes of the input from which on an answer is a lie */
 
 static struct fuzz_input *hostile_input;

@@ -74,6 +74,11 @@ static struct fake_queue *selected(void)
 
 uint32_t device_read(uint64_t address, uint32_t bytes)
 {
+    uint32_t value = 0;
+    if (address >= FAKE_CONFIG && address + bytes <= FAKE_CONFIG + sizeof(fake.config)) {
+        __builtin_memcpy(&value, &fake.config[address - FAKE_CONFIG], bytes);
+        return value;
+    }
     switch (name_of(address - FAKE_REGISTERS, bytes, false)) {
     case 0x10:
         return (uint32_t)(fake.features >> (fake.select == 1 ? 32 : 0));

@@ -11,6 +11,7 @@
 #define FAKE_NOTIFY 0x20000ull
 #define FAKE_NOTIFY_BYTES 64u
 #define FAKE_MSIX 0x30000ull
+#define FAKE_CONFIG 0x40000ull
 #define FAKE_STATUS_RUNNING 15u
 #define FAKE_OTHER_CORE 0x40000000ull /* memory of core 1, which nobody looks at */
 
@@ -25,6 +26,7 @@ struct fake_queue {
 struct fake {
     /* what a test may change */
     uint64_t features;
+    uint8_t config[16]; /* of its kind */
     bool never_resets, refuses_features, ignores_driver_ok, refuses_vectors;
     void (*on_notify)(uint32_t queue); /* NULL, or what the device does at once */
     /* what the driver did */
