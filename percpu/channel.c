@@ -101,7 +101,7 @@ void percpu_channel_await_credit(core_id_t to, struct thread *thread)
     }
 }
 
-/* @impl ATL-LLR-PERCPU-0004~1 */
+/* @impl ATL-LLR-PERCPU-0004~1 ATL-LLR-PERCPU-1412~1 */
 void percpu_channel_call(core_id_t to, struct percpu_message *request, struct thread *thread,
                          thread_continuation continuation)
 {
