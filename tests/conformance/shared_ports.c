@@ -98,6 +98,28 @@ static void part(int peer, int served)
     CHECK_EQUAL(close(served), 0);
 }
 
+/* Where cores share, a peer is one core's; listeners of one core would take turns. */
+static void a_peer_stays_with_its_listener(const int sockets[SHARERS], int port)
+{
+    const struct linger none = {.l_onoff = 1}; /* its port is free at once */
+    struct sockaddr_in from = name_of(FIRST_PORT - 2), to = name_of(port);
+    for (int i = 0, first = 0, on = 1; i < 8; i++) {
+        int peer = socket(AF_INET, SOCK_STREAM, 0);
+        CHECK_EQUAL(setsockopt(peer, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+        CHECK_EQUAL(setsockopt(peer, SOL_SOCKET, SO_LINGER, &none, sizeof(none)), 0);
+        CHECK_EQUAL(bind(peer, (struct sockaddr *)&from, sizeof(from)), 0);
+        CHECK_EQUAL(connect(peer, (struct sockaddr *)&to, sizeof(to)), 0);
+        int whose = who_is_ready(sockets);
+        first = i == 0 ? whose : first;
+        CHECK(whose == first || check_all_cores_count == 1);
+        int served = accept(sockets[whose], NULL, NULL);
+        char byte;
+        CHECK_EQUAL(close(peer), 0);
+        CHECK_ERRNO(read(served, &byte, 1), ECONNRESET);
+        CHECK_EQUAL(close(served), 0);
+    }
+}
+
 static void ports_of_datagrams(void)
 {
     int sockets[SHARERS];
@@ -122,6 +144,9 @@ static void ports_of_connections(void)
         part(peer, served);
         end(sockets);
     }
+    share(sockets, SOCK_STREAM, FIRST_PORT + PORTS);
+    a_peer_stays_with_its_listener(sockets, FIRST_PORT + PORTS);
+    end(sockets);
     share(sockets, SOCK_DGRAM, FIRST_PORT);
     datagrams_go_to_both(sockets, FIRST_PORT);
     end(sockets);

@@ -184,7 +184,7 @@ def register_perturbed(program):
 
 PERTURBED = ("threads", "mutex", "condvar", "barrier", "rwlock", "semaphore", "once_tsd", "cancel",
              "timedwait", "signals", "pipes", "epoll", "signal_queue", "timers", "socket_threads", "tcp", "tcp_ports",
-             "tcp_groups", "udp")
+             "tcp_groups", "shared_ports", "udp")
 
 
 for row in programs():
