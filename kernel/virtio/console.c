@@ -286,7 +286,7 @@ static bool is_idle(void)
     return is_idle;
 }
 
-/* @impl ATL-LLR-VIRTIO-0012~2 */
+/* @impl ATL-LLR-VIRTIO-0012~2 ATL-LLR-VIRTIO-1413~1 */
 void virtio_console_attach(void)
 {
     static const struct console_line line = {NULL, send, receive, enable, pending, is_idle};
@@ -302,7 +302,10 @@ void virtio_console_attach(void)
             ports[i].is_there = i == PORT_PROGRAM;
         }
     }
-    if (!is_there || device_start() != RESULT_OK) {
+    for (uint32_t i = PORTS; is_there && device_start() != RESULT_OK && --i > PORT_PROGRAM;) {
+        ports[i].is_there = false;
+    }
+    if (!is_there || !is_on) {
         console_log(CONSOLE_ERROR, "atoll: there is no virtio console that works\n");
         return;
     }

@@ -40,6 +40,7 @@ static size_t script_count;
 static struct control told[16];
 static uint32_t told_count;
 static bool endless; /* each port that is ready is added again */
+static bool has_no_program_port;
 
 static void device_says(const struct control *message)
 {
@@ -80,6 +81,7 @@ static uint32_t in, out, log_out;
 static enum result attach_with(bool is_pci, const struct control *messages, size_t count)
 {
     fake_make(VIRTIO_CONSOLE, is_pci);
+    fake.queues[0].size_max = has_no_program_port ? 0 : fake.queues[0].size_max;
     shared_facts.virtio_console = fake_place;
     console = (struct virtio_device){0};
     memset(ports, 0, sizeof(ports));
@@ -287,11 +289,29 @@ TEST(names_that_are_not_ours_and_impossible_ports_are_left_off)
     }
 }
 
-/* @verifies ATL-LLR-VIRTIO-1120~1 @robust */
-TEST(a_port_without_queues_leaves_the_device_off)
+/* @verifies ATL-LLR-VIRTIO-1413~1 @robust */
+TEST(a_named_port_without_queues_is_left_out)
 {
     static const struct control says[] = {ADD(1), ADD(100), NAME(100, "atoll.log")};
+    CHECK_EQUAL(attach_with(false, says, 3), RESULT_OK);
+    CHECK(in == 4 && shared_console_log == NULL && console.queue_count == 4);
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQUAL(put("x"), 1);
+        CHECK_STRING(device_takes(5), "x");
+        CHECK(shared_console_line->is_idle() && fake.wrong_accesses == 0);
+        fake.status |= 0x40; /* asks to be started again */
+        (void)shared_console_line->pending();
+        CHECK(in == 4 && fake.status == FAKE_STATUS_RUNNING);
+    }
+}
+
+/* @verifies ATL-LLR-VIRTIO-1413~1 @robust */
+TEST(a_program_port_without_queues_leaves_the_device_off)
+{
+    static const struct control says[] = {ADD(0), ADD(2), NAME(2, "atoll.log")};
+    has_no_program_port = true;
     CHECK_EQUAL(attach_with(false, says, 3), RESULT_IO);
+    has_no_program_port = false;
     CHECK(errors == 1 && fake.status == 0);
 }
 
