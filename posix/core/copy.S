@@ -26,41 +26,50 @@ fault:
     mov $-EFAULT, %rax
     ret
 
-/* Both copies: rdi to, rsi from, rdx bytes, range checked. */
+/* Both copies: rdi to, rsi from, rdx bytes, range checked. The last word may overlap the one before
+ * it. */
     .balign 16
 copy:
     cmp $STRING_BYTES_MIN, %rdx
-    jae 5f
+    jae 9f
     sub $8, %rdx
-    jb 3f
-1:  mov (%rsi), %rax
-2:  mov %rax, (%rdi)
-    add $8, %rsi
-    add $8, %rdi
-    sub $8, %rdx
-    jae 1b
-3:  add $8, %rdx
-    jz 4f
+    jb 5f
+    add %rdx, %rsi
+    add %rdx, %rdi
+    neg %rdx
+    jz 3f
+1:  mov (%rsi, %rdx), %rax
+2:  mov %rax, (%rdi, %rdx)
+    add $8, %rdx
+    js 1b
+3:  mov (%rsi), %rax
+4:  mov %rax, (%rdi)
+    xor %eax, %eax
+    ret
+5:  add $8, %rdx
+    jz 8f
 6:  movzbl (%rsi), %eax
 7:  mov %al, (%rdi)
     inc %rsi
     inc %rdi
     dec %rdx
     jnz 6b
-4:  xor %eax, %eax
+8:  xor %eax, %eax
     ret
-5:  mov %rdx, %rcx
+9:  mov %rdx, %rcx
     shr $3, %rcx
-8:  rep movsq
+10: rep movsq
     and $7, %edx
-    jnz 6b
-    xor %eax, %eax
-    ret
+    lea -8(%rsi, %rdx), %rsi
+    lea -8(%rdi, %rdx), %rdi
+    jmp 3b
     ON_FAULT(1b, fault)
     ON_FAULT(2b, fault)
+    ON_FAULT(3b, fault)
+    ON_FAULT(4b, fault)
     ON_FAULT(6b, fault)
     ON_FAULT(7b, fault)
-    ON_FAULT(8b, fault)
+    ON_FAULT(10b, fault)
 
 /* int64_t posix_copy_in(void *to, uint64_t from, size_t bytes) @impl ATL-LLR-POSIX-0003~1 */
     .globl posix_copy_in
