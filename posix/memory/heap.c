@@ -53,13 +53,21 @@ static uint32_t class_for(size_t bytes)
     return index;
 }
 
-static void push(struct heap *heap, struct block *block, uint32_t class_index)
+static void push(struct heap *heap, struct block *block)
 {
     block->state = STATE_FREE;
-    block->class_index = (uint16_t)class_index;
+    block->next = heap->free[block->class_index];
+    heap->free[block->class_index] = block;
+}
+
+/* Its class must fit into the chunk. */
+static struct block *cut(struct heap *heap, uint32_t class_index)
+{
+    struct block *block = (struct block *)(uintptr_t)heap->next;
+    heap->next += class_bytes[class_index];
     block->core = (uint16_t)(heap - heaps);
-    block->next = heap->free[class_index];
-    heap->free[class_index] = block;
+    block->class_index = (uint16_t)class_index;
+    return block;
 }
 
 /* What is left of a chunk becomes blocks of the classes that fit. */
@@ -70,33 +78,40 @@ static void give_remainder(struct heap *heap)
         while (class_bytes[index] > heap->end - heap->next) {
             index--;
         }
-        push(heap, (struct block *)(uintptr_t)heap->next, index);
-        heap->next += class_bytes[index];
+        push(heap, cut(heap, index));
     }
 }
 
-/* Locked. NULL: the lists, the chunk and the spare chunks have nothing. */
+/* What is rare stands apart, so that the common way saves no registers for it. */
+#define RARE __attribute__((noinline, cold))
+
+/* Locked. NULL: the chunk and the spare chunks have nothing. */
+RARE static struct block *take_new(struct heap *heap, uint32_t class_index)
+{
+    if (heap->end - heap->next < class_bytes[class_index]) {
+        if (heap->spare == NULL) {
+            return NULL;
+        }
+        give_remainder(heap);
+        heap->next = (uintptr_t)heap->spare;
+        heap->end = heap->next + CHUNK_BYTES;
+        heap->spare = heap->spare->next;
+    }
+    return cut(heap, class_index);
+}
+
+/* Locked. NULL: there is none. */
 static struct block *take(struct heap *heap, uint32_t class_index)
 {
     struct block *block = heap->free[class_index];
-    if (block == NULL) {
-        if (heap->end - heap->next < class_bytes[class_index]) {
-            if (heap->spare == NULL) {
-                return NULL;
-            }
-            give_remainder(heap);
-            heap->next = (uintptr_t)heap->spare;
-            heap->end = heap->next + CHUNK_BYTES;
-            heap->spare = heap->spare->next;
-        }
-        block = (struct block *)(uintptr_t)heap->next;
-        heap->next += class_bytes[class_index];
-        block->core = (uint16_t)(heap - heaps);
-        block->class_index = (uint16_t)class_index;
-    } else {
+    if (block != NULL) {
         heap->free[class_index] = block->next;
+    } else {
+        block = take_new(heap, class_index);
     }
-    block->state = STATE_USED;
+    if (block != NULL) {
+        block->state = STATE_USED;
+    }
     return block;
 }
 
@@ -130,30 +145,37 @@ static uint64_t map_chunk(struct heap *heap, uint32_t core)
     return chunk;
 }
 
-static struct block *allocate_small(uint32_t class_index)
+/* The core's heap has one more chunk. False: no memory. */
+RARE static bool add_chunk(uint32_t core)
 {
-    for (;;) {
-        uint32_t core = posix_core();
-        struct heap *heap = &heaps[core];
-        posix_lock_acquire(&heap->lock);
-        struct block *block = take(heap, class_index);
-        posix_lock_release(&heap->lock);
-        if (block != NULL) {
-            return block;
-        }
-        uint64_t chunk = map_chunk(heap, core);
-        if (chunk == 0) {
-            return NULL;
-        }
-        struct block *spare = (struct block *)(uintptr_t)chunk;
-        posix_lock_acquire(&heap->lock);
-        spare->next = heap->spare;
-        heap->spare = spare;
-        posix_lock_release(&heap->lock);
+    struct heap *heap = &heaps[core];
+    uint64_t chunk = map_chunk(heap, core);
+    if (chunk == 0) {
+        return false;
     }
+    struct block *spare = (struct block *)(uintptr_t)chunk;
+    posix_lock_acquire(&heap->lock);
+    spare->next = heap->spare;
+    heap->spare = spare;
+    posix_lock_release(&heap->lock);
+    return true;
 }
 
-static void *allocate_large(size_t bytes)
+static struct block *allocate_small(uint32_t class_index)
+{
+    struct block *block;
+    uint32_t core;
+    do {
+        core = posix_core();
+        struct heap *heap = &heaps[core];
+        posix_lock_acquire(&heap->lock);
+        block = take(heap, class_index);
+        posix_lock_release(&heap->lock);
+    } while (block == NULL && add_chunk(core));
+    return block;
+}
+
+RARE static void *allocate_large(size_t bytes)
 {
     if (bytes > GATE_SLOT_BYTES / 2) {
         return NULL;
@@ -214,7 +236,7 @@ void *posix_allocate(size_t bytes)
     return is_used_again ? __builtin_memset(memory, 0, bytes) : memory;
 }
 
-static void free_large(struct block *block)
+RARE static void free_large(struct block *block)
 {
     uint64_t start = (uintptr_t)block;
     uint64_t end = start + block->large_bytes;
@@ -245,6 +267,6 @@ void posix_free(void *memory)
     }
     struct heap *heap = &heaps[block->core];
     posix_lock_acquire(&heap->lock);
-    push(heap, block, block->class_index);
+    push(heap, block);
     posix_lock_release(&heap->lock);
 }
