@@ -96,8 +96,8 @@ bool inet_may_leave(const ip_addr_t *source, const ip_addr_t *to);
 
 /* Tells the connected UDP socket that sent a packet that nobody takes it. In the stack. */
 void inet_udp_refused(const struct net_unreachable *error);
-/* lwIP compares a segment with one connection after the other, at length: the one with these ports
- * becomes the first. In the stack, not below a call of lwIP's. */
+/* lwIP compares a segment with one connection after the other, at length: its own becomes the first
+ * (tcp_index.c). In the stack, not below a call of lwIP's. */
 void inet_tcp_bring_forward(const struct net_segment *segment);
 
 int64_t inet_tcp_create(uint32_t domain, struct socket **socket);

@@ -39,6 +39,9 @@ struct tcp_socket {
     uint64_t held_since_ms; /* since when TCP_CORK holds bytes back; 0: none */
     bool is_talking;        /* its answers take acknowledgements along, which then may wait */
     bool is_asked;          /* something was read and nothing sent since */
+    uint64_t index_key;     /* in tcp_index.c's table; 0: not there */
+    struct tcp_socket *next_in_bucket;
+    struct tcp_socket *newer, *older; /* in that table, by their last segments */
     /* guarded by the lock */
     enum tcp_phase phase;
     bool is_connect_told;      /* connect has returned 0 */
@@ -106,6 +109,10 @@ void tcp_port_lend(struct tcp_pcb *pcb);
 struct tcp_pcb *tcp_port_listen(struct tcp_pcb *pcb, uint8_t backlog, err_t *error);
 /* lwIP's timer of TCP; and of the connections that both have closed, those beyond a number go. */
 void tcp_port_timer(void);
+
+/* ---- tcp_index.c: which connection a segment is of */
+/* The socket's pcb goes, or parts from it. In the stack. */
+void tcp_index_remove(struct tcp_socket *socket);
 
 /* ---- tcp_send.c */
 int64_t tcp_op_send(struct socket *socket, struct socket_message *message);

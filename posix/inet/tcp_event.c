@@ -111,6 +111,7 @@ static void on_destroyed(uint8_t id, void *data)
     struct tcp_socket *socket = data;
     (void)id;
     if (socket != NULL) {
+        tcp_index_remove(socket);
         socket->pcb = NULL;
         tcp_lock(socket);
         if (socket->phase == TCP_CONNECTED) {
@@ -141,6 +142,7 @@ void tcp_attach(struct tcp_socket *socket, struct tcp_pcb *pcb)
 void tcp_detach(struct tcp_socket *socket)
 {
     struct tcp_pcb *pcb = socket->pcb;
+    tcp_index_remove(socket);
     socket->pcb = NULL;
     tcp_ext_arg_set(pcb, EXTRA_ARGUMENT, NULL);
     if (pcb->state != LISTEN) {

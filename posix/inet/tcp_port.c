@@ -158,21 +158,6 @@ void tcp_port_timer(void)
     tcp_tw_pcbs = newest;
 }
 
-void inet_tcp_bring_forward(const struct net_segment *segment)
-{
-    struct tcp_pcb *before = NULL, *pcb = tcp_active_pcbs;
-    while (pcb != NULL &&
-           (pcb->remote_port != segment->peer.port || pcb->local_port != segment->port)) {
-        before = pcb;
-        pcb = pcb->next;
-    }
-    if (pcb != NULL && before != NULL) {
-        before->next = pcb->next;
-        pcb->next = tcp_active_pcbs;
-        tcp_active_pcbs = pcb;
-    }
-}
-
 static bool is_port_listened_on(uint16_t port)
 {
     const struct tcp_pcb_listen *pcb = tcp_listen_pcbs.listen_pcbs;
