@@ -87,9 +87,8 @@ static void tell(const struct nic *nic, uint32_t core)
 
 static void interrupts(struct nic *nic, bool are_wanted)
 {
-    for (uint32_t i = 0; i < DIRECTIONS; i++) {
-        nic->device.queues[i].available->flags = are_wanted ? 0 : NO_INTERRUPT;
-    }
+    nic->device.queues[TRANSMIT].available->flags = NO_INTERRUPT;
+    nic->device.queues[RECEIVE].available->flags = are_wanted ? 0 : NO_INTERRUPT;
     /* The device looks at the flags after it has written the used index: either it sees them, or
      * its index is seen here. */
     atomic_thread_fence(memory_order_seq_cst);
@@ -314,20 +313,22 @@ static void start(struct nic *nic)
                 nic->guard.policy.count);
 }
 
-static enum result collect(struct nic *nic, uint32_t *count)
+static enum result collect(struct nic *nic, uint32_t *counts)
 {
     for (uint32_t i = 0; i < DIRECTIONS; i++) {
-        TRY(port_collect(&nic->queues[i], count));
+        TRY(port_collect(&nic->queues[i], &counts[i]));
     }
     return RESULT_OK;
 }
 
-/* @impl ATL-LLR-VIRTIO-0805~1 */
+/* Who waits for frames is not woken by those that were sent: they are of use to who sends more.
+ *
+ * @impl ATL-LLR-VIRTIO-0805~2 */
 static int64_t kick(uint64_t port, uint64_t flags)
 {
     struct nic *nic = &nics[port];
     struct port_batch batches[DIRECTIONS];
-    uint32_t count = 0;
+    uint32_t counts[DIRECTIONS] = {0};
     uint32_t phase = said_own(nic)->followed;
     uint64_t self = percpu_thread_handle(percpu_current);
     if (phase == PHASE_OFF) {
@@ -342,21 +343,21 @@ static int64_t kick(uint64_t port, uint64_t flags)
         TRY(port_look(&nic->queues[i], &batches[i]));
     }
     for (uint32_t i = 0; i < DIRECTIONS; i++) {
-        port_give(&nic->queues[i], &batches[i], &count);
+        port_give(&nic->queues[i], &batches[i], &counts[i]);
         if (batches[i].count > 0) {
             virtio_device_notify(&nic->device, i);
         }
     }
-    enum result result = collect(nic, &count);
-    bool is_waiting = result == RESULT_OK && count == 0 && (flags & GATE_KICK_ARM) != 0;
+    enum result result = collect(nic, counts);
+    bool is_waiting = result == RESULT_OK && counts[RECEIVE] == 0 && (flags & GATE_KICK_ARM) != 0;
     if (is_waiting) {
         disarm(nic, self); /* there is room for one that waits */
         nic->waiter = self;
         interrupts(nic, true);
-        result = collect(nic, &count); /* what came while they were off */
+        result = collect(nic, counts); /* what came while they were off */
     }
     if (nic->waiter != 0 &&
-        (count > 0 || result != RESULT_OK || (nic->waiter == self && !is_waiting))) {
+        (counts[RECEIVE] > 0 || result != RESULT_OK || (nic->waiter == self && !is_waiting))) {
         disarm(nic, self);
     }
     if (result != RESULT_OK) {
@@ -368,7 +369,7 @@ static int64_t kick(uint64_t port, uint64_t flags)
         }
         return result;
     }
-    return count;
+    return counts[RECEIVE] + counts[TRANSMIT];
 }
 
 /* @impl ATL-LLR-VIRTIO-0803~1 ATL-LLR-VIRTIO-0004~4 ATL-LLR-VIRTIO-1290~1 ATL-LLR-POLICY-1294~1 */
@@ -393,7 +394,7 @@ void virtio_network_start(void)
     }
 }
 
-/* @impl ATL-LLR-VIRTIO-0805~1 ATL-LLR-VIRTIO-1290~1 */
+/* @impl ATL-LLR-VIRTIO-0805~2 ATL-LLR-VIRTIO-1290~1 */
 void virtio_network_interrupt(uint64_t port)
 {
     struct nic *nic = &nics[port];

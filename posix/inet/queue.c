@@ -34,7 +34,7 @@ struct queues {
     struct buffer *receiving; /* a record for each receive buffer */
     uint32_t receive_count, held_count;
     uint32_t received; /* completions that were looked at */
-    bool is_watched;   /* the next completion wakes the stack's thread */
+    bool is_watched;   /* the next frame wakes the stack's thread */
     bool is_off;       /* the device, for good */
     bool is_link_down; /* as the first core saw it last */
     /* Of a frame that takes several buffers: */
@@ -157,6 +157,14 @@ void device_flush(void)
             flush(&all[i]);
         }
     }
+}
+
+void queue_collect(uint32_t device)
+{
+    struct queues *queues = &all[device];
+    flush(queues);
+    queues->is_watched = false;
+    (void)kick(queues, 0);
 }
 
 bool device_is_watched(void)
@@ -346,18 +354,19 @@ static void receive_buffer(struct queues *queues, uint32_t index, uint32_t bytes
     }
 }
 
-/* True: there was something. */
-static bool receive(struct queues *queues)
+static uint32_t completed(const struct queues *queues)
+{
+    return atomic_load_explicit(&queues->port->receive.completed, memory_order_acquire);
+}
+
+static void receive(struct queues *queues)
 {
     struct gate_port_queue *queue = &queues->port->receive;
-    uint32_t completed = atomic_load_explicit(&queue->completed, memory_order_acquire);
-    bool has_any = queues->received != completed;
-    while (queues->received != completed) {
+    for (uint32_t end = completed(queues); queues->received != end;) {
         const struct gate_port_entry *entry =
             &queue->complete[queues->received++ % GATE_PORT_ENTRIES];
         receive_buffer(queues, index_of(queues, entry), entry->bytes);
     }
-    return has_any;
 }
 
 bool queue_link_is_up(uint32_t device)
@@ -381,11 +390,12 @@ static void look_at_link(struct queues *queues)
 /* @impl ATL-LLR-POSIX-0910~1 */
 static bool serve(struct queues *queues)
 {
-    int64_t completed = kick(queues, GATE_KICK_ARM);
-    queues->is_watched = completed <= 0;
+    (void)kick(queues, GATE_KICK_ARM);
+    bool has_received = queues->received != completed(queues);
+    queues->is_watched = !has_received;
     look_at_link(queues);
-    bool has_received = receive(queues);
-    return has_received || completed > 0;
+    receive(queues);
+    return has_received;
 }
 
 bool device_serve(void)

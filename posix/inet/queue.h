@@ -12,6 +12,10 @@
 void queue_start(uint32_t device, bool is_link_up);
 bool queue_is_here(uint32_t device);
 
+/* Takes back what the device has sent, which no interrupt tells of: each kick does it, but there is
+ * none where nothing new is sent. */
+void queue_collect(uint32_t device);
+
 /* Buffers: all that receive, and those of them that lwIP or the program holds; and frames that the
  * devices have to send. */
 struct queue_counts {

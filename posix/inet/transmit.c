@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "transmit.h"
 
-#include "device.h"
 #include "queue.h"
 #include "traffic.h"
 
@@ -104,6 +103,7 @@ uint32_t transmit_count(uint32_t device)
 {
     struct transmit *transmit = &transmits[device];
     if (transmit->port != NULL) {
+        queue_collect(device);
         reap(transmit);
     }
     return transmit->newest - transmit->oldest;
@@ -146,8 +146,9 @@ static void submit(struct transmit *transmit, uint8_t *buffer, uint32_t bytes)
 static void close_open(struct transmit *transmit);
 
 /* Room for so many bytes behind a header that asks for nothing; NULL: there is none. */
-static uint8_t *take_buffer(struct transmit *transmit, size_t bytes, uint32_t *limit)
+static uint8_t *take_buffer(uint32_t device, size_t bytes, uint32_t *limit)
 {
+    struct transmit *transmit = &transmits[device];
     uint32_t offset, end;
     close_open(transmit);
     if (transmit->port == NULL || bytes > transmit->bytes - HEADER_BYTES) {
@@ -156,7 +157,7 @@ static uint8_t *take_buffer(struct transmit *transmit, size_t bytes, uint32_t *l
     reap(transmit);
     bool has_room = find_room(transmit, (uint32_t)bytes + HEADER_BYTES, &offset, &end);
     if (!has_room) {
-        device_flush();
+        queue_collect(device);
         reap(transmit);
         has_room = find_room(transmit, (uint32_t)bytes + HEADER_BYTES, &offset, &end);
     }
@@ -350,7 +351,7 @@ bool transmit_frame(uint32_t device, const struct pbuf *frame)
     if (head_bytes != 0 && add(transmit, frame, head_bytes)) {
         return true;
     }
-    uint8_t *buffer = take_buffer(transmit, bytes, &limit);
+    uint8_t *buffer = take_buffer(device, bytes, &limit);
     if (buffer == NULL) {
         return false;
     }
@@ -370,7 +371,7 @@ bool transmit_bytes(uint32_t device, const void *frame, size_t bytes)
 {
     struct transmit *transmit = &transmits[device];
     uint32_t limit;
-    uint8_t *buffer = take_buffer(transmit, bytes, &limit);
+    uint8_t *buffer = take_buffer(device, bytes, &limit);
     if (buffer == NULL) {
         return false;
     }

@@ -204,7 +204,7 @@ struct gate_port {
 #define GATE_CONSOLE_BYTES_MAX 4096u
 #define GATE_CONSOLE_STREAM_FILES 6u /* files handed back at the end: posix/file/hand_out.c */
 /* kick: flags. A call takes, and completes, at most GATE_KICK_ENTRIES_MAX of each queue. */
-#define GATE_KICK_ARM 1u /* nothing was completed: unpark the caller at the next completion */
+#define GATE_KICK_ARM 1u /* nothing was received: unpark the caller when something is */
 #define GATE_KICK_ENTRIES_MAX 32u
 /* Of the doorbell's port instead: ring the machine whose doorbell has the number in these bits. */
 #define GATE_KICK_PEER 0xffff0000u

@@ -99,7 +99,7 @@ static uint64_t now_ns(void)
 
 static uint64_t waits; /* that were ended by the device */
 
-/* Waits until something was completed. */
+/* Waits until something was completed; who does not poll, until a frame has come. */
 static unsigned await_completions(int is_polling)
 {
     for (uint64_t deadline = now_ns() + WAIT_NS; now_ns() < deadline;) {
@@ -141,7 +141,7 @@ static void echo(uint32_t count, int is_polling)
             before = interrupts() + 1; /* the first frame is there: nothing else happens now */
             waits = 0;
         }
-        first_calls += await_completions(is_polling);
+        first_calls += await_completions(is_polling || received == count);
         while (completion(&receive, &entry)) {
             CHECK(entry.bytes > HEADER);
             memset(memory + entry.offset, 0, HEADER);
@@ -246,7 +246,9 @@ static void *serve_pair(void *argument)
             returned = 0;
             tell_ready();
         }
-        if (done == 0 && !is_polling && taken == atomic_load(&port->receive.taken) && !is_over) {
+        int is_sending = transmit.seen != transmit.submitted;
+        if (done == 0 && !is_polling && !is_sending && taken == atomic_load(&port->receive.taken) &&
+            !is_over) {
             call(GATE_PARK, GATE_NEVER, 0, 0, 0, 0);
         }
     }
@@ -465,7 +467,7 @@ static void send_all(const char *path)
         CHECK(kick(0) >= 0);
         memset(at + HEADER, 0xee, 60);
         while (!completion(&transmit, &entry)) {
-            await_completions(0);
+            await_completions(1);
         }
         CHECK_EQUAL(entry.offset, buffer(count % BUFFERS));
         count++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a core sends, as the device finds it: frames that it cuts again are those that lwIP sent. */
 #include "check.h"
-#include "device.h"
+#include "queue.h"
 #include "traffic.h"
 #include "transmit.h"
 
@@ -27,6 +27,7 @@ static struct gate_port *const port = (struct gate_port *)(void *)memory + DEVIC
 const struct gate_info posix_info = {.networks[DEVICE].features =
                                          GATE_PORT_CHECKSUM | GATE_PORT_SEGMENTS};
 static bool is_stuck; /* the device gives nothing back */
+static bool is_late;  /* or only when it is asked for it */
 
 struct frame {
     uint32_t bytes;
@@ -131,23 +132,43 @@ struct traffic *traffic_of(uint32_t interface)
     return &traffic[interface];
 }
 
-void device_flush(void)
+static uint32_t under_way[GATE_PORT_ENTRIES], under_way_count;
+
+static void give_back(void)
 {
     struct gate_port_queue *queue = &port->transmit;
-    uint32_t order[GATE_PORT_ENTRIES], count = 0;
+    for (uint32_t i = 0; i < under_way_count; i++) { /* in any order */
+        uint32_t other = i + (uint32_t)rand() % (under_way_count - i);
+        uint32_t offset = under_way[other];
+        under_way[other] = under_way[i];
+        queue->complete[queue->completed++ % GATE_PORT_ENTRIES] =
+            (struct gate_port_entry){offset, 0};
+    }
+    under_way_count = 0;
+}
+
+static void flush(void)
+{
+    struct gate_port_queue *queue = &port->transmit;
     transmit_close(DEVICE);
     for (; taken != queue->submitted; taken++) {
         const struct gate_port_entry *entry = &queue->submit[taken % GATE_PORT_ENTRIES];
         look_at(memory + entry->offset, entry->bytes);
-        order[count++] = entry->offset;
+        CHECK(under_way_count < GATE_PORT_ENTRIES);
+        under_way[under_way_count++] = entry->offset;
     }
     queue->taken = taken;
-    for (uint32_t i = 0; i < count && !is_stuck; i++) { /* in any order */
-        uint32_t other = i + (uint32_t)rand() % (count - i);
-        uint32_t offset = order[other];
-        order[other] = order[i];
-        queue->complete[queue->completed++ % GATE_PORT_ENTRIES] =
-            (struct gate_port_entry){offset, 0};
+    if (!is_stuck && !is_late) {
+        give_back();
+    }
+}
+
+void queue_collect(uint32_t device)
+{
+    CHECK_EQUAL(device, DEVICE);
+    flush();
+    if (!is_stuck) {
+        give_back();
     }
 }
 
@@ -212,7 +233,7 @@ static void send(const struct frame *frame)
 
 static void compare(void)
 {
-    device_flush();
+    flush();
     CHECK_EQUAL(seen_count, sent_count);
     for (uint32_t i = 0; i < sent_count; i++) {
         uint32_t tcp = head_of(sent[i].data) - 20;
@@ -319,11 +340,24 @@ TEST(frames_of_any_kind_come_in_order)
             send(make(is_4, sequence[is_4], bytes, flags));
             sequence[is_4] += bytes;
             if (rand() % 64 == 0) {
-                device_flush();
+                flush();
             }
         }
         compare();
     }
+}
+
+/* @verifies ATL-LLR-POSIX-0910~1 */
+TEST(what_was_sent_is_asked_for_when_there_is_no_room)
+{
+    start();
+    is_late = true;
+    for (uint32_t i = 0; i < 3 * GATE_PORT_ENTRIES; i++) {
+        send(make(true, 1000 * i, 1000, ACK | PUSH));
+        flush();
+    }
+    compare();
+    is_late = false;
 }
 
 /* @verifies ATL-LLR-POSIX-0910~1 @robust */
