@@ -47,7 +47,7 @@ struct nic {
     alignas(16) uint8_t memory[DIRECTIONS][VIRTQUEUE_BYTES(GATE_PORT_ENTRIES)];
     struct port_queue queues[DIRECTIONS];
     struct guard guard;
-    uint64_t waiter; /* handle of the thread that the next completion wakes; 0: none */
+    uint64_t waiter; /* handle of the thread that the next frame wakes; 0: none */
     /* Section 5.1.6.5: class, command and number of pairs (16 bits), and what it answers. */
     _Atomic uint8_t order[ORDER_BYTES + 1];
 };

@@ -44,7 +44,7 @@ void device_start(void);
 void device_flush(void);
 
 /* Hands to lwIP what the devices have received. For the stack's own thread, before it parks: it is
- * woken at the next completion if there was none. True: there may be more. */
+ * woken by the next frame if there was none. True: there may be more. */
 bool device_serve(void);
 
 /* Whether the devices still wake the stack's own thread, which has served them and may have sent
