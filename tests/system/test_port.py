@@ -239,7 +239,7 @@ def attack(guest, words, attack_of, frames, times):
                     if attack_of is make_device_fail:
                         peer.send(bytes(60))  # it looks at a buffer
                 else:
-                    threads.append(threading.Thread(target=exchange, args=(peer, frames, WINDOW, wrong)))
+                    threads.append(threading.Thread(target=exchange, args=(peer, frames, wrong)))
                     threads[-1].start()
 
         result = guest.boot(pack(guest, *words), on_output=ready, qemu=(
