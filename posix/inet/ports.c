@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which core has a port: see stack.h. The machine has one address; what is sent to it finds its
+/* Which core has a port: see stack.h. What is sent to any of the machine's addresses finds its
  * core by the port alone, the same on the loopback and from a device. */
 #include "stack.h"
 

@@ -4,7 +4,10 @@ import contextlib
 import io
 import itertools
 import json
+import os
 import pathlib
+import signal
+import subprocess
 import tempfile
 import unittest
 
@@ -135,6 +138,14 @@ class CommandTest(unittest.TestCase):
             done = support.run(support.ROOT / "atoll", *words)
             self.assertEqual(done.returncode, status, words)
             self.assertTrue(done.stderr if words else done.stdout)
+
+    def test_who_reads_no_help_is_no_trouble(self):
+        for words in (["--help"], ["run", "--help"]):
+            reader, writer = os.pipe()
+            os.close(reader)
+            done = subprocess.run([support.ROOT / "atoll", *words], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+            os.close(writer)
+            self.assertEqual((done.returncode, done.stderr), (128 + signal.SIGPIPE, b""), words)
 
     def test_packages_are_well_formed(self):
         packages = read_packages()

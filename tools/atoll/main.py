@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds the command and turns every kind of end into an exit status."""
+import contextlib
 import importlib
 import os
 import signal
@@ -53,10 +54,18 @@ def _dispatch(name, words):
     return getattr(importlib.import_module(module), function)(words)
 
 
+def _unheard():
+    """Whoever read our output is gone; the interpreter must not try to flush to it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
+
+
 def main(words):
     if not words or words[0] in ("-h", "--help", "help"):
-        print(usage())
-        return 0 if words else 2
+        with contextlib.suppress(BrokenPipeError):
+            print(usage(), flush=True)
+            return 0 if words else 2
+        return _unheard()
     name = words[0]
     if name not in COMMANDS and name not in LOOKS:
         print(f"atoll: there is no command {name!r}\n{usage()}", file=sys.stderr)
@@ -71,6 +80,4 @@ def main(words):
     except KeyboardInterrupt:
         return STATUS_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output is gone; the interpreter must not try to flush to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return _unheard()
