@@ -113,6 +113,7 @@ void net_group_leave(enum net_protocol protocol, uint16_t port, uint32_t core)
         deal(group);
     }
     group->sockets--;
+    group->kept_in = looks; /* a look that is under way may not have seen its last connections */
     posix_lock_release(&lock);
 }
 
@@ -136,8 +137,9 @@ static void keep_in_stack(void *unused)
     posix_lock_release(&lock);
 }
 
-/* No core gets a connection of a port but by a listener of its own, who joins before: what none of
- * the cores has, one after the other, nobody has.
+/* No core gets a connection of a port but by a listener of its own: a port that nobody joined or
+ * left during a look, and of which none of the cores, one after the other, has a connection, has
+ * none.
  *
  * @impl ATL-LLR-NET-1410~1 */
 void net_group_make_room(void)

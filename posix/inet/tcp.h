@@ -73,6 +73,8 @@ static inline void tcp_unlock(struct tcp_socket *socket)
 }
 
 /* ---- tcp_socket.c */
+/* Nobody listens any more: ends the connections that nobody will accept. Not in the stack. */
+void tcp_drop_pending(struct tcp_socket *listener);
 extern const struct socket_operations tcp_operations;
 struct tcp_socket *tcp_socket_make(uint32_t domain);
 void tcp_socket_put(struct tcp_socket *socket);
@@ -107,6 +109,8 @@ bool tcp_port_is_listened_on(const struct tcp_pcb *pcb);
 void tcp_port_lend(struct tcp_pcb *pcb);
 /* As tcp_listen_with_backlog_and_err. ERR_USE: somebody listens there. */
 struct tcp_pcb *tcp_port_listen(struct tcp_pcb *pcb, uint8_t backlog, err_t *error);
+/* Whether anybody listens on a port, sharing or not. */
+bool tcp_port_has_listener(uint16_t port);
 /* lwIP's timer of TCP; and of the connections that both have closed, those beyond a number go. */
 void tcp_port_timer(void);
 

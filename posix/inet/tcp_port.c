@@ -158,7 +158,7 @@ void tcp_port_timer(void)
     tcp_tw_pcbs = newest;
 }
 
-static bool is_port_listened_on(uint16_t port)
+bool tcp_port_has_listener(uint16_t port)
 {
     const struct tcp_pcb_listen *pcb = tcp_listen_pcbs.listen_pcbs;
     while (pcb != NULL && pcb->local_port != port) {
@@ -176,7 +176,7 @@ err_t net_ended_reached(struct tcp_pcb *pcb, struct tcp_hdr *header, uint16_t op
                         struct pbuf *packet)
 {
     if ((TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN ||
-        !TCP_SEQ_GT(header->seqno, pcb->rcv_nxt) || !is_port_listened_on(pcb->local_port) ||
+        !TCP_SEQ_GT(header->seqno, pcb->rcv_nxt) || !tcp_port_has_listener(pcb->local_port) ||
         packet->next != NULL || /* it may be in pieces */
         pbuf_add_header_force(packet, TCP_HLEN + (size_t)option_bytes) != 0) {
         return ERR_OK;

@@ -21,10 +21,12 @@ static bool has_connections(uint16_t port)
     return false;
 }
 
+/* Who listens already and found no room for a group would not be in one that is made now. */
 bool tcp_share_may(const struct tcp_socket *socket)
 {
     uint16_t port = socket->pcb->local_port;
     return socket_has(&socket->inet.base, SO_REUSEPORT) &&
+           (net_port_group(NET_TCP, port) != NULL || !tcp_port_has_listener(port)) &&
            net_group_make(NET_TCP, port, socket->inet.core, has_connections(port));
 }
 
@@ -118,6 +120,7 @@ int64_t tcp_share_start(struct tcp_socket *socket, uint8_t backlog)
     }
     if (request.result < 0) {
         net_call(socket->inet.core, give_up_in_stack, socket);
+        tcp_drop_pending(socket);
     }
     return request.result;
 }

@@ -55,8 +55,7 @@ static void drop_in_stack(void *argument)
     tcp_unlock(socket);
 }
 
-/* Nobody listens any more: ends the connections that nobody will accept. */
-static void drop_pending(struct tcp_socket *listener)
+void tcp_drop_pending(struct tcp_socket *listener)
 {
     tcp_share_stop(listener);
     tcp_lock(listener);
@@ -121,7 +120,7 @@ static int64_t tcp_op_shutdown(struct socket *base, enum socket_shut ends)
     }
     net_call(request.socket->inet.core, shut_in_stack, &request);
     if (request.was_listening) {
-        drop_pending(request.socket);
+        tcp_drop_pending(request.socket);
     }
     return request.result;
 }
@@ -187,7 +186,7 @@ static void tcp_op_release(struct socket *base)
         bool was_listening = socket->phase == TCP_LISTENING;
         net_call(socket->inet.core, close_in_stack, socket);
         if (was_listening) {
-            drop_pending(socket);
+            tcp_drop_pending(socket);
         } else {
             linger(socket);
         }

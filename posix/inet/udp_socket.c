@@ -125,8 +125,7 @@ static void join_in_stack(void *argument)
         return;
     }
     socket->has_joined = net_group_join(NET_UDP, port, posix_core(), socket->inet.core);
-    /* Too many ports are shared: on its home core one works without a group. */
-    request->result = socket->has_joined || socket->inet.core == posix_core() ? 0 : -ENOBUFS;
+    request->result = socket->has_joined ? 0 : -ENOBUFS; /* too many ports are shared */
 }
 
 static void unbind_in_stack(void *argument)
