@@ -10,7 +10,7 @@ COLOURS = {"bare": "#8a8a8a", "atoll-ring0": "#2a7f62", "atoll-ring3": "#1f5fa8"
 RATIOS, BOOTS, RATES = "benchmarks.svg", "benchmarks-boot.svg", "benchmarks-servers.svg"
 NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'  # a file needs it, a part of a page does not
 WIDTH = 360  # of the bars
-NAMES_WIDTH, VALUES_WIDTH, LINE = 290, 130, 20
+NAMES_WIDTH, VALUES_WIDTH, LINE = 350, 130, 20
 
 
 def _rectangle(x, y, width, height, colour, title=""):
