@@ -346,7 +346,7 @@ class BenchTest(unittest.TestCase):
         picture = chart("a & b", [("one <", "#111", Figure(50.0, None, 40.0, 100.0)), ("two", "#222", Figure(25.0))])
         self.assertIn('width="180.0" height="14" fill="#111"', picture)
         self.assertIn('width="90.0" height="14" fill="#222"', picture)
-        self.assertIn('<path d="M434.0 31H650.0', picture)  # from 40 to 100 of 100
+        self.assertIn('<path d="M494.0 31H710.0', picture)  # from 40 to 100 of 100
         self.assertIn("one &lt;", picture)
         self.assertEqual(picture.count("<path"), 1)
         self.assertEqual(list(plots(EVERYTHING, True)), [RATIOS])
